@@ -1,0 +1,130 @@
+"""Data sets: where the images are, which classes count, and what evaluation may know of them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tags2masks.config.base import Block, free
+
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+
+ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Dataset(Block):
+    """What all kinds share."""
+
+    shards: int = free(
+        1,
+        ge=1,
+        le=1000,
+        description="Files, and so cluster jobs, that each per-image stage is cut into; "
+        "aim at some 2,500 images each.",
+    )
+    evaluate_on: Literal["train", "val"] = Field(
+        "val", description="Split that the segmentation model is tested on."
+    )
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether pixel masks exist for evaluation."""
+        return True
+
+    @model_validator(mode="after")
+    def _distinct_classes(self):
+        classes = getattr(self, "classes", None) or ()
+        doubled = sorted({c for c in classes if classes.count(c) > 1})
+        if doubled:
+            raise ValueError(f"classes are listed twice: {', '.join(doubled)}")
+        if "background" in classes:
+            raise ValueError("'background' is implied, leave it out of classes")
+        return self
+
+
+class Digits(Dataset):
+    """Embedded: real handwritten digits on photographed textures, with exact masks and boxes."""
+
+    kind: Literal["digits"] = "digits"
+    classes: ClassNames = Field(
+        ("zero", "one", "two", "three", "four"),
+        description="Digits to place, by their English names.",
+    )
+    train: int = Field(1200, ge=1, description="Training scenes.")
+    val: int = Field(300, ge=0, description="Evaluation scenes.")
+    ood: int = Field(60, ge=0, description="Bare textures, without a digit or tag.")
+    size: int = Field(64, ge=24, le=1024, description="Side of a scene, pixels.")
+    digit_size: tuple[int, int] = Field((18, 33), description="Smallest and largest digit, pixels.")
+    most_digits: int = Field(3, ge=1, le=9, description="A scene holds one to this many digits.")
+    favourite: float = Field(
+        0.9, ge=0, le=1, description="How often a digit stands on its class's favourite texture."
+    )
+
+    @model_validator(mode="after")
+    def _placeable(self):
+        unknown = [c for c in self.classes if c not in DIGIT_NAMES]
+        if unknown:
+            raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(DIGIT_NAMES)}")
+        low, high = self.digit_size
+        if not 8 <= low <= high <= self.size:
+            raise ValueError(f"digit_size must lie in 8 to size ({self.size}), smallest first")
+        return self
+
+
+class Folder(Dataset):
+    """A folder of images and a table of tags."""
+
+    kind: Literal["folder"] = "folder"
+    images: str = free(description="Folder of the images.")
+    tags: str = free(
+        description="CSV table with the columns image, tags (separated by ';') and split."
+    )
+    masks: str | None = free(
+        None,
+        description="Folder of palette or grey PNG masks named like the images, for evaluation "
+        "alone: 0 background, 1 the first of classes, …, 255 ignored.",
+    )
+    classes: ClassNames | None = Field(
+        None, description="Class names in mask order; null: the tags in alphabetical order."
+    )
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether pixel masks exist for evaluation."""
+        return self.masks is not None
+
+    @model_validator(mode="after")
+    def _masks_need_an_order(self):
+        if self.masks is not None and self.classes is None:
+            raise ValueError("masks need classes: list the names in the order of the mask ids")
+        return self
+
+
+class Voc(Dataset):
+    """A PASCAL VOC devkit; tags come from the XML annotations."""
+
+    kind: Literal["voc"] = "voc"
+    root: str = free(description="Folder that holds JPEGImages, Annotations and ImageSets.")
+    classes: ClassNames = Field(
+        VOC_CLASSES, description="Classes to learn; images with none of them are left out."
+    )
+    others: Literal["background", "ignore"] = Field(
+        "background", description="What the pixels of classes not chosen count as in evaluation."
+    )
+    train_list: str = Field("train", description="List in ImageSets/Segmentation for training.")
+    val_list: str = Field("val", description="List in ImageSets/Segmentation for evaluation.")
+
+    @model_validator(mode="after")
+    def _known_classes(self):
+        unknown = [c for c in self.classes if c not in VOC_CLASSES]
+        if unknown:
+            raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(VOC_CLASSES)}")
+        return self
+
+
+DatasetSpec = Annotated[Digits | Folder | Voc, Field(discriminator="kind")]

@@ -1,0 +1,44 @@
+"""Pseudo-masks from maps: one block per method."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tags2masks.config.base import Block, free
+
+
+class Threshold(Block):
+    """Background wherever no class scores above a constant."""
+
+    method: Literal["threshold"] = "threshold"
+    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+
+
+class Gaussian(Block):
+    """Pairwise term on position."""
+
+    sxy: float = Field(3, gt=0, description="Deviation in pixels.")
+    compat: float = Field(3, ge=0)
+
+
+class Bilateral(Block):
+    """Pairwise term on position and colour."""
+
+    sxy: float = Field(50, gt=0, description="Deviation in pixels.")
+    srgb: float = Field(5, gt=0, description="Deviation in colour values, 0 to 255.")
+    compat: float = Field(10, ge=0)
+
+
+class Crf(Block):
+    """Dense conditional random field on the thresholded maps (methods §0)."""
+
+    method: Literal["crf"] = "crf"
+    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the thresholded label.")
+    iterations: int = Field(10, ge=1)
+    gaussian: Gaussian = Gaussian()
+    bilateral: Bilateral = Bilateral()
+    batch_size: int = free(64, ge=1, description="Images in memory at a time.")
+
+
+METHODS = {"threshold": Threshold, "crf": Crf}

@@ -1,0 +1,169 @@
+"""The whole config file: entries per stage, and the experiments that chain them."""
+
+import difflib
+import typing
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from tags2masks.config import classifiers, maps, masks, segmenters
+from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.datasets import DatasetSpec
+
+# Config section -> its methods, in the order of the chain.
+SECTIONS = {
+    "classifiers": classifiers.METHODS,
+    "maps": maps.METHODS,
+    "masks": masks.METHODS,
+    "segmenters": segmenters.METHODS,
+}
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+def _entries(section: str) -> Any:
+    """The type of a section: entry name -> block, the block chosen by its `method`."""
+    blocks = tuple(SECTIONS[section].values())
+    block = Annotated[Union[blocks], Field(discriminator="method")] if blocks[1:] else blocks[0]
+    return dict[Name, block]
+
+
+class Evaluation(Block):
+    """How quality is measured; changing it measures again and makes nothing anew."""
+
+    background_score: float = Field(
+        0.3, ge=0, le=1, description="The fixed background score that maps are reported at."
+    )
+    thresholds: int = Field(
+        100, ge=2, le=1000, description="The sweep looks at 0/n, 1/n, … n/n as background score."
+    )
+
+
+class Report(Block):
+    """What report.html shows."""
+
+    examples: int = Field(
+        3, ge=1, le=20, description="Images shown per experiment: this many well done, and badly."
+    )
+
+
+class Predict(Block):
+    """New images to segment with a finished experiment's model."""
+
+    experiment: str = Field(description="An experiment with a segmenter, as in the leaderboard.")
+    images: str = Field(description="Folder of images, searched with its subfolders.")
+
+
+class Config(Block):
+    """The config file."""
+
+    seed: int = Field(0, ge=0, lt=2**31, description="Reaches every random choice.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where networks run.")
+    devices: int = Field(1, ge=1, description="GPUs (or processes, on cpu) of one training run.")
+    threads: int = Field(2, ge=1, description="CPU cores of a job.")
+    workers: int | None = Field(
+        None, ge=0, description="Image loading processes; null: none on cpu, threads on cuda."
+    )
+    dask: str | None = Field(
+        None, description="Address of a Dask scheduler (tcp://…); null: processes of the job."
+    )
+    datasets: dict[Name, DatasetSpec] = Field(min_length=1)
+    classifiers: _entries("classifiers") = {}
+    maps: _entries("maps") = {}
+    masks: _entries("masks") = {}
+    segmenters: _entries("segmenters") = {}
+    experiments: tuple[str, ...] = Field(
+        min_length=1, description="dataset / classifier / maps / masks / segmenter, with braces."
+    )
+    evaluation: Evaluation = Evaluation()
+    report: Report = Report()
+    predict: dict[Name, Predict] = {}
+
+
+def parse_config(raw: dict) -> Config:
+    """Validate a config as read from YAML.
+
+    Raises ConfigError with a line for each mistake: its key, the value, what would be valid.
+    """
+    try:
+        return Config.model_validate(_tuples(raw), strict=True)
+    except ValidationError as error:
+        lines = dict.fromkeys(_explain(raw, problem) for problem in error.errors())
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down: strict validation takes no list for a tuple."""
+    if isinstance(value, dict):
+        return {key: _tuples(part) for key, part in value.items()}
+    return tuple(_tuples(part) for part in value) if isinstance(value, list | tuple) else value
+
+
+def _explain(raw: Any, problem: dict) -> str:
+    kind, context, loc = problem["type"], problem.get("ctx", {}), problem["loc"]
+    here = _key(raw, loc)
+    value = problem["input"]
+    if kind == "extra_forbidden":
+        known = _fields_at(Config, loc[:-1])
+        return f"{here}: unknown key; {choices(str(loc[-1]), known)}"
+    if kind == "missing":
+        return f"{here}: missing; add it"
+    if kind == "union_tag_invalid":
+        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        name = context["discriminator"].strip("'")
+        return f"{here}.{name}: unknown {name} '{context['tag']}'; {choices(context['tag'], tags)}"
+    if kind == "union_tag_not_found":
+        return f"{here}.{context['discriminator'].strip(chr(39))}: missing; add it"
+    if kind == "literal_error":
+        return f"{here}: unknown value {value!r}; choose from {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        return f"{here}: {value!r} is no name; use letters, digits, '_', '-' and '.' alone"
+    if kind == "value_error":
+        return f"{here}: {context['error']}"
+    return f"{here}: {value!r} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _key(raw: Any, loc: tuple) -> str:
+    """The dotted key as the user wrote it: without the union tags that pydantic puts in."""
+    parts = []
+    for depth, part in enumerate(loc):
+        last = depth == len(loc) - 1
+        if part == "[key]":
+            continue
+        if isinstance(raw, dict) and part in raw:
+            raw = raw[part]
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        elif not last or (isinstance(raw, dict) and part in (raw.get("method"), raw.get("kind"))):
+            continue
+        parts.append(str(part))
+    return ".".join(parts) or "config"
+
+
+def _fields_at(annotation: Any, loc: tuple) -> list[str]:
+    """Names of the fields that a block at `loc` may have."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _fields_at(typing.get_args(annotation)[0], loc)
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        if not loc:
+            return list(annotation.model_fields)
+        if loc[0] in annotation.model_fields:
+            return _fields_at(annotation.model_fields[loc[0]].annotation, loc[1:])
+        return _fields_at(annotation, loc[1:])  # a union tag
+    if origin is dict:
+        return _fields_at(typing.get_args(annotation)[1], loc[1:])
+    for option in typing.get_args(annotation):
+        if isinstance(option, type) and issubclass(option, Block):
+            tag = option.model_fields.get("method") or option.model_fields.get("kind")
+            if tag is None or (loc and tag.default == loc[0]):
+                return _fields_at(option, loc[1:] if tag else loc)
+    return []
+
+
+def choices(wrong: str, valid: typing.Iterable[str]) -> str:
+    """'did you mean …' where something is close, and what there is."""
+    valid = sorted(valid)
+    near = difflib.get_close_matches(wrong, valid, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}choose from {', '.join(valid) or '(none)'}"

@@ -1,0 +1,84 @@
+"""What every trained stage has in common: backbone, views of the images, optimisation."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from tags2masks.config.base import Block, free
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Triple = tuple[float, float, float]
+
+
+class Backbone(Block):
+    """A timm network."""
+
+    name: str = Field("resnet50", description="Model name in timm.")
+    weights: str | None = Field(
+        None,
+        description="A .safetensors or weights-only .pth file (its name, not its folder, counts "
+        "in the artifact's id), 'pretrained' for timm's hub, or null for random.",
+    )
+    output_stride: Literal[8, 16, 32] = Field(16, description="Input pixels per feature pixel.")
+    args: dict[str, str | int | float | bool] = Field(
+        {}, description="More arguments of timm.create_model, such as pad_type."
+    )
+    mean: Triple = Field((0.485, 0.456, 0.406), description="Channel means, of values in 0 to 1.")
+    std: Triple = Field((0.229, 0.224, 0.225), description="Channel deviations, likewise.")
+
+    def weights_file(self) -> str | None:
+        """The path of a weights file, if that is where the weights come from."""
+        return None if self.weights in (None, "pretrained") else self.weights
+
+    def key(self) -> dict:
+        """As every block's, with the weights file by its name alone."""
+        values = super().key()
+        if self.weights_file():
+            values["weights"] = self.weights.replace("\\", "/").rsplit("/", 1)[-1]
+        return values
+
+
+class Augment(Block):
+    """Random views of the training images."""
+
+    resize: tuple[int, int] = Field(
+        (320, 640), description="Range of the long side that an image is resized to, pixels."
+    )
+    crop: int = Field(512, ge=8, description="Side of the square crop; smaller images are padded.")
+    flip: float = Field(0.5, ge=0, le=1, description="Chance of a horizontal flip.")
+
+    @field_validator("resize")
+    @classmethod
+    def _ordered(cls, value):
+        if not 8 <= value[0] <= value[1]:
+            raise ValueError("resize is a range: smallest long side (8 or more) first")
+        return value
+
+
+class Optimizer(Block):
+    """Gradient descent with a polynomial decay per step."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(0.01, gt=0, description="Initial rate of the backbone.")
+    head_factor: float = Field(10, gt=0, description="New layers learn this much faster.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd.")
+    weight_decay: float = Field(1e-4, ge=0)
+    poly_power: float = Field(0.9, ge=0, description="Rate = initial · (1 − step/steps)^power.")
+    warmup: float = Field(
+        0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero."
+    )
+
+
+class Training(Block):
+    """One training run."""
+
+    backbone: Backbone = Backbone()
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(16, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer()
+    augment: Augment = Augment()
+    freeze_bn: bool = Field(True, description="Keep batch norm in evaluation mode, untrained.")
+    precision: Precision = Field("32-true", description="Mixed precision by autocast.")
+    keep_states: bool = free(
+        False, description="Keep the state of every epoch under state/, not just the last."
+    )

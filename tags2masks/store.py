@@ -1,0 +1,127 @@
+"""The Zarr contract between stages: one zip file per shard, one array per image.
+
+A shard is a Zarr v3 group in a zip store. It is written by one process, streamed image by image,
+and renamed into place, so it is whole or absent. Members carry a fixed date: the same arrays give
+the same bytes.
+"""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+from zarr.storage import MemoryStore, ZipStore
+
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+
+
+def write_shard(
+    path: Path | str,
+    artifact_id: str,
+    images_sha: str,
+    entries: Iterable[tuple[str, np.ndarray, dict]],
+) -> int:
+    """Write a shard from (image, array, attributes) triples and return their number.
+
+    images_sha: fingerprint of the shard's images (`data.index.images_sha`), checked on reading.
+    Memory holds one array at a time.
+    """
+    count = 0
+    with written_whole(path) as beside:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+            for image, array, attributes in entries:
+                _add_array(archive, _array_name(image), np.ascontiguousarray(array), attributes)
+                count += 1
+            root: dict = {}
+            zarr.create_group(
+                MemoryStore(root),
+                attributes={"id": artifact_id, "n": count, "images_sha": images_sha},
+            )
+            _add_members(archive, "", root)
+    return count
+
+
+def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attributes: dict) -> None:
+    members: dict = {}
+    made = zarr.create_array(
+        MemoryStore(members),
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=tuple(max(1, side) for side in array.shape),
+        compressors=ZstdCodec(level=3),
+        attributes=attributes,
+    )
+    if array.size:
+        made[...] = array
+    _add_members(archive, f"{name}/", members)
+
+
+def _add_members(archive: zipfile.ZipFile, prefix: str, members: dict) -> None:
+    for key in sorted(members):
+        info = zipfile.ZipInfo(prefix + key, date_time=(1980, 1, 1, 0, 0, 0))
+        info.external_attr = 0o644 << 16
+        archive.writestr(info, members[key].to_bytes())
+
+
+def _array_name(image: str) -> str:
+    """The image's id as a single path segment of plain characters."""
+    return quote(image, safe=" ")
+
+
+class Shard:
+    """An open shard; a context manager.
+
+    Raises UserError naming the file when it is damaged, was made by another artifact
+    (`artifact_id`) or from other images (`images_sha`).
+    """
+
+    def __init__(self, path: Path | str, artifact_id: str, images_sha: str):
+        self.path = Path(path)
+        try:
+            self._store = ZipStore(self.path, mode="r")
+            attributes = dict(zarr.open_group(self._store, mode="r").attrs)
+        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+            raise UserError(
+                f"{self.path}: not a whole shard ({error}); delete it and run again"
+            ) from None
+        for name, expected in (("id", artifact_id), ("images_sha", images_sha)):
+            if attributes.get(name) != expected:
+                self.close()
+                raise UserError(
+                    f"{self.path}: its {name} is {attributes.get(name)}, expected {expected}; "
+                    "it was made from something else: delete it and run again"
+                )
+        self.n: int = attributes["n"]
+
+    def read(self, image: str) -> tuple[np.ndarray, dict]:
+        """The array of an image, and its attributes. Raises UserError when it is not in there."""
+        try:
+            array = zarr.open_array(self._store, path=_array_name(image), mode="r")
+            return array[...], dict(array.attrs)
+        except (FileNotFoundError, KeyError):
+            raise UserError(
+                f"{self.path}: holds nothing for image '{image}'; delete it and run again"
+            ) from None
+        except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self.path}: damaged at image '{image}' ({error}); delete it and run again"
+            ) from None
+
+    def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
+        """The entries of the images, one at a time."""
+        for image in images:
+            yield image, *self.read(image)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._store.close()
+
+    def __enter__(self) -> "Shard":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()

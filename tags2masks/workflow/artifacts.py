@@ -1,0 +1,132 @@
+"""What an experiment makes: artifacts, their ids and their places, known from the config alone."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.experiments import STEPS, expand_experiments
+from tags2masks.config.project import SECTIONS, Config
+
+# Config section -> the stage that makes artifacts from its entries.
+STAGES = {
+    "classifiers": "classifier",
+    "maps": "maps",
+    "masks": "masks",
+    "segmenters": "segmenter",
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something a stage makes from a spec and other artifacts; `id` names it for good.
+
+    recipe: everything that goes into the id, as plain JSON values.
+    block: the config entry behind it, with what does not go into the id.
+    upstream: what it is made from, by role (`classifier`, `maps`, `masks`, `segmenter`).
+    """
+
+    stage: str
+    dataset: str
+    recipe: dict = field(hash=False)
+    block: Block = field(hash=False)
+    upstream: dict[str, "Artifact"] = field(default_factory=dict, hash=False)
+
+    @property
+    def method(self) -> str:
+        """Name of the method, which is also its module's name."""
+        return self.recipe["method"]
+
+    @property
+    def id(self) -> str:
+        """`<method>-<8 hex>`, the digits from everything that decides what comes out."""
+        text = json.dumps(self.recipe, sort_keys=True, separators=(",", ":"))
+        return f"{self.method}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def folder(self) -> str:
+        """Where it lies, relative to the working directory."""
+        return f"results/{self.dataset}/{self.stage}/{self.id}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A chain of entries, and the artifact of each stage it goes through."""
+
+    names: tuple[str, ...]
+    artifacts: dict[str, Artifact]
+
+    @property
+    def name(self) -> str:
+        """As people read it: dataset/classifier/maps/masks/segmenter."""
+        return "/".join(self.names)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's entry name."""
+        return self.names[0]
+
+
+def build_artifact(
+    config: Config,
+    dataset: str,
+    stage: str,
+    block: Block,
+    spec: dict,
+    upstream: dict[str, Artifact],
+) -> Artifact:
+    """An artifact with its recipe: all that its id depends on."""
+    recipe = {
+        "stage": stage,
+        "method": block.method,
+        "spec": spec,
+        "seed": config.seed,
+        "dataset": config.datasets[dataset].key(),
+        "upstream": {role: artifact.id for role, artifact in upstream.items()},
+    }
+    return Artifact(stage, dataset, recipe, block, upstream)
+
+
+def build_experiments(config: Config) -> list[Experiment]:
+    """Every experiment of the config with its artifacts; equal work gets equal ids."""
+    experiments = []
+    for names in expand_experiments(config):
+        made: dict[str, Artifact] = {}
+        dataset = names[0]
+        for section, name in zip(STEPS[1:], names[1:], strict=False):
+            block, stage = getattr(config, section)[name], STAGES[section]
+            spec = block.key()
+            if stage == "segmenter":
+                test = spec.pop("test")
+                upstream = {"masks": made["masks"]}
+                if block.init_from_classifier:
+                    _check_same_backbone(name, block, made["classifier"])
+                    upstream["classifier"] = made["classifier"]
+                made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
+                made["predictions"] = build_artifact(
+                    config, dataset, "predictions", block, test, {"segmenter": made[stage]}
+                )
+            else:
+                upstream = dict(list(made.items())[-1:])
+                made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
+        experiments.append(Experiment(names, made))
+    return experiments
+
+
+def _check_same_backbone(name: str, block: Block, classifier: Artifact) -> None:
+    ours, theirs = block.backbone, classifier.block.backbone
+    if (ours.name, ours.args) != (theirs.name, theirs.args):
+        raise ConfigError(
+            f"segmenters.{name}.init_from_classifier: the backbone {ours.name} is not the "
+            f"classifier's {theirs.name}; use the same name and args in both"
+        )
+
+
+def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
+    """Every artifact of the experiments by (dataset, stage, id)."""
+    return {
+        (a.dataset, a.stage, a.id): a for e in experiments for a in e.artifacts.values()
+    }
+
+
+assert list(STAGES) == list(SECTIONS)

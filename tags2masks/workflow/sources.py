@@ -1,0 +1,73 @@
+"""A digest of the code behind a rule, so that an edited method runs again and nothing else does."""
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("tags2masks", "workflow_scripts")
+
+# Config blocks hold values only, and the values reach a rule as its recipe: an entry for a new
+# method in the stage's config file must not run the stage's other methods again.
+NOT_FOLLOWED = "tags2masks.config"
+
+
+def source_digest(*modules: str) -> str:
+    """12 hex digits over the syntax trees of the modules and all they import from this project.
+
+    Comments, docstrings and layout do not count. Imports inside functions do; modules imported by
+    name at run time (a method's) must be given as further roots.
+    Raises ModuleNotFoundError for a root that does not exist.
+    """
+    digest = hashlib.sha256()
+    for name, tree in sorted(_closure(modules).items()):
+        digest.update(f"{name}\n{tree}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _closure(roots: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    waiting = list(roots)
+    for name in roots:
+        if _path(name) is None:
+            raise ModuleNotFoundError(f"no module {name} under {ROOT}")
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.startswith(NOT_FOLLOWED):
+            continue
+        path = _path(name)
+        if path is None:
+            continue  # a function or class imported from a module, which is followed itself
+        found[name], imported = _read(path, path.stat().st_mtime_ns)
+        waiting += imported
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+    return found
+
+
+def _path(module: str) -> Path | None:
+    if module.partition(".")[0] not in PACKAGES:
+        return None
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@lru_cache(maxsize=None)
+def _read(path: Path, _stamp: int) -> tuple[str, list[str]]:
+    """The module's syntax tree as text, and the names it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.append(node.module)
+            imported += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.dump(tree), imported
