@@ -31,17 +31,14 @@ def write_shard(
     Memory holds one array at a time.
     """
     count = 0
-    with written_whole(path) as beside:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-            for image, array, attributes in entries:
-                _add_array(archive, _array_name(image), np.ascontiguousarray(array), attributes)
-                count += 1
-            root: dict = {}
-            zarr.create_group(
-                MemoryStore(root),
-                attributes={"id": artifact_id, "n": count, "images_sha": images_sha},
-            )
-            _add_members(archive, "", root)
+    with written_whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
+        for image, array, attributes in entries:
+            _add_array(archive, _array_name(image), np.ascontiguousarray(array), attributes)
+            count += 1
+        root: dict = {}
+        about = {"id": artifact_id, "n": count, "images_sha": images_sha}
+        zarr.create_group(MemoryStore(root), attributes=about)
+        _add_members(archive, "", root)
     return count
 
 

@@ -27,8 +27,9 @@ class Dataset(Block):
         description="Files, and so cluster jobs, that each per-image stage is cut into; "
         "aim at some 2,500 images each.",
     )
-    evaluate_on: Literal["train", "val"] = Field(
-        "val", description="Split that the segmentation model is tested on."
+    evaluate_on: Literal["train", "val"] = free(
+        "val",
+        description="Split that the segmentation model is tested on; changing it trains nothing.",
     )
 
     @property
@@ -113,8 +114,9 @@ class Voc(Dataset):
     classes: ClassNames = Field(
         VOC_CLASSES, description="Classes to learn; images with none of them are left out."
     )
-    others: Literal["background", "ignore"] = Field(
-        "background", description="What the pixels of classes not chosen count as in evaluation."
+    others: Literal["background", "ignore"] = free(
+        "background",
+        description="What the pixels of classes not chosen count as; only evaluation runs again.",
     )
     train_list: str = Field("train", description="List in ImageSets/Segmentation for training.")
     val_list: str = Field("val", description="List in ImageSets/Segmentation for evaluation.")

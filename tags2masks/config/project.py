@@ -1,8 +1,10 @@
 """The whole config file: entries per stage, and the experiments that chain them."""
 
 import difflib
+import operator
 import typing
-from typing import Annotated, Any, Literal, Union
+from functools import reduce
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -24,7 +26,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 def _entries(section: str) -> Any:
     """The type of a section: entry name -> block, the block chosen by its `method`."""
     blocks = tuple(SECTIONS[section].values())
-    block = Annotated[Union[blocks], Field(discriminator="method")] if blocks[1:] else blocks[0]
+    block = reduce(operator.or_, blocks)
+    if blocks[1:]:
+        block = Annotated[block, Field(discriminator="method")]
     return dict[Name, block]
 
 
@@ -67,17 +71,17 @@ class Config(Block):
     dask: str | None = Field(
         None, description="Address of a Dask scheduler (tcp://…); null: processes of the job."
     )
-    datasets: dict[Name, DatasetSpec] = Field(min_length=1)
-    classifiers: _entries("classifiers") = {}
-    maps: _entries("maps") = {}
-    masks: _entries("masks") = {}
-    segmenters: _entries("segmenters") = {}
+    datasets: dict[Name, DatasetSpec] = Field(min_length=1, description="Images and their tags.")
+    classifiers: _entries("classifiers") = Field({}, description="Learned from the tags.")
+    maps: _entries("maps") = Field({}, description="Where in an image its classes are.")
+    masks: _entries("masks") = Field({}, description="Pseudo-masks made from the maps.")
+    segmenters: _entries("segmenters") = Field({}, description="Trained on the pseudo-masks.")
     experiments: tuple[str, ...] = Field(
         min_length=1, description="dataset / classifier / maps / masks / segmenter, with braces."
     )
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
-    predict: dict[Name, Predict] = {}
+    predict: dict[Name, Predict] = Field({}, description="New images to segment, see `predict`.")
 
 
 def parse_config(raw: dict) -> Config:
@@ -130,9 +134,8 @@ def _key(raw: Any, loc: tuple) -> str:
         last = depth == len(loc) - 1
         if part == "[key]":
             continue
-        if isinstance(raw, dict) and part in raw:
-            raw = raw[part]
-        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+        inside = isinstance(raw, dict) and part in raw
+        if inside or (isinstance(raw, list) and isinstance(part, int) and part < len(raw)):
             raw = raw[part]
         elif not last or (isinstance(raw, dict) and part in (raw.get("method"), raw.get("kind"))):
             continue

@@ -1,12 +1,11 @@
 """What an experiment makes: artifacts, their ids and their places, known from the config alone."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.experiments import STEPS, expand_experiments
 from tags2masks.config.project import SECTIONS, Config
+from tags2masks.workflow.ids import artifact_id
 
 # Config section -> the stage that makes artifacts from its entries.
 STAGES = {
@@ -40,8 +39,7 @@ class Artifact:
     @property
     def id(self) -> str:
         """`<method>-<8 hex>`, the digits from everything that decides what comes out."""
-        text = json.dumps(self.recipe, sort_keys=True, separators=(",", ":"))
-        return f"{self.method}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return artifact_id(self.recipe)
 
     @property
     def folder(self) -> str:
@@ -97,7 +95,7 @@ def build_experiments(config: Config) -> list[Experiment]:
             block, stage = getattr(config, section)[name], STAGES[section]
             spec = block.key()
             if stage == "segmenter":
-                test = spec.pop("test")
+                test = spec.pop("test") | {"split": config.datasets[dataset].evaluate_on}
                 upstream = {"masks": made["masks"]}
                 if block.init_from_classifier:
                     _check_same_backbone(name, block, made["classifier"])
@@ -124,9 +122,7 @@ def _check_same_backbone(name: str, block: Block, classifier: Artifact) -> None:
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
     """Every artifact of the experiments by (dataset, stage, id)."""
-    return {
-        (a.dataset, a.stage, a.id): a for e in experiments for a in e.artifacts.values()
-    }
+    return {(a.dataset, a.stage, a.id): a for e in experiments for a in e.artifacts.values()}
 
 
 assert list(STAGES) == list(SECTIONS)

@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def _path(module: str) -> Path | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: Path, _stamp: int) -> tuple[str, list[str]]:
     """The module's syntax tree as text, and the names it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))

@@ -1,0 +1,65 @@
+# From tagged images to masks: see README.md, docs/paths.md for the wildcards, docs/config.md for
+# every option. Stages are in rules/, one rule per method; what they run is in workflow_scripts/.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+sys.path.insert(0, workflow.basedir)
+
+from tags2masks.errors import UserError
+from tags2masks.workflow.ids import canonical
+from tags2masks.workflow.plan import Plan, scaled, source
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml" if Path("config.yaml").exists() else f"{workflow.basedir}/config.yaml"
+
+
+try:
+    plan = Plan(config)
+except UserError as error:
+    raise WorkflowError(f"config: {error}") from None
+
+# Jobs run this checkout with this Python, whatever directory they start in.
+os.environ["PYTHONPATH"] = f"{workflow.basedir}:{os.environ.get('PYTHONPATH', '')}"
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+INDEX = "results/{dataset}/index.csv"
+CLASSES = "results/{dataset}/classes.txt"
+TRUTH = "results/{dataset}/truth.csv"
+SHARD = "{shard}.zarr.zip"
+THREADS = plan.config.threads
+GPUS = plan.config.devices if plan.config.device == "cuda" else 0
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    id="[a-z0-9_]+-[0-9a-f]{8}",
+    shard="[0-9]+",
+
+
+localrules:
+    all,
+    export_masks,
+    predict,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/metrics.csv",
+        "results/leaderboard.csv",
+        "results/report.html",
+
+
+include: "rules/data.smk"
+include: "rules/classifiers.smk"
+include: "rules/maps.smk"
+include: "rules/masks.smk"
+include: "rules/segmenters.smk"
+include: "rules/metrics.smk"
+include: "rules/report.smk"

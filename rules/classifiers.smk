@@ -1,0 +1,42 @@
+# Classifiers learned from tags. One rule per method.
+
+
+rule vanilla:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        weights=plan.weights("classifier"),
+    output:
+        model="results/{dataset}/classifier/{id}/model.safetensors",
+        spec="results/{dataset}/classifier/{id}/spec.json",
+        training=report(
+            "results/{dataset}/classifier/{id}/training.csv",
+            category="Classifiers",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/classifier/{id}.log",
+    benchmark:
+        "logs/{dataset}/classifier/{id}.tsv"
+    wildcard_constraints:
+        id="vanilla-[0-9a-f]{8}",
+    threads: THREADS
+    resources:
+        gpu=GPUS,
+        mem_mb=scaled(16000),
+        runtime=scaled(720),
+    params:
+        recipe=plan.recipe("classifier"),
+        source=source("train_classifier", "classifiers.vanilla"),
+        free=plan.free("classifier"),
+        root=plan.root,
+        machine=plan.machine,
+        weights=lambda wildcards, input: f"--weights {input.weights}" if input.weights else "",
+    message:
+        "Train the classifier {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.train_classifier --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --source {params.source}"
+        " --root {params.root:q} {params.weights} --index {input.index:q}"
+        " --classes {input.classes:q} --model {output.model:q} --spec {output.spec:q}"
+        " --training {output.training:q} 2>&1 | tee {log:q}"

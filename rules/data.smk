@@ -1,0 +1,128 @@
+# What images there are, and (for evaluation alone) what their pixels show. One rule per reader.
+
+
+rule voc:
+    input:
+        lambda wildcards: plan.index_inputs(wildcards.dataset),
+    output:
+        index=INDEX,
+        classes=CLASSES,
+    log:
+        "logs/{dataset}/index.log",
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("voc"),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.dataset_recipe,
+        source=source("list_images", "data.voc"),
+        shards=plan.shard_count,
+        root=plan.root,
+    message:
+        "List the images of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
+        " --index {output.index:q} --classes {output.classes:q} --shards {params.shards}"
+        " --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule folder:
+    input:
+        tags=lambda wildcards: plan.index_inputs(wildcards.dataset),
+    output:
+        index=INDEX,
+        classes=CLASSES,
+    log:
+        "logs/{dataset}/index.log",
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("folder"),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.dataset_recipe,
+        source=source("list_images", "data.folder"),
+        shards=plan.shard_count,
+        root=plan.root,
+    message:
+        "List the images of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
+        " --tags {input.tags:q} --index {output.index:q} --classes {output.classes:q}"
+        " --shards {params.shards} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule digits:
+    output:
+        index=INDEX,
+        classes=CLASSES,
+        images=directory("results/{dataset}/images"),
+    log:
+        "logs/{dataset}/index.log",
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("digits"),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        recipe=plan.dataset_recipe,
+        source=source("list_images", "data.digits"),
+        shards=plan.shard_count,
+        root=plan.root,
+    message:
+        "Draw the images of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
+        " --index {output.index:q} --classes {output.classes:q} --shards {params.shards}"
+        " --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule voc_truth:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+    output:
+        TRUTH,
+    log:
+        "logs/{dataset}/truth.log",
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("voc"),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("list_truth", "data.voc"),
+        root=plan.truth_root,
+    message:
+        "List the masks of {wildcards.dataset}, for evaluation"
+    shell:
+        "python -m workflow_scripts.list_truth --recipe {params.recipe:q} --root {params.root:q}"
+        " --index {input.index:q} --classes {input.classes:q} --truth {output:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
+
+
+use rule voc_truth as folder_truth with:
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("folder"),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("list_truth", "data.folder"),
+        root=plan.truth_root,
+
+
+use rule voc_truth as digits_truth with:
+    output:
+        TRUTH,
+        directory("results/{dataset}/truth"),
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("digits"),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("list_truth", "data.digits"),
+        root=plan.truth_root,

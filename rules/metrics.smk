@@ -1,0 +1,106 @@
+# Quality against pixel masks. These rules alone, and the report's, read truth.csv.
+
+
+def evaluated_split(wildcards):
+    if wildcards.stage == "predictions":
+        return plan.config.datasets[wildcards.dataset].evaluate_on
+    return "train"
+
+
+rule measure_maps:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+        shards=plan.shards("maps"),
+    output:
+        metrics="results/{dataset}/maps/{id}/metrics.csv",
+        curve=report(
+            "results/{dataset}/maps/{id}/curve.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/maps/{id}/metrics.log",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("measure_maps"),
+        background_score=plan.config.evaluation.background_score,
+        thresholds=plan.config.evaluation.thresholds,
+        root=plan.truth_root,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_maps --recipe {params.recipe:q} --id {wildcards.id}"
+        " --split train --background-score {params.background_score}"
+        " --thresholds {params.thresholds} --root {params.root:q} {params.scheduler}"
+        " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
+        " --truth {input.truth:q} --shards {input.shards:q} --metrics {output.metrics:q}"
+        " --curve {output.curve:q} 2>&1 | tee {log:q}"
+
+
+rule measure_labels:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+        shards=lambda wildcards: plan.shards(wildcards.stage)(wildcards),
+    output:
+        metrics="results/{dataset}/{stage}/{id}/metrics.csv",
+        images="results/{dataset}/{stage}/{id}/images.csv",
+    log:
+        "logs/{dataset}/{stage}/{id}/metrics.log",
+    wildcard_constraints:
+        stage="masks|predictions",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("measure_labels"),
+        split=evaluated_split,
+        root=plan.truth_root,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the {wildcards.stage} {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_labels --recipe {params.recipe:q} --id {wildcards.id}"
+        " --split {params.split} --root {params.root:q} {params.scheduler} --threads {threads}"
+        " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
+        " --shards {input.shards:q} --metrics {output.metrics:q} --images {output.images:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule collect:
+    input:
+        indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
+        training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
+        metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth("maps", "masks", "predictions")],
+        # A chain without masks to be measured against is still to be made.
+        unmeasured=[
+            shard
+            for a in plan.of_stage("maps", "masks", "predictions")
+            for shard in plan.shard_files(a)
+        ],
+    output:
+        metrics=report("results/metrics.csv", category="Summary"),
+        leaderboard=report("results/leaderboard.csv", category="Summary"),
+    log:
+        "logs/collect.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        outline=plan.outline,
+        source=source("collect"),
+    message:
+        "Collect the figures of all experiments"
+    shell:
+        "python -m workflow_scripts.collect --outline {params.outline:q} --results results"
+        " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,71 @@
+# What people look at.
+
+
+rule examples:
+    input:
+        index=INDEX,
+        images=lambda wildcards: plan.example_quality(wildcards),
+        model=plan.upstream("predictions", "segmenter", "model.safetensors"),
+        spec=plan.upstream("predictions", "segmenter", "spec.json"),
+    output:
+        "results/{dataset}/examples/{id}.zarr.zip",
+    log:
+        "logs/{dataset}/examples/{id}.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(20),
+    params:
+        recipe=plan.recipe("predictions"),
+        source=source("segment_examples"),
+        free=plan.free("predictions"),
+        examples=plan.config.report.examples,
+        quality=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Segment the examples that the report shows of {wildcards.id}"
+    shell:
+        "python -m workflow_scripts.segment_examples --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --count {params.examples} --index {input.index:q} {params.quality} --model {input.model:q}"
+        " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule report_page:
+    input:
+        metrics="results/metrics.csv",
+        leaderboard="results/leaderboard.csv",
+        indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
+        classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
+        truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],
+        training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier", "segmenter")],
+        curves=[f"{a.folder}/curve.csv" for a in plan.with_truth("maps")],
+        images=[f"{a.folder}/images.csv" for a in plan.with_truth("masks", "predictions")],
+        shards=[
+            shard
+            for a in plan.of_stage("maps", "masks", "predictions")
+            for shard in plan.shard_files(a)
+        ],
+        examples=[
+            f"results/{a.dataset}/examples/{a.id}.zarr.zip" for a in plan.of_stage("predictions")
+        ],
+    output:
+        report("results/report.html", category="Summary"),
+    log:
+        "logs/report.log",
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(20),
+    params:
+        outline=plan.outline,
+        source=source("write_report"),
+        examples=plan.config.report.examples,
+        roots=plan.all_roots,
+    message:
+        "Write results/report.html"
+    shell:
+        "python -m workflow_scripts.write_report --outline {params.outline:q}"
+        " --roots {params.roots:q} --examples {params.examples} --results results"
+        " --output {output:q} 2>&1 | tee {log:q}"

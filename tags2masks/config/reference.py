@@ -1,0 +1,127 @@
+"""The JSON schema and the reference page of the config, generated from its models.
+
+`python -m tags2masks.config.reference` writes both; with `--check` it only says whether they hold.
+"""
+
+import json
+import sys
+import typing
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union
+
+from pydantic.fields import FieldInfo
+
+from tags2masks.config.base import Block
+from tags2masks.config.datasets import Digits, Folder, Voc
+from tags2masks.config.project import SECTIONS, Config
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+INTRODUCTION = """# Config reference
+
+Generated from the models in `tags2masks/config/` by `make docs`; a test fails when it is out of
+date. Unknown keys are refused. A block given in part keeps the other defaults of its method:
+`optimizer: {lr: 0.1}` changes the rate alone. Fields marked *free* are in no artifact's id:
+changing them makes nothing anew (`shards` deals the images out again, and what follows runs).
+Paths are relative to the directory that Snakemake runs in.
+"""
+
+
+def schema() -> str:
+    """The JSON schema of the config file, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def page() -> str:
+    """The reference page, in Markdown."""
+    parts = [INTRODUCTION, _section("The file", Config)]
+    parts += ["## `datasets`\n", *(_section(f"kind: {b.__name__.lower()}", b, 3) for b in _KINDS)]
+    for section, methods in SECTIONS.items():
+        parts.append(f"## `{section}`\n")
+        parts += [_section(f"method: {name}", block, 3) for name, block in methods.items()]
+    return "\n".join(parts)
+
+
+_KINDS = (Digits, Folder, Voc)
+
+
+def _section(title: str, block: type[Block], level: int = 2) -> str:
+    lines = [f"{'#' * level} {title}\n", f"{(block.__doc__ or '').strip()}\n"]
+    lines += ["| key | type | default | what |", "|---|---|---|---|"]
+    lines += _rows(block, "")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(block: type[Block], prefix: str, default: Block | None = None) -> list[str]:
+    rows = []
+    for name, info in block.model_fields.items():
+        if name in ("method", "kind"):
+            continue
+        value = getattr(default, name) if default is not None else info.default
+        if isinstance(info.default, Block):
+            rows += _rows(type(info.default), f"{prefix}{name}.", value)
+            continue
+        what = [info.description or "", "*free*" if _is_free(info) else ""]
+        shown = "required" if info.is_required() and default is None else f"`{_plain(value)}`"
+        cells = [f"`{prefix}{name}`", _type(info), shown, " ".join(filter(None, what))]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return rows
+
+
+def _is_free(info: FieldInfo) -> bool:
+    return (info.json_schema_extra or {}).get("in_key") is False
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _type(info: FieldInfo) -> str:
+    limits = [
+        f"{sign} {getattr(m, attribute)}"
+        for m in info.metadata
+        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+        if hasattr(m, attribute)
+    ]
+    return " ".join([_type_name(info.annotation), ", ".join(limits)]).strip()
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{_plain(a)}`" for a in arguments)
+    if origin in (Union, UnionType):
+        names = [_type_name(a) for a in arguments]
+        return " or ".join(dict.fromkeys(names))
+    if origin is tuple:
+        if arguments[-1] is Ellipsis:
+            return f"list of {_type_name(arguments[0])}"
+        return f"[{', '.join(_type_name(a) for a in arguments)}]"
+    if origin is dict:
+        return f"name: {_type_name(arguments[1])}"
+    if annotation is type(None):
+        return "null"
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    return names.get(annotation, "block")
+
+
+def main(check: bool) -> int:
+    """Write the files, or tell which are out of date; the exit status."""
+    stale = []
+    for path, text in ((DOCS / "config.schema.json", schema()), (DOCS / "config.md", page())):
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path.name)
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
+        print(f"docs/{', docs/'.join(stale)}: out of date; run `make docs`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv))

@@ -1,0 +1,54 @@
+"""The embedded data set: scenes of digits, drawn when they are listed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tags2masks.config.datasets import Digits
+from tags2masks.data.index import SPLITS
+from tags2masks.data.scenes import draw_scene
+from tags2masks.data.truth import plain_table
+from tags2masks.files import written_whole
+from tags2masks.palette import write_palette_png
+from tags2masks.progress import progress
+
+
+def list_images(spec: Digits, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
+    """Draw the scenes into root/images, whole or not at all, and list them with their classes."""
+    names = [(split, number) for split in SPLITS for number in range(getattr(spec, split))]
+    rows = []
+    with written_whole(Path(root) / "images") as folder:
+        folder.mkdir()
+        for split, number in progress(names, "draw"):
+            scene = draw_scene(spec, split, number, seed)
+            image = f"{split}-{number:05d}"
+            Image.fromarray(scene.image).save(folder / f"{image}.png")
+            tags = tuple(spec.classes[kind] for kind in sorted({kind for kind, _ in scene.objects}))
+            rows.append((image, f"images/{image}.png", split, tags))
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
+
+
+def list_truth(spec: Digits, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Draw the scenes of the index once more, and write their masks into root/truth."""
+    scenes = index[index["split"] != "ood"]
+    rows = []
+    with written_whole(Path(root) / "truth") as folder:
+        for kind in ("masks", "instances"):
+            (folder / kind).mkdir(parents=True)
+        pairs = list(zip(scenes["image"], scenes["split"], strict=True))
+        for image, split in progress(pairs, "draw masks"):
+            scene = draw_scene(spec, split, int(image.removeprefix(f"{split}-")), seed)
+            mask, instances = f"masks/{image}.png", f"instances/{image}.png"
+            write_palette_png(folder / mask, scene.mask)
+            Image.fromarray(scene.instances).save(folder / instances)
+            boxes = [[spec.classes[kind], *corners] for kind, corners in scene.objects]
+            rows.append((image, f"truth/{mask}", f"truth/{instances}", boxes))
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "boxes"])
+
+
+def mask_table(spec: Digits, classes: Sequence[str]) -> np.ndarray:
+    """The files hold our ids."""
+    return plain_table(len(classes))

@@ -1,0 +1,192 @@
+"""The index: every image with its split, tags, size, fingerprint and shard. It knows no mask."""
+
+import hashlib
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.data.images import inspect_image
+from tags2masks.data.problems import raise_together
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.progress import progress
+
+COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
+SPLITS = ("train", "val", "ood")
+MOST_CLASSES = 253  # masks are uint8: 0 is background, 255 ignored, 254 stands for a wrong id
+IMAGES_PER_SHARD = 2500
+
+
+def read_index(path: Path | str) -> pd.DataFrame:
+    """Read index.csv: tags as tuples, height, width and shard as integers, the rest as strings.
+
+    Raises UserError naming the file when it is absent or is no index.
+    """
+    frame = read_table(path, COLUMNS, "run the indexing step again")
+    for name in ("height", "width", "shard"):
+        try:
+            frame[name] = frame[name].astype(int)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: column {name}: {error}; delete it and run the indexing step again"
+            ) from None
+    frame["tags"] = [tuple(cell.split(";")) if cell else () for cell in frame["tags"]]
+    return frame
+
+
+def write_index(path: Path | str, frame: pd.DataFrame) -> None:
+    """Write what `build_index` gives; `read_index` gives it back."""
+    joined = frame.assign(tags=[";".join(tags) for tags in frame["tags"]])
+    with written_whole(path) as beside:
+        joined.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
+
+
+def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
+    """Read a CSV file with every cell as the string it is ("007" and "NA" too).
+
+    Raises UserError naming the file, with `mend` as the way out, when it is absent, is no CSV or
+    lacks one of the columns.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, na_filter=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {mend}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no readable table ({error}); delete it and {mend}") from None
+    absent = [name for name in columns if name not in frame.columns]
+    if absent:
+        raise UserError(f"{path}: no column {', '.join(absent)}; delete it and {mend}")
+    return frame
+
+
+def read_classes(path: Path | str) -> list[str]:
+    """Class names in mask order: the first has mask id 1. Raises UserError when there are none."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the indexing step again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    classes = [line for line in text.split("\n") if line]
+    if not classes:
+        raise UserError(f"{path}: no class in it; delete it and run the indexing step again")
+    return classes
+
+
+def write_classes(path: Path | str, classes: Sequence[str]) -> None:
+    """Write one class name a line."""
+    with written_whole(path) as beside:
+        beside.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+
+
+def rows_of(index: pd.DataFrame, split: str, shard: int | None = None) -> pd.DataFrame:
+    """The rows of a split, or of one of its shards, in order and numbered from 0."""
+    chosen = index["split"] == split
+    if shard is not None:
+        chosen &= index["shard"] == shard
+    return index[chosen].reset_index(drop=True)
+
+
+def multi_hot(tags: Iterable[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
+    """The tags as float32 [images, classes], 1 where the image has the tag.
+
+    Raises UserError for a tag that is no class.
+    """
+    columns = {name: column for column, name in enumerate(classes)}
+    rows = list(tags)
+    labels = np.zeros((len(rows), len(columns)), np.float32)
+    for row, names in enumerate(rows):
+        for name in names:
+            if name not in columns:
+                raise UserError(f"tag '{name}' is not among the classes {', '.join(columns)}")
+            labels[row, columns[name]] = 1
+    return labels
+
+
+def images_sha(rows: pd.DataFrame) -> str:
+    """Fingerprint of a shard's images: 16 hex digits of sha256 over its "image,sha" lines."""
+    lines = (f"{image},{sha}\n" for image, sha in zip(rows["image"], rows["sha"], strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def assign_shards(frame: pd.DataFrame, shards: int) -> pd.DataFrame:
+    """Sort by split and image, and cut each split into contiguous shards of even size."""
+    order = frame["split"].map(SPLITS.index)
+    frame = frame.assign(_order=order).sort_values(["_order", "image"], ignore_index=True)
+    position = frame.groupby("_order").cumcount()
+    length = frame.groupby("_order")["image"].transform("size")
+    frame["shard"] = (position * shards // length).astype(int)
+    return frame.drop(columns="_order")
+
+
+def build_index(
+    listing: pd.DataFrame, root: Path | str, classes: Sequence[str], shards: int, threads: int
+) -> pd.DataFrame:
+    """The index of a reader's listing; opens every image.
+
+    listing: columns image, path (relative to root), split and tags (tuples).
+    Prints a note on training images without tags, and a hint when shards are very large.
+    Raises UserError for images that cannot be read (all of them in one message) or are listed
+    twice, no training images, a class without one, more shards than images.
+    """
+    _check_listing(listing, classes, shards)
+    frame = listing.assign(**_inspect_all(listing["path"].tolist(), Path(root), threads))
+    _tell(frame, shards)
+    return assign_shards(frame, shards)[list(COLUMNS)]
+
+
+def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
+    counts = listing["split"].value_counts()
+    doubled = listing.loc[listing["image"].duplicated(), "image"].unique()
+    raise_together([f"image '{name}' is listed twice; keep one" for name in doubled])
+    if "train" not in counts:
+        raise UserError("no training image; give images the split train")
+    if len(classes) > MOST_CLASSES:
+        raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; choose fewer")
+    train = rows_of(listing, "train")
+    seen = multi_hot(train["tags"], classes).any(axis=0)
+    raise_together(
+        [
+            f"class '{name}' has no training image; tag some or remove it from classes"
+            for name, any_image in zip(classes, seen, strict=True)
+            if not any_image
+        ]
+    )
+    smallest = min((s for s in ("train", "val") if s in counts), key=lambda s: counts[s])
+    if shards > counts[smallest]:
+        raise UserError(
+            f"shards: {shards}, but split {smallest} has {counts[smallest]} images; "
+            f"set shards to {counts[smallest]} or fewer"
+        )
+
+
+def _inspect_all(paths: list[str], root: Path, threads: int) -> dict[str, list]:
+    def inspect(path: str) -> tuple[int, int, str] | UserError:
+        try:
+            return inspect_image(root / path)
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(progress(pool.map(inspect, paths), "index", total=len(paths)))
+    raise_together([str(result) for result in found if isinstance(result, UserError)])
+    heights, widths, shas = zip(*found, strict=True)
+    return {"height": list(heights), "width": list(widths), "sha": list(shas)}
+
+
+def _tell(frame: pd.DataFrame, shards: int) -> None:
+    untagged = sum(not tags for tags in rows_of(frame, "train")["tags"])
+    if untagged:
+        print(f"note: {untagged} training images have no tag: all classes absent", file=sys.stderr)
+    largest = frame["split"].value_counts().max()
+    if largest > 2 * IMAGES_PER_SHARD * shards:
+        print(
+            f"hint: {math.ceil(largest / shards):,} images in a shard make long jobs; "
+            f"set shards to {math.ceil(largest / IMAGES_PER_SHARD)}",
+            file=sys.stderr,
+        )

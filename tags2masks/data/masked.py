@@ -1,0 +1,64 @@
+"""Random views of images with their pseudo-masks, read from the shards."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tags2masks.config.training import Augment
+from tags2masks.data.images import read_image
+from tags2masks.data.index import images_sha
+from tags2masks.data.views import Draw, random_view, to_tensor
+from tags2masks.store import Shard
+
+
+class MaskedViews(Dataset):
+    """Random views of training images: (uint8 [3, S, S], uint8 [S, S] with 255 ignored).
+
+    shards: the masks' files in shard order. Raises UserError when one does not match the index.
+    """
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        root: Path,
+        shards: Sequence[Path],
+        masks_id: str,
+        augment: Augment,
+        fill: Sequence[float],
+    ):
+        self.images = rows["image"].tolist()
+        self.paths = [Path(root) / path for path in rows["path"]]
+        self.shard_of = rows["shard"].tolist()
+        self.files = list(shards)
+        self.shas = [images_sha(rows[rows["shard"] == n]) for n in range(len(shards))]
+        self.masks_id = masks_id
+        self.augment, self.fill = augment, fill
+        self._open: dict[int, Shard] = {}
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_open": {}}  # a loading process opens its own files
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def _labels(self, row: int) -> np.ndarray:
+        number = self.shard_of[row]
+        if number not in self._open:
+            self._open[number] = Shard(self.files[number], self.masks_id, self.shas[number])
+        return self._open[number].read(self.images[row])[0]
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        row, *seeds = draw
+        view, labels = random_view(
+            read_image(self.paths[row]),
+            self._labels(row),
+            self.augment,
+            self.fill,
+            np.random.default_rng(seeds),
+        )
+        return to_tensor(view), torch.from_numpy(np.ascontiguousarray(labels))

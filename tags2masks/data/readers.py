@@ -1,0 +1,41 @@
+"""Which module reads a data set, and its config block put together again from a recipe.
+
+Every reader has the same three functions:
+
+list_images(spec, root, seed) -> (DataFrame[image, path, split, tags], classes): tags are tuples
+list_truth(spec, root, index, seed) -> DataFrame[image, mask, instances, boxes]: see `data.truth`
+mask_table(spec, classes) -> uint8 [256]: from the ids in the mask files to ours, see `data.truth`
+
+`root` is the folder that the paths are relative to. Only digits make use of the seed.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+from pydantic import TypeAdapter, ValidationError
+
+from tags2masks.config.datasets import Dataset, DatasetSpec
+from tags2masks.errors import UserError
+
+# Required fields that are in no recipe. Programs get the folders themselves, as --root.
+PLACES = {"digits": (), "folder": ("images", "tags"), "voc": ("root",)}
+
+
+def reader_module(kind: str) -> ModuleType:
+    """The reader of a kind of data set, imported by its name so that no other's is."""
+    return import_module(f"tags2masks.data.{kind}")
+
+
+def dataset_block(values: dict, **places: str) -> Dataset:
+    """The config block behind a recipe's `dataset` values.
+
+    places: fields that are in no recipe and that the reader needs (`tags` of a folder); those left
+    out are empty. Raises UserError when the values are not a data set's.
+    """
+    empty = dict.fromkeys(PLACES.get(values.get("kind"), ()), "")
+    try:
+        return TypeAdapter(DatasetSpec).validate_python(empty | values | places)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in ("dataset", *problem["loc"]))
+        raise UserError(f"recipe: {key}: {problem['msg']}; take it from the config") from None

@@ -1,0 +1,153 @@
+"""The truth about the images, for evaluation alone: masks, instances and boxes."""
+
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.data.images import decode
+from tags2masks.data.index import MOST_CLASSES, read_table
+from tags2masks.data.problems import raise_together
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.progress import progress
+
+COLUMNS = ("image", "mask", "instances", "boxes")
+IGNORED = 255
+INVALID = 254  # in a mask table: the file may not hold this id
+
+
+def read_truth(path: Path | str) -> pd.DataFrame:
+    """Read truth.csv: image, mask, instances ("" for none) and boxes.
+
+    boxes: a list of [class, x1, y1, x2, y2] per image, in pixels from 0, both corners inside.
+    Images without a mask have no row. Raises UserError naming the file when it is no truth table.
+    """
+    frame = read_table(path, COLUMNS, "run the listing of the truth again")
+    try:
+        frame["boxes"] = [json.loads(cell) if cell else [] for cell in frame["boxes"]]
+    except ValueError as error:
+        raise UserError(f"{path}: column boxes: {error}; delete it and run again") from None
+    return frame
+
+
+def write_truth(path: Path | str, frame: pd.DataFrame) -> None:
+    """Write what a reader's `list_truth` gives; `read_truth` gives it back."""
+    cells = [json.dumps(b, separators=(",", ":")) if b else "" for b in frame["boxes"]]
+    with written_whole(path) as beside:
+        frame.assign(boxes=cells).to_csv(
+            beside, columns=list(COLUMNS), index=False, lineterminator="\n"
+        )
+
+
+def plain_table(count: int) -> np.ndarray:
+    """The mask table of files that hold our own ids: 0, 1 to count, and 255; others are invalid.
+
+    Raises UserError when there are more classes than a mask can hold.
+    """
+    if count > MOST_CLASSES:
+        raise UserError(f"{count} classes, but masks hold {MOST_CLASSES}; choose fewer")
+    table = np.full(256, INVALID, np.uint8)
+    table[: count + 1] = np.arange(count + 1)
+    table[IGNORED] = IGNORED
+    return table
+
+
+def read_mask(path: Path | str, table: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Read a palette or 8-bit grey PNG as uint8 [h, w]: 0 background, 1..K classes, 255 ignored.
+
+    table: uint8 [256] from the file's ids to ours, `INVALID` where there is none.
+    size: (height, width) of the image.
+    Raises UserError naming the file when it is absent, damaged, no such PNG, of another size, or
+    holds an invalid id.
+    """
+    image = decode(path)
+    expected = "expected a PNG of palette or 8-bit grey ids"
+    if image.format != "PNG":
+        raise UserError(f"{path}: a {image.format} file; {expected}")
+    if image.mode not in ("P", "L"):
+        kind = {"RGB": "RGB colours", "RGBA": "RGBA colours", "1": "1 bit per pixel"}
+        raise UserError(f"{path}: {kind.get(image.mode, f'mode {image.mode}')}; {expected}")
+    if image.mode == "L" and _png_depth(path) != 8:
+        # A decoder stretches 2 and 4 bits to 0..255: the ids would change.
+        raise UserError(f"{path}: grey of {_png_depth(path)} bits; {expected}")
+    if (image.height, image.width) != tuple(size):
+        raise UserError(
+            f"{path}: {image.width} × {image.height} pixels, but its image has {size[1]} × "
+            f"{size[0]} (upright); make the mask as large as the image"
+        )
+    ids = np.asarray(image)
+    mask = table[ids]
+    wrong = np.unique(ids[mask == INVALID])
+    if wrong.size:
+        valid = np.flatnonzero(table != INVALID)
+        raise UserError(
+            f"{path}: holds id {', '.join(map(str, wrong[:5]))}, not among {_ranges(valid)}; "
+            "mend the mask or the list of classes"
+        )
+    return mask
+
+
+def _png_depth(path: Path | str) -> int:
+    """Bits per pixel of a PNG file, from its header."""
+    with Path(path).open("rb") as file:
+        return file.read(25)[24]
+
+
+def _ranges(numbers: np.ndarray) -> str:
+    """Sorted numbers as people write them: "0-5, 255"."""
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def with_masks(index: pd.DataFrame, masks: Sequence[str], root: Path | str) -> pd.DataFrame:
+    """The rows of train and val whose mask file exists, with its path as the column `mask`.
+
+    masks: where each row's mask would be, relative to root. Masks for one split alone are common
+    (nobody draws them to train on tags), so images without one are left out, and a note says so.
+    Raises UserError when there is no mask at all.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder of masks; correct the path or leave out masks")
+    rows = index.assign(mask=list(masks))
+    rows = rows[rows["split"] != "ood"]
+    exists = rows["mask"].map(lambda mask: (root / mask).is_file()).astype(bool)
+    if not exists.any():
+        raise UserError(
+            f"{root / rows['mask'].iloc[0]}: no such mask, and none for any other image; "
+            "correct the path or leave out masks"
+        )
+    for split, lacking in rows.loc[~exists].groupby("split", sort=True)["mask"]:
+        print(
+            f"note: {len(lacking)} of {(rows['split'] == split).sum()} {split} images have no "
+            f"mask, and evaluation leaves them out; the first: {root / lacking.iloc[0]}",
+            file=sys.stderr,
+        )
+    return rows[exists].reset_index(drop=True)
+
+
+def check_masks(
+    truth: pd.DataFrame, index: pd.DataFrame, root: Path | str, table: np.ndarray, threads: int
+) -> None:
+    """Read every mask once.
+
+    Raises UserError with a line for each that `read_mask` refuses.
+    """
+    sizes = index.set_index("image")[["height", "width"]]
+
+    def problem(image: str, mask: str) -> str | None:
+        try:
+            read_mask(Path(root) / mask, table, tuple(sizes.loc[image]))
+        except UserError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = pool.map(problem, truth["image"], truth["mask"])
+        problems = list(progress(found, "check masks", total=len(truth), unit="mask"))
+    raise_together([text for text in problems if text])

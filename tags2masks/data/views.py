@@ -1,0 +1,133 @@
+"""Views of the images for networks: random ones to learn from, plain ones to look at."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tags2masks.config.training import Augment
+from tags2masks.data.images import read_image
+
+IGNORED = 255
+
+# One training example to draw: (row, seed of the run, epoch, position in the epoch).
+Draw = tuple[int, int, int, int]
+
+
+def random_view(
+    image: np.ndarray,
+    labels: np.ndarray | None,
+    augment: Augment,
+    fill: Sequence[float],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Resize, crop (or pad) and flip an image, and its labels alike.
+
+    image: uint8 [h, w, 3]; labels: uint8 [h, w] or None; fill: the colour of the padding, 0 to 1.
+    Returns uint8 [crop, crop, 3] and uint8 [crop, crop], padded labels being ignored (255).
+    """
+    long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
+    image, labels = _resize(image, labels, long_side)
+    image, labels = _place(image, labels, augment.crop, fill, rng.random(2))
+    if rng.random() < augment.flip:
+        image = image[:, ::-1]
+        labels = None if labels is None else labels[:, ::-1]
+    return image, labels
+
+
+def plain_view(image: np.ndarray, augment: Augment, fill: Sequence[float]) -> np.ndarray:
+    """The whole image at the middle of its training sizes, centred: uint8 [crop, crop, 3]."""
+    long_side = min(sum(augment.resize) // 2, augment.crop)
+    image, _ = _resize(image, None, long_side)
+    return _place(image, None, augment.crop, fill, (0.5, 0.5))[0]
+
+
+def _resize(image, labels, long_side):
+    height, width = image.shape[:2]
+    factor = long_side / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    if labels is not None:
+        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+    return image, labels
+
+
+def _place(image, labels, crop, fill, where):
+    """Cut a square out of the image, or set the image into one; `where`: 0 to 1 down and right."""
+    out = np.empty((crop, crop, 3), np.uint8)
+    out[:] = np.round(np.asarray(fill) * 255).astype(np.uint8)
+    out_labels = None if labels is None else np.full((crop, crop), IGNORED, np.uint8)
+    source, target = [], []
+    for side, share in zip(image.shape[:2], where, strict=True):
+        room = abs(side - crop)
+        start = min(int(share * (room + 1)), room)
+        length = min(side, crop)
+        source.append(slice(start, start + length) if side > crop else slice(0, length))
+        target.append(slice(0, length) if side > crop else slice(start, start + length))
+    out[tuple(target)] = image[tuple(source)]
+    if labels is not None:
+        out_labels[tuple(target)] = labels[tuple(source)]
+    return out, out_labels
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """uint8 [h, w, 3] to uint8 [3, h, w]; networks take it as float in 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+class TaggedViews(Dataset):
+    """Random views of training images with their tags: (uint8 [3, S, S], float [K])."""
+
+    def __init__(self, rows: pd.DataFrame, root: Path, targets: np.ndarray, augment: Augment, fill):
+        self.paths = [Path(root) / path for path in rows["path"]]
+        self.targets = torch.from_numpy(targets)
+        self.augment, self.fill = augment, fill
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        row, *seeds = draw
+        image = read_image(self.paths[row])
+        view, _ = random_view(image, None, self.augment, self.fill, np.random.default_rng(seeds))
+        return to_tensor(view), self.targets[row]
+
+
+class PlainViews(TaggedViews):
+    """The same images whole, always alike, by row number."""
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        view = plain_view(read_image(self.paths[row]), self.augment, self.fill)
+        return to_tensor(view), self.targets[row]
+
+
+class WholeImages(Dataset):
+    """Batches of whole images of one size: (row numbers, uint8 [B, 3, H, W])."""
+
+    def __init__(self, rows: pd.DataFrame, root: Path, batch_size: int):
+        self.paths = [Path(root) / path for path in rows["path"]]
+        sizes = list(zip(rows["height"], rows["width"], strict=True))
+        self.batches = list(batches_of_like_size(sizes, batch_size))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> tuple[list[int], Tensor]:
+        batch = self.batches[number]
+        return batch, torch.stack([to_tensor(read_image(self.paths[row])) for row in batch])
+
+
+def batches_of_like_size(sizes: Sequence[tuple[int, int]], batch_size: int) -> Iterator[list[int]]:
+    """Row numbers in batches of equal (height, width), in a fixed order."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, size in enumerate(sizes):
+        groups.setdefault(tuple(size), []).append(row)
+    for size in sorted(groups):
+        rows = groups[size]
+        for start in range(0, len(rows), batch_size):
+            yield rows[start : start + batch_size]

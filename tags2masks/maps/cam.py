@@ -1,0 +1,23 @@
+"""Class activation maps (Zhou et al., CVPR 2016), multi-scale as in all five papers (methods §0).
+
+With a bias-free linear head on average-pooled features, w_c·f at a location is that location's
+part in the logit of class c.
+"""
+
+from torch import Tensor
+
+from tags2masks.config.maps import Cam
+from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.nets.classifier import Classifier
+
+
+def localize(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
+    """Maps of every class.
+
+    images: [B, 3, H, W] in 0 to 1. Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
+    """
+
+    def score(scaled: Tensor) -> Tensor:
+        return network.score_maps(network.features(scaled))
+
+    return normalize(multi_scale(score, images, spec.scales, spec.flip, spec.stride))

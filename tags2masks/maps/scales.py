@@ -1,0 +1,44 @@
+"""Maps over several scales and the mirrored image, and their normalisation."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def multi_scale(
+    score: Callable[[Tensor], Tensor],
+    images: Tensor,
+    scales: Sequence[float],
+    flip: bool,
+    stride: int,
+) -> Tensor:
+    """Sum of ReLU'd score maps over scales and flips, at 1/stride of the image's size.
+
+    score: images [B, 3, h, w] to maps [B, K, h', w'].
+    images: [B, 3, H, W]. Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
+    Bilinear, `align_corners=False` (methods §0). The mirrored images ride in the same batch.
+    """
+    height, width = images.shape[-2:]
+    size = (-(-height // stride), -(-width // stride))
+    total = None
+    for scale in scales:
+        scaled = images
+        if scale != 1:
+            sides = (max(1, round(height * scale)), max(1, round(width * scale)))
+            scaled = F.interpolate(images, sides, mode="bilinear", align_corners=False)
+        if flip:
+            scaled = torch.cat([scaled, scaled.flip(-1)])
+        maps = score(scaled.contiguous(memory_format=torch.channels_last)).relu().float()
+        if flip:
+            straight, mirrored = maps.chunk(2)
+            maps = straight + mirrored.flip(-1)
+        maps = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+        total = maps if total is None else total + maps
+    return total
+
+
+def normalize(maps: Tensor) -> Tensor:
+    """Every map of [..., h, w] divided by its maximum plus 1e-5 (methods §0)."""
+    return maps / (maps.amax((-2, -1), keepdim=True) + 1e-5)

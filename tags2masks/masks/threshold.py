@@ -1,0 +1,21 @@
+"""Masks by a constant background score: the seeds themselves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tags2masks.config.masks import Threshold
+from tags2masks.masks.seeds import seed, upsample
+
+READS_IMAGES = False  # only the image's height and width matter
+
+
+def make_mask(
+    image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Threshold
+) -> np.ndarray:
+    """uint8 [H, W]: at each pixel the class of the best map, if it beats the background.
+
+    image: uint8 [H, W, 3], any content; maps: float16 [K, h, w]; class_ids: their K mask ids.
+    Raises UserError as `seeds.upsample` does.
+    """
+    return seed(upsample(maps, image.shape[:2]), class_ids, spec.background_score)

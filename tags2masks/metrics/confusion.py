@@ -1,0 +1,79 @@
+"""Confusion matrices of masks, and the scores that follow from them."""
+
+import numpy as np
+
+IGNORED = 255
+"""The id of pixels that do not count (truth) or that have no label (masks)."""
+
+
+def confusion(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Count pixels by true id (rows) and label (columns): int64 [K + 1, K + 2].
+
+    truth, labels: uint8 [H, W] with ids 0 (background) to K = `classes`, or 255.
+    Where truth is 255 a pixel counts nowhere. Where labels is 255 it counts in the last column.
+    Raises ValueError when the shapes differ or another id turns up.
+    """
+    if truth.shape != labels.shape:
+        raise ValueError(f"truth is {truth.shape}, labels are {labels.shape}")
+    refuse_unknown_ids(truth, classes, "truth")
+    refuse_unknown_ids(labels, classes, "labels")
+    pairs = truth.astype(np.intp) * 256 + labels
+    counts = np.bincount(pairs.ravel(), minlength=256 * 256).reshape(256, 256)
+    return counts[: classes + 1, [*range(classes + 1), IGNORED]]
+
+
+def refuse_unknown_ids(ids: np.ndarray, classes: int, what: str) -> None:
+    """Raise ValueError when an id is neither in 0..classes nor 255."""
+    counts = np.bincount(ids.ravel(), minlength=256)
+    unknown = np.flatnonzero(counts[classes + 1 : IGNORED])
+    if len(unknown):
+        raise ValueError(
+            f"{what} hold the id {unknown[0] + classes + 1}; valid are 0 to {classes} and 255"
+        )
+
+
+def scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """`iou`, `precision`, `recall` and `f1` of each class, background first: float64 [..., K + 1].
+
+    matrix: [..., K + 1, K + 1], or with the last column of `confusion`, which is left out here:
+    pixels without a label are judged neither right nor wrong. `labelled_share` says how many
+    there are, and belongs beside any of these scores.
+
+    A class that no truth and no label shows is NaN in all four. Any other is a number in all
+    four: precision is 0 if nothing was given the label, recall is 0 if nothing was to be found.
+    """
+    square = matrix[..., : matrix.shape[-2]]
+    right = np.diagonal(square, axis1=-2, axis2=-1)
+    true, given = square.sum(axis=-1), square.sum(axis=-2)
+    either = true + given - right
+    return {
+        "iou": _share(right, either, either),
+        "precision": _share(right, given, either),
+        "recall": _share(right, true, either),
+        "f1": _share(2 * right, true + given, either),
+    }
+
+
+def _share(part: np.ndarray, whole: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """part / whole; 0/0 is 0 where the class was seen at all and NaN elsewhere."""
+    return np.where(seen > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def class_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the classes (last axis), background included, NaN left out: VOC's convention.
+
+    NaN where all are NaN.
+    """
+    known = ~np.isnan(values)
+    count = known.sum(axis=-1)
+    total = np.where(known, values, 0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def labelled_share(matrix: np.ndarray) -> float:
+    """Share of the pixels with a truth that were given a label; NaN where no pixel has a truth.
+
+    matrix: [K + 1, K + 2], as `confusion` gives it.
+    """
+    total = matrix.sum()
+    return float(matrix[:, :-1].sum() / total) if total else float("nan")

@@ -1,0 +1,40 @@
+"""Trained models on disk: weights as safetensors, and beside them what they were made of."""
+
+import json
+from pathlib import Path
+
+import safetensors.torch
+from torch import nn
+
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.nets.backbones import fill, read_weights
+
+
+def save_model(network: nn.Module, path: Path | str) -> None:
+    """Write the network's weights; equal weights give equal bytes."""
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    with written_whole(path) as beside:
+        safetensors.torch.save_file(state, beside)
+
+
+def load_model(network: nn.Module, path: Path | str) -> nn.Module:
+    """Fill the network from a file of `save_model` and return it in evaluation mode."""
+    fill(network, read_weights(path), str(path))
+    return network.eval()
+
+
+def write_spec(path: Path | str, spec: dict) -> None:
+    """Write what an artifact was made of, as JSON that people can read."""
+    with written_whole(path) as beside:
+        beside.write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_spec(path: Path | str) -> dict:
+    """Read a file of `write_spec`. Raises UserError naming the file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not readable ({error}); delete its folder and run again"
+        ) from None

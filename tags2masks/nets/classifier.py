@@ -1,0 +1,52 @@
+"""The network that class activation maps are read from: backbone, average pooling, linear head."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tags2masks.config.training import Backbone
+from tags2masks.errors import UserError
+from tags2masks.nets.backbones import Normalize, create_backbone
+
+
+class Classifier(nn.Module):
+    """Logits from the spatial mean of w·f, so that w·f at a location is its part in the logit.
+
+    images: [B, 3, H, W] in 0 to 1; normalisation is part of the network.
+    Raises UserError for a backbone whose features are no [B, C, h, w] map.
+    """
+
+    def __init__(self, backbone: Backbone, classes: int):
+        super().__init__()
+        self.normalize = Normalize(backbone)
+        self.backbone = create_backbone(backbone)
+        self.head = nn.Conv2d(self._channels(backbone), classes, 1, bias=False)
+
+    def _channels(self, backbone: Backbone) -> int:
+        training = self.backbone.training
+        with torch.no_grad():
+            features = self.backbone.eval().forward_features(torch.zeros(1, 3, 64, 64))
+        self.backbone.train(training)
+        if features.ndim != 4 or features.shape[-1] > 64:
+            raise UserError(
+                f"backbone.name: {backbone.name} gives features of shape "
+                f"{list(features.shape)}, not a map [B, C, h, w]; choose a convolutional network"
+            )
+        return features.shape[1]
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last feature map, [B, C, h, w]."""
+        return self.backbone.forward_features(self.normalize(images))
+
+    def score_maps(self, features: Tensor) -> Tensor:
+        """w_c·f at every location, [B, K, h, w]; their mean is the logit."""
+        return self.head(features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K]."""
+        pooled = F.adaptive_avg_pool2d(self.features(images), 1)
+        return self.head(pooled).flatten(1)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What is learned anew, with the higher rate."""
+        return list(self.head.parameters())

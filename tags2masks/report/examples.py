@@ -1,0 +1,59 @@
+"""Which training images a report shows. Light to import: pandas and numpy alone."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+WELL, BADLY, EVENLY = "well", "badly", "evenly"
+
+
+def choose(rows: pd.DataFrame, images_csv: Path | str | None, count: int) -> list[str]:
+    """The images of all groups of `choose_groups`, in the order of `rows`."""
+    groups = choose_groups(rows, images_csv, count)
+    chosen = {image for images in groups.values() for image in images}
+    return [image for image in rows["image"] if image in chosen]
+
+
+def choose_groups(
+    rows: pd.DataFrame, images_csv: Path | str | None, count: int
+) -> dict[str, list[str]]:
+    """`count` images whose masks are good (`well`) and `count` whose masks are bad (`badly`).
+
+    rows: the training images, with columns image and tags (tuples). images_csv: image,iou of
+    their masks. Well done ones are spaced over the best fifth, badly done ones over the worst,
+    best first: neither the very best nor the very worst alone. Where there are fewer than
+    2 * count images each is in one group. Images without a tag (nothing to find: background
+    alone) are chosen only if there are too few with one.
+    With None, or where no image has been measured: 2 * count images spaced over all (`evenly`).
+    """
+    images = _tagged_first(rows, count)
+    quality = _quality(images, images_csv) if images_csv else []
+    if not quality:
+        return {EVENLY: spaced(images, 2 * count)}
+    well, badly = math.ceil(len(quality) / 2), len(quality) // 2
+    fifth = max(count, math.ceil(len(quality) / 5))
+    groups = {
+        WELL: spaced(quality[: min(fifth, well)], count),
+        BADLY: spaced(quality[len(quality) - min(fifth, badly) :], count),
+    }
+    return {name: members for name, members in groups.items() if members}
+
+
+def spaced(items: Sequence[str], count: int) -> list[str]:
+    """`count` of the items (all, if there are no more), each the middle of an equal stretch."""
+    count = min(count, len(items))
+    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
+
+
+def _tagged_first(rows: pd.DataFrame, count: int) -> list[str]:
+    tagged = rows.loc[rows["tags"].map(bool).astype(bool), "image"].tolist()
+    return tagged if len(tagged) >= 2 * count else rows["image"].tolist()
+
+
+def _quality(images: Sequence[str], images_csv: Path | str) -> list[str]:
+    """Those of the images that were measured, best first, equal ones by name."""
+    table = pd.read_csv(images_csv, dtype={"image": str, "iou": float}, keep_default_na=False)
+    measured = table[table["image"].isin(set(images)) & table["iou"].notna()]
+    return measured.sort_values(["iou", "image"], ascending=[False, True])["image"].tolist()

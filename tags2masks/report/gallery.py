@@ -1,0 +1,211 @@
+"""Example images of an experiment: image, maps, mask, prediction and truth side by side."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.data.images import read_image
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.truth import read_mask, read_truth
+from tags2masks.metrics.confusion import class_mean, confusion, scores
+from tags2masks.report.examples import choose, choose_groups
+from tags2masks.report.pictures import (
+    IGNORED,
+    Picture,
+    image_picture,
+    map_picture,
+    mask_colours,
+    mask_picture,
+)
+from tags2masks.report.tables import percent
+from tags2masks.store import Shard
+
+MOST_MAPS = 3  # of one image; those of the highest mean are shown
+
+
+class Dataset(NamedTuple):
+    """What a report reads of a data set.
+
+    rows: the training images; truth: the mask file of each image that has one.
+    """
+
+    name: str
+    classes: list[str]
+    index: pd.DataFrame
+    rows: pd.DataFrame
+    root: Path
+    truth: dict[str, Path]
+    table: np.ndarray
+
+
+class Tile(NamedTuple):
+    """A picture with the words under it and the text for those who do not see it."""
+
+    picture: Picture
+    title: str
+    note: str
+    alt: str
+
+
+class Example(NamedTuple):
+    """A training image and what was made of it; None leaves a place empty."""
+
+    image: str
+    tags: tuple[str, ...]
+    tiles: list[Tile | None]
+
+
+class Gallery(NamedTuple):
+    """The examples of an experiment by group; `legend`: (name, CSS colour) of what occurs."""
+
+    groups: dict[str, list[Example]]
+    columns: int
+    legend: list[tuple[str, str]]
+    ignored: bool
+
+
+def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
+    """What is known of a data set; `where`: root, truth_root and spec, see `write_report`."""
+    folder = results / name
+    classes, index = read_classes(folder / "classes.txt"), read_index(folder / "index.csv")
+    spec = dataset_block(where["spec"])
+    truth: dict[str, Path] = {}
+    if has_truth:
+        listed = read_truth(folder / "truth.csv")
+        masks = [Path(where["truth_root"]) / mask for mask in listed["mask"]]
+        truth = dict(zip(listed["image"], masks, strict=True))
+    return Dataset(
+        name=name,
+        classes=classes,
+        index=index,
+        rows=rows_of(index, "train"),
+        root=Path(where["root"]),
+        truth=truth,
+        table=reader_module(spec.kind).mask_table(spec, classes),
+    )
+
+
+def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
+    """The examples of an experiment (an entry of the outline).
+
+    Raises UserError naming the shard or image that cannot be read or does not fit.
+    """
+    artifacts, folder = one["artifacts"], results / dataset.name
+    measured = one["has_truth"] and "masks" in artifacts
+    quality = folder / "masks" / artifacts["masks"] / "images.csv" if measured else None
+    groups = choose_groups(dataset.rows, quality, count)
+    chosen = dataset.rows[dataset.rows["image"].isin(choose(dataset.rows, quality, count))]
+    made = {
+        "maps": _read_shards(dataset, chosen, folder, "maps", artifacts),
+        "masks": _read_shards(dataset, chosen, folder, "masks", artifacts),
+        "predictions": _read_predictions(chosen, folder, artifacts),
+    }
+    labels = {image: _labels(dataset, row, made) for image, row in _by_image(chosen)}
+    widest = max([1, *(len(maps) for maps, _ in made["maps"].values())])
+    places = min(widest, MOST_MAPS) if "maps" in artifacts else 0
+    examples = {
+        image: Example(
+            image,
+            row["tags"],
+            [
+                *_seen(dataset, row, made["maps"].get(image), places),
+                *(_mask_tile(dataset, row, labels[image], what) for what in _columns(one, dataset)),
+            ],
+        )
+        for image, row in _by_image(chosen)
+    }
+    occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
+    return Gallery(
+        {name: [examples[image] for image in images] for name, images in groups.items()},
+        1 + places + len(_columns(one, dataset)),
+        _legend(dataset.classes, occurring),
+        IGNORED in occurring,
+    )
+
+
+def image_iou(truth: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """Mean IoU over the classes, background included, that truth or labels show."""
+    return float(class_mean(scores(confusion(truth, labels, classes))["iou"]))
+
+
+def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
+    return [(row["image"], row) for row in rows.to_dict("records")]
+
+
+def _columns(one: dict, dataset: Dataset) -> list[str]:
+    """Which label images stand side by side."""
+    made = [stage for stage in ("masks", "predictions") if stage in one["artifacts"]]
+    return [*made, "truth"] if dataset.truth else made
+
+
+def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
+    """Array and attributes of each chosen image; nothing if the experiment ends before."""
+    found = {}
+    for number in sorted(set(chosen["shard"])) if stage in artifacts else []:
+        path = folder / stage / artifacts[stage] / f"{number}.zarr.zip"
+        sha = images_sha(rows_of(dataset.rows, "train", number))
+        with Shard(path, artifacts[stage], sha) as shard:
+            for image in chosen.loc[chosen["shard"] == number, "image"]:
+                found[image] = shard.read(image)
+    return found
+
+
+def _read_predictions(chosen, folder, artifacts) -> dict:
+    if "predictions" not in artifacts:
+        return {}
+    artifact = artifacts["predictions"]
+    with Shard(folder / "examples" / f"{artifact}.zarr.zip", artifact, images_sha(chosen)) as shard:
+        return {image: shard.read(image) for image in chosen["image"]}
+
+
+def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
+    """The label images of an image: of masks, predictions and truth, as far as there are any."""
+    image = row["image"]
+    stages = ("masks", "predictions")
+    labels = {stage: made[stage][image][0] for stage in stages if image in made[stage]}
+    if image in dataset.truth:
+        size = (int(row["height"]), int(row["width"]))
+        labels["truth"] = read_mask(dataset.truth[image], dataset.table, size)
+    return labels
+
+
+def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
+    """The image and its maps, filled up with None to `places` maps."""
+    pixels = read_image(dataset.root / row["path"])
+    tags = ", ".join(row["tags"]) or "no tag"
+    tiles: list[Tile | None] = [
+        Tile(image_picture(pixels), "image", tags, f"Image {row['image']}, tagged {tags}")
+    ]
+    values, attributes = maps or (np.empty((0, 1, 1)), {"classes": []})
+    order = sorted(range(len(values)), key=lambda at: -float(values[at].mean(dtype=np.float64)))
+    for at in sorted(order[:places]):
+        name = attributes["classes"][at]
+        more = len(values) - places
+        note = f"{name} (and {more} more)" if more > 0 and at == max(order[:places]) else name
+        alt = f"Where {name} is seen in {row['image']}"
+        tiles.append(Tile(map_picture(pixels, values[at]), "map", note, alt))
+    return tiles + [None] * (1 + places - len(tiles))
+
+
+def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | None:
+    if what not in labels:
+        return None
+    title = {"masks": "mask", "predictions": "prediction", "truth": "truth"}[what]
+    shown = [dataset.classes[i - 1] for i in np.unique(labels[what]) if 0 < i < IGNORED]
+    note, quality = ", ".join(shown) or "background alone", ""
+    if "truth" in labels and what != "truth":
+        note = f"IoU {percent(image_iou(labels['truth'], labels[what], len(dataset.classes)))}"
+        quality = f"; {note} %"
+    alt = f"{title.capitalize()} of {row['image']}: {', '.join(shown) or 'background'}{quality}"
+    return Tile(mask_picture(labels[what]), title, note, alt)
+
+
+def _legend(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:
+    colours = mask_colours()
+    names = ["background", *classes]
+    return [
+        (names[i], "#{:02x}{:02x}{:02x}".format(*colours[i])) for i in range(len(names)) if i in occurring
+    ]

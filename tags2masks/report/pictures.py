@@ -1,0 +1,91 @@
+"""Images, maps and masks as small pictures that stand in the page itself, as data URIs."""
+
+import base64
+import hashlib
+import io
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from tags2masks.masks.seeds import upsample
+from tags2masks.palette import voc_palette
+
+IGNORED = 255
+LONGEST = 240  # pixels of a thumbnail's long side
+SMALL = 128  # images up to this long side are enlarged in the page, pixel by pixel
+BACKGROUND = (240, 238, 232)  # dark classes of the palette vanish on its own black
+HATCH = ((186, 186, 186), (128, 128, 128))
+
+
+class Picture(NamedTuple):
+    """A picture as the page shows it; equal ones have equal keys."""
+
+    key: str
+    uri: str
+    width: int
+    height: int
+    small: bool
+
+
+def image_picture(image: np.ndarray) -> Picture:
+    """A photograph, uint8 [H, W, 3]: as it is when small, otherwise as a JPEG thumbnail."""
+    return _photograph(Image.fromarray(image))
+
+
+def map_picture(image: np.ndarray, scores: np.ndarray) -> Picture:
+    """Scores as heat on the image in grey: the higher, the less of the image shows through.
+
+    image: uint8 [H, W, 3]; scores: float [h, w] in 0..1, at the stride they are stored at.
+    """
+    full = upsample(scores[None], image.shape[:2])[0][..., None]
+    grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)[..., None] * 0.75
+    heat = matplotlib.colormaps["inferno"](full[..., 0])[..., :3].astype(np.float32) * 255
+    share = 0.85 * np.sqrt(full)
+    return _photograph(Image.fromarray(np.round(grey * (1 - share) + heat * share).astype(np.uint8)))
+
+
+def mask_picture(mask: np.ndarray) -> Picture:
+    """A mask in the palette's colours, uint8 [H, W]; 0 is a light grey, 255 is hatched."""
+    image = Image.fromarray(np.ascontiguousarray(mask))
+    ids = np.array(image.resize(_size(image), Image.Resampling.NEAREST))
+    down, right = np.indices(ids.shape)
+    # Masks hold no 254: it lends the hatching its second grey.
+    ids[(ids == IGNORED) & ((down + right) % 6 < 3)] = 254
+    picture = Image.fromarray(ids, "P")
+    picture.putpalette(mask_colours().ravel().tolist())
+    return _picture(picture, "PNG", optimize=True)
+
+
+def mask_colours() -> np.ndarray:
+    """uint8 [256, 3]: the colour of each id in the pictures."""
+    colours = voc_palette()
+    colours[0], colours[254], colours[IGNORED] = BACKGROUND, *HATCH
+    return colours
+
+
+def _photograph(image: Image.Image) -> Picture:
+    if max(image.size) <= SMALL:
+        return _picture(image, "PNG", optimize=True)
+    thumbnail = image.resize(_size(image), Image.Resampling.LANCZOS)
+    return _picture(thumbnail, "JPEG", quality=82, optimize=True)
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the thumbnail."""
+    factor = min(1, LONGEST / max(image.size))
+    return max(1, round(image.width * factor)), max(1, round(image.height * factor))
+
+
+def _picture(image: Image.Image, kind: str, **options) -> Picture:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    data = file.getvalue()
+    return Picture(
+        key=f"p{hashlib.sha256(data).hexdigest()[:12]}",
+        uri=f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}",
+        width=image.width,
+        height=image.height,
+        small=max(image.size) <= SMALL,
+    )

@@ -1,0 +1,205 @@
+"""Charts as inline SVG. They take their colours and their font from the page around them."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+WIDTH = 4.2  # inches; the page scales charts to its columns
+SERIES = 8  # colours of the page's style sheet, --series-0 to --series-7
+SHADES = {"seed": 0.25, "mask": 0.6, "prediction": 1.0}  # opacity of a stage's bars
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)))
+
+# Colours that stand for the page's own until the SVG is written.
+INK, RULE, SURFACE = "#0a0a01", "#0a0a02", "#0a0a03"
+PAGE_COLOURS = {INK: "currentColor", RULE: "var(--rule)", SURFACE: "var(--surface)"} | {
+    f"#0a0b{number:02x}": f"var(--series-{number})" for number in range(SERIES)
+}
+
+STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+}
+
+
+class Series(NamedTuple):
+    """A line of a chart. `number` gives its colour and dashes, everywhere the same."""
+
+    name: str
+    number: int
+    values: pd.DataFrame
+
+
+class Mark(NamedTuple):
+    """A point to mark on a curve."""
+
+    threshold: float
+    value: float
+    tuned: bool
+
+
+def curves(key: str, series: Sequence[Series], marks: Mapping[str, Sequence[Mark]]) -> str:
+    """Mean IoU (%) against the background score; values: columns threshold, iou (0..1).
+
+    key: tells this chart's ids from those of the page's other charts. marks: by the series' name. A filled circle marks a score that was fixed beforehand, a hollow
+    diamond one that was chosen with pixel masks.
+    """
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
+        figure, (axes,) = _figure(3.0, 1)
+        for line in series:
+            table = line.values.sort_values("threshold")
+            axes.plot(table["threshold"], 100 * table["iou"], **_look(line.number))
+            for mark in marks.get(line.name, ()):
+                axes.plot(
+                    mark.threshold,
+                    100 * mark.value,
+                    marker="D" if mark.tuned else "o",
+                    markersize=6.5,
+                    markerfacecolor=SURFACE if mark.tuned else _colour(line.number),
+                    markeredgecolor=_colour(line.number),
+                    markeredgewidth=1.5,
+                    linestyle="none",
+                    clip_on=False,
+                    zorder=4,
+                )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("background score")
+        axes.set_title("mean IoU, %")
+        axes.grid(True)
+        return _svg(figure, key)
+
+
+def training(key: str, series: Sequence[Series], measure: str, title: str) -> str:
+    """Loss, and below it a measure in percent, over the epochs; values: epoch, loss, [measure].
+
+    The lower panel is left out where no series has the measure.
+    """
+    measured = [line for line in series if measure in line.values and _any(line.values[measure])]
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
+        figure, panels = _figure(3.0, 2 if measured else 1)
+        _over_epochs(panels[0], series, "loss", 1, "loss")
+        panels[0].set_ylim(bottom=0)
+        if measured:
+            _over_epochs(panels[1], measured, measure, 100, f"{title}, %")
+            panels[0].tick_params(labelbottom=False)
+        panels[-1].set_xlabel("epoch")
+        return _svg(figure, key)
+
+
+def class_bars(
+    key: str,
+    stages: Sequence[str],
+    values: Sequence[tuple[str, Sequence[float | None]]],
+    number: int,
+) -> str:
+    """IoU (%) of each class, one bar per stage (of `SHADES`), earlier stages paler.
+
+    values: (class, one value 0..1 per stage or None), drawn from the top; number: the colour's.
+    """
+    row = 0.105 * len(stages) + 0.06  # inches
+    colour = _colour(number)
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
+        figure, (axes,) = _figure(0.6 + row * len(values), 1)
+        height = 0.84 / len(stages)
+        for place, stage in enumerate(stages):
+            known = [(at, v[place]) for at, (_, v) in enumerate(values) if v[place] is not None]
+            axes.barh(
+                [at + (place - (len(stages) - 1) / 2) * height for at, _ in known],
+                [100 * value for _, value in known],
+                height * 0.86,
+                facecolor=(colour, SHADES[stage]),
+                edgecolor=colour,
+                linewidth=0.6,
+            )
+        axes.set_yticks(range(len(values)), [_short(name) for name, _ in values])
+        axes.get_yticklabels()[0].set_fontweight("bold")
+        axes.set_ylim(len(values) - 0.5, -0.5)
+        axes.set_xlim(0, 100)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(True, axis="x")
+        axes.set_xlabel("IoU, %")
+        return _svg(figure, key)
+
+
+def _over_epochs(axes: Axes, series: Sequence[Series], column: str, factor: float, title: str):
+    for line in series:
+        table = line.values.sort_values("epoch")
+        marker = "o" if len(table) <= 25 else None
+        axes.plot(
+            table["epoch"],
+            factor * table[column],
+            marker=marker,
+            markersize=3,
+            **_look(line.number),
+        )
+    axes.set_title(title)
+    axes.grid(True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _figure(height: float, panels: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, list(figure.subplots(panels, 1, sharex=panels > 1, squeeze=False)[:, 0])
+
+
+def _look(number: int) -> dict:
+    return {"color": _colour(number), "linestyle": DASHES[number // SERIES % len(DASHES)]}
+
+
+def _colour(number: int) -> str:
+    return f"#0a0b{number % SERIES:02x}"
+
+
+def _any(column: pd.Series) -> bool:
+    return bool(column.notna().any())
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else f"{name[:17]}…"
+
+
+def _svg(figure: Figure, key: str) -> str:
+    """The figure as an <svg> element for an HTML page: equal figures give equal text."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r'(id="|url\(#|href="#)(\w+)', rf"\1{key}-\2", text)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    text = re.sub(r"#0a0[ab]\w\w", lambda found: PAGE_COLOURS[found.group()], text)
+    return re.sub(r"\s*\n\s*", "\n", text).strip()

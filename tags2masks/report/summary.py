@@ -1,0 +1,94 @@
+"""The figures of all experiments in two tables: one tidy, one a row per experiment."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tags2masks.data.index import read_index
+
+METRICS = (
+    "experiment", "dataset", "split", "stage", "artifact", "metric", "class", "value",
+    "threshold", "tuned_on_masks", "images",
+)  # fmt: skip
+LEADERBOARD = (
+    "experiment", "dataset", "classifier_map", "seed_iou", "seed_background_score",
+    "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou",
+    "prediction_split", "train_images", "prediction_images", "note",
+)  # fmt: skip
+
+MEASURED = ("maps", "masks", "predictions")
+
+
+def tidy_metrics(outline: list[dict], results: Path) -> pd.DataFrame:
+    """Every figure of every experiment, a row each (columns METRICS).
+
+    outline: the experiments with their artifacts' ids. `map` rows are the classifier's mean average
+    precision on the tags of the val split.
+    """
+    tables = []
+    for one in outline:
+        for stage, artifact in one["artifacts"].items():
+            folder = results / one["dataset"] / stage / artifact
+            if stage == "classifier":
+                table = _classifier_rows(folder / "training.csv", one, results)
+            elif stage in MEASURED and one["has_truth"]:
+                table = pd.read_csv(folder / "metrics.csv")
+            else:
+                continue
+            about = {key: one[key] for key in ("experiment", "dataset")}
+            tables.append(table.assign(**about, stage=stage, artifact=artifact))
+    return pd.concat(tables, ignore_index=True)[list(METRICS)]
+
+
+def _classifier_rows(training: Path, one: dict, results: Path) -> pd.DataFrame:
+    last = pd.read_csv(training).iloc[-1]
+    images = (read_index(results / one["dataset"] / "index.csv")["split"] == "val").sum()
+    rows = [("val", "map", "mean", last["val_map"], None, False, images)]
+    columns = ["split", "metric", "class", "value", "threshold", "tuned_on_masks", "images"]
+    return pd.DataFrame(rows if last.get("val_map") == last.get("val_map") else [], columns=columns)
+
+
+def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
+    """A row per experiment (columns LEADERBOARD), per data set the best first.
+
+    All figures are means over classes, background included. `seed_iou_best` is at the background
+    score that the pixel masks of the training images like best (tuned_on_masks), `seed_iou` at the
+    config's fixed one.
+    """
+    rows = []
+    for one in outline:
+        index = read_index(results / one["dataset"] / "index.csv")
+        mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
+
+        def value(stage, metric, column="value", tuned=False, mine=mine):
+            found = mine[
+                (mine["stage"] == stage)
+                & (mine["metric"] == metric)
+                & (mine["tuned_on_masks"] == tuned)
+            ]
+            return found[column].iloc[0] if len(found) else None
+
+        ends_in_predictions = "predictions" in one["artifacts"]
+        split = one["evaluate_on"] if ends_in_predictions else None
+        rows.append(
+            {
+                "experiment": one["experiment"],
+                "dataset": one["dataset"],
+                "classifier_map": value("classifier", "map"),
+                "seed_iou": value("maps", "iou"),
+                "seed_background_score": value("maps", "iou", "threshold"),
+                "seed_iou_best": value("maps", "iou", tuned=True),
+                "seed_best_background_score": value("maps", "iou", "threshold", tuned=True),
+                "mask_iou": value("masks", "iou"),
+                "prediction_iou": value("predictions", "iou"),
+                "prediction_split": split,
+                "train_images": (index["split"] == "train").sum(),
+                "prediction_images": (index["split"] == split).sum() if split else None,
+                "note": "" if one["has_truth"] else "no masks: quality not measured",
+            }
+        )
+    table = pd.DataFrame(rows, columns=list(LEADERBOARD))
+    best = ["prediction_iou", "mask_iou", "seed_iou"]
+    return table.sort_values(
+        ["dataset", *best, "experiment"], ascending=[True, False, False, False, True]
+    ).reset_index(drop=True)

@@ -1,0 +1,188 @@
+"""The report's tables: figures of the CSV files as people read them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from tags2masks.data.index import read_table
+from tags2masks.report.summary import METRICS
+
+NOTHING = "–"
+MEND = "run the workflow again"
+STAGE_NAMES = {"maps": "seed", "masks": "mask", "predictions": "prediction"}
+METRIC_NAMES = {
+    "iou": "IoU",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "labelled": "Labelled pixels",
+}
+
+
+class Column(NamedTuple):
+    """A column of the leaderboard."""
+
+    name: str
+    title: str
+    kind: Literal["text", "percent", "score", "count"]
+    tuned: bool = False
+    ranked: bool = False
+
+
+COLUMNS = (
+    Column("experiment", "Experiment", "text"),
+    Column("dataset", "Data set", "text"),
+    Column("classifier_map", "Classifier mAP", "percent", ranked=True),
+    Column("seed_iou", "Seed IoU", "percent", ranked=True),
+    Column("seed_background_score", "at score", "score"),
+    Column("seed_iou_best", "Seed IoU, best score", "percent", tuned=True, ranked=True),
+    Column("seed_best_background_score", "at score", "score", tuned=True),
+    Column("mask_iou", "Mask IoU", "percent", ranked=True),
+    Column("prediction_iou", "Prediction IoU", "percent", ranked=True),
+    Column("prediction_split", "on split", "text"),
+    Column("train_images", "Train images", "count"),
+    Column("prediction_images", "Predicted images", "count"),
+    Column("note", "Note", "text"),
+)
+
+
+class Cell(NamedTuple):
+    """A figure of the leaderboard: as it is shown, and as it is sorted by."""
+
+    text: str
+    order: str
+    best: bool = False
+
+
+class Figures(NamedTuple):
+    """A table of one experiment's figures: a row per class or metric, a column per stage."""
+
+    columns: list["FiguresColumn"]
+    rows: list[tuple[str, list[str]]]
+
+
+class FiguresColumn(NamedTuple):
+    """Which figures stand in a column."""
+
+    stage: str
+    split: str
+    threshold: float | None
+    tuned: bool
+    images: str
+
+
+def read_leaderboard(path: Path | str) -> pd.DataFrame:
+    """leaderboard.csv, a row per experiment, every cell as it is written."""
+    return read_table(path, [column.name for column in COLUMNS], MEND)
+
+
+def read_metrics(path: Path | str) -> pd.DataFrame:
+    """metrics.csv with numbers as numbers, tuned_on_masks as booleans and names as they are."""
+    frame = read_table(path, METRICS, MEND)
+    for name in ("value", "threshold"):
+        frame[name] = pd.to_numeric(frame[name])
+    frame["tuned_on_masks"] = frame["tuned_on_masks"] == "True"
+    return frame
+
+
+def percent(value: float | str | None) -> str:
+    """A share of 1 in percent with one decimal; a dash where there is none."""
+    if value is None or value == "" or pd.isna(value):
+        return NOTHING
+    return f"{100 * float(value):.1f}"
+
+
+def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
+    """A row of cells per experiment, in the order of `COLUMNS`.
+
+    The best figure of a ranked column among a data set's experiments is marked, several when they
+    are equal, none when all are.
+    """
+    best = {column.name: _best(frame, column.name) for column in COLUMNS if column.ranked}
+    return [
+        [_cell(column, row[column.name], best.get(column.name, {}).get(row["dataset"]))
+         for column in COLUMNS]
+        for row in frame.to_dict("records")
+    ]  # fmt: skip
+
+
+def _best(frame: pd.DataFrame, column: str) -> dict[str, float]:
+    """The highest figure of each data set in which experiments differ."""
+    values = pd.to_numeric(frame[column])
+    groups = values.groupby(frame["dataset"], sort=False)
+    return {dataset: group.max() for dataset, group in groups if group.nunique() > 1}
+
+
+def _cell(column: Column, value: str, best: float | None) -> Cell:
+    if value == "":
+        return Cell("" if column.name == "note" else NOTHING, "")
+    if column.kind == "text":
+        return Cell(value, value)
+    is_best = best is not None and float(value) == best
+    if column.kind == "percent":
+        return Cell(percent(value), value, is_best)
+    number = float(value)
+    return Cell(f"{number:.2f}" if column.kind == "score" else f"{number:,.0f}", value)
+
+
+def class_figures(metrics: pd.DataFrame, classes: Sequence[str]) -> Figures:
+    """IoU (%) of the mean, the background and each class at every stage of an experiment.
+
+    metrics: the experiment's rows. Seeds stand at the fixed score and at the one tuned on masks.
+    """
+    rows = metrics[(metrics["metric"] == "iou") & metrics["stage"].isin(STAGE_NAMES)]
+    return _figures(rows, "class", {name: name for name in ("mean", "background", *classes)})
+
+
+def mean_figures(metrics: pd.DataFrame) -> Figures:
+    """Every metric's mean over the classes (%) at every stage of an experiment."""
+    rows = metrics[(metrics["class"] == "mean") & metrics["stage"].isin(STAGE_NAMES)]
+    return _figures(rows, "metric", METRIC_NAMES)
+
+
+def _figures(rows: pd.DataFrame, by: str, names: dict[str, str]) -> Figures:
+    parts = [
+        rows[(rows["stage"] == stage) & (rows["tuned_on_masks"] == tuned)]
+        for stage in STAGE_NAMES
+        for tuned in (False, True)
+    ]
+    parts = [part for part in parts if len(part)]
+    values = [dict(zip(part[by], part["value"], strict=True)) for part in parts]
+    shown = [name for name in names if any(name in column for column in values)]
+    return Figures(
+        [_column(part) for part in parts],
+        [(names[name], [percent(column.get(name)) for column in values]) for name in shown],
+    )
+
+
+def _column(part: pd.DataFrame) -> FiguresColumn:
+    first = part.iloc[0]
+    return FiguresColumn(
+        stage=STAGE_NAMES[first["stage"]],
+        split=first["split"],
+        threshold=None if pd.isna(first["threshold"]) else float(first["threshold"]),
+        tuned=bool(first["tuned_on_masks"]),
+        images=first["images"],
+    )
+
+
+def class_values(
+    metrics: pd.DataFrame, classes: Sequence[str]
+) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """The stages of an experiment that were measured, and the IoU of each class at them.
+
+    Nothing that was tuned on masks. Rows: mean, background, the classes; None where unknown.
+    """
+    rows = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"]]
+    known = {
+        name: dict(zip(part["class"], part["value"], strict=True))
+        for stage, name in STAGE_NAMES.items()
+        if len(part := rows[rows["stage"] == stage])
+    }
+    table = [
+        (name, [column.get(name) for column in known.values()])
+        for name in ("mean", "background", *classes)
+    ]
+    return list(known), [row for row in table if any(value is not None for value in row[1])]

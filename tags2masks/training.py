@@ -1,0 +1,281 @@
+"""The training loop of every stage: schedule, precision, devices, checkpoints, exact resume.
+
+Every random choice of an epoch comes from (seed, epoch), so a run that is killed and resumed at
+an epoch's start goes on exactly as if it had not been.
+"""
+
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from lightning_fabric.plugins.environments import LightningEnvironment
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from tags2masks.config.training import Optimizer, Training
+from tags2masks.data.views import Draw
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.progress import progress
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a job runs; none of it changes what comes out, but for rounding."""
+
+    device: str = "cpu"
+    devices: int = 1
+    threads: int = 2
+    workers: int | None = None
+
+    @property
+    def loaders(self) -> int:
+        """Image loading processes: by default none on a CPU, whose cores the network keeps busy."""
+        if self.workers is not None:
+            return self.workers
+        return self.threads if self.device == "cuda" else 0
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run keeps its checkpoints, and what tells them from another run's."""
+
+    folder: Path
+    fingerprint: str
+
+
+# What a method does with a batch: named losses, of which "loss" is descended.
+Step = Callable[[nn.Module, list[Tensor]], dict[str, Tensor]]
+# What is measured after an epoch, from the unwrapped network.
+Measure = Callable[[nn.Module], dict[str, float]]
+
+
+def prepare(machine: Machine, seed: int) -> None:
+    """Make everything that follows in this process repeatable.
+
+    Raises UserError when the config asks for a GPU that is not there.
+    """
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda, but there is no GPU here; set device: cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(machine.threads)
+    torch.use_deterministic_algorithms(True, warn_only=machine.device == "cuda")
+    torch.manual_seed(seed)
+
+
+def poly_rate(step: int, steps: int, optimizer: Optimizer) -> float:
+    """Share of the initial rate at a step of `steps`: (1 − step/steps)^power after a rise."""
+    rise = optimizer.warmup * steps
+    rising = min(1.0, (step + 1) / rise) if rise else 1.0
+    return rising * (1 - step / steps) ** optimizer.poly_power
+
+
+def epoch_batches(count: int, batch_size: int, seed: int, epoch: int, rank: int, ranks: int):
+    """The batches of an epoch for one of several processes, as lists of draws.
+
+    All images once in random order. The last batch keeps its size unless it would leave a process
+    with fewer than two images (batch norm needs two): then it is filled up from the start.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    batches = []
+    for start in range(0, count, batch_size):
+        rows = order[start : start + batch_size]
+        short = max(0, 2 * ranks - len(rows)) if batch_size >= 2 * ranks else 0
+        short = short or -len(rows) % ranks
+        rows += list(itertools.islice(itertools.cycle(order), short))
+        draws = [(row, seed, epoch, start + place) for place, row in enumerate(rows)]
+        batches.append(draws[rank::ranks])
+    return batches
+
+
+class _Batches:
+    """Batch sampler whose epoch is set from outside."""
+
+    def __init__(self, *args):
+        self.args, self.epoch = args, 0
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        count, batch_size, seed, rank, ranks = self.args
+        yield from epoch_batches(count, batch_size, seed, self.epoch, rank, ranks)
+
+    def __len__(self) -> int:
+        return -(-self.args[0] // self.args[1])
+
+
+def fit(
+    network: nn.Module,
+    views: Dataset,
+    step: Step,
+    spec: Training,
+    seed: int,
+    machine: Machine,
+    state: State,
+    measure: Measure = lambda network: {},
+) -> list[dict[str, float]]:
+    """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
+
+    views: yields a batch's parts for a draw (row, seed, epoch, position).
+    network: has `head_parameters()`, which learn `head_factor` times faster.
+    Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
+    folder is emptied when training has ended, unless the spec keeps states.
+    Raises UserError when the loss is no longer a number.
+    """
+    scaler = torch.amp.GradScaler(machine.device) if spec.precision == "16-mixed" else None
+    fabric = _fabric(spec, machine, scaler)
+    network.to(memory_format=torch.channels_last)
+    optimizer = _optimizer(network, spec.optimizer)
+    inner = network
+    network, optimizer = fabric.setup(network, optimizer)
+    rows = _resume(inner, optimizer, scaler, state)
+    sampler = _Batches(len(views), spec.batch_size, seed, fabric.global_rank, fabric.world_size)
+    loader = fabric.setup_dataloaders(
+        DataLoader(
+            views,
+            batch_sampler=sampler,
+            num_workers=machine.loaders,
+            persistent_workers=False,  # workers copy the sampler's epoch anew
+            pin_memory=machine.device == "cuda",
+        ),
+        use_distributed_sampler=False,
+    )
+    steps = spec.epochs * len(sampler)
+    for epoch in range(len(rows), spec.epochs):
+        torch.manual_seed(seed * 100_003 + epoch)
+        sampler.epoch = epoch
+        _train_mode(network, spec.freeze_bn)
+        sums: dict[str, Tensor] = {}
+        began = time.perf_counter()
+        bar = progress(loader, f"epoch {epoch + 1}/{spec.epochs}", unit="batch")
+        for number, batch in enumerate(bar):
+            rate = poly_rate(epoch * len(sampler) + number, steps, spec.optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * rate
+            losses = step(network, batch)
+            fabric.backward(losses["loss"])
+            optimizer.step()
+            optimizer.zero_grad()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0) + value.detach()
+        seconds = time.perf_counter() - began
+        means = {name: fabric.all_reduce(v).item() / len(sampler) for name, v in sums.items()}
+        if not np.isfinite(means["loss"]):
+            raise UserError(
+                f"the loss became {means['loss']} in epoch {epoch + 1}; lower optimizer.lr"
+            )
+        inner.eval()
+        with torch.no_grad():
+            measured = measure(inner)
+        rows.append(
+            {"epoch": epoch + 1, **means, **measured, "lr": spec.optimizer.lr * rate}
+            | {"images_per_s": len(views) / seconds}
+        )
+        if fabric.is_global_zero:
+            _announce(rows[-1], spec.epochs)
+            _save(inner, optimizer, scaler, rows, state, spec.keep_states)
+        fabric.barrier()
+    inner.eval()
+    return rows
+
+
+def is_main_process() -> bool:
+    """Whether this process, of a run's several, is the one that writes the results."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
+
+
+def end_state(state: State, keep: bool) -> None:
+    """Remove the checkpoints of a run whose results are safely written, unless they are kept."""
+    for path in sorted(state.folder.glob("epoch-*.pt")) if not keep else []:
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        state.folder.rmdir()
+
+
+def _fabric(spec: Training, machine: Machine, scaler) -> Fabric:
+    # The environment is named because Lightning would take a Slurm job for one of its own making.
+    plugins: list = [LightningEnvironment()]
+    if scaler is not None:  # kept by us, because a resumed run needs its state
+        plugins.append(MixedPrecision("16-mixed", machine.device, scaler))
+    fabric = Fabric(
+        accelerator=machine.device,
+        devices=machine.devices,
+        strategy="ddp" if machine.devices > 1 else "auto",
+        precision=None if scaler is not None else spec.precision,
+        plugins=plugins,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+    head = {id(parameter) for parameter in network.head_parameters()}
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if (id(p) in head) == new], "lr": spec.lr * factor}
+        for new, factor in ((False, 1), (True, spec.head_factor))
+    ]
+    if spec.name == "sgd":
+        made = torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay)
+    else:
+        made = torch.optim.AdamW(groups, weight_decay=spec.weight_decay)
+    for group in made.param_groups:
+        group["initial_lr"] = group["lr"]
+    return made
+
+
+def _train_mode(network: nn.Module, freeze_bn: bool) -> None:
+    network.train()
+    if freeze_bn:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def _announce(row: dict, epochs: int) -> None:
+    figures = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
+    print(f"epoch {row['epoch']}/{epochs}: {', '.join(figures)}", flush=True)
+
+
+def _save(network, optimizer, scaler, rows, state: State, keep: bool) -> None:
+    earlier = [] if keep else list(state.folder.glob("epoch-*.pt"))
+    with written_whole(state.folder / f"epoch-{len(rows):04d}.pt") as beside:
+        torch.save(
+            {
+                "fingerprint": state.fingerprint,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler else {},
+                "rows": rows,
+            },
+            beside,
+        )
+    for path in earlier:
+        if path.name != f"epoch-{len(rows):04d}.pt":
+            path.unlink(missing_ok=True)
+
+
+def _resume(network, optimizer, scaler, state: State) -> list[dict]:
+    """Fill everything from the last checkpoint of this run, if there is one; its rows."""
+    for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            print(f"{path}: not readable ({error}); left aside", flush=True)
+            continue
+        if saved["fingerprint"] != state.fingerprint:
+            print(f"{path}: from another code or data; starting anew", flush=True)
+            continue
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        if scaler:
+            scaler.load_state_dict(saved["scaler"])
+        print(f"{path}: going on after epoch {len(saved['rows'])}", flush=True)
+        return saved["rows"]
+    return []

@@ -1,0 +1,14 @@
+"""Names of artifacts, from what they are made of."""
+
+import hashlib
+import json
+
+
+def canonical(recipe: dict) -> str:
+    """The recipe as one line of JSON that is the same for equal recipes."""
+    return json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def artifact_id(recipe: dict) -> str:
+    """`<method>-<8 hex>`, the digits from everything that decides what comes out."""
+    return f"{recipe['method']}-{hashlib.sha256(canonical(recipe).encode()).hexdigest()[:8]}"

@@ -1,0 +1,263 @@
+"""Everything the rules ask of the config: artifacts by wildcards, parameters, places, resources.
+
+Light to import: no torch, no pandas. Functions that take `resources` or `output` beside the
+wildcards give what Snakemake does not record, and so what runs nothing again when it changes.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+
+from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
+from tags2masks.workflow.ids import canonical
+from tags2masks.workflow.sources import source_digest
+
+
+class Plan:
+    """A config's experiments, artifacts, and what each rule needs to know of them.
+
+    Raises ConfigError for a config that cannot be run.
+    """
+
+    def __init__(self, raw: dict):
+        self.config: Config = parse_config(raw)
+        if "predict" in self.config.datasets:
+            raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
+        self.experiments = build_experiments(self.config)
+        self.artifacts = all_artifacts(self.experiments)
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """What would end as a puzzling missing input is told here by its key."""
+        for name in self.datasets():
+            for path in self.index_inputs(name):
+                if not Path(path).exists():
+                    raise ConfigError(
+                        f"datasets.{name}: {path} does not exist; correct its path or root"
+                    )
+        for artifact in self.artifacts.values():
+            for path in weights_of(artifact):
+                if not Path(path).is_file():
+                    raise ConfigError(
+                        f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
+                    )
+        for name, wanted in self.config.predict.items():
+            self.predictor(name)
+            if not Path(wanted.images).is_dir():
+                raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    def get(self, stage: str, wildcards) -> Artifact:
+        """The artifact that a path's wildcards `dataset` and `id` speak of."""
+        key = (wildcards.dataset, stage, wildcards.id)
+        if key not in self.artifacts:
+            known = [i for d, s, i in self.artifacts if (d, s) == key[:2]]
+            raise ConfigError(
+                f"results/{wildcards.dataset}/{stage}/{wildcards.id}: no experiment of this config "
+                f"makes it; {choices(wildcards.id, known)}"
+            )
+        return self.artifacts[key]
+
+    def datasets(self, with_truth: bool = False) -> list[str]:
+        """The data sets that experiments use; those with pixel masks alone, if so asked."""
+        names = dict.fromkeys(e.dataset for e in self.experiments)
+        return [n for n in names if self.config.datasets[n].has_truth or not with_truth]
+
+    def of_stage(self, *stages: str) -> list[Artifact]:
+        """All artifacts of the stages, each once."""
+        return [a for (_, stage, _), a in self.artifacts.items() if stage in stages]
+
+    def with_truth(self, *stages: str) -> list[Artifact]:
+        """Those among them whose data set has pixel masks to be measured against."""
+        return [a for a in self.of_stage(*stages) if self.config.datasets[a.dataset].has_truth]
+
+    def datasets_of_kind(self, kind: str) -> str:
+        """A regular expression of the data sets that one reader is for; matches none if none."""
+        names = [n for n, spec in self.config.datasets.items() if spec.kind == kind]
+        return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
+
+    def shard_files(self, artifact: Artifact) -> list[str]:
+        """The artifact's shards, in order."""
+        count = self.config.datasets[artifact.dataset].shards
+        return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
+
+    # -- inputs ----------------------------------------------------------------------------------
+
+    def upstream(self, stage: str, role: str, file: str) -> Callable:
+        """Input function: a file of what an artifact is made from."""
+        return lambda wildcards: f"{self.get(stage, wildcards).upstream[role].folder}/{file}"
+
+    def upstream_shards(self, stage: str, role: str) -> Callable:
+        """Input function: all shards of what an artifact is made from."""
+        return lambda wildcards: self.shard_files(self.get(stage, wildcards).upstream[role])
+
+    def shards(self, stage: str) -> Callable:
+        """Input function: all shards of the artifact itself."""
+        return lambda wildcards: self.shard_files(self.get(stage, wildcards))
+
+    def weights(self, stage: str) -> Callable:
+        """Input function: the file of initial weights, if the config names one."""
+        return lambda wildcards: weights_of(self.get(stage, wildcards))
+
+    def classifier_start(self, wildcards) -> list[str]:
+        """Input function: the classifier that a segmenter's encoder starts from, if it does."""
+        start = self.get("segmenter", wildcards).upstream.get("classifier")
+        return [f"{start.folder}/model.safetensors"] if start else []
+
+    def example_quality(self, wildcards) -> list[str]:
+        """Input function: each image's quality, by which a report picks its examples."""
+        masks = self.get("predictions", wildcards).upstream["segmenter"].upstream["masks"]
+        known = self.config.datasets[wildcards.dataset].has_truth
+        return [f"{masks.folder}/images.csv"] if known else []
+
+    def index_inputs(self, dataset: str) -> list[str]:
+        """The files that list a data set's images."""
+        spec = self.config.datasets[dataset]
+        if spec.kind == "folder":
+            return [spec.tags]
+        if spec.kind == "voc":
+            lists = Path(spec.root) / "ImageSets" / "Segmentation"
+            return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
+        return []
+
+    # -- recorded parameters ---------------------------------------------------------------------
+
+    def recipe(self, stage: str) -> Callable:
+        """Param function: what the artifact is made of, as one line of JSON."""
+        return lambda wildcards: canonical(self.get(stage, wildcards).recipe)
+
+    def dataset_recipe(self, wildcards) -> str:
+        """Param function: the data set's part of a recipe."""
+        key = self.config.datasets[wildcards.dataset].key()
+        return canonical({"seed": self.config.seed, "dataset": key})
+
+    def truth_recipe(self, wildcards) -> str:
+        """Param function: the same, and how the masks are to be read."""
+        spec = self.config.datasets[wildcards.dataset]
+        reading = {"others": spec.others} if spec.kind == "voc" else {}
+        key = self.config.datasets[wildcards.dataset].key() | reading
+        return canonical({"seed": self.config.seed, "dataset": key})
+
+    def shard_count(self, wildcards) -> int:
+        """Param function: how many shards the index deals the images out to."""
+        return self.config.datasets[wildcards.dataset].shards
+
+    # -- parameters that Snakemake does not record -----------------------------------------------
+
+    def root(self, wildcards, resources) -> str:
+        """Param function: where the images are."""
+        spec = self.config.datasets[wildcards.dataset]
+        places = {"folder": "images", "voc": "root"}
+        return getattr(spec, places[spec.kind]) if spec.kind in places else self.own(wildcards)
+
+    def truth_root(self, wildcards, resources) -> str:
+        """Param function: where the masks are; for evaluation alone."""
+        spec = self.config.datasets[wildcards.dataset]
+        return spec.masks if spec.kind == "folder" else self.root(wildcards, resources)
+
+    def all_roots(self, wildcards, resources) -> str:
+        """Param function: where the images and masks of every data set are, as JSON."""
+        roots = {}
+        for name in self.datasets():
+            one = SimpleNamespace(dataset=name)
+            spec = self.config.datasets[name]
+            truth_root = self.truth_root(one, resources) if spec.has_truth else None
+            roots[name] = {
+                "root": self.root(one, resources),
+                "truth_root": truth_root,
+                "spec": json.loads(self.truth_recipe(one))["dataset"],
+            }
+        return canonical(roots)
+
+    def own(self, wildcards) -> str:
+        """The folder of a data set's results."""
+        return f"results/{wildcards.dataset}"
+
+    def free(self, stage: str) -> Callable:
+        """Param function: the fields of the artifact's block that are in no recipe, as JSON."""
+
+        def values(wildcards, resources) -> str:
+            block = self.get(stage, wildcards).block
+            block = block.test if stage == "predictions" else block
+            return json.dumps(free_fields(block))
+
+        return values
+
+    def machine(self, wildcards, resources) -> str:
+        """Param function: the arguments that say where a job runs."""
+        config = self.config
+        parts = [f"--device {config.device}", f"--devices {config.devices}"]
+        parts += [] if config.workers is None else [f"--workers {config.workers}"]
+        return " ".join(parts)
+
+    @cached_property
+    def scheduler(self) -> Callable:
+        """Param function: the argument that names a Dask scheduler, if there is one."""
+        return lambda wildcards, resources: f"--dask {self.config.dask}" if self.config.dask else ""
+
+    # -- experiments to look at ------------------------------------------------------------------
+
+    @cached_property
+    def outline(self) -> str:
+        """The experiments with their artifacts, as JSON: what reports are arranged by."""
+        return canonical(
+            [
+                {
+                    "experiment": e.name,
+                    "dataset": e.dataset,
+                    "has_truth": self.config.datasets[e.dataset].has_truth,
+                    "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                    "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+                }
+                for e in self.experiments
+            ]
+        )
+
+    def predictor(self, name: str) -> Artifact:
+        """The predictions artifact of the experiment that segments new images under this name."""
+        wanted = self.config.predict[name].experiment.replace(" ", "")
+        for experiment in self.experiments:
+            if experiment.name == wanted:
+                if "predictions" not in experiment.artifacts:
+                    raise ConfigError(
+                        f"predict.{name}.experiment: '{wanted}' ends before a segmenter"
+                    )
+                return experiment.artifacts["predictions"]
+        known = [e.name for e in self.experiments if "predictions" in e.artifacts]
+        raise ConfigError(
+            f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
+        )
+
+
+def source(script: str, method: str | None = None) -> str:
+    """The digest of a program of workflow_scripts and the method it loads by name."""
+    methods = [f"tags2masks.{method}"] if method else []
+    return source_digest(f"workflow_scripts.{script}", *methods)
+
+
+def weights_of(artifact: Artifact) -> list[str]:
+    """The file of initial weights that an artifact's training reads, as a list of none or one."""
+    backbone = getattr(artifact.block, "backbone", None)
+    starts = artifact.stage in ("classifier", "segmenter") and backbone is not None
+    if not starts or "classifier" in artifact.upstream or not backbone.weights_file():
+        return []
+    return [backbone.weights_file()]
+
+
+def free_fields(block: Block) -> dict:
+    """The block's own fields that are in no recipe."""
+    return {
+        name: getattr(block, name)
+        for name, info in type(block).model_fields.items()
+        if (info.json_schema_extra or {}).get("in_key") is False
+    }
+
+
+def scaled(amount: int) -> Callable:
+    """Resource function: the amount times the attempt, so that a job killed for it gets more."""
+    return lambda wildcards, attempt: amount * attempt

@@ -1,0 +1,340 @@
+"""A small results folder as a finished run leaves it: what the report's tests are made on.
+
+Data set pets: 10 training and 4 validation images of 64 × 64, masks, two shards, three experiments
+(one ends at the maps). Data set photos: larger images, no masks, a class name with characters that
+HTML must escape. Images, maps and masks are drawn; the figures of the CSV files are made up.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tags2masks.data.index import build_index, images_sha, rows_of, write_classes, write_index
+from tags2masks.data.truth import write_truth
+from tags2masks.masks.seeds import seed, upsample
+from tags2masks.palette import write_palette_png
+from tags2masks.report.examples import choose
+from tags2masks.report.gallery import image_iou
+from tags2masks.report.summary import LEADERBOARD, METRICS
+from tags2masks.store import write_shard
+
+PETS, PHOTOS = ["cat", "dog"], ["rock & <roll>", "tree"]
+COUNT = 2
+CLASSIFIER, MAPS = "vanilla-00000001", "cam-00000002"
+OUTLINE = [
+    {
+        "experiment": f"pets/vanilla/cam/{masks}/deeplabv3plus",
+        "dataset": "pets",
+        "has_truth": True,
+        "evaluate_on": "val",
+        "artifacts": {
+            "classifier": CLASSIFIER,
+            "maps": MAPS,
+            "masks": f"{masks}-00000003",
+            "segmenter": f"deeplabv3plus-{number}0000004",
+            "predictions": f"deeplabv3plus-{number}0000005",
+        },
+    }
+    for number, masks in enumerate(("threshold", "crf"))
+] + [
+    {
+        "experiment": "pets/vanilla/scaled_cam",
+        "dataset": "pets",
+        "has_truth": True,
+        "evaluate_on": "val",
+        "artifacts": {"classifier": CLASSIFIER, "maps": "cam-00000012"},
+    },
+    {
+        "experiment": "photos/vanilla/cam/crf/deeplabv3plus",
+        "dataset": "photos",
+        "has_truth": False,
+        "evaluate_on": "val",
+        "artifacts": {
+            "classifier": "vanilla-00000006",
+            "maps": "cam-00000007",
+            "masks": "crf-00000008",
+            "segmenter": "deeplabv3plus-00000009",
+            "predictions": "deeplabv3plus-0000000a",
+        },
+    },
+]
+
+# Per pets experiment: stage -> [(threshold, tuned, {class: iou})].
+IOU = {
+    "pets/vanilla/cam/threshold/deeplabv3plus": {
+        "maps": [
+            (0.3, False, {"mean": 0.4512, "background": 0.702, "cat": 0.3516, "dog": 0.3}),
+            (0.42, True, {"mean": 0.4978, "background": 0.751, "cat": 0.4014, "dog": 0.341}),
+        ],
+        "masks": [(None, False, {"mean": 0.4512, "background": 0.702, "cat": 0.3516, "dog": 0.3})],
+        "predictions": [
+            (None, False, {"mean": 0.5231, "background": 0.781, "cat": 0.4203, "dog": 0.368})
+        ],
+    },
+    "pets/vanilla/cam/crf/deeplabv3plus": {
+        "maps": [
+            (0.3, False, {"mean": 0.4512, "background": 0.702, "cat": 0.3516, "dog": 0.3}),
+            (0.42, True, {"mean": 0.4978, "background": 0.751, "cat": 0.4014, "dog": 0.341}),
+        ],
+        "masks": [(None, False, {"mean": 0.5706, "background": 0.81, "cat": 0.4718, "dog": 0.43})],
+        "predictions": [
+            (None, False, {"mean": 0.6147, "background": 0.833, "cat": 0.5401, "dog": 0.471})
+        ],
+    },
+    "pets/vanilla/scaled_cam": {
+        "maps": [
+            (0.3, False, {"mean": 0.4688, "background": 0.714, "cat": 0.3724, "dog": 0.32}),
+            (0.36, True, {"mean": 0.4801, "background": 0.73, "cat": 0.3803, "dog": 0.33}),
+        ]
+    },
+}
+
+
+def fabricate(folder: Path) -> tuple[list[dict], dict[str, dict]]:
+    """Make the folder `results` (and the images) below `folder`; the outline and the roots."""
+    roots = {
+        "pets": {
+            "root": str(folder / "pets"),
+            "truth_root": str(folder / "pets_masks"),
+            "spec": {"kind": "folder", "classes": PETS},
+        },
+        "photos": {
+            "root": str(folder / "photos"),
+            "truth_root": None,
+            "spec": {"kind": "folder", "classes": None},
+        },
+    }
+    _draw("pets", PETS, folder, sizes=[(64, 64)] * 14, train=10, shards=2)
+    _draw("photos", PHOTOS, folder, sizes=[(300, 400), (400, 260)] * 3, train=5, shards=1)
+    for dataset in ("pets", "photos"):
+        for stage, artifact in sorted(
+            {(s, a) for one in OUTLINE if one["dataset"] == dataset
+             for s, a in one["artifacts"].items()}
+        ):  # fmt: skip
+            _make(dataset, stage, artifact, folder)
+    for one in OUTLINE:
+        if "predictions" in one["artifacts"]:
+            _examples(one, folder)
+    _metrics().to_csv(folder / "results" / "metrics.csv", index=False)
+    _leaderboard().to_csv(folder / "results" / "leaderboard.csv", index=False)
+    return OUTLINE, roots
+
+
+def _draw(name, classes, folder, sizes, train, shards):
+    """Discs of the first class and squares of the second on speckled ground."""
+    rng = np.random.default_rng(len(name))
+    (folder / name).mkdir()
+    (folder / f"{name}_masks").mkdir()
+    rows = []
+    for number, (height, width) in enumerate(sizes):
+        image, truth = f"{name}-{number:02}", np.zeros((height, width), np.uint8)
+        pixels = rng.normal((150, 140, 120), 14, (height, width, 3))
+        down, right = np.indices(truth.shape)
+        shown = [[1], [2], [1, 2]][number % 3]
+        for kind in shown:
+            y, x = rng.uniform(0.3, 0.7, 2) * truth.shape
+            radius = rng.uniform(0.16, 0.26) * min(height, width)
+            far = np.hypot(down - y, right - x)
+            if kind == 2:
+                far = np.maximum(abs(down - y), abs(right - x)) * 1.2
+            truth[far < radius + 1.5] = 255
+            truth[far < radius] = kind
+            pixels[far < radius] = rng.normal([(200, 90, 60), (50, 90, 170)][kind - 1], 9)
+        if number == 0:  # an image that nobody could tag
+            shown = []
+        pixels = pixels.clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / name / f"{image}.png")
+        write_palette_png(folder / f"{name}_masks" / f"{image}.png", truth)
+        split = "train" if number < train else "val"
+        tags = tuple(classes[kind - 1] for kind in shown)
+        rows.append((image, f"{image}.png", split, tags))
+    listing = pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
+    index = build_index(listing, folder / name, classes, shards, 1)
+    results = folder / "results" / name
+    write_index(results / "index.csv", index)
+    write_classes(results / "classes.txt", classes)
+    if name == "pets":
+        masks = index["image"] + ".png"
+        truth = pd.DataFrame({"image": index["image"], "mask": masks, "instances": ""})
+        write_truth(results / "truth.csv", truth.assign(boxes=[[] for _ in range(len(truth))]))
+
+
+def _index(name, folder):
+    frame = pd.read_csv(folder / "results" / name / "index.csv", keep_default_na=False)
+    frame["tags"] = [tuple(cell.split(";")) if cell else () for cell in frame["tags"]]
+    return frame
+
+
+def _truth(name, image, folder):
+    return np.array(Image.open(folder / f"{name}_masks" / f"{image}.png"))
+
+
+def _maps(name, row, folder):
+    """Blurred truth of the tagged classes at stride 4."""
+    classes = PETS if name == "pets" else PHOTOS
+    truth = _truth(name, row["image"], folder)
+    maps = []
+    for tag in row["tags"]:
+        is_class = (truth == classes.index(tag) + 1).astype(np.float32)
+        small = is_class[:: 4, :: 4]
+        padded = np.pad(small, 2, mode="edge")
+        blurred = sum(
+            padded[y : y + small.shape[0], x : x + small.shape[1]]
+            for y in range(5)
+            for x in range(5)
+        )
+        maps.append(blurred / max(blurred.max(), 1))
+    size = [len(maps), *truth[:: 4, :: 4].shape]
+    return np.array(maps, np.float16).reshape(size), list(truth.shape)
+
+
+def _mask(name, artifact, row, folder):
+    classes = PETS if name == "pets" else PHOTOS
+    maps, size = _maps(name, row, folder)
+    ids = [classes.index(tag) + 1 for tag in row["tags"]]
+    labels = seed(upsample(maps, tuple(size)), ids, 0.3 if "threshold" in artifact else 0.55)
+    labels[: 4 * (len(row["image"]) + int(row["image"][-1])) % 20] = 0
+    labels[-5:, -9:] = 255
+    return labels
+
+
+def _prediction(name, row, folder):
+    truth = _truth(name, row["image"], folder)
+    return np.where(truth == 255, 0, np.roll(truth, 3, axis=1)).astype(np.uint8) % 255
+
+
+def _make(name, stage, artifact, folder):
+    """Everything in an artifact's folder that the report reads."""
+    home, index = folder / "results" / name / stage / artifact, _index(name, folder)
+    home.mkdir(parents=True)
+    if stage in ("classifier", "segmenter"):
+        epochs = np.arange(1, 6)
+        measure = {"classifier": "val_map", "segmenter": "pixel_agreement"}[stage]
+        risen = 0.9 - 0.5 / epochs - 0.01 * int(artifact[-8])
+        table = {"epoch": epochs, "loss": 0.7 / epochs, measure: risen, "lr": 0.1, "images_per_s": 9}
+        pd.DataFrame(table).to_csv(home / "training.csv", index=False)
+        made_from = {"classifier": "image tags", "segmenter": "pseudo-masks made from image tags"}
+        recipe = {"stage": stage, "method": artifact[:-9], "spec": {"epochs": 5}, "seed": 0}
+        spec = {"id": artifact, "recipe": recipe, "supervision": made_from[stage]}
+        (home / "spec.json").write_text(json.dumps(spec))
+        return
+    split = "val" if stage == "predictions" else "train"
+    for number in sorted(set(index["shard"])):
+        rows = rows_of(index, split, number)
+        write_shard(
+            home / f"{number}.zarr.zip",
+            artifact,
+            images_sha(rows),
+            [_entry(name, stage, artifact, row, folder) for row in rows.to_dict("records")],
+        )
+    if name == "pets" and stage == "maps":
+        _curve(artifact).to_csv(home / "curve.csv", index=False)
+    if name == "pets" and stage in ("masks", "predictions"):
+        rows = rows_of(index, split).to_dict("records")
+        measured = [
+            (
+                row["image"],
+                image_iou(
+                    _truth(name, row["image"], folder),
+                    _entry(name, stage, artifact, row, folder)[1],
+                    2,
+                ),
+            )
+            for row in rows
+        ]
+        pd.DataFrame(measured, columns=["image", "iou"]).to_csv(home / "images.csv", index=False)
+
+
+def _entry(name, stage, artifact, row, folder):
+    if stage == "maps":
+        maps, size = _maps(name, row, folder)
+        return row["image"], maps, {"classes": list(row["tags"]), "size": size}
+    labels = (
+        _prediction(name, row, folder)
+        if stage == "predictions"
+        else _mask(name, artifact, row, folder)
+    )
+    return row["image"], labels, {"size": list(labels.shape)}
+
+
+def _examples(one, folder):
+    name, artifacts = one["dataset"], one["artifacts"]
+    train = rows_of(_index(name, folder), "train")
+    home = folder / "results" / name
+    quality = home / "masks" / artifacts["masks"] / "images.csv" if one["has_truth"] else None
+    chosen = train[train["image"].isin(choose(train, quality, COUNT))]
+    write_shard(
+        home / "examples" / f"{artifacts['predictions']}.zarr.zip",
+        artifacts["predictions"],
+        images_sha(chosen),
+        [
+            _entry(name, "predictions", artifacts["predictions"], row, folder)
+            for row in chosen.to_dict("records")
+        ],
+    )
+
+
+def _curve(artifact):
+    """A hill for the mean that goes through both marked points, and one per class below it."""
+    name = "pets/vanilla/scaled_cam" if artifact == "cam-00000012" else OUTLINE[0]["experiment"]
+    (fixed, _, low), (best, _, high) = IOU[name]["maps"]
+    steps = np.arange(101) / 100
+    drop = (high["mean"] - low["mean"]) / (best - fixed) ** 2
+    mean = high["mean"] - drop * np.where(steps < best, 1, 0.6) * (steps - best) ** 2
+    parts = [
+        pd.DataFrame({"threshold": steps, "class": name, "iou": (mean + shift).clip(0)})
+        for name, shift in (("background", 0.2), ("cat", -0.08), ("dog", -0.12), ("mean", 0))
+    ]
+    return pd.concat(parts).sort_values("threshold", kind="stable")
+
+
+def _metrics():
+    rows = []
+    for one in OUTLINE:
+        about = (one["experiment"], one["dataset"])
+        score = 0.91 if one["dataset"] == "pets" else 0.8349
+        classifier = one["artifacts"]["classifier"]
+        rows.append((*about, "val", "classifier", classifier, "map", "mean", score, None, False, 4))
+        for stage, measured in IOU.get(one["experiment"], {}).items():
+            artifact = one["artifacts"][stage]
+            split, images = ("val", 4) if stage == "predictions" else ("train", 10)
+            for threshold, tuned, by_class in measured:
+                values = [("iou", name, value) for name, value in by_class.items()]
+                values += [("precision", "mean", 0.7), ("recall", "mean", 0.65), ("f1", "mean", 0.67)]
+                values += [("labelled", "mean", 0.98)] if stage != "maps" else []
+                rows += [
+                    (*about, split, stage, artifact, *value, threshold, tuned, images)
+                    for value in values
+                ]
+    return pd.DataFrame(rows, columns=list(METRICS))
+
+
+def _leaderboard():
+    rows = []
+    for one in OUTLINE:
+        known = IOU.get(one["experiment"], {})
+        last = "predictions" in one["artifacts"]
+        seeds = known.get("maps", [(None, False, {}), (None, True, {})])
+        rows.append(
+            {
+                "experiment": one["experiment"],
+                "dataset": one["dataset"],
+                "classifier_map": 0.91 if one["dataset"] == "pets" else 0.8349,
+                "seed_iou": seeds[0][2].get("mean"),
+                "seed_background_score": seeds[0][0],
+                "seed_iou_best": seeds[1][2].get("mean"),
+                "seed_best_background_score": seeds[1][0],
+                "mask_iou": known["masks"][0][2]["mean"] if "masks" in known else None,
+                "prediction_iou": (
+                    known["predictions"][0][2]["mean"] if "predictions" in known else None
+                ),
+                "prediction_split": "val" if last else None,
+                "train_images": 10 if one["dataset"] == "pets" else 5,
+                "prediction_images": (4 if one["dataset"] == "pets" else 1) if last else None,
+                "note": "" if one["has_truth"] else "no masks: quality not measured",
+            }
+        )
+    return pd.DataFrame(rows, columns=list(LEADERBOARD))

@@ -1,0 +1,117 @@
+"""Artifact ids: the same for the same work, another for any change that matters."""
+
+import copy
+import re
+
+import pytest
+
+from tags2masks.config.base import ConfigError
+from tags2masks.config.project import parse_config
+from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+
+BASE = {
+    "datasets": {"digits": {"kind": "digits"}},
+    "classifiers": {"vanilla": {"method": "vanilla"}},
+    "maps": {"cam": {"method": "cam"}},
+    "masks": {"crf": {"method": "crf"}, "plain": {"method": "threshold"}},
+    "segmenters": {"net": {"method": "deeplabv3plus"}},
+    "experiments": ["digits / vanilla / cam / {plain,crf} / net"],
+}
+
+
+def ids(raw, number=0):
+    """Stage -> id of an experiment."""
+    experiment = build_experiments(parse_config(raw))[number]
+    return {stage: artifact.id for stage, artifact in experiment.artifacts.items()}
+
+
+def changed(raw, path, value):
+    """A copy of the config with one value set."""
+    copied = copy.deepcopy(raw)
+    here = copied
+    *parents, last = path.split(".")
+    for key in parents:
+        here = here.setdefault(key, {})
+    here[last] = value
+    return copied
+
+
+def test_ids_name_the_method_and_experiments_share_what_they_share():
+    config = parse_config(BASE)
+    first, second = build_experiments(config)
+    assert re.fullmatch(r"vanilla-[0-9a-f]{8}", first.artifacts["classifier"].id)
+    assert first.artifacts["maps"].id == second.artifacts["maps"].id
+    assert first.artifacts["segmenter"].id != second.artifacts["segmenter"].id
+    # one classifier, one map; masks, segmenter and predictions twice
+    assert len(all_artifacts([first, second])) == 2 + 2 * 3
+    assert first.name == "digits/vanilla/cam/plain/net"
+    folder = first.artifacts["maps"].folder
+    assert folder == f"results/digits/maps/{first.artifacts['maps'].id}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kept"),
+    [
+        ("seed", 1, []),
+        ("datasets.digits.size", 32 * 3, []),
+        ("classifiers.vanilla.epochs", 6, []),
+        ("maps.cam.flip", False, ["classifier"]),
+        ("masks.plain.background_score", 0.5, ["classifier", "maps"]),
+        ("segmenters.net.epochs", 2, ["classifier", "maps", "masks"]),
+        (
+            "segmenters.net.test",
+            {"flip": True},
+            ["classifier", "maps", "masks", "segmenter"],
+        ),
+        (
+            "datasets.digits.evaluate_on",
+            "train",
+            ["classifier", "maps", "masks", "segmenter"],
+        ),
+    ],
+)
+def test_a_change_gives_new_ids_from_its_stage_on(path, value, kept):
+    before, after = ids(BASE), ids(changed(BASE, path, value))
+    assert [stage for stage in before if before[stage] == after[stage]] == kept
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("device", "cuda"),
+        ("threads", 7),
+        ("datasets.digits.shards", 3),
+        ("maps.cam.batch_size", 2),
+        ("segmenters.net.test.batch_size", 1),
+        ("classifiers.vanilla.keep_states", True),
+        ("classifiers.vanilla.epochs", 5),  # the default, written out
+        ("evaluation.background_score", 0.1),
+    ],
+)
+def test_where_and_how_fast_is_in_no_id(path, value):
+    assert ids(changed(BASE, path, value)) == ids(BASE)
+
+
+def test_the_folder_of_weights_is_in_no_id_but_their_name_is():
+    def with_weights(path):
+        return changed(BASE, "classifiers.vanilla.backbone", {"weights": path})
+
+    assert ids(with_weights("/here/a.pth")) == ids(with_weights("/there/a.pth"))
+    assert ids(with_weights("/here/a.pth")) != ids(with_weights("/here/b.pth"))
+
+
+def test_a_renamed_entry_is_the_same_work():
+    renamed = copy.deepcopy(BASE)
+    renamed["classifiers"] = {"plain": renamed["classifiers"]["vanilla"]}
+    renamed["experiments"] = ["digits / plain / cam / {plain,crf} / net"]
+    assert ids(renamed) == ids(BASE)
+
+
+def test_an_encoder_can_only_start_from_a_classifier_of_its_kind():
+    raw = changed(BASE, "segmenters.net.init_from_classifier", True)
+    build_experiments(parse_config(raw))
+    raw = changed(raw, "segmenters.net.backbone", {"name": "resnet18"})
+    with pytest.raises(
+        ConfigError, match=r"segmenters\.net\.init_from_classifier: .* resnet18 .* resnet50"
+    ):
+        build_experiments(parse_config(raw))

@@ -1,0 +1,149 @@
+"""The config: strict, with errors that name the key, the value and the valid choices."""
+
+import pytest
+
+from tags2masks.config.base import ConfigError
+from tags2masks.config.experiments import expand_braces, expand_experiments
+from tags2masks.config.project import parse_config
+from tags2masks.config.training import Backbone
+
+BASE = {
+    "datasets": {"digits": {"kind": "digits"}},
+    "classifiers": {"vanilla": {"method": "vanilla"}},
+    "maps": {"cam": {"method": "cam"}},
+    "masks": {"crf": {"method": "crf"}, "plain": {"method": "threshold"}},
+    "segmenters": {"net": {"method": "deeplabv3plus"}},
+    "experiments": ["digits / vanilla / cam / {plain,crf} / net"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sede": 1}, "sede: unknown key; did you mean 'seed'? choose from classifiers, dask"),
+        ({"seed": "one"}, "seed: 'one' is not valid: input should be a valid integer"),
+        ({"seed": True}, "seed: True is not valid"),
+        ({"device": "gpu"}, "device: unknown value 'gpu'; choose from 'cpu' or 'cuda'"),
+        (
+            {"classifiers": {"v": {"method": "vanila"}}},
+            "classifiers.v.method: unknown value 'vanila'; choose from 'vanilla'",
+        ),
+        (
+            {"masks": {"crf": {"method": "crff"}}},
+            "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
+            "choose from crf, threshold",
+        ),
+        ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
+        (
+            {"masks": {"crf": {"method": "crf", "gaussian": {"sxz": 1}}}},
+            "masks.crf.gaussian.sxz: unknown key; did you mean 'sxy'? choose from compat, sxy",
+        ),
+        (
+            {"classifiers": {"vanilla": {"method": "vanilla", "epochs": 2.5}}},
+            "classifiers.vanilla.epochs: 2.5 is not valid",
+        ),
+        (
+            {"classifiers": {"v": {"method": "vanilla", "backbone": {"nam": "x"}}}},
+            "classifiers.v.backbone.nam: unknown key; did you mean 'name'?",
+        ),
+        (
+            {"datasets": {"a": {"kind": "digit"}}},
+            "datasets.a.kind: unknown kind 'digit'; did you mean 'digits'? "
+            "choose from digits, folder, voc",
+        ),
+        (
+            {"datasets": {"a": {"kind": "voc", "root": "x", "classes": ["cat", "doggy"]}}},
+            "datasets.a: unknown class 'doggy'; choose from aeroplane",
+        ),
+        (
+            {"datasets": {"a": {"kind": "digits", "classes": ["one", "one"]}}},
+            "datasets.a: classes are listed twice: one",
+        ),
+        ({"datasets": {"a": {"kind": "voc"}}}, "datasets.a.root: missing; add it"),
+        (
+            {"datasets": {"a": {"kind": "folder", "images": "i", "tags": "t", "masks": "m"}}},
+            "datasets.a: masks need classes",
+        ),
+        ({"datasets": {"a/b": {"kind": "digits"}}}, "datasets.a/b: 'a/b' is no name"),
+        ({"maps": {"cam": {"method": "cam", "scales": []}}}, "maps.cam.scales: () is not valid"),
+        (
+            {"maps": {"cam": {"method": "cam", "scales": [1, "a"]}}},
+            "maps.cam.scales.1: 'a' is not valid: input should be a valid number",
+        ),
+        ({"experiments": []}, "experiments: () is not valid"),
+    ],
+)
+def test_bad_configs_are_refused_by_key_value_and_choices(change, message):
+    with pytest.raises(ConfigError) as error:
+        parse_config(BASE | change)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_every_mistake_gets_its_line():
+    with pytest.raises(ConfigError) as error:
+        parse_config(BASE | {"seed": -1, "threads": 0})
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["seed", "threads"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", ["a"]),
+        ("a{b,c}d", ["abd", "acd"]),
+        ("{a,b}/{c,d}", ["a/c", "a/d", "b/c", "b/d"]),
+        ("a{b,c{d,e}}f", ["abf", "acdf", "acef"]),
+        ("{a}", ["a"]),
+    ],
+)
+def test_braces(text, expected):
+    assert expand_braces(text) == expected
+
+
+@pytest.mark.parametrize("text", ["a{b", "a}b", "{a{b}", "{a}}"])
+def test_unbalanced_braces(text):
+    with pytest.raises(ConfigError, match=r"experiments\.0: .*: unbalanced braces"):
+        expand_experiments(parse_config(BASE | {"experiments": [text]}))
+
+
+def test_experiments_expand_to_entry_names_once():
+    config = parse_config(
+        BASE | {"experiments": ["digits/vanilla/cam/{plain,crf}", "digits / vanilla / cam / crf"]}
+    )
+    assert expand_experiments(config) == [
+        ("digits", "vanilla", "cam", "plain"),
+        ("digits", "vanilla", "cam", "crf"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("digits/vanila", "no entry 'vanila' in classifiers; did you mean 'vanilla'?"),
+        ("digts/vanilla", "no entry 'digts' in datasets; did you mean 'digits'?"),
+        ("digits", "1 steps; write dataset / classifier"),
+        ("digits/vanilla/cam/crf/net/x", "6 steps; write dataset / classifier"),
+    ],
+)
+def test_experiments_that_cannot_be(text, message):
+    with pytest.raises(ConfigError) as error:
+        expand_experiments(parse_config(BASE | {"experiments": [text]}))
+    assert f"experiments.0: '{text}': {message}" in str(error.value)
+
+
+def test_a_block_given_in_part_keeps_the_methods_other_defaults():
+    config = parse_config(
+        BASE
+        | {"classifiers": {"v": {"method": "vanilla", "optimizer": {"lr": 1}}}}
+        | {"experiments": ["digits/v"]}
+    )
+    optimizer = config.classifiers["v"].optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.head_factor) == (1.0, 1e-4, 10)
+
+
+def test_keys_leave_out_what_only_says_where_and_how_fast():
+    cam = parse_config(BASE).maps["cam"]
+    assert set(cam.key()) == {"method", "scales", "flip", "stride", "precision"}
+    digits = parse_config(BASE).datasets["digits"]
+    assert not {"shards", "evaluate_on"} & set(digits.key())
+    assert Backbone(weights="/a/b/net.pth").key()["weights"] == "net.pth"

@@ -1,0 +1,185 @@
+"""Reading image files: every colour mode by hand-computed pixels, and every kind of bad file."""
+
+import hashlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tags2masks.data.images import decode, inspect_image, read_image
+from tags2masks.errors import UserError
+
+RED, WHITE = [255, 0, 0], [255, 255, 255]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A function that saves an image and gives the path."""
+
+    def save(image, name="image.png", **options):
+        image.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def test_rgb_is_read_as_it_is(saved):
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    read = read_image(saved(Image.fromarray(pixels)))
+    assert read.dtype == np.uint8
+    assert read.flags.writeable
+    np.testing.assert_array_equal(read, pixels)
+
+
+def test_exif_rotation_is_applied(saved):
+    a, b, c, d, e, f = ([n, 10 + n, 20 + n] for n in range(6))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned a quarter to the right
+    path = saved(Image.fromarray(np.array([[a, b, c], [d, e, f]], np.uint8)), exif=exif)
+    np.testing.assert_array_equal(read_image(path), [[d, a], [e, b], [f, c]])
+    assert inspect_image(path)[:2] == (3, 2)
+
+
+def test_exif_rotation_of_16_bit_grey(saved):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(
+        Image.fromarray(np.array([[0, 257, 514], [771, 1028, 1285]], np.uint16)), exif=exif
+    )
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[3, 0], [4, 1], [5, 2]])
+
+
+def test_grey(saved):
+    read = read_image(saved(Image.fromarray(np.array([[0, 7, 255]], np.uint8))))
+    np.testing.assert_array_equal(read, [[[0] * 3, [7] * 3, [255] * 3]])
+
+
+@pytest.mark.parametrize("name", ["image.png", "image.tif", "image.pgm"])
+def test_16_bit_grey_is_scaled_and_not_clipped(saved, name):
+    # 65535 → 255, so 257 per step: 0x8000 = 32768 / 257 = 127.502 → 128; 300 / 257 = 1.17 → 1.
+    values = np.array([[0, 300, 0x8000, 0xFFFF]], np.uint16)
+    read = read_image(saved(Image.fromarray(values), name))
+    np.testing.assert_array_equal(read[0, :, 0], [0, 1, 128, 255])
+    np.testing.assert_array_equal(read[..., 0], read[..., 2])
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.array([[0.0, 1.0]], np.float32), "float32 pixels from 0.0 to 1.0"),
+        (np.array([[0, 70000]], np.int32), "int32 pixels from 0 to 70000"),
+        (np.array([[-1, 5]], np.int32), "int32 pixels from -1 to 5"),
+    ],
+)
+def test_pixels_without_an_agreed_white_are_refused(saved, values, said):
+    path = saved(Image.fromarray(values), "image.tif")
+    with pytest.raises(UserError, match=rf"image\.tif: {said}.*8 or 16 bits"):
+        read_image(path)
+
+
+def test_palette(saved):
+    image = Image.new("P", (2, 1))
+    image.putpalette([1, 2, 3, 255, 0, 0])
+    image.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(read_image(saved(image)), [[[1, 2, 3], RED]])
+
+
+def test_transparent_palette_entry_is_white(saved):
+    image = Image.new("P", (2, 1))
+    image.putpalette([1, 2, 3, 255, 0, 0])
+    image.putpixel((1, 0), 1)
+    read = read_image(saved(image, transparency=0))
+    np.testing.assert_array_equal(read, [[WHITE, RED]])
+
+
+def test_transparent_colour_of_rgb_is_white(saved):
+    pixels = np.array([[[1, 2, 3], RED]], np.uint8)
+    read = read_image(saved(Image.fromarray(pixels), transparency=(1, 2, 3)))
+    np.testing.assert_array_equal(read, [[WHITE, RED]])
+
+
+def test_rgba_is_composited_on_white(saved):
+    # Half: 255 · (1 − 128/255) = 127 of white shines through in green and blue.
+    pixels = np.array([[[255, 0, 0, 255], [255, 0, 0, 128], [255, 0, 0, 0]]], np.uint8)
+    read = read_image(saved(Image.fromarray(pixels)))
+    np.testing.assert_array_equal(read, [[RED, [255, 127, 127], WHITE]])
+
+
+def test_grey_with_alpha_is_composited_on_white(saved):
+    image = Image.merge("LA", [Image.new("L", (1, 1), 0), Image.new("L", (1, 1), 51)])
+    # 255 · (1 − 51/255) = 204.
+    np.testing.assert_array_equal(read_image(saved(image)), [[[204] * 3]])
+
+
+def test_cmyk(saved):
+    # R = 255 − C − K and so on: (0, 255, 255, 0) is red; (0, 0, 0, 55) is grey 200.
+    image = Image.new("CMYK", (2, 1), (0, 255, 255, 0))
+    image.putpixel((1, 0), (0, 0, 0, 55))
+    read = read_image(saved(image, "image.tif"))
+    np.testing.assert_array_equal(read, [[RED, [200] * 3]])
+
+
+def test_cmyk_jpeg(saved):
+    path = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "image.jpg", quality=100)
+    assert np.abs(read_image(path).astype(int) - RED).max() <= 3
+
+
+def test_one_bit(saved):
+    image = Image.new("1", (2, 1), 0)
+    image.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(read_image(saved(image)), [[[0] * 3, WHITE]])
+
+
+def test_inspect_gives_size_and_fingerprint(saved):
+    path = saved(Image.new("RGB", (5, 3)))
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    assert inspect_image(path) == (3, 5, expected)
+
+
+@pytest.mark.parametrize("read", [read_image, inspect_image, decode])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty file"),
+        (b"hello, I am text", "not an image"),
+        (None, "no such file"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path, read, content, said):
+    path = tmp_path / "bad one.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{re.escape(str(path))}: {said}"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["image.png", "image.jpg", "image.tif", "image.bmp", "image.webp"])
+def test_truncated_files_are_refused(saved, name):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    path = saved(Image.fromarray(noise), name)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    for read in (read_image, inspect_image):
+        with pytest.raises(UserError, match=rf"{name}: damaged or truncated"):
+            read(path)
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match=rf"{tmp_path}: cannot be read \(Is a directory\)"):
+        read_image(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("limit", [10, 15])  # Pillow fails above twice the limit, warns below
+def test_decompression_bombs_are_refused(saved, monkeypatch, limit):
+    path = saved(Image.new("RGB", (5, 5)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(UserError, match=rf"image\.png: more than {limit} pixels; make it smaller"):
+        read_image(path)
+
+
+def test_a_damaged_exif_block_is_named(saved):
+    path = saved(Image.new("RGB", (4, 4)), exif=b"Exif\0\0not a TIFF header")
+    with pytest.raises(UserError, match=r"image\.png: its EXIF block is damaged"):
+        read_image(path)

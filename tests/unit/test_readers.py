@@ -1,0 +1,118 @@
+"""From a recipe to a reader, and the two listing programs from end to end."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tags2masks.config.datasets import Digits, Folder, Voc
+from tags2masks.data.index import read_classes, read_index
+from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.truth import read_truth
+from tags2masks.errors import UserError
+from workflow_scripts import list_images, list_truth
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Digits(classes=("two", "one"), digit_size=(9, 12)),
+        Folder(images="", tags="", classes=("cat", "dog")),
+        Voc(root="", classes=("cow",)),
+    ],
+)
+def test_the_block_of_a_recipe(block):
+    recipe = json.loads(json.dumps(block.key()))
+    assert dataset_block(recipe) == block
+    for name in ("list_images", "list_truth", "mask_table"):
+        assert callable(getattr(reader_module(block.kind), name))
+
+
+def test_places_are_given_by_hand():
+    spec = dataset_block(Folder(images="a", tags="b").key(), tags="tags.csv")
+    assert (spec.images, spec.tags) == ("", "tags.csv")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "vic"}, r"recipe: dataset: .*'vic'.*take it from the config"),
+        ({"kind": "digits", "trian": 3}, r"recipe: dataset\.digits\.trian: .*not permitted"),
+        ({}, r"recipe: dataset: "),
+    ],
+)
+def test_what_is_no_recipe_is_refused(values, said):
+    with pytest.raises(UserError, match=said):
+        dataset_block(values)
+
+
+def call(monkeypatch, program, **options):
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    monkeypatch.setattr(sys, "argv", [program.__name__, *words])
+    program.main()
+
+
+def listed(monkeypatch, out, recipe, root, truth_root, **options):
+    """Run both programs; give index, classes and truth as read back."""
+    common = {"recipe": json.dumps(recipe), "index": out / "index.csv", "threads": 1}
+    common["classes"] = out / "classes.txt"
+    call(monkeypatch, list_images, **common, root=root, shards=1, **options)
+    call(monkeypatch, list_truth, **common, root=truth_root, truth=out / "truth.csv")
+    return (
+        read_index(out / "index.csv"),
+        read_classes(out / "classes.txt"),
+        read_truth(out / "truth.csv"),
+    )
+
+
+def test_programs_on_digits(tmp_path, monkeypatch):
+    spec = Digits(train=20, val=3, ood=1)
+    recipe = {"seed": 4, "dataset": spec.key()}
+    index, classes, truth = listed(monkeypatch, tmp_path, recipe, tmp_path, tmp_path)
+    assert index["split"].value_counts().to_dict() == {"train": 20, "val": 3, "ood": 1}
+    assert classes == list(spec.classes)
+    for row in truth.itertuples():
+        tags = index.loc[index["image"] == row.image, "tags"].iloc[0]
+        assert {name for name, *_ in row.boxes} == set(tags)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two photos with masks, and its recipe."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "tags.csv").write_text("image,tags,split\nb.jpg,dog;cat,val\n1.jpg,cat;dog,train\n")
+    for name in ("1", "b"):
+        Image.new("RGB", (4, 3)).save(tmp_path / "photos" / f"{name}.jpg")
+        Image.fromarray(np.full((3, 4), 2, np.uint8)).save(tmp_path / "masks" / f"{name}.png")
+    spec = Folder(images="", tags="", masks="", classes=("dog", "cat"))
+    return tmp_path, {"seed": 0, "dataset": spec.key()}
+
+
+def test_programs_on_a_folder(photos, monkeypatch):
+    root, recipe = photos
+    index, classes, truth = listed(
+        monkeypatch, root, recipe, root / "photos", root / "masks", tags=root / "tags.csv"
+    )
+    assert index["image"].tolist() == ["1", "b"]
+    assert index["path"].tolist() == ["1.jpg", "b.jpg"]
+    assert classes == ["dog", "cat"]
+    assert truth["mask"].tolist() == ["1.png", "b.png"]
+
+
+def test_a_wrong_mask_stops_the_listing(photos, monkeypatch):
+    root, recipe = photos
+    Image.fromarray(np.full((3, 4), 3, np.uint8)).save(root / "masks" / "b.png")
+    with pytest.raises(UserError, match=r"masks/b\.png: holds id 3, not among 0-2, 255"):
+        listed(monkeypatch, root, recipe, root / "photos", root / "masks", tags=root / "tags.csv")
+    assert not (root / "truth.csv").exists()
+
+
+def test_a_damaged_photo_stops_the_listing(photos, monkeypatch):
+    root, recipe = photos
+    (root / "photos" / "b.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match=r"photos/b\.jpg: empty file"):
+        listed(monkeypatch, root, recipe, root / "photos", root / "masks", tags=root / "tags.csv")
+    assert not (root / "index.csv").exists()

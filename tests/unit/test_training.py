@@ -1,0 +1,149 @@
+"""The training loop: schedule, batches, exact resume after a kill."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from tags2masks.config.training import Augment, Backbone, Optimizer, Training
+from tags2masks.errors import UserError
+from tags2masks.training import Machine, State, end_state, epoch_batches, fit, poly_rate, prepare
+
+
+class Tiny(nn.Module):
+    """One convolution, dropout (a random choice inside the network) and a linear head."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images):
+        return self.head(self.body(images).mean((2, 3)))
+
+    def head_parameters(self):
+        return list(self.head.parameters())
+
+
+class Noise(torch.utils.data.Dataset):
+    """Images drawn from their draw alone."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, draw):
+        generator = torch.Generator().manual_seed(hash(draw) % 2**31)
+        return torch.rand(3, 8, 8, generator=generator), torch.tensor([draw[0] % 2, 1.0])
+
+
+def step(network, batch):
+    images, tags = batch
+    return {"loss": nn.functional.multilabel_soft_margin_loss(network(images), tags)}
+
+
+def spec(**changes):
+    """A short run."""
+    values = {"epochs": 4, "batch_size": 3, "freeze_bn": False, "backbone": Backbone()}
+    return Training(**values | {"augment": Augment(), "optimizer": Optimizer(lr=0.1)} | changes)
+
+
+def trained(folder, spec_=None, measure=lambda network: {}, fingerprint="f"):
+    """Weights and rows of a run from scratch in this process."""
+    prepare(Machine(threads=1), 0)
+    network = Tiny()
+    state = State(folder, fingerprint)
+    rows = fit(network, Noise(), step, spec_ or spec(), 0, Machine(threads=1), state, measure)
+    return network.state_dict(), rows
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_poly_rate_by_hand():
+    plain = Optimizer(poly_power=2)
+    assert poly_rate(0, 10, plain) == 1
+    assert poly_rate(5, 10, plain) == pytest.approx(0.25)
+    warm = Optimizer(poly_power=0, warmup=0.4)
+    assert [poly_rate(n, 10, warm) for n in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+
+
+def test_an_epoch_shows_every_image_once_and_ranks_share_it():
+    whole = epoch_batches(10, 4, seed=3, epoch=1, rank=0, ranks=1)
+    assert [len(batch) for batch in whole] == [4, 4, 2]
+    assert sorted(draw[0] for batch in whole for draw in batch) == list(range(10))
+    halves = [epoch_batches(10, 4, 3, 1, rank, 2) for rank in (0, 1)]
+    # The last batch of two is filled up to two images for each of the two processes.
+    assert [[len(b) for b in half] for half in halves] == [[2, 2, 2], [2, 2, 2]]
+    assert {d for half in halves for d in half[0]} == set(whole[0])
+    assert whole != epoch_batches(10, 4, 3, 2, 0, 1)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [2]), (5, [4, 2]), (4, [4])])
+def test_no_batch_of_one_image(count, expected):
+    assert [len(b) for b in epoch_batches(count, 4, 0, 0, 0, 1)] == expected
+
+
+def test_two_runs_give_the_same_bytes(tmp_path):
+    assert same(trained(tmp_path / "a")[0], trained(tmp_path / "b")[0])
+
+
+@pytest.mark.parametrize("killed_after", [1, 3])
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, killed_after):
+    undisturbed, rows = trained(tmp_path / "whole")
+    epochs = []
+
+    def kill(network):
+        epochs.append(1)
+        if len(epochs) == killed_after + 1:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "killed", measure=kill)
+    assert [p.name for p in (tmp_path / "killed").iterdir()] == [f"epoch-{killed_after:04d}.pt"]
+    counted = []
+    resumed, again = trained(tmp_path / "killed", measure=lambda n: counted.append(1) or {})
+    assert len(counted) == 4 - killed_after
+    assert same(undisturbed, resumed)
+    assert [row["loss"] for row in rows] == [row["loss"] for row in again]
+
+
+def test_a_state_of_another_run_or_a_damaged_one_is_not_used(tmp_path, capsys):
+    undisturbed, _ = trained(tmp_path / "whole")
+    trained(tmp_path / "s", spec(epochs=2), fingerprint="other")
+    assert same(undisturbed, trained(tmp_path / "s")[0])
+    assert "from another code or data; starting anew" in capsys.readouterr().out
+    for path in (tmp_path / "s").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert same(undisturbed, trained(tmp_path / "s")[0])
+    assert "not readable" in capsys.readouterr().out
+
+
+def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):
+    still = spec(epochs=1, freeze_bn=True, optimizer=Optimizer(lr=1e-9, head_factor=1e6))
+    prepare(Machine(threads=1), 0)
+    start = Tiny().state_dict()
+    end, rows = trained(tmp_path, still)
+    assert (end["head.weight"] - start["head.weight"]).abs().max() > 1e-6
+    assert (end["body.0.weight"] - start["body.0.weight"]).abs().max() < 1e-8
+    assert torch.equal(end["body.1.running_mean"], start["body.1.running_mean"])
+    assert set(rows[0]) == {"epoch", "loss", "lr", "images_per_s"}
+
+
+def test_states_are_kept_on_request_and_else_removed(tmp_path):
+    trained(tmp_path / "kept", spec(keep_states=True))
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+    end_state(State(tmp_path / "kept", "f"), keep=True)
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+    end_state(State(tmp_path / "kept", "f"), keep=False)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_diverging_loss_and_an_absent_gpu_are_told(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"loss became .* in epoch \d; lower optimizer\.lr"):
+        trained(tmp_path, spec(optimizer=Optimizer(lr=1e30)))
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: False))
+    with pytest.raises(UserError, match="device: cuda, but there is no GPU here"):
+        prepare(Machine("cuda"), 0)

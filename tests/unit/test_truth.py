@@ -1,0 +1,215 @@
+"""Truth tables and mask files: what the ids become, and every mask that is refused."""
+
+import re
+import struct
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tags2masks.data.truth import (
+    INVALID,
+    check_masks,
+    plain_table,
+    read_mask,
+    read_truth,
+    with_masks,
+    write_truth,
+)
+from tags2masks.errors import UserError
+
+IDS = np.array([[0, 1, 2], [3, 3, 255]], np.uint8)
+
+
+def grey(path, ids=IDS):
+    Image.fromarray(ids).save(path)
+
+
+def palette(path, ids=IDS, colours=256):
+    image = Image.frombytes("P", ids.shape[::-1], ids.tobytes())
+    image.putpalette([200, 100, 50] * colours)
+    image.save(path)
+
+
+@pytest.mark.parametrize("save", [grey, palette])
+def test_ids_go_through_the_table(tmp_path, save):
+    save(tmp_path / "mask.png")
+    table = np.full(256, INVALID, np.uint8)
+    table[[0, 1, 2, 3, 255]] = [0, 5, 255, 6, 255]
+    mask = read_mask(tmp_path / "mask.png", table, (2, 3))
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, [[0, 5, 255], [6, 6, 255]])
+
+
+def test_palette_of_two_bits(tmp_path):
+    palette(tmp_path / "mask.png", IDS % 4, colours=4)
+    assert (tmp_path / "mask.png").read_bytes()[24] == 2
+    mask = read_mask(tmp_path / "mask.png", plain_table(3), (2, 3))
+    np.testing.assert_array_equal(mask, [[0, 1, 2], [3, 3, 3]])
+
+
+def test_plain_table():
+    table = plain_table(2)
+    assert table[[0, 1, 2, 255]].tolist() == [0, 1, 2, 255]
+    assert (table[3:255] == INVALID).all()
+    assert plain_table(253)[253] == 253
+    with pytest.raises(UserError, match="254 classes, but masks hold 253"):
+        plain_table(254)
+
+
+def save_as_jpeg(path):
+    Image.fromarray(IDS).save(path, format="JPEG")
+
+
+def write_text(path):
+    path.write_text("no mask")
+
+
+def write_half(path):
+    grey(path, np.random.default_rng(0).integers(0, 3, (2, 3000), np.uint8))
+    path.write_bytes(path.read_bytes()[:300])
+
+
+@pytest.mark.parametrize(
+    ("save", "said"),
+    [
+        (lambda path: None, "no such file"),
+        (write_text, "not an image"),
+        (write_half, "damaged or truncated"),
+        (lambda path: path.write_bytes(b""), "empty file"),
+        (save_as_jpeg, "a JPEG file; expected a PNG of palette or 8-bit grey ids"),
+        (
+            lambda path: Image.new("RGB", (3, 2)).save(path),
+            "RGB colours; expected a PNG of palette or 8-bit grey ids",
+        ),
+        (lambda path: Image.new("RGBA", (3, 2)).save(path), "RGBA colours; expected"),
+        (lambda path: Image.new("1", (3, 2)).save(path), "1 bit per pixel; expected"),
+        (lambda path: Image.fromarray(IDS.astype(np.uint16)).save(path), "mode I;16; expected"),
+        (
+            lambda path: grey(path, np.zeros((3, 2), np.uint8)),
+            "2 × 3 pixels, but its image has 3 × 2",
+        ),
+        (
+            lambda path: grey(path, np.array([[0, 4, 9], [1, 2, 9]], np.uint8)),
+            "holds id 4, 9, not among 0-3, 255",
+        ),
+    ],
+)
+def test_masks_that_are_refused(tmp_path, save, said):
+    path = tmp_path / "mask.png"
+    save(path)
+    with pytest.raises(UserError, match=rf"{re.escape(str(path))}: {re.escape(said)}"):
+        read_mask(path, plain_table(3), (2, 3))
+
+
+def test_grey_of_few_bits_is_refused_as_its_ids_would_be_stretched(tmp_path):
+    # A 1 × 4 PNG of 2-bit grey holding 0, 1, 2, 3, put together by hand.
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 4, 1, 2, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes([0, 0b00011011]))
+    path = tmp_path / "mask.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+    assert np.asarray(Image.open(path)).tolist() == [[0, 85, 170, 255]]
+    with pytest.raises(UserError, match=r"mask\.png: grey of 2 bits; expected"):
+        read_mask(path, plain_table(3), (1, 4))
+
+
+def test_truth_is_written_and_read_back_alike(tmp_path):
+    truth = pd.DataFrame(
+        {
+            "image": ["007", "NA"],
+            "mask": ["m/007.png", "m/NA.png"],
+            "instances": ["i/007.png", ""],
+            "boxes": [[["big dog", 0, 1, 2, 3], ["cat", 4, 5, 6, 7]], []],
+        }
+    )
+    write_truth(tmp_path / "truth.csv", truth)
+    assert (tmp_path / "truth.csv").read_text() == (
+        "image,mask,instances,boxes\n"
+        '007,m/007.png,i/007.png,"[[""big dog"",0,1,2,3],[""cat"",4,5,6,7]]"\n'
+        "NA,m/NA.png,,\n"
+    )
+    assert read_truth(tmp_path / "truth.csv").to_dict("list") == truth.to_dict("list")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no such file"),
+        ("image,mask\na,b\n", "no column instances, boxes"),
+        ("image,mask,instances,boxes\na,b,,[1\n", "column boxes"),
+    ],
+)
+def test_files_that_are_no_truth_are_refused(tmp_path, text, said):
+    path = tmp_path / "truth.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=rf"truth\.csv: {said}"):
+        read_truth(path)
+
+
+@pytest.fixture
+def index():
+    return pd.DataFrame(
+        {
+            "image": ["a", "b", "c", "d", "o"],
+            "split": ["train", "train", "val", "val", "ood"],
+            "height": 2,
+            "width": 3,
+        }
+    )
+
+
+PATHS = ["a.png", "b.png", "c.png", "d.png", "o.png"]
+
+
+def test_images_without_a_mask_are_left_out_with_a_note(tmp_path, index, capsys):
+    for name in ("c.png", "a.png", "o.png"):
+        grey(tmp_path / name)
+    rows = with_masks(index, PATHS, tmp_path)
+    assert rows["image"].tolist() == ["a", "c"]
+    assert rows["mask"].tolist() == ["a.png", "c.png"]
+    assert capsys.readouterr().err.splitlines() == [
+        "note: 1 of 2 train images have no mask, and evaluation leaves them out; "
+        f"the first: {tmp_path / 'b.png'}",
+        "note: 1 of 2 val images have no mask, and evaluation leaves them out; "
+        f"the first: {tmp_path / 'd.png'}",
+    ]
+
+
+def test_training_images_need_no_mask_at_all(tmp_path, index, capsys):
+    for name in ("c.png", "d.png"):
+        grey(tmp_path / name)
+    assert with_masks(index, PATHS, tmp_path)["image"].tolist() == ["c", "d"]
+    assert "2 of 2 train images" in capsys.readouterr().err
+
+
+def test_no_mask_at_all_is_an_error(tmp_path, index):
+    grey(tmp_path / "o.png")
+    said = rf"{tmp_path / 'a.png'}: no such mask, and none for any other image"
+    with pytest.raises(UserError, match=said):
+        with_masks(index, PATHS, tmp_path)
+    with pytest.raises(UserError, match=r"nowhere: no such folder of masks"):
+        with_masks(index, PATHS, tmp_path / "nowhere")
+
+
+def test_every_mask_is_checked_and_all_mistakes_named(tmp_path, index):
+    truth = pd.DataFrame({"image": ["a", "c", "d"], "mask": ["a.png", "c.png", "d.png"]})
+    grey(tmp_path / "a.png")
+    grey(tmp_path / "c.png")
+    grey(tmp_path / "d.png")
+    check_masks(truth, index, tmp_path, plain_table(3), 2)
+    grey(tmp_path / "a.png", np.full((2, 3), 7, np.uint8))
+    grey(tmp_path / "d.png", np.zeros((3, 3), np.uint8))
+    with pytest.raises(UserError) as raised:
+        check_masks(truth, index, tmp_path, plain_table(3), 2)
+    first, second = str(raised.value).splitlines()
+    assert first.startswith(f"{tmp_path / 'a.png'}: holds id 7, not among 0-3, 255")
+    assert second.startswith(f"{tmp_path / 'd.png'}: 3 × 3 pixels, but its image has 3 × 2")

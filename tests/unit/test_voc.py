@@ -1,0 +1,199 @@
+"""The PASCAL VOC reader on a devkit of a few files, and on real ones where they are."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tags2masks.config.datasets import VOC_CLASSES, Voc
+from tags2masks.data import voc
+from tags2masks.data.index import build_index
+from tags2masks.data.truth import INVALID, check_masks
+from tags2masks.errors import UserError
+
+ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "voc12_animals"
+
+
+def annotation(*objects):
+    """An annotation of (name, difficult, corners) objects, each with a part as persons have."""
+    tags = "".join(
+        f"<object><name>{name}</name><difficult>{difficult}</difficult>"
+        f"<bndbox><xmax>{x2}</xmax><xmin>{x1}</xmin><ymax>{y2}</ymax><ymin>{y1}</ymin></bndbox>"
+        "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax>"
+        "<ymax>2</ymax></bndbox></part></object>"
+        for name, difficult, (x1, y1, x2, y2) in objects
+    )
+    return f"<annotation><filename>x.jpg</filename>{tags}</annotation>"
+
+
+CAT = ("cat", 0, (1, 2, 3, 4))
+
+
+@pytest.fixture
+def devkit(tmp_path):
+    """Two training images and two others, one of them without a chosen class."""
+    for name in ("ImageSets/Segmentation", "Annotations", "JPEGImages", "SegmentationClass"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "SegmentationObject").mkdir()
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    (lists / "train.txt").write_text("2007_2\n2007_1 \n\n")
+    (lists / "val.txt").write_text("2008_1\n2008_2\n")
+    objects = {
+        "2007_1": annotation(("dog", 1, (5, 5, 5.6, 6)), CAT),
+        "2007_2": annotation(("person", 0, (1, 1, 4, 3)), ("cow", 0, (0, 1, 4, 3))),
+        "2008_1": annotation(("person", 0, (1, 1, 4, 3))),
+        "2008_2": annotation(CAT, CAT),
+    }
+    for image, text in objects.items():
+        (tmp_path / "Annotations" / f"{image}.xml").write_text(text)
+        Image.new("RGB", (4, 3)).save(tmp_path / "JPEGImages" / f"{image}.jpg")
+        Image.new("L", (4, 3)).save(tmp_path / "SegmentationClass" / f"{image}.png")
+    Image.new("L", (4, 3)).save(tmp_path / "SegmentationObject" / "2007_1.png")
+    return tmp_path
+
+
+def block(root, **options):
+    return Voc(root=str(root), **({"classes": ("dog", "cow", "cat")} | options))
+
+
+def test_tags_are_the_chosen_classes_of_all_objects(devkit):
+    listing, classes = voc.list_images(block(devkit), devkit)
+    assert classes == ["dog", "cow", "cat"]
+    assert listing.to_dict("list") == {
+        "image": ["2007_2", "2007_1", "2008_2"],
+        "path": [f"JPEGImages/{name}.jpg" for name in ("2007_2", "2007_1", "2008_2")],
+        "split": ["train", "train", "val"],
+        "tags": [("cow",), ("dog", "cat"), ("cat",)],
+    }
+
+
+def test_lists_can_be_chosen(devkit):
+    listing, _ = voc.list_images(block(devkit, train_list="val", val_list="train"), devkit)
+    assert listing["split"].tolist() == ["train", "val", "val"]
+
+
+def truth_of(devkit, **options):
+    spec = block(devkit, **options)
+    listing, classes = voc.list_images(spec, devkit)
+    index = build_index(listing, devkit, classes, 1, 2)
+    return voc.list_truth(spec, devkit, index)
+
+
+def test_truth_has_masks_instances_and_boxes_from_zero(devkit):
+    truth = truth_of(devkit)
+    assert truth["image"].tolist() == ["2007_1", "2007_2", "2008_2"]
+    assert truth["mask"].tolist() == [f"SegmentationClass/{name}.png" for name in truth["image"]]
+    assert truth["instances"].tolist() == ["SegmentationObject/2007_1.png", "", ""]
+    # The files count from 1; 5.6 rounds to 6; a 0 that should be a 1 stays inside the image.
+    assert truth["boxes"].tolist() == [
+        [["dog", 4, 4, 5, 5], ["cat", 0, 1, 2, 3]],
+        [["cow", 0, 0, 3, 2]],
+        [["cat", 0, 1, 2, 3], ["cat", 0, 1, 2, 3]],
+    ]
+
+
+def test_images_without_a_mask_have_no_truth(devkit, capsys):
+    (devkit / "SegmentationClass" / "2007_1.png").unlink()
+    assert truth_of(devkit)["image"].tolist() == ["2007_2", "2008_2"]
+    assert "note: 1 of 2 train images have no mask" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("others", "expected"), [("background", 0), ("ignore", 255)])
+def test_mask_table(others, expected):
+    spec = block("", classes=("dog", "aeroplane"), others=others)
+    table = voc.mask_table(spec, ["dog", "aeroplane"])
+    assert VOC_CLASSES[11] == "dog"  # id 12 in the files
+    assert table[[0, 12, 1, 255]].tolist() == [0, 1, 2, 255]
+    rest = [number for number in range(1, 21) if number not in (1, 12)]
+    assert set(table[rest].tolist()) == {expected}
+    assert (table[21:255] == INVALID).all()
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (
+            lambda root: (root / "ImageSets/Segmentation/val.txt").unlink(),
+            "{root}/ImageSets/Segmentation/val.txt: no such list; correct `root`, or choose "
+            "val_list from train",
+        ),
+        (
+            lambda root: (root / "ImageSets/Segmentation/val.txt").write_bytes(b"\xff\n"),
+            "{root}/ImageSets/Segmentation/val.txt: no text",
+        ),
+        (
+            lambda root: (root / "Annotations/2007_1.xml").unlink(),
+            "{root}/Annotations/2007_1.xml: no such annotation, but the list names it",
+        ),
+        (
+            lambda root: (root / "Annotations/2007_1.xml").write_text("<annotation><object>"),
+            "{root}/Annotations/2007_1.xml: malformed XML (",
+        ),
+        (
+            lambda root: (root / "Annotations/2007_1.xml").write_text(""),
+            "{root}/Annotations/2007_1.xml: malformed XML (",
+        ),
+        (
+            lambda root: (root / "Annotations/2007_1.xml").write_text(
+                "<annotation><object><part><name>head</name></part></object></annotation>"
+            ),
+            "{root}/Annotations/2007_1.xml: an object without a name",
+        ),
+        (
+            lambda root: (root / "JPEGImages/2007_1.jpg").unlink(),
+            "{root}/JPEGImages/2007_1.jpg: no such image, but the list names it",
+        ),
+    ],
+)
+def test_a_harmed_devkit_is_refused(devkit, harm, said):
+    harm(devkit)
+    with pytest.raises(UserError, match=f"^{re.escape(said.format(root=devkit))}"):
+        voc.list_images(block(devkit), devkit)
+
+
+def test_a_folder_without_lists(tmp_path):
+    with pytest.raises(UserError, match=r"train\.txt: no such list; .*from \(no list\)"):
+        voc.list_images(block(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("corner", ["", "left", "nan", "inf"])
+def test_a_malformed_box_is_refused(devkit, corner):
+    bad = annotation(("cat", 0, (corner, 2, 3, 4)))
+    (devkit / "Annotations" / "2008_2.xml").write_text(bad)
+    with pytest.raises(UserError, match=r"2008_2\.xml: a bndbox needs xmin, ymin, xmax, ymax as"):
+        truth_of(devkit)
+
+
+def test_a_missing_box_is_refused(devkit):
+    bad = "<annotation><object><name>cat</name></object></annotation>"
+    (devkit / "Annotations" / "2008_2.xml").write_text(bad)
+    with pytest.raises(UserError, match=r"2008_2\.xml: a bndbox needs"):
+        truth_of(devkit)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real data is absent: no folder {REAL}")
+def test_real_animals():
+    """Counts as `grep -l '<name>cat</name>'` over the annotations of each list gives them."""
+    spec = Voc(root=str(REAL), classes=ANIMALS)
+    listing, classes = voc.list_images(spec, REAL)
+    counts = {
+        split: [sum(name in tags for tags in rows["tags"]) for name in classes]
+        for split, rows in listing.groupby("split")
+    }
+    assert counts == {"train": [131, 62, 121, 68, 63], "val": [119, 71, 128, 79, 57]}
+    assert listing["split"].value_counts().to_dict() == {"train": 437, "val": 445}
+
+    some = listing[listing["image"].str.startswith(("2007_", "2008_"))]
+    index = build_index(some, REAL, classes, 1, 2)
+    truth = voc.list_truth(spec, REAL, index)
+    check_masks(truth, index, REAL, voc.mask_table(spec, classes), 2)
+    first = truth.loc[truth["image"] == "2007_000063", "boxes"].iloc[0]
+    assert first == [["dog", 122, 114, 378, 274]]
+    assert index.loc[index["image"] == "2007_000063", ["height", "width"]].to_numpy().tolist() == [
+        [375, 500]
+    ]
+    assert np.all(index["tags"].map(len) > 0)

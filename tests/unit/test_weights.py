@@ -1,0 +1,101 @@
+"""Weights from files: what fits is loaded, what does not is named, nothing is ever run."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tags2masks.config.training import Backbone
+from tags2masks.errors import UserError
+from tags2masks.nets.backbones import create_backbone, load_initial_weights
+from tags2masks.nets.checkpoint import load_model, save_model
+
+REAL = Path(__file__).resolve().parents[3] / "shared/data/weights"
+
+
+def load(path, **backbone):
+    block = Backbone(**{"name": "resnet10t", "weights": str(path)} | backbone)
+    network = create_backbone(block)
+    load_initial_weights(network, block)
+    return network
+
+
+@pytest.fixture
+def state():
+    torch.manual_seed(1)
+    return create_backbone(Backbone(name="resnet10t")).state_dict()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_are_loaded_and_a_foreign_head_is_left_out(tmp_path, state, suffix):
+    path = tmp_path / f"net{suffix}"
+    full = state | {"fc.weight": torch.zeros(10, 512)}
+    save_file(full, path) if suffix == ".safetensors" else torch.save({"state_dict": full}, path)
+    loaded = load(path).state_dict()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+def test_what_does_not_fit_is_named(tmp_path, state):
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(UserError, match=r"net\.safetensors: no such weights file"):
+        load(path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="not a readable weights file"):
+        load(path)
+    save_file({k: v for k, v in state.items() if k != "conv1.0.weight"}, path)
+    with pytest.raises(UserError, match=r"has no 'conv1\.0\.weight'; .* another network"):
+        load(path)
+    save_file(state | {"conv1.0.weight": torch.zeros(1, 2, 3, 3)}, path)
+    with pytest.raises(UserError, match=r"'conv1\.0\.weight' is \[1, 2, 3, 3\], the network needs"):
+        load(path)
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("evil-was-here"),))
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("plain.pth").write_bytes(pickle.dumps(Evil()))
+    torch.save({"a": Evil()}, "torch.pth")
+    for name in ("plain.pth", "torch.pth"):
+        with pytest.raises(UserError, match=r"could run code, which is refused|not a readable"):
+            load(name)
+    assert not Path("evil-was-here").exists()
+
+
+def test_models_are_saved_as_the_same_bytes(tmp_path, state):
+    network = create_backbone(Backbone(name="resnet10t"))
+    network.load_state_dict(state)
+    save_model(network, tmp_path / "a.safetensors")
+    save_model(network.to(memory_format=torch.channels_last), tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    again = load_model(create_backbone(Backbone(name="resnet10t")), tmp_path / "a.safetensors")
+    assert not again.training
+    assert all(torch.equal(again.state_dict()[name], state[name]) for name in state)
+
+
+def test_an_unreachable_hub_is_told(monkeypatch):
+    def refuse(*args, pretrained=False, **kwargs):
+        raise OSError("no route")
+
+    monkeypatch.setattr("tags2masks.nets.backbones.timm.create_model", refuse)
+    block = Backbone(name="resnet10t", weights="pretrained")
+    with pytest.raises(UserError, match=r"timm's hub gave no weights for resnet10t \(no route\)"):
+        load_initial_weights(torch.nn.Identity(), block)
+
+
+@pytest.mark.real
+def test_the_mobilenet_of_the_shared_data_fits():
+    path = REAL / "mobilenetv2_100.imagenet1k.safetensors"
+    if not path.exists():
+        pytest.skip("needs ../shared/data/weights beside the checkout")
+    network = load(path, name="mobilenetv2_100", args={"pad_type": "same"}, output_stride=16)
+    with torch.no_grad():
+        features = network.eval().forward_features(torch.rand(1, 3, 64, 64))
+    assert features.shape == (1, 1280, 4, 4)

@@ -1,0 +1,28 @@
+"""List a data set's images with their tags and shards, and its classes."""
+
+from tags2masks.data.index import build_index, write_classes, write_index
+from tags2masks.data.readers import dataset_block, reader_module
+from workflow_scripts.program import add_paths, parser, run
+
+
+def main() -> None:
+    """Read the arguments, list and check the images, write the index and the classes."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "root", "index", "classes")
+    arguments.add_argument("--shards", type=int, required=True)
+    arguments.add_argument("--tags", default="", help="the table of tags of a folder")
+    args = arguments.parse_args()
+
+    dataset = args.recipe["dataset"]
+    places = {"tags": args.tags} if dataset["kind"] == "folder" else {}
+    reader = reader_module(dataset["kind"])
+    listing, classes = reader.list_images(
+        dataset_block(dataset, **places), args.root, args.recipe["seed"]
+    )
+    index = build_index(listing, args.root, classes, args.shards, args.threads)
+    write_classes(args.classes, classes)
+    write_index(args.index, index)
+
+
+if __name__ == "__main__":
+    run(main)

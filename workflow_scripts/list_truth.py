@@ -1,0 +1,25 @@
+"""List the masks and boxes that evaluation measures against, and check every mask."""
+
+from tags2masks.data.index import read_classes, read_index
+from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.truth import check_masks, write_truth
+from workflow_scripts.program import add_paths, parser, run
+
+
+def main() -> None:
+    """Read the arguments, list and check the masks, write the table."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "root", "index", "classes", "truth")
+    args = arguments.parse_args()
+
+    spec = dataset_block(args.recipe["dataset"])
+    reader = reader_module(spec.kind)
+    index = read_index(args.index)
+    table = reader.mask_table(spec, read_classes(args.classes))
+    truth = reader.list_truth(spec, args.root, index, args.recipe["seed"])
+    check_masks(truth, index, args.root, table, args.threads)
+    write_truth(args.truth, truth)
+
+
+if __name__ == "__main__":
+    run(main)

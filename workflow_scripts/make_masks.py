@@ -1,0 +1,66 @@
+"""Make the pseudo-masks of a shard from its maps."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tags2masks.config.base import Block
+from tags2masks.data.images import read_image
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.methods import method_block, method_module
+from tags2masks.parallel import map_ordered
+from tags2masks.store import Shard, write_shard
+from tags2masks.workflow.ids import artifact_id
+from workflow_scripts.program import add_paths, parser, run
+
+# An image's file, its maps, the ids of their classes, and its height and width.
+Item = tuple[Path, np.ndarray, list[int], tuple[int, int]]
+
+
+def mask_of(item: Item, recipe: dict, spec: Block) -> np.ndarray:
+    """The mask of one image; runs in a worker process."""
+    path, maps, class_ids, size = item
+    method = method_module("masks", recipe)
+    image = read_image(path) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)
+    return method.make_mask(image, maps, class_ids, spec)
+
+
+def main() -> None:
+    """Read the arguments, make the masks, and write the shard."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "root", "index", "classes", "maps", "output")
+    arguments.add_argument("--shard", type=int, required=True)
+    args = arguments.parse_args()
+
+    spec = method_block("masks", args.recipe, args.free)
+    rows = rows_of(read_index(args.index), "train", args.shard)
+    ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
+    sha, names = images_sha(rows), rows["image"].tolist()
+
+    with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as shard:
+
+        def items() -> Iterator[Item]:
+            for name, path in zip(names, rows["path"], strict=True):
+                maps, attributes = shard.read(name)
+                class_ids = [ids[c] for c in attributes["classes"]]
+                yield args.root / path, maps, class_ids, tuple(attributes["size"])
+
+        made = map_ordered(
+            partial(mask_of, recipe=args.recipe, spec=spec),
+            items(),
+            workers=args.threads,
+            scheduler=args.dask,
+            batch=getattr(spec, "batch_size", 64),
+            desc=args.recipe["method"],
+            total=len(names),
+        )
+        entries = (
+            (name, mask, {"size": list(mask.shape)}) for name, mask in zip(names, made, strict=True)
+        )
+        write_shard(args.output, artifact_id(args.recipe), sha, entries)
+
+
+if __name__ == "__main__":
+    run(main)

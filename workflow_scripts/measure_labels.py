@@ -1,0 +1,38 @@
+"""Measure masks or predictions against pixel masks."""
+
+import operator
+from functools import partial
+
+import pandas as pd
+
+from tags2masks.files import written_whole
+from tags2masks.metrics.quality import label_confusion, label_rows
+from tags2masks.parallel import fold
+from workflow_scripts.measured import arguments, work
+from workflow_scripts.program import add_paths, run
+
+
+def main() -> None:
+    """Read the arguments, measure, and write the figures and each image's mean IoU."""
+    parser = arguments(__doc__)
+    add_paths(parser, "images")
+    args = parser.parse_args()
+
+    chunks, table, classes, images = work(args)
+    measured = fold(
+        partial(label_confusion, table=table, classes=classes),
+        chunks,
+        operator.add,
+        workers=args.threads,
+        scheduler=args.dask,
+        desc="measure masks",
+        total=len(chunks),
+    )
+    with written_whole(args.images) as beside:
+        pd.DataFrame(measured.images, columns=["image", "iou"]).to_csv(beside, index=False)
+    with written_whole(args.metrics) as beside:
+        label_rows(measured.matrix, classes, args.split, images).to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)

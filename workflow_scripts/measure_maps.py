@@ -1,0 +1,42 @@
+"""Measure maps against pixel masks at every background score."""
+
+import operator
+from functools import partial
+
+from tags2masks.files import written_whole
+from tags2masks.metrics.quality import curve_rows, map_confusions, sweep_rows
+from tags2masks.metrics.sweep import confusions, thresholds
+from tags2masks.parallel import fold
+from workflow_scripts.measured import arguments, work
+from workflow_scripts.program import add_paths, run
+
+
+def main() -> None:
+    """Read the arguments, measure, and write the figures and the curve."""
+    parser = arguments(__doc__)
+    add_paths(parser, "curve")
+    parser.add_argument("--background-score", type=float, required=True)
+    parser.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
+    args = parser.parse_args()
+
+    chunks, table, classes, images = work(args)
+    limits = thresholds(args.thresholds, args.background_score)
+    histogram = fold(
+        partial(map_confusions, table=table, classes=classes, limits=limits),
+        chunks,
+        operator.add,
+        workers=args.threads,
+        scheduler=args.dask,
+        desc="measure maps",
+        total=len(chunks),
+    )
+    matrices = confusions(histogram)
+    rows = sweep_rows(matrices, limits, args.background_score, classes, args.split, images)
+    with written_whole(args.curve) as beside:
+        curve_rows(matrices, limits, classes).to_csv(beside, index=False)
+    with written_whole(args.metrics) as beside:
+        rows.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)

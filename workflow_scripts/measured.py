@@ -1,0 +1,76 @@
+"""What both measuring programs do first: line images up with their truth, in chunks."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.truth import read_truth
+from tags2masks.errors import UserError
+from tags2masks.metrics.quality import Chunk
+from workflow_scripts.program import add_paths
+
+CHUNK = 32  # images that one worker measures at a time
+
+
+class Work(NamedTuple):
+    """The chunks to measure, and how to read their masks."""
+
+    chunks: list[Chunk]
+    table: np.ndarray
+    classes: list[str]
+    images: int
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """A parser of what both programs take."""
+    made = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    made.add_argument("--recipe", type=json.loads, required=True, help="the data set, as JSON")
+    made.add_argument("--id", required=True, help="id of the artifact")
+    made.add_argument("--split", required=True, choices=["train", "val"])
+    add_paths(made, "index", "classes", "truth", "root", "metrics")
+    made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--dask", default=None, help="address of a Dask scheduler")
+    return made
+
+
+def work(args: argparse.Namespace) -> Work:
+    """Read index and truth and cut the images into chunks.
+
+    Raises UserError when the split has no images or an image has no mask.
+    """
+    index, classes = read_index(args.index), read_classes(args.classes)
+    spec = dataset_block(args.recipe["dataset"])
+    masks = read_truth(args.truth).set_index("image")["mask"]
+    chunks, count = [], 0
+    for number, shard in enumerate(args.shards):
+        rows = rows_of(index, args.split, number)
+        absent = sorted(set(rows["image"]) - set(masks.index))
+        if absent:
+            raise UserError(
+                f"{args.truth}: no mask of '{absent[0]}'; delete the file and run again"
+            )
+        truths = [
+            (image, str(args.root / masks[image]), (int(height), int(width)))
+            for image, height, width in zip(
+                rows["image"], rows["height"], rows["width"], strict=True
+            )
+        ]
+        sha = images_sha(rows)
+        chunks += [
+            Chunk(str(shard), args.id, sha, truths[start : start + CHUNK])
+            for start in range(0, len(truths), CHUNK)
+        ]
+        count += len(truths)
+    if not chunks:
+        raise UserError(
+            f"{args.index}: split '{args.split}' has no images to measure; tag some with it, or "
+            "set evaluate_on: train in the data set"
+        )
+    table = reader_module(spec.kind).mask_table(spec, classes)
+    return Work(chunks, table, classes, count)

@@ -1,0 +1,69 @@
+"""Segment a folder of new images with a finished experiment's model."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.config.segmenters import Test
+from tags2masks.data.images import inspect_image
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.methods import load_trained
+from tags2masks.palette import write_palette_png
+from tags2masks.segmenters.applying import segmented
+from tags2masks.training import Machine, prepare
+from workflow_scripts.program import add_paths, parser, run
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+def find_images(folder: Path) -> pd.DataFrame:
+    """The images of a folder and its subfolders: image, path, height, width.
+
+    Raises UserError when there are none, or one cannot be read.
+    """
+    paths = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not paths:
+        raise UserError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    sizes = [inspect_image(folder / path)[:2] for path in paths]
+    # The suffix stays in the name: a.jpg and a.png are two images here.
+    return pd.DataFrame(
+        [(path, path, *size) for path, size in zip(paths, sizes, strict=True)],
+        columns=["image", "path", "height", "width"],
+    )
+
+
+def main() -> None:
+    """Read the arguments, segment, and write palette PNGs, the classes and a table of shares."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "images", "model", "spec", "output")
+    args = arguments.parse_args()
+
+    machine = Machine(args.device, 1, args.threads, args.workers)
+    prepare(machine, args.recipe["seed"])
+    network, classes = load_trained("segmenters", args.model, args.spec)
+    names = ["background", *classes]
+    test = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
+    rows = find_images(args.images)
+    with written_whole(args.output) as folder:
+        folder.mkdir()
+        (folder / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
+        with (folder / "shares.csv").open("w", newline="", encoding="utf-8") as table:
+            writer = csv.writer(table)
+            writer.writerow(["image", *names])
+            for image, mask, _ in segmented(
+                network, rows, args.images, Test.model_validate(test), machine
+            ):
+                write_palette_png(folder / f"{image}.png", mask)
+                shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
+                writer.writerow([image, *(f"{share:.4f}" for share in shares)])
+
+
+if __name__ == "__main__":
+    run(main)

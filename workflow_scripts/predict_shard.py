@@ -1,0 +1,31 @@
+"""Segment a shard's evaluation images with a trained network."""
+
+from tags2masks.config.segmenters import Test
+from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.methods import load_trained
+from tags2masks.segmenters.applying import segmented
+from tags2masks.store import write_shard
+from tags2masks.training import Machine, prepare
+from tags2masks.workflow.ids import artifact_id
+from workflow_scripts.program import add_paths, parser, run
+
+
+def main() -> None:
+    """Read the arguments, segment, and write the shard."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "root", "index", "model", "spec", "output")
+    arguments.add_argument("--shard", type=int, required=True)
+    args = arguments.parse_args()
+
+    machine = Machine(args.device, 1, args.threads, args.workers)
+    prepare(machine, args.recipe["seed"])
+    network, _ = load_trained("segmenters", args.model, args.spec)
+    spec = args.recipe["spec"] | args.free
+    rows = rows_of(read_index(args.index), spec.pop("split"), args.shard)
+    test = Test.model_validate(spec)
+    entries = segmented(network, rows, args.root, test, machine)
+    write_shard(args.output, artifact_id(args.recipe), images_sha(rows), entries)
+
+
+if __name__ == "__main__":
+    run(main)

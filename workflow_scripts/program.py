@@ -1,0 +1,37 @@
+"""What every program here shares: its common arguments, and its way to fail."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tags2masks.errors import UserError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program; a mistake of the user's ends it with one line and exit status 1."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """An argument parser with what most programs take."""
+    made = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    made.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
+    made.add_argument("--free", type=json.loads, default={}, help="batch sizes and the like, JSON")
+    made.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    made.add_argument("--devices", type=int, default=1, help="GPUs of this run")
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--workers", type=int, default=None, help="image loading processes")
+    made.add_argument("--dask", default=None, help="address of a Dask scheduler")
+    return made
+
+
+def add_paths(made: argparse.ArgumentParser, *names: str) -> None:
+    """Add required path arguments."""
+    for name in names:
+        made.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)

@@ -1,0 +1,37 @@
+"""Segment the few training images that the report shows of an experiment."""
+
+from pathlib import Path
+
+from tags2masks.report.examples import choose
+
+from tags2masks.config.segmenters import Test
+from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.methods import load_trained
+from tags2masks.segmenters.applying import segmented
+from tags2masks.store import write_shard
+from tags2masks.training import Machine, prepare
+from tags2masks.workflow.ids import artifact_id
+from workflow_scripts.program import add_paths, parser, run
+
+
+def main() -> None:
+    """Read the arguments, choose, segment, and write the shard."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "root", "index", "model", "spec", "output")
+    arguments.add_argument("--count", type=int, required=True, help="well done ones, and badly")
+    arguments.add_argument("--images", type=Path, help="each image's quality, where known")
+    args = arguments.parse_args()
+
+    machine = Machine(args.device, 1, args.threads, args.workers)
+    prepare(machine, args.recipe["seed"])
+    network, _ = load_trained("segmenters", args.model, args.spec)
+    spec = args.recipe["spec"] | args.free
+    spec.pop("split")
+    train = rows_of(read_index(args.index), "train")
+    chosen = train[train["image"].isin(choose(train, args.images, args.count))]
+    entries = segmented(network, chosen, args.root, Test.model_validate(spec), machine)
+    write_shard(args.output, artifact_id(args.recipe), images_sha(chosen), entries)
+
+
+if __name__ == "__main__":
+    run(main)

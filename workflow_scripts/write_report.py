@@ -1,0 +1,31 @@
+"""Write report.html from the figures, tables and shards of all experiments."""
+
+import argparse
+import json
+
+from tags2masks.files import written_whole
+from tags2masks.report.page import write_page
+from workflow_scripts.program import add_paths, run
+
+
+def main() -> None:
+    """Read the arguments and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--outline", type=json.loads, required=True, help="experiments, as JSON")
+    parser.add_argument(
+        "--roots",
+        type=json.loads,
+        required=True,
+        help="per data set its root, truth_root and spec, as JSON",
+    )
+    parser.add_argument("--examples", type=int, required=True, help="images per group")
+    add_paths(parser, "results", "output")
+    args = parser.parse_args()
+
+    page = write_page(args.outline, args.roots, args.results, args.examples)
+    with written_whole(args.output) as beside:
+        beside.write_text(page, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    run(main)
