@@ -1,6 +1,5 @@
 # From tagged images to masks: see README.md, docs/paths.md for the wildcards, docs/config.md for
 # every option. Stages are in rules/, one rule per method; what they run is in workflow_scripts/.
-import os
 import sys
 from pathlib import Path
 
@@ -11,8 +10,8 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 from tags2masks.errors import UserError
-from tags2masks.workflow.ids import canonical
-from tags2masks.workflow.plan import Plan, scaled, source
+from tags2masks.workflow.environment import use_checkout
+from tags2masks.workflow.plan import Plan, scaled, source, text_digest
 
 if not workflow.overwrite_configfiles:
 
@@ -24,9 +23,7 @@ try:
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None
 
-# Jobs run this checkout with this Python, whatever directory they start in.
-os.environ["PYTHONPATH"] = f"{workflow.basedir}:{os.environ.get('PYTHONPATH', '')}"
-os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+use_checkout(workflow.basedir)
 
 INDEX = "results/{dataset}/index.csv"
 CLASSES = "results/{dataset}/classes.txt"

@@ -86,7 +86,7 @@ rule voc_truth:
         index=INDEX,
         classes=CLASSES,
     output:
-        TRUTH,
+        truth=TRUTH,
     log:
         "logs/{dataset}/truth.log",
     wildcard_constraints:
@@ -103,7 +103,7 @@ rule voc_truth:
         "List the masks of {wildcards.dataset}, for evaluation"
     shell:
         "python -m workflow_scripts.list_truth --recipe {params.recipe:q} --root {params.root:q}"
-        " --index {input.index:q} --classes {input.classes:q} --truth {output:q}"
+        " --index {input.index:q} --classes {input.classes:q} --truth {output.truth:q}"
         " --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -118,8 +118,8 @@ use rule voc_truth as folder_truth with:
 
 use rule voc_truth as digits_truth with:
     output:
-        TRUTH,
-        directory("results/{dataset}/truth"),
+        truth=TRUTH,
+        masks=directory("results/{dataset}/truth"),
     wildcard_constraints:
         dataset=plan.datasets_of_kind("digits"),
     params:

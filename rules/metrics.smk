@@ -1,12 +1,6 @@
 # Quality against pixel masks. These rules alone, and the report's, read truth.csv.
 
 
-def evaluated_split(wildcards):
-    if wildcards.stage == "predictions":
-        return plan.config.datasets[wildcards.dataset].evaluate_on
-    return "train"
-
-
 rule measure_maps:
     input:
         index=INDEX,
@@ -64,7 +58,7 @@ rule measure_labels:
     params:
         recipe=plan.truth_recipe,
         source=source("measure_labels"),
-        split=evaluated_split,
+        split=plan.measured_split,
         root=plan.truth_root,
         scheduler=plan.scheduler,
     message:

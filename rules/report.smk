@@ -61,6 +61,7 @@ rule report_page:
     params:
         outline=plan.outline,
         source=source("write_report"),
+        template=text_digest("tags2masks/report/page.html.jinja"),
         examples=plan.config.report.examples,
         roots=plan.all_roots,
     message:

@@ -78,16 +78,11 @@ rule predictions:
         " --shard {wildcards.shard} --output {output:q} 2>&1 | tee {log:q}"
 
 
-def predictor(wildcards):
-    return plan.predictor(wildcards.name)
-
-
 rule predict_images:
     input:
         images=lambda wildcards: plan.config.predict[wildcards.name].images,
-        model=lambda wildcards: predictor(wildcards).upstream["segmenter"].folder
-        + "/model.safetensors",
-        spec=lambda wildcards: predictor(wildcards).upstream["segmenter"].folder + "/spec.json",
+        model=plan.predictor_file("model.safetensors"),
+        spec=plan.predictor_file("spec.json"),
     output:
         directory("results/predict/{name}"),
     log:
@@ -100,7 +95,7 @@ rule predict_images:
         mem_mb=scaled(12000),
         runtime=scaled(120),
     params:
-        recipe=lambda wildcards: canonical(predictor(wildcards).recipe),
+        recipe=plan.predictor_recipe,
         source=source("predict_images"),
         machine=plan.machine,
     message:

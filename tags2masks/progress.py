@@ -7,12 +7,14 @@ from tqdm import tqdm
 
 
 def progress(items: Iterable, desc: str, total: int | None = None, unit: str = "image") -> tqdm:
-    """A tqdm bar on stderr that writes rarely when it goes to a file."""
+    """A tqdm bar on stderr; where that is a file or pipe, a line now and then in long work."""
+    seconds = 0.2 if sys.stderr.isatty() else 30
     return tqdm(
         items,
         desc=desc,
         total=total,
         unit=unit,
-        mininterval=0.2 if sys.stderr.isatty() else 30,
+        mininterval=seconds,
+        delay=seconds,
         dynamic_ncols=True,
     )

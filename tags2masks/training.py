@@ -67,6 +67,7 @@ def prepare(machine: Machine, seed: int) -> None:
         raise UserError("device: cuda, but there is no GPU here; set device: cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(machine.threads)
+    torch.set_flush_denormal(True)  # vanishing gradients would take a CPU many times as long
     torch.use_deterministic_algorithms(True, warn_only=machine.device == "cuda")
     torch.manual_seed(seed)
 

@@ -6,9 +6,9 @@ from functools import partial
 import pandas as pd
 
 from tags2masks.files import written_whole
-from tags2masks.metrics.quality import label_confusion, label_rows
+from tags2masks.metrics.quality import COLUMNS, label_confusion, label_rows
 from tags2masks.parallel import fold
-from workflow_scripts.measured import arguments, work
+from workflow_scripts.measured import arguments, work, write_empty
 from workflow_scripts.program import add_paths, run
 
 
@@ -19,6 +19,10 @@ def main() -> None:
     args = parser.parse_args()
 
     chunks, table, classes, images = work(args)
+    if not chunks:
+        write_empty(args.metrics, COLUMNS)
+        write_empty(args.images, ("image", "iou"))
+        return
     measured = fold(
         partial(label_confusion, table=table, classes=classes),
         chunks,

@@ -4,10 +4,16 @@ import operator
 from functools import partial
 
 from tags2masks.files import written_whole
-from tags2masks.metrics.quality import curve_rows, map_confusions, sweep_rows
+from tags2masks.metrics.quality import (
+    COLUMNS,
+    CURVE_COLUMNS,
+    curve_rows,
+    map_confusions,
+    sweep_rows,
+)
 from tags2masks.metrics.sweep import confusions, thresholds
 from tags2masks.parallel import fold
-from workflow_scripts.measured import arguments, work
+from workflow_scripts.measured import arguments, work, write_empty
 from workflow_scripts.program import add_paths, run
 
 
@@ -21,6 +27,10 @@ def main() -> None:
 
     chunks, table, classes, images = work(args)
     limits = thresholds(args.thresholds, args.background_score)
+    if not chunks:
+        write_empty(args.metrics, COLUMNS)
+        write_empty(args.curve, CURVE_COLUMNS)
+        return
     histogram = fold(
         partial(map_confusions, table=table, classes=classes, limits=limits),
         chunks,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
+from tags2masks.files import written_whole
 from tags2masks.metrics.quality import Chunk
 from workflow_scripts.program import add_paths
 
@@ -40,37 +42,41 @@ def arguments(doc: str) -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> Work:
-    """Read index and truth and cut the images into chunks.
+    """Read index and truth and cut the images that have a mask into chunks; there may be none.
 
-    Raises UserError when the split has no images or an image has no mask.
+    Raises UserError when the split has no images.
     """
     index, classes = read_index(args.index), read_classes(args.classes)
     spec = dataset_block(args.recipe["dataset"])
     masks = read_truth(args.truth).set_index("image")["mask"]
-    chunks, count = [], 0
+    chunks, count, listed = [], 0, 0
     for number, shard in enumerate(args.shards):
         rows = rows_of(index, args.split, number)
-        absent = sorted(set(rows["image"]) - set(masks.index))
-        if absent:
-            raise UserError(
-                f"{args.truth}: no mask of '{absent[0]}'; delete the file and run again"
-            )
+        sha, listed = images_sha(rows), listed + len(rows)
+        rows = rows[rows["image"].isin(masks.index)]
         truths = [
             (image, str(args.root / masks[image]), (int(height), int(width)))
             for image, height, width in zip(
                 rows["image"], rows["height"], rows["width"], strict=True
             )
         ]
-        sha = images_sha(rows)
         chunks += [
             Chunk(str(shard), args.id, sha, truths[start : start + CHUNK])
             for start in range(0, len(truths), CHUNK)
         ]
         count += len(truths)
-    if not chunks:
+    if not listed:
         raise UserError(
             f"{args.index}: split '{args.split}' has no images to measure; tag some with it, or "
             "set evaluate_on: train in the data set"
         )
+    if count < listed:
+        print(f"{listed - count} of {listed} {args.split} images have no mask and are not measured")
     table = reader_module(spec.kind).mask_table(spec, classes)
     return Work(chunks, table, classes, count)
+
+
+def write_empty(path: Path, columns: Sequence[str]) -> None:
+    """Write a table without rows: what there is to say of images without masks."""
+    with written_whole(path) as beside:
+        beside.write_text(",".join(columns) + "\n", encoding="utf-8")

@@ -54,6 +54,8 @@ def _tagged_first(rows: pd.DataFrame, count: int) -> list[str]:
 
 def _quality(images: Sequence[str], images_csv: Path | str) -> list[str]:
     """Those of the images that were measured, best first, equal ones by name."""
-    table = pd.read_csv(images_csv, dtype={"image": str, "iou": float}, keep_default_na=False)
+    table = pd.read_csv(
+        images_csv, dtype={"image": str}, keep_default_na=False, na_values={"iou": ["", "nan"]}
+    )
     measured = table[table["image"].isin(set(images)) & table["iou"].notna()]
     return measured.sort_values(["iou", "image"], ascending=[False, True])["image"].tolist()

@@ -207,5 +207,7 @@ def _legend(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:
     colours = mask_colours()
     names = ["background", *classes]
     return [
-        (names[i], "#{:02x}{:02x}{:02x}".format(*colours[i])) for i in range(len(names)) if i in occurring
+        (names[i], "#{:02x}{:02x}{:02x}".format(*colours[i]))
+        for i in range(len(names))
+        if i in occurring
     ]

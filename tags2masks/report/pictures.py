@@ -43,7 +43,9 @@ def map_picture(image: np.ndarray, scores: np.ndarray) -> Picture:
     grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)[..., None] * 0.75
     heat = matplotlib.colormaps["inferno"](full[..., 0])[..., :3].astype(np.float32) * 255
     share = 0.85 * np.sqrt(full)
-    return _photograph(Image.fromarray(np.round(grey * (1 - share) + heat * share).astype(np.uint8)))
+    return _photograph(
+        Image.fromarray(np.round(grey * (1 - share) + heat * share).astype(np.uint8))
+    )
 
 
 def mask_picture(mask: np.ndarray) -> Picture:

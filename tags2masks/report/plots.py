@@ -69,7 +69,8 @@ class Mark(NamedTuple):
 def curves(key: str, series: Sequence[Series], marks: Mapping[str, Sequence[Mark]]) -> str:
     """Mean IoU (%) against the background score; values: columns threshold, iou (0..1).
 
-    key: tells this chart's ids from those of the page's other charts. marks: by the series' name. A filled circle marks a score that was fixed beforehand, a hollow
+    key: tells this chart's ids from those of the page's other charts.
+    marks: by the series' name. A filled circle marks a score that was fixed beforehand, a hollow
     diamond one that was chosen with pixel masks.
     """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
@@ -199,7 +200,9 @@ def _svg(figure: Figure, key: str) -> str:
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r'(id="|url\(#|href="#)(\w+)', rf"\1{key}-\2", text)
     text = text.replace("xlink:href", "href")
-    text = re.sub(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text)
+    text = re.sub(
+        r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text
+    )
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     text = re.sub(r"#0a0[ab]\w\w", lambda found: PAGE_COLOURS[found.group()], text)
     return re.sub(r"\s*\n\s*", "\n", text).strip()

@@ -94,18 +94,26 @@ def percent(value: float | str | None) -> str:
     return f"{100 * float(value):.1f}"
 
 
+def leaderboard_columns(frame: pd.DataFrame) -> list[Column]:
+    """`COLUMNS`, without the notes where there are none."""
+    return [column for column in COLUMNS if column.name != "note" or frame["note"].any()]
+
+
 def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
-    """A row of cells per experiment, in the order of `COLUMNS`.
+    """A row of cells per experiment, in the order of `leaderboard_columns`.
 
     The best figure of a ranked column among a data set's experiments is marked, several when they
     are equal, none when all are.
     """
-    best = {column.name: _best(frame, column.name) for column in COLUMNS if column.ranked}
+    columns = leaderboard_columns(frame)
+    best = {column.name: _best(frame, column.name) for column in columns if column.ranked}
     return [
-        [_cell(column, row[column.name], best.get(column.name, {}).get(row["dataset"]))
-         for column in COLUMNS]
+        [
+            _cell(column, row[column.name], best.get(column.name, {}).get(row["dataset"]))
+            for column in columns
+        ]
         for row in frame.to_dict("records")
-    ]  # fmt: skip
+    ]
 
 
 def _best(frame: pd.DataFrame, column: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ Light to import: no torch, no pandas. Functions that take `resources` or `output
 wildcards give what Snakemake does not record, and so what runs nothing again when it changes.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -14,7 +15,7 @@ from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
 from tags2masks.workflow.ids import canonical
-from tags2masks.workflow.sources import source_digest
+from tags2masks.workflow.sources import ROOT, source_digest
 
 
 class Plan:
@@ -115,6 +116,12 @@ class Plan:
         known = self.config.datasets[wildcards.dataset].has_truth
         return [f"{masks.folder}/images.csv"] if known else []
 
+    def predictor_file(self, file: str) -> Callable:
+        """Input function: a file of the segmenter that new images are given to."""
+        return lambda wildcards: (
+            f"{self.predictor(wildcards.name).upstream['segmenter'].folder}/{file}"
+        )
+
     def index_inputs(self, dataset: str) -> list[str]:
         """The files that list a data set's images."""
         spec = self.config.datasets[dataset]
@@ -142,6 +149,16 @@ class Plan:
         reading = {"others": spec.others} if spec.kind == "voc" else {}
         key = self.config.datasets[wildcards.dataset].key() | reading
         return canonical({"seed": self.config.seed, "dataset": key})
+
+    def measured_split(self, wildcards) -> str:
+        """Param function: the split whose images an artifact is measured on."""
+        if wildcards.stage == "predictions":
+            return self.config.datasets[wildcards.dataset].evaluate_on
+        return "train"
+
+    def predictor_recipe(self, wildcards) -> str:
+        """Param function: the recipe of the predictions that new images get."""
+        return canonical(self.predictor(wildcards.name).recipe)
 
     def shard_count(self, wildcards) -> int:
         """Param function: how many shards the index deals the images out to."""
@@ -238,6 +255,11 @@ def source(script: str, method: str | None = None) -> str:
     """The digest of a program of workflow_scripts and the method it loads by name."""
     methods = [f"tags2masks.{method}"] if method else []
     return source_digest(f"workflow_scripts.{script}", *methods)
+
+
+def text_digest(file: str) -> str:
+    """A digest of a file of the project that is no Python, such as a template."""
+    return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:12]
 
 
 def weights_of(artifact: Artifact) -> list[str]:

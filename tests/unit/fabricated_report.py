@@ -59,6 +59,7 @@ OUTLINE = [
             "segmenter": "deeplabv3plus-00000009",
             "predictions": "deeplabv3plus-0000000a",
         },
+        "recipes": {"masks": {"stage": "masks", "method": "crf", "spec": {"iterations": 10}}},
     },
 ]
 
@@ -179,7 +180,7 @@ def _maps(name, row, folder):
     maps = []
     for tag in row["tags"]:
         is_class = (truth == classes.index(tag) + 1).astype(np.float32)
-        small = is_class[:: 4, :: 4]
+        small = is_class[::4, ::4]
         padded = np.pad(small, 2, mode="edge")
         blurred = sum(
             padded[y : y + small.shape[0], x : x + small.shape[1]]
@@ -187,7 +188,7 @@ def _maps(name, row, folder):
             for x in range(5)
         )
         maps.append(blurred / max(blurred.max(), 1))
-    size = [len(maps), *truth[:: 4, :: 4].shape]
+    size = [len(maps), *truth[::4, ::4].shape]
     return np.array(maps, np.float16).reshape(size), list(truth.shape)
 
 
@@ -214,7 +215,13 @@ def _make(name, stage, artifact, folder):
         epochs = np.arange(1, 6)
         measure = {"classifier": "val_map", "segmenter": "pixel_agreement"}[stage]
         risen = 0.9 - 0.5 / epochs - 0.01 * int(artifact[-8])
-        table = {"epoch": epochs, "loss": 0.7 / epochs, measure: risen, "lr": 0.1, "images_per_s": 9}
+        table = {
+            "epoch": epochs,
+            "loss": 0.7 / epochs,
+            measure: risen,
+            "lr": 0.1,
+            "images_per_s": 9,
+        }
         pd.DataFrame(table).to_csv(home / "training.csv", index=False)
         made_from = {"classifier": "image tags", "segmenter": "pseudo-masks made from image tags"}
         recipe = {"stage": stage, "method": artifact[:-9], "spec": {"epochs": 5}, "seed": 0}
@@ -303,7 +310,11 @@ def _metrics():
             split, images = ("val", 4) if stage == "predictions" else ("train", 10)
             for threshold, tuned, by_class in measured:
                 values = [("iou", name, value) for name, value in by_class.items()]
-                values += [("precision", "mean", 0.7), ("recall", "mean", 0.65), ("f1", "mean", 0.67)]
+                values += [
+                    ("precision", "mean", 0.7),
+                    ("recall", "mean", 0.65),
+                    ("f1", "mean", 0.67),
+                ]
                 values += [("labelled", "mean", 0.98)] if stage != "maps" else []
                 rows += [
                     (*about, split, stage, artifact, *value, threshold, tuned, images)

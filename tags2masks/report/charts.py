@@ -1,0 +1,100 @@
+"""A data set's charts, with the words that the page puts around them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from tags2masks.errors import UserError
+from tags2masks.report import plots, tables
+from tags2masks.report.lineage import Made
+
+
+def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iterator[dict]:
+    """The data set's charts, with what the page says around them."""
+    measured = metrics[metrics["stage"] == "maps"]
+    maps = [one for one in made["maps"] if (measured["artifact"] == one.id).any()]
+    if maps:
+        lines = [_series(one, _mean_curve(one)) for one in maps]
+        marks = {one.name: _marks(measured[measured["artifact"] == one.id]) for one in maps}
+        yield {
+            "title": "Seed IoU against the background score",
+            "svg": plots.curves(f"{key}-curves", lines, marks),
+            "legend": lines,
+            "alt": "; ".join(_points_told(name, points) for name, points in marks.items()),
+            "marks": True,
+            "source": "maps/…/curve.csv",
+        }
+    for stage, measure, title, heading in (
+        ("classifier", "val_map", "validation mAP", "Training of the classifiers"),
+        ("segmenter", "pixel_agreement", "agreement with the masks", "Training of the segmenters"),
+    ):
+        if made[stage]:
+            lines = [_series(one, _table(one.folder / "training.csv")) for one in made[stage]]
+            yield {
+                "title": heading,
+                "svg": plots.training(f"{key}-{stage}", lines, measure, title),
+                "legend": lines,
+                "alt": "; ".join(_ended(line, measure, title) for line in lines),
+                "marks": False,
+                "source": f"{stage}/…/training.csv",
+            }
+
+
+def _series(one: Made, values: pd.DataFrame) -> plots.Series:
+    return plots.Series(one.name, one.number, values)
+
+
+def _mean_curve(one: Made) -> pd.DataFrame:
+    curve = _table(one.folder / "curve.csv", {"class": str})
+    return curve[curve["class"] == "mean"]
+
+
+def _marks(rows: pd.DataFrame) -> list[plots.Mark]:
+    """The fixed and the tuned background score of a maps artifact, from its rows of the metrics."""
+    means = rows[(rows["metric"] == "iou") & (rows["class"] == "mean")]
+    means = means.drop_duplicates(["threshold", "tuned_on_masks"])
+    return [
+        plots.Mark(row["threshold"], row["value"], row["tuned_on_masks"])
+        for row in means.to_dict("records")
+    ]
+
+
+def _points_told(name: str, marks: list[plots.Mark]) -> str:
+    parts = [
+        f"{tables.percent(mark.value)} % at the {'best' if mark.tuned else 'fixed'} score "
+        f"{mark.threshold:.2f}"
+        for mark in marks
+    ]
+    return f"{name}: {', '.join(parts)}"
+
+
+def _ended(line: plots.Series, measure: str, title: str) -> str:
+    last = line.values.iloc[-1]
+    told = f"{line.name}: loss {last['loss']:.3f} after epoch {last['epoch']:.0f}"
+    known = measure in last and pd.notna(last[measure])
+    return f"{told}, {title} {tables.percent(last[measure])} %" if known else told
+
+
+def bars(key: str, metrics: pd.DataFrame, classes: Sequence[str], number: int) -> dict | None:
+    """The per-class chart of an experiment; None where nothing was measured.
+
+    metrics: the experiment's rows; number: the colour's.
+    """
+    stages, values = tables.class_values(metrics, classes)
+    if not stages:
+        return None
+    means = zip(stages, values[0][1], strict=True)
+    return {
+        "svg": plots.class_bars(key, stages, values, number),
+        "stages": stages,
+        "alt": "Mean IoU: "
+        + ", ".join(f"{stage} {tables.percent(value)} %" for stage, value in means),
+    }
+
+
+def _table(path: Path, dtype: dict | None = None) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=dtype, keep_default_na=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no readable table ({error}); run the workflow again") from None

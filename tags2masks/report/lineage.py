@@ -1,0 +1,91 @@
+"""Which artifacts the experiments made, from what, and how they are named and coloured."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from tags2masks.errors import UserError
+
+# What a stage is made from that writes no spec.json to say so.
+SUPERVISION = {
+    "maps": "image tags",
+    "masks": "no pixel masks: maps and images",
+    "predictions": "no pixel masks: the segmenter and the images",
+}
+STEPS = {
+    "classifier": "Classifier",
+    "maps": "Maps (seed)",
+    "masks": "Masks",
+    "segmenter": "Segmenter",
+    "predictions": "Predictions",
+}
+STAGES = tuple(STEPS)
+
+
+class Made(NamedTuple):
+    """An artifact of a data set.
+
+    name: the names of the config's entries that lead to it; number: of the first experiment that
+    uses it, which gives its colour; users: those experiments.
+    """
+
+    stage: str
+    id: str
+    name: str
+    number: int
+    users: list[str]
+    folder: Path
+
+
+def chain_numbers(outline: list[dict]) -> dict[str, int]:
+    """A number per experiment, for its colour: the same chain has the same on every data set."""
+    chains: dict[str, int] = {}
+    for one in outline:
+        chains.setdefault(chain_of(one), len(chains))
+    return {one["experiment"]: chains[chain_of(one)] for one in outline}
+
+
+def chain_of(one: dict) -> str:
+    """The experiment's name without its data set."""
+    return one["experiment"].partition("/")[2]
+
+
+def made_of(stage: str, outline: list[dict], numbers: dict[str, int], results: Path) -> list[Made]:
+    """The artifacts of a stage of one data set's experiments, each once, in their order."""
+    found: dict[str, Made] = {}
+    depth = {"classifier": 1, "maps": 2, "masks": 3, "segmenter": 4, "predictions": 4}[stage]
+    for one in outline:
+        artifact = one["artifacts"].get(stage)
+        if artifact is None:
+            continue
+        name, number = one["experiment"], numbers[one["experiment"]]
+        label = "/".join(name.split("/")[1 : depth + 1])
+        folder = results / one["dataset"] / stage / artifact
+        made = found.setdefault(artifact, Made(stage, artifact, label, number, [], folder))
+        made.users.append(name)
+    return list(found.values())
+
+
+def told(one: Made, outline: list[dict]) -> dict:
+    """An artifact with what it was made of: from its spec.json, or as the outline has it."""
+    if one.stage in ("classifier", "segmenter"):
+        spec = json.loads(_read(one.folder / "spec.json"))
+        supervision, recipe = spec["supervision"], spec["recipe"]
+    else:
+        entry = next(entry for entry in outline if entry["experiment"] == one.users[0])
+        supervision, recipe = SUPERVISION[one.stage], entry.get("recipes", {}).get(one.stage)
+    return {
+        "stage": one.stage,
+        "step": STEPS[one.stage],
+        "id": one.id,
+        "users": one.users,
+        "supervision": supervision,
+        "recipe": json.dumps(recipe, indent=2, ensure_ascii=False) if recipe else None,
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); run the workflow again") from None

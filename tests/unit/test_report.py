@@ -1,0 +1,462 @@
+"""The report's tables, examples, pictures and page, on fabricated results."""
+
+import base64
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tags2masks.errors import UserError
+from tags2masks.report.examples import choose, choose_groups, spaced
+from tags2masks.report.gallery import gallery, image_iou, read_dataset
+from tags2masks.report.lineage import chain_numbers
+from tags2masks.report.page import write_page
+from tags2masks.report.pictures import (
+    BACKGROUND,
+    HATCH,
+    image_picture,
+    map_picture,
+    mask_picture,
+)
+from tags2masks.report.plots import Mark, Series, class_bars, curves, training
+from tags2masks.report.tables import (
+    COLUMNS,
+    class_figures,
+    class_values,
+    leaderboard_cells,
+    mean_figures,
+    percent,
+    read_leaderboard,
+    read_metrics,
+)
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate
+
+VOID = {"meta", "link", "img", "br", "wbr", "input", "hr"}
+TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Fabricated results: (results folder, outline, roots)."""
+    folder = tmp_path_factory.mktemp("report")
+    outline, roots = fabricate(folder)
+    return folder / "results", outline, roots
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    results, outline, roots = made
+    return write_page(outline, roots, results, COUNT)
+
+
+class Page(HTMLParser):
+    """Elements of a page; fails on what is not closed or closed out of turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.cells = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag in ("td", "th"):
+            self.cells.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "td" in self.open or "th" in self.open:
+            self.cells[-1] += data
+
+    def named(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+def table_of(page, name):
+    """The text of each cell of the first table of a section, row by row."""
+    section = page[page.index(f'<section id="{name}"') :]
+    rows = section[: section.index("</table>")].split("<tr>")[1:]
+    return [
+        [
+            " ".join(re.sub(r"<[^>]+>", "", cell).split())
+            for cell in re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row, re.DOTALL)
+        ]
+        for row in rows
+    ]
+
+
+# -- which images -------------------------------------------------------------------------------
+
+
+def images_table(folder, ious):
+    path = folder / "images.csv"
+    pd.DataFrame({"image": list(ious), "iou": list(ious.values())}).to_csv(path, index=False)
+    return path
+
+
+def rows_of_images(names, untagged=()):
+    tags = [() if name in untagged else ("cat",) for name in names]
+    return pd.DataFrame({"image": list(names), "tags": pd.Series(tags, dtype=object)})
+
+
+def test_spaced_takes_the_middle_of_equal_stretches():
+    assert spaced("abcdefghij", 2) == ["c", "h"]  # stretches of five: the third of each
+    assert spaced("abcdefghi", 3) == ["b", "e", "h"]
+    assert spaced("ab", 5) == ["a", "b"]
+    assert spaced("", 3) == []
+
+
+def test_choose_by_hand(tmp_path):
+    # 20 images, i00 the best: the best fifth is i00-i03, the worst i16-i19.
+    names = [f"i{number:02}" for number in range(20)]
+    quality = images_table(tmp_path, {name: 1 - at / 20 for at, name in enumerate(names)})
+    rows = rows_of_images(names[::-1])
+    groups = choose_groups(rows, quality, 2)
+    assert groups == {"well": ["i01", "i03"], "badly": ["i17", "i19"]}
+    # In the order of the rows, whatever the group.
+    assert choose(rows, quality, 2) == ["i19", "i17", "i03", "i01"]
+
+
+def test_choose_prefers_images_with_a_tag(tmp_path):
+    names = [f"i{number}" for number in range(10)]
+    quality = images_table(tmp_path, {name: 1 - at / 10 for at, name in enumerate(names)})
+    # The best one has no tag. Of the other nine a fifth is two images.
+    groups = choose_groups(rows_of_images(names, untagged=["i0"]), quality, 2)
+    assert groups == {"well": ["i1", "i2"], "badly": ["i8", "i9"]}
+    # With three tagged images two groups of two are not to be had from them: all count.
+    groups = choose_groups(rows_of_images(names, untagged=names[:7]), quality, 2)
+    assert groups == {"well": ["i0", "i1"], "badly": ["i8", "i9"]}
+
+
+def test_choose_from_few_images_takes_each_once(tmp_path):
+    quality = images_table(tmp_path, {"a": 0.5, "b": 0.9, "c": 0.1})
+    groups = choose_groups(rows_of_images("abc"), quality, 3)
+    assert groups == {"well": ["b", "a"], "badly": ["c"]}
+    assert choose_groups(rows_of_images("a"), quality, 3) == {"well": ["a"]}
+
+
+def test_choose_leaves_out_what_was_not_measured_and_orders_ties_by_name(tmp_path):
+    quality = images_table(tmp_path, {"007": 0.5, "b": None, "a": 0.5, "elsewhere": 1.0})
+    rows = rows_of_images(["b", "a", "007", "unmeasured"])
+    assert choose_groups(rows, quality, 1) == {"well": ["007"], "badly": ["a"]}
+
+
+def test_choose_without_masks_is_even(tmp_path):
+    rows = rows_of_images("abcdefghij")
+    assert choose_groups(rows, None, 1) == {"evenly": ["c", "h"]}
+    assert choose(rows, images_table(tmp_path, {}), 1) == ["c", "h"]  # nothing was measured
+    assert choose(rows_of_images(""), None, 1) == []
+
+
+# -- figures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.4512, "45.1"), ("0.6147", "61.5"), (1, "100.0"), (0, "0.0"), ("", "–"), (None, "–"),
+     (np.nan, "–")],
+)  # fmt: skip
+def test_percent(value, shown):
+    assert percent(value) == shown
+
+
+def test_leaderboard_marks_the_best_of_each_data_set():
+    row = dict.fromkeys((column.name for column in COLUMNS), "")
+    rows = [
+        {"experiment": "a/x", "dataset": "a", "seed_iou": "0.5", "mask_iou": "0.9"},
+        {"experiment": "a/y", "dataset": "a", "seed_iou": "0.6", "mask_iou": "0.9"},
+        {"experiment": "a/z", "dataset": "a", "seed_iou": "0.60", "train_images": "1464"},
+        {"experiment": "b/x", "dataset": "b", "seed_iou": "0.99", "prediction_images": "3.0"},
+    ]
+    cells = leaderboard_cells(pd.DataFrame([row | one for one in rows]))
+    by_column = {column.name: at for at, column in enumerate(COLUMNS)}
+
+    def column(name):
+        return [line[by_column[name]] for line in cells]
+
+    assert [cell.best for cell in column("seed_iou")] == [False, True, True, False]
+    assert not any(cell.best for cell in column("mask_iou"))  # all that have one are equal
+    assert [cell.text for cell in column("mask_iou")] == ["90.0", "90.0", "–", "–"]
+    assert column("train_images")[2].text == "1,464"
+    assert column("prediction_images")[3].text == "3"
+    assert [len(line) for line in cells] == [len(COLUMNS) - 1] * 4  # no notes, no column
+
+
+def test_the_page_shows_the_leaderboard_of_the_csv(made, page):
+    header, *rows = table_of(page, "leaderboard")
+    board = pd.read_csv(made[0] / "leaderboard.csv")
+    assert len(rows) == len(board) == 4
+    for shown, (_, row) in zip(rows, board.iterrows(), strict=True):
+        by_name = dict(zip([column.name for column in COLUMNS], shown, strict=True))
+        assert by_name["experiment"] == row["experiment"]
+        for name in ("classifier_map", "seed_iou", "seed_iou_best", "mask_iou", "prediction_iou"):
+            text = by_name[name].removesuffix(" (best of its data set)")
+            assert text == ("–" if pd.isna(row[name]) else f"{100 * row[name]:.1f}"), name
+    assert rows[1][3:6] == ["45.1", "0.30", "49.8 (best of its data set)"]
+    assert rows[3][-1] == "no masks: quality not measured"
+    # Exactly what was picked with masks is marked, in the header and in every cell.
+    assert [title for title in header if "tuned on masks" in title] == [header[5], header[6]]
+    assert sum(column.tuned for column in COLUMNS) == 2
+    table = page[page.index('<table class="board">') :]
+    table = table[: table.index("</table>")]
+    assert len(re.findall(r'<td class="[^"]*\btuned\b', table)) == 2 * len(rows)
+
+
+def test_figures_of_an_experiment(made):
+    metrics = read_metrics(made[0] / "metrics.csv")
+    metrics = metrics[metrics["experiment"] == TRAIL]
+    figures = class_figures(metrics, ["cat", "dog"])
+    assert [(c.stage, c.split, c.threshold, c.tuned) for c in figures.columns] == [
+        ("seed", "train", 0.3, False),
+        ("seed", "train", 0.42, True),
+        ("mask", "train", None, False),
+        ("prediction", "val", None, False),
+    ]
+    assert figures.rows == [
+        ("mean", ["45.1", "49.8", "57.1", "61.5"]),
+        ("background", ["70.2", "75.1", "81.0", "83.3"]),
+        ("cat", ["35.2", "40.1", "47.2", "54.0"]),
+        ("dog", ["30.0", "34.1", "43.0", "47.1"]),
+    ]
+    means = mean_figures(metrics)
+    assert means.rows[0] == ("IoU", ["45.1", "49.8", "57.1", "61.5"])
+    assert means.rows[-1] == ("Labelled pixels", ["–", "–", "98.0", "98.0"])
+    stages, values = class_values(metrics, ["cat", "dog", "unseen"])
+    assert stages == ["seed", "mask", "prediction"]
+    assert values[0] == ("mean", [0.4512, 0.5706, 0.6147])
+    assert [name for name, _ in values] == ["mean", "background", "cat", "dog"]
+
+
+def test_tables_name_the_file_they_lack(tmp_path):
+    with pytest.raises(UserError, match=r"leaderboard\.csv"):
+        read_leaderboard(tmp_path / "leaderboard.csv")
+
+
+def test_chains_keep_their_colour_over_data_sets():
+    numbers = chain_numbers(OUTLINE)
+    assert list(numbers.values()) == [0, 1, 2, 1]
+
+
+# -- pictures -----------------------------------------------------------------------------------
+
+
+def decoded(picture, tmp_path):
+    path = tmp_path / "picture"
+    path.write_bytes(base64.b64decode(picture.uri.partition(",")[2]))
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def test_a_small_mask_keeps_every_pixel(tmp_path):
+    mask = np.array([[0, 1, 2], [255, 255, 255], [255, 255, 255]], np.uint8)
+    picture = mask_picture(mask)
+    assert (picture.width, picture.height, picture.small) == (3, 3, True)
+    pixels = decoded(picture, tmp_path)
+    # Two classes in VOC's colours, the background in ours; stripes three pixels wide.
+    assert pixels[0].tolist() == [list(BACKGROUND), [128, 0, 0], [0, 128, 0]]
+    light, dark = map(list, HATCH)
+    assert pixels[1].tolist() == [light, light, dark]
+    assert pixels[2].tolist() == [light, dark, dark]
+    assert mask_picture(mask).key == picture.key
+
+
+def test_large_pictures_become_thumbnails_that_keep_ids(tmp_path):
+    mask = np.zeros((300, 480), np.uint8)
+    mask[:, 240:] = 3
+    picture = mask_picture(mask)
+    assert (picture.width, picture.height, picture.small) == (240, 150, False)
+    colours = {tuple(pixel) for pixel in decoded(picture, tmp_path).reshape(-1, 3)}
+    assert colours == {BACKGROUND, (128, 128, 0)}  # nothing in between
+    photograph = image_picture(np.zeros((300, 480, 3), np.uint8))
+    assert photograph.uri.startswith("data:image/jpeg;base64,")
+    assert (photograph.width, photograph.height) == (240, 150)
+
+
+def test_heat_follows_the_scores(tmp_path):
+    image = np.full((8, 8, 3), 100, np.uint8)
+    pixels = decoded(map_picture(image, np.array([[0.0, 1.0]])), tmp_path)
+    assert pixels[0, 0].tolist() == [75] * 3  # no score: the image in grey, three quarters bright
+    # Full score: 0.15 · 75 + 0.85 · (252.0, 254.6, 164.5), the end of the colour map.
+    assert pixels[0, 7].tolist() == [225, 228, 151]
+
+
+def test_image_iou_by_hand():
+    truth = np.array([[0, 0, 1, 255]], np.uint8)
+    labels = np.array([[0, 1, 1, 2]], np.uint8)
+    # Background 1/2, class 1 1/2; class 2 shows only where truth is ignored.
+    assert image_iou(truth, labels, 2) == 0.5
+
+
+def test_gallery(made):
+    results, outline, roots = made
+    dataset = read_dataset("pets", roots["pets"], results, True)
+    shown = gallery(outline[1], dataset, results, COUNT)
+    assert list(shown.groups) == ["well", "badly"]
+    known = pd.read_csv(results / "pets/masks/crf-00000003/images.csv").set_index("image")["iou"]
+    for example in [one for group in shown.groups.values() for one in group]:
+        tiles = {tile.title: tile for tile in example.tiles if tile}
+        assert list(tiles) == ["image", "map", "mask", "prediction", "truth"]
+        assert tiles["mask"].note == f"IoU {100 * known[example.image]:.1f}"
+        assert tiles["image"].note == tiles["truth"].note == ", ".join(example.tags)
+        maps = [tile.note for tile in example.tiles if tile and tile.title == "map"]
+        assert maps == list(example.tags)
+        assert len(example.tiles) == shown.columns == 6  # two maps, for the images with two tags
+    lowest = [min(known[one.image] for one in shown.groups[name]) for name in ("well", "badly")]
+    assert lowest[0] > lowest[1]
+    assert [name for name, _ in shown.legend] == ["background", "cat", "dog"]
+    assert shown.legend[1][1] == "#800000" and shown.ignored
+
+
+def test_gallery_without_truth(made):
+    results, outline, roots = made
+    dataset = read_dataset("photos", roots["photos"], results, False)
+    shown = gallery(outline[3], dataset, results, COUNT)
+    assert list(shown.groups) == ["evenly"]
+    tiles = [tile for tile in shown.groups["evenly"][0].tiles if tile]
+    assert [tile.title for tile in tiles] == ["image", "map", "mask", "prediction"]
+    assert [tile.note for tile in tiles] == ["tree"] * 4
+
+
+# -- charts -------------------------------------------------------------------------------------
+
+
+def test_charts_are_inline_and_alike_every_time():
+    curve = pd.DataFrame({"threshold": [0, 0.5, 1], "iou": [0.1, 0.5, 0.2]})
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [0.6, 0.8]})
+
+    def draw():
+        return [
+            curves("a", [Series("m & <m>", 9, curve)], {"m & <m>": [Mark(0.5, 0.5, True)]}),
+            training("b", [Series("c", 0, epochs)], "val_map", "validation mAP"),
+            class_bars("c", ["seed", "mask"], [("mean", [0.4, 0.5]), ("<b>", [0.3, None])], 1),
+        ]
+
+    charts = draw()
+    assert charts == draw()
+    ids = [set(re.findall(r'id="([^"]*)"', chart)) for chart in charts]
+    assert ids[0] and not ids[0] & ids[1]
+    for chart in charts:
+        Page(chart)
+        assert chart.startswith("<svg viewBox=")
+        assert "font-family" not in chart and "metadata" not in chart
+        assert not re.findall(r"#0a0[ab]", chart)  # every stand-in got the page's colour
+        assert "currentColor" in chart and "<text" in chart
+    assert "var(--series-1)" in charts[0]  # the ninth colour is the first again, but one
+    assert "validation mAP, %" in charts[1]
+    assert "&lt;b&gt;" in charts[2] and "<b>" not in charts[2]
+
+
+def test_a_measure_that_nothing_has_is_left_out():
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [np.nan, np.nan]})
+    chart = training("a", [Series("c", 0, epochs)], "val_map", "validation mAP")
+    assert "validation mAP" not in chart and ">loss<" in chart
+
+
+# -- the page -----------------------------------------------------------------------------------
+
+
+def test_sections_and_well_formedness(page):
+    parsed = Page(page)
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for name in ("summary", "leaderboard", "d0", "d1", "supervision", "artifacts"):
+        assert name in ids
+    assert parsed.named("h1") == [{}]
+    assert all(image["alt"] for image in parsed.named("img"))
+    assert all("scope" in cell for cell in parsed.named("th"))
+    # One chart of curves, two of training per data set, one of bars per measured experiment.
+    assert sum("aria-label" in div and div.get("role") == "img" for div in parsed.named("div")) == 8
+    assert page.count("Well done<") == page.count("Badly done<") == 2
+    assert page.count("Spread evenly<") == 2  # the chain without masks, the set without truth
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    for attributes in Page(page).named("img", "link", "script", "use", "a", "source", "iframe"):
+        for name in ("src", "href", "srcset", "data"):
+            assert re.match(r"data:|#|$", attributes.get(name, "")), attributes
+    assert not re.findall(r"https?://|url\((?!#)|@import", page)
+
+
+def test_names_are_escaped(page):
+    assert "rock &amp; &lt;roll&gt;" in page
+    assert "<roll>" not in page
+
+
+def test_shared_pictures_stand_in_the_page_once(page):
+    images = Page(page).named("img")
+    known = {image["id"] for image in images if "id" in image}
+    shared = [image for image in images if "data-same" in image]
+    assert shared and all(image["data-same"] in known for image in shared)
+    sources = [image["src"] for image in images if "id" in image]
+    assert len(sources) == len(set(sources))
+
+
+def test_supervision_is_told(page):
+    rows = table_of(page, "supervision")
+    assert rows[1:] == [
+        ["Classifier", "image tags", "2"],
+        ["Maps (seed)", "image tags", "3"],
+        ["Masks", "no pixel masks: maps and images", "3"],
+        ["Segmenter", "pseudo-masks made from image tags", "3"],
+        ["Predictions", "no pixel masks: the segmenter and the images", "3"],
+        ["Quality figures", "pixel masks, evaluation only", "–"],
+    ]
+
+
+def test_recipes_are_shown(page):
+    shown = re.findall(r"<summary><code>([^<]*)</code></summary><pre[^>]*>([^<]*)</pre>", page)
+    recipes = {artifact: json.loads(html.unescape(text)) for artifact, text in shown}
+    assert recipes["vanilla-00000001"]["spec"] == {"epochs": 5}  # as spec.json has it
+    assert recipes["crf-00000008"]["spec"] == {"iterations": 10}  # as the outline has it
+    assert "cam-00000007" not in recipes and "<code>cam-00000007</code>" in page
+
+
+def test_an_experiment_may_end_at_the_classifier(made):
+    results, outline, roots = made
+    one = outline[0] | {"artifacts": {"classifier": CLASSIFIER}}
+    text = write_page([one], {"pets": roots["pets"]}, results, COUNT)
+    Page(text)
+    assert "Training of the classifiers" in text
+    assert "Training of the segmenters" not in text and "<h3 id=" not in text
+
+
+def test_no_masks_at_all(made):
+    results, outline, roots = made
+    outline = [one for one in outline if one["dataset"] == "photos"]
+    text = write_page(outline, {"photos": roots["photos"]}, results, COUNT)
+    Page(text)
+    assert "no pixel masks: not measured" in text
+    assert "IoU by class" not in text
+
+
+def test_the_program_writes_the_same_bytes_again(made, page):
+    results, outline, roots = made
+    output = results / "report.html"
+    arguments = ["--outline", json.dumps(outline), "--roots", json.dumps(roots)]
+    arguments += ["--examples", str(COUNT), "--results", results, "--output", output]
+    program = [sys.executable, "-m", "workflow_scripts.write_report"]
+    # Another process, and another order of sets than here.
+    subprocess.run([*program, *arguments], check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
+    assert output.read_text(encoding="utf-8") == page
+
+
+def test_examples_made_for_other_images_are_refused(made):
+    results, outline, roots = made
+    with pytest.raises(UserError, match=r"examples/deeplabv3plus-\S+\.zarr\.zip: its images_sha"):
+        write_page(outline, roots, results, COUNT + 1)

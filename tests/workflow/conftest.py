@@ -1,0 +1,127 @@
+"""A small complete run of a copy of the workflow, made once; and dry runs of what would follow."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("Snakefile", "rules", "workflow_scripts", "tags2masks")
+
+NETWORK = {"name": "test_resnet", "output_stride": 8}
+VIEWS = {"resize": [28, 36], "crop": 32, "flip": 0.5}
+
+CONFIG = {
+    "threads": 1,
+    "datasets": {
+        "digits": {
+            "kind": "digits",
+            "classes": ["zero", "one"],
+            "train": 16,
+            "val": 6,
+            "ood": 2,
+            "size": 32,
+            "digit_size": [12, 18],
+            "shards": 2,
+        }
+    },
+    "classifiers": {
+        "vanilla": {
+            "method": "vanilla",
+            "backbone": NETWORK,
+            "augment": VIEWS,
+            "epochs": 2,
+            "batch_size": 8,
+        }
+    },
+    "maps": {"cam": {"method": "cam", "scales": [1]}},
+    "masks": {"threshold": {"method": "threshold"}, "crf": {"method": "crf", "iterations": 1}},
+    "segmenters": {
+        "net": {
+            "method": "deeplabv3plus",
+            "backbone": NETWORK,
+            "augment": VIEWS,
+            "epochs": 1,
+            "batch_size": 8,
+            "decoder_channels": 8,
+        }
+    },
+    "experiments": ["digits / vanilla / cam / {threshold,crf} / net"],
+    "report": {"examples": 1},
+}
+
+
+class Project:
+    """A copy of the workflow's sources in a folder, with a config of its own."""
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder = folder
+        self.configure(config)
+
+    def configure(self, config: dict) -> None:
+        """Write the config file."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def snakemake(self, *arguments: str, timeout: int = 580) -> subprocess.CompletedProcess:
+        """Run the Snakemake of this environment there."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, text=True, capture_output=True,
+            timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def make(self, *arguments: str) -> str:
+        """Run to a good end and return what was printed."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def would_run(self, *arguments: str) -> dict[str, int]:
+        """The rules that a run now would execute, with their numbers of jobs; without `all`."""
+        printed = self.make("--dry-run", *arguments)
+        if "Nothing to be done" in printed:
+            return {}
+        table = printed.split("Job stats:")[1].split("total ")[0]
+        jobs = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
+        return {rule: int(count) for rule, count in jobs if rule != "all"}
+
+    def copied_to(self, folder: Path, *, results: bool = True, records: bool = False) -> "Project":
+        """A copy elsewhere, with its results or not, with Snakemake's records or not."""
+        for name in SOURCES:
+            copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy2
+            copy(self.folder / name, folder / name)
+        wanted = ["results"] * results + [".snakemake"] * records
+        for name in wanted:
+            shutil.copytree(self.folder / name, folder / name)
+        return Project(folder, yaml.safe_load((self.folder / "config.yaml").read_text()))
+
+
+def fresh_project(folder: Path, config: dict) -> Project:
+    """A project with the sources of this checkout and nothing made yet."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    return Project(folder, config)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The small run, finished. Tests must leave it as it was: copy it to change more than config."""
+    project = fresh_project(tmp_path_factory.mktemp("finished"), CONFIG)
+    project.make()
+    return project
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Project:
+    """A copy of the finished run with Snakemake's records, to do anything with."""
+    return finished.copied_to(tmp_path, records=True)

@@ -1,0 +1,158 @@
+"""What runs again after a change: exactly what depends on it."""
+
+import copy as copying
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import CONFIG
+
+# Jobs of the small config, from a stage to the end; two shards, two masks methods.
+END = {"collect": 1, "report_page": 1}
+PREDICTIONS = {"predictions": 4, "measure_labels": 2, "examples": 2} | END
+SEGMENTER = {"deeplabv3plus": 2} | PREDICTIONS
+ONE_CHAIN = {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "examples": 1} | END
+MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
+MAPS = {"cam": 2, "measure_maps": 1} | MASKS
+CLASSIFIER = {"vanilla": 1} | MAPS
+EVERYTHING = {"digits": 1, "digits_truth": 1} | CLASSIFIER
+
+
+def changed(path, value):
+    """The small config with one value set."""
+    config = copying.deepcopy(CONFIG)
+    here = config
+    *parents, last = path.split(".")
+    for key in parents:
+        here = here.setdefault(key, {})
+    here[last] = value
+    return config
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert finished.would_run() == {}
+    assert finished.would_run("--forceall") == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("seed", 1, EVERYTHING),
+        ("datasets.digits.train", 17, EVERYTHING),
+        ("classifiers.vanilla.epochs", 3, CLASSIFIER),
+        ("classifiers.vanilla.optimizer", {"lr": 0.02}, CLASSIFIER),
+        ("maps.cam.flip", False, MAPS),
+        ("masks.threshold.background_score", 0.4, {"threshold": 2} | ONE_CHAIN),
+        ("masks.crf.bilateral", {"srgb": 7}, {"crf": 2} | ONE_CHAIN),
+        ("segmenters.net.epochs", 2, SEGMENTER),
+        ("segmenters.net.test", {"flip": True}, PREDICTIONS),
+        ("datasets.digits.evaluate_on", "train", PREDICTIONS),
+        ("evaluation.background_score", 0.5, {"measure_maps": 1} | END),
+        ("report.examples", 2, {"examples": 2, "report_page": 1}),
+        ("threads", 2, {}),
+        ("workers", 1, {}),
+        ("maps.cam.batch_size", 3, {}),
+    ],
+)
+def test_a_changed_parameter(finished, path, value, expected):
+    finished.configure(changed(path, value))
+    try:
+        assert finished.would_run() == expected
+    finally:
+        finished.configure(CONFIG)
+    # Going back to the old value finds the old artifacts.
+    assert finished.would_run() == {}
+
+
+def test_more_shards_deal_the_images_out_again(finished):
+    finished.configure(changed("datasets.digits.shards", 3))
+    try:
+        planned = finished.would_run()
+    finally:
+        finished.configure(CONFIG)
+    assert planned == EVERYTHING | {
+        "cam": 3, "threshold": 3, "crf": 3, "predictions": 6,
+    }  # fmt: skip
+
+
+def test_a_renamed_entry_makes_only_new_tables(finished):
+    renamed = copying.deepcopy(CONFIG)
+    renamed["maps"] = {"heat": renamed["maps"]["cam"]}
+    renamed["experiments"] = ["digits / vanilla / heat / {threshold,crf} / net"]
+    finished.configure(renamed)
+    try:
+        assert finished.would_run() == END
+    finally:
+        finished.configure(CONFIG)
+
+
+def test_a_new_experiment_makes_only_what_is_new(finished):
+    more = copying.deepcopy(CONFIG)
+    more["masks"]["low"] = {"method": "threshold", "background_score": 0.1}
+    more["experiments"].append("digits / vanilla / cam / low")
+    finished.configure(more)
+    try:
+        assert finished.would_run() == {"threshold": 2, "measure_labels": 1} | END
+    finally:
+        finished.configure(CONFIG)
+
+
+def test_fewer_experiments_make_only_new_tables(finished):
+    finished.configure(changed("experiments", ["digits / vanilla / cam / crf"]))
+    try:
+        assert finished.would_run() == END
+    finally:
+        finished.configure(CONFIG)
+
+
+def edit(project, name, pattern, replacement):
+    """Change a source file by a pattern that must be there."""
+    path = project.folder / name
+    text = path.read_text(encoding="utf-8")
+    edited = re.sub(pattern, replacement, text, count=1)
+    assert edited != text
+    path.write_text(edited, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "replacement", "expected"),
+    [
+        ("tags2masks/maps/cam.py", r'"""Class act', '"""Some class act', {}),
+        ("tags2masks/maps/cam.py", r"\n    def score", "\n    # why\n\n    def score", {}),
+        ("tags2masks/maps/cam.py", r"spec\.flip", "not spec.flip", MAPS),
+        # localize -> maps.cam -> maps.scales: two imports deep
+        ("tags2masks/maps/scales.py", "1e-5", "1e-6", MAPS),
+        ("tags2masks/masks/threshold.py", r"\Z", "\nX = 1\n", {"threshold": 2} | ONE_CHAIN),
+        ("tags2masks/masks/crf.py", r"\Z", "\nX = 1\n", {"crf": 2} | ONE_CHAIN),
+        ("tags2masks/classifiers/vanilla.py", r"\Z", "\nX = 1\n", CLASSIFIER),
+        ("tags2masks/segmenters/deeplabv3plus.py", r"\Z", "\nX = 1\n", SEGMENTER),
+        ("tags2masks/config/maps.py", r"\Z", "\nX = 1\n", {}),
+        ("tags2masks/data/voc.py", r"\Z", "\nX = 1\n", {}),
+        ("tags2masks/report/page.py", r"\Z", "\nX = 1\n", {"report_page": 1}),
+        ("tags2masks/data/digits.py", r"\Z", "\nX = 1\n", EVERYTHING),
+    ],
+)
+def test_an_edited_source(copy, name, pattern, replacement, expected):
+    edit(copy, name, pattern, replacement)
+    assert copy.would_run() == expected
+
+
+def test_touching_every_source_runs_nothing(copy):
+    for path in copy.folder.rglob("*"):
+        if path.suffix in (".py", ".smk", ".jinja") or path.name in ("Snakefile", "config.yaml"):
+            path.touch()
+    assert copy.would_run() == {}
+
+
+def test_a_fresh_clone_with_results_copied_over_runs_nothing(finished, tmp_path):
+    assert finished.copied_to(tmp_path).would_run() == {}
+
+
+def test_a_lost_shard_is_made_again_with_what_follows(copy):
+    lost = next((copy.folder / "results/digits/maps").glob("cam-*/1.zarr.zip"))
+    Path(lost).unlink()
+    planned = copy.would_run()
+    assert planned["cam"] == 1
+    assert (planned["threshold"], planned["crf"]) == (1, 1)
+    assert "vanilla" not in planned
