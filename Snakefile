@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 from tags2masks.errors import UserError
+from tags2masks.files import written_whole
 from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.plan import Plan, scaled, source, text_digest
 
@@ -21,7 +21,7 @@ if not workflow.overwrite_configfiles:
 try:
     plan = Plan(config)
 except UserError as error:
-    raise WorkflowError(f"config: {error}") from None
+    sys.exit("\n".join(f"config: {line}" for line in str(error).splitlines()))
 
 use_checkout(workflow.basedir)
 
@@ -42,6 +42,7 @@ wildcard_constraints:
 localrules:
     all,
     export_masks,
+    outline,
     predict,
 
 

@@ -22,7 +22,7 @@ rule measure_maps:
         runtime=scaled(60),
     params:
         recipe=plan.truth_recipe,
-        source=source("measure_maps"),
+        source=plan.measuring_source("measure_maps"),
         background_score=plan.config.evaluation.background_score,
         thresholds=plan.config.evaluation.thresholds,
         root=plan.truth_root,
@@ -57,7 +57,7 @@ rule measure_labels:
         runtime=scaled(60),
     params:
         recipe=plan.truth_recipe,
-        source=source("measure_labels"),
+        source=plan.measuring_source("measure_labels"),
         split=plan.measured_split,
         root=plan.truth_root,
         scheduler=plan.scheduler,
@@ -71,8 +71,22 @@ rule measure_labels:
         " 2>&1 | tee {log:q}"
 
 
+rule outline:
+    output:
+        "results/experiments.json",
+    params:
+        outline=plan.outline,
+    message:
+        "Write down the experiments"
+    run:
+        # A file, because many experiments would not fit into an argument of a command.
+        with written_whole(output[0]) as beside:
+            beside.write_text(params.outline, encoding="utf-8")
+
+
 rule collect:
     input:
+        outline="results/experiments.json",
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
         metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth("maps", "masks", "predictions")],
@@ -91,10 +105,9 @@ rule collect:
         mem_mb=scaled(2000),
         runtime=scaled(10),
     params:
-        outline=plan.outline,
         source=source("collect"),
     message:
         "Collect the figures of all experiments"
     shell:
-        "python -m workflow_scripts.collect --outline {params.outline:q} --results results"
+        "python -m workflow_scripts.collect --outline {input.outline:q} --results results"
         " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"

@@ -35,12 +35,14 @@ rule examples:
 
 rule report_page:
     input:
+        outline="results/experiments.json",
         metrics="results/metrics.csv",
         leaderboard="results/leaderboard.csv",
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier", "segmenter")],
+        specs=[f"{a.folder}/spec.json" for a in plan.of_stage("classifier", "segmenter")],
         curves=[f"{a.folder}/curve.csv" for a in plan.with_truth("maps")],
         images=[f"{a.folder}/images.csv" for a in plan.with_truth("masks", "predictions")],
         shards=[
@@ -59,14 +61,13 @@ rule report_page:
         mem_mb=scaled(4000),
         runtime=scaled(20),
     params:
-        outline=plan.outline,
-        source=source("write_report"),
+        source=source("write_report", *map(plan.reader, plan.datasets())),
         template=text_digest("tags2masks/report/page.html.jinja"),
         examples=plan.config.report.examples,
         roots=plan.all_roots,
     message:
         "Write results/report.html"
     shell:
-        "python -m workflow_scripts.write_report --outline {params.outline:q}"
+        "python -m workflow_scripts.write_report --outline {input.outline:q}"
         " --roots {params.roots:q} --examples {params.examples} --results results"
         " --output {output:q} 2>&1 | tee {log:q}"

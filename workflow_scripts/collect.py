@@ -11,16 +11,16 @@ from workflow_scripts.program import add_paths, run
 def main() -> None:
     """Read the arguments, write both tables, and print the leaderboard."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--outline", type=json.loads, required=True, help="experiments, as JSON")
-    add_paths(parser, "results", "metrics", "leaderboard")
+    add_paths(parser, "outline", "results", "metrics", "leaderboard")
     args = parser.parse_args()
 
-    metrics = tidy_metrics(args.outline, args.results)
-    table = leaderboard(metrics, args.outline, args.results)
+    outline = json.loads(args.outline.read_text(encoding="utf-8"))
+    metrics = tidy_metrics(outline, args.results)
+    table = leaderboard(metrics, outline, args.results)
     with written_whole(args.metrics) as beside:
         metrics.to_csv(beside, index=False)
     with written_whole(args.leaderboard) as beside:
-        table.to_csv(beside, index=False, float_format="%.4f")
+        table.to_csv(beside, index=False, float_format="%.6g")
     figures = ["classifier_map", "seed_iou", "seed_iou_best", "mask_iou", "prediction_iou"]
     print(table[["experiment", *figures]].to_string(index=False, float_format="%.3f", na_rep="-"))
     unmeasured = sorted(set(table.loc[table["note"] != "", "dataset"]))

@@ -11,7 +11,6 @@ from workflow_scripts.program import add_paths, run
 def main() -> None:
     """Read the arguments and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--outline", type=json.loads, required=True, help="experiments, as JSON")
     parser.add_argument(
         "--roots",
         type=json.loads,
@@ -19,10 +18,11 @@ def main() -> None:
         help="per data set its root, truth_root and spec, as JSON",
     )
     parser.add_argument("--examples", type=int, required=True, help="images per group")
-    add_paths(parser, "results", "output")
+    add_paths(parser, "outline", "results", "output")
     args = parser.parse_args()
 
-    page = write_page(args.outline, args.roots, args.results, args.examples)
+    outline = json.loads(args.outline.read_text(encoding="utf-8"))
+    page = write_page(outline, args.roots, args.results, args.examples)
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")
 

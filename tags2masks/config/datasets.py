@@ -43,8 +43,8 @@ class Dataset(Block):
         doubled = sorted({c for c in classes if classes.count(c) > 1})
         if doubled:
             raise ValueError(f"classes are listed twice: {', '.join(doubled)}")
-        if "background" in classes:
-            raise ValueError("'background' is implied, leave it out of classes")
+        for name in {"background", "mean"} & set(classes):
+            raise ValueError(f"'{name}' means something else in the tables; rename this class")
         return self
 
 

@@ -156,6 +156,14 @@ class Plan:
             return self.config.datasets[wildcards.dataset].evaluate_on
         return "train"
 
+    def measuring_source(self, script: str) -> Callable:
+        """Param function: the digest of a program that reads masks with the data set's reader."""
+        return lambda wildcards: source(script, self.reader(wildcards.dataset))
+
+    def reader(self, dataset: str) -> str:
+        """The module that reads a data set."""
+        return f"data.{self.config.datasets[dataset].kind}"
+
     def predictor_recipe(self, wildcards) -> str:
         """Param function: the recipe of the predictions that new images get."""
         return canonical(self.predictor(wildcards.name).recipe)
@@ -221,7 +229,7 @@ class Plan:
 
     @cached_property
     def outline(self) -> str:
-        """The experiments with their artifacts, as JSON: what reports are arranged by."""
+        """The experiments with their artifacts and what these are made of, as JSON."""
         return canonical(
             [
                 {
@@ -230,6 +238,7 @@ class Plan:
                     "has_truth": self.config.datasets[e.dataset].has_truth,
                     "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                     "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+                    "recipes": {stage: a.recipe for stage, a in e.artifacts.items()},
                 }
                 for e in self.experiments
             ]
@@ -251,10 +260,9 @@ class Plan:
         )
 
 
-def source(script: str, method: str | None = None) -> str:
-    """The digest of a program of workflow_scripts and the method it loads by name."""
-    methods = [f"tags2masks.{method}"] if method else []
-    return source_digest(f"workflow_scripts.{script}", *methods)
+def source(script: str, *modules: str) -> str:
+    """The digest of a program of workflow_scripts and the methods and readers it loads by name."""
+    return source_digest(f"workflow_scripts.{script}", *(f"tags2masks.{m}" for m in modules))
 
 
 def text_digest(file: str) -> str:

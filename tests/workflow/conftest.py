@@ -115,7 +115,7 @@ def fresh_project(folder: Path, config: dict) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """The small run, finished. Tests must leave it as it was: copy it to change more than config."""
+    """The small run, finished. Tests may change its config, and must put it back."""
     project = fresh_project(tmp_path_factory.mktemp("finished"), CONFIG)
     project.make()
     return project

@@ -17,6 +17,7 @@ MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
 MAPS = {"cam": 2, "measure_maps": 1} | MASKS
 CLASSIFIER = {"vanilla": 1} | MAPS
 EVERYTHING = {"digits": 1, "digits_truth": 1} | CLASSIFIER
+OUTLINE = {"outline": 1}  # other ids to write down
 
 
 def changed(path, value):
@@ -32,22 +33,22 @@ def changed(path, value):
 
 def test_a_finished_run_has_nothing_to_do(finished):
     assert finished.would_run() == {}
-    assert finished.would_run("--forceall") == EVERYTHING
+    assert finished.would_run("--forceall") == EVERYTHING | OUTLINE
 
 
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("seed", 1, EVERYTHING),
-        ("datasets.digits.train", 17, EVERYTHING),
-        ("classifiers.vanilla.epochs", 3, CLASSIFIER),
-        ("classifiers.vanilla.optimizer", {"lr": 0.02}, CLASSIFIER),
-        ("maps.cam.flip", False, MAPS),
-        ("masks.threshold.background_score", 0.4, {"threshold": 2} | ONE_CHAIN),
-        ("masks.crf.bilateral", {"srgb": 7}, {"crf": 2} | ONE_CHAIN),
-        ("segmenters.net.epochs", 2, SEGMENTER),
-        ("segmenters.net.test", {"flip": True}, PREDICTIONS),
-        ("datasets.digits.evaluate_on", "train", PREDICTIONS),
+        ("seed", 1, EVERYTHING | OUTLINE),
+        ("datasets.digits.train", 17, EVERYTHING | OUTLINE),
+        ("classifiers.vanilla.epochs", 3, CLASSIFIER | OUTLINE),
+        ("classifiers.vanilla.optimizer", {"lr": 0.02}, CLASSIFIER | OUTLINE),
+        ("maps.cam.flip", False, MAPS | OUTLINE),
+        ("masks.threshold.background_score", 0.4, {"threshold": 2} | ONE_CHAIN | OUTLINE),
+        ("masks.crf.bilateral", {"srgb": 7}, {"crf": 2} | ONE_CHAIN | OUTLINE),
+        ("segmenters.net.epochs", 2, SEGMENTER | OUTLINE),
+        ("segmenters.net.test", {"flip": True}, PREDICTIONS | OUTLINE),
+        ("datasets.digits.evaluate_on", "train", PREDICTIONS | OUTLINE),
         ("evaluation.background_score", 0.5, {"measure_maps": 1} | END),
         ("report.examples", 2, {"examples": 2, "report_page": 1}),
         ("threads", 2, {}),
@@ -82,7 +83,7 @@ def test_a_renamed_entry_makes_only_new_tables(finished):
     renamed["experiments"] = ["digits / vanilla / heat / {threshold,crf} / net"]
     finished.configure(renamed)
     try:
-        assert finished.would_run() == END
+        assert finished.would_run() == END | OUTLINE
     finally:
         finished.configure(CONFIG)
 
@@ -93,7 +94,7 @@ def test_a_new_experiment_makes_only_what_is_new(finished):
     more["experiments"].append("digits / vanilla / cam / low")
     finished.configure(more)
     try:
-        assert finished.would_run() == {"threshold": 2, "measure_labels": 1} | END
+        assert finished.would_run() == {"threshold": 2, "measure_labels": 1} | END | OUTLINE
     finally:
         finished.configure(CONFIG)
 
@@ -101,7 +102,7 @@ def test_a_new_experiment_makes_only_what_is_new(finished):
 def test_fewer_experiments_make_only_new_tables(finished):
     finished.configure(changed("experiments", ["digits / vanilla / cam / crf"]))
     try:
-        assert finished.would_run() == END
+        assert finished.would_run() == END | OUTLINE
     finally:
         finished.configure(CONFIG)
 

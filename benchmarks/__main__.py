@@ -1,0 +1,39 @@
+"""Measure and tell: `python -m benchmarks [--quick] [--only NAME ...]`.
+
+A whole run writes docs/benchmarks.md; a quick one, or one of some subjects, prints alone.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import cam, dag, memory, store, sweep
+from benchmarks.table import describe_machine, page
+from tags2masks.files import written_whole
+
+SUBJECTS = {"sweep": sweep, "cam": cam, "store": store, "memory": memory, "dag": dag}
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+
+def main() -> None:
+    """Run the subjects and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that all runs")
+    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    args = parser.parse_args()
+
+    machine = describe_machine()
+    results = []
+    for name in args.only:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        results.append((SUBJECTS[name], SUBJECTS[name].measure(args.quick)))
+    whole = not args.quick and args.only == list(SUBJECTS)
+    text = page(results, machine, "make bench" if whole else "python -m benchmarks")
+    print(text)
+    if whole:
+        with written_whole(PAGE) as beside:
+            beside.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Class activation maps: a batch with its mirror images against one view at a time."""
+
+import statistics
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.timing import Row, alternate, compared
+from tags2masks.config.maps import Cam
+from tags2masks.config.training import Backbone
+from tags2masks.maps.cam import localize
+from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.nets.classifier import Classifier
+
+TITLE = "Class activation maps"
+HEADINGS = ("batched", "beside it")
+ABOUT = (
+    "Maps of 20 classes by MobileNetV2 at output stride 16 over four scales and flips, float32. "
+    "Plain: one image, one scale and one flip at a time. The floor is the network's arithmetic at "
+    "the rate of this machine's matrix product, measured in the same rounds."
+)
+
+
+def make_network() -> Classifier:
+    """MobileNetV2 with random weights, in the memory order that the localizing program gives it."""
+    torch.manual_seed(0)
+    backbone = Backbone(name="mobilenetv2_100", output_stride=16)
+    network = Classifier(backbone, 20).eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)
+
+
+def one_view_at_a_time(
+    network: Classifier, images: Tensor, spec: Cam, with_mirror: bool = False
+) -> Tensor:
+    """What `localize` gives; with_mirror: an image and its mirror image share a forward pass."""
+    height, width = images.shape[-2:]
+    size = (-(-height // spec.stride), -(-width // spec.stride))
+    found = []
+    for image in images.split(1):
+        total = torch.zeros(1, network.head.out_channels, *size)
+        for scale in spec.scales:
+            sides = (round(height * scale), round(width * scale))
+            scaled = F.interpolate(image, sides, mode="bilinear", align_corners=False)
+            views = [scaled, scaled.flip(-1)]
+            if with_mirror:
+                maps = network.score_maps(network.features(torch.cat(views))).relu().split(1)
+            else:
+                maps = [network.score_maps(network.features(view)).relu() for view in views]
+            for map_ in (maps[0], maps[1].flip(-1)):
+                total += F.interpolate(map_, size, mode="bilinear", align_corners=False)
+        found.append(normalize(total))
+    return torch.cat(found)
+
+
+def contiguous(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
+    """`localize` with a channel's pixels, not a pixel's channels, side by side in memory."""
+
+    def score(scaled: Tensor) -> Tensor:
+        return network.score_maps(network.features(scaled.contiguous()))
+
+    return normalize(multi_scale(score, images, spec.scales, spec.flip, spec.stride))
+
+
+def half(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
+    """`localize` under bf16 autocast, as the localizing program runs it where that is asked for."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return localize(network, images, spec)
+
+
+def flops(network: Classifier, images: Tensor, spec: Cam) -> int:
+    """Floating point operations of the convolutions, two for a multiply-add."""
+    with FlopCounterMode(display=False) as counter:
+        localize(network, images, spec)
+    return counter.get_total_flops()
+
+
+def measure(quick: bool) -> list[Row]:
+    """Seconds per batch."""
+    count, height, width, side = (2, 40, 48, 128) if quick else (16, 256, 192, 2048)
+    network, spec = make_network(), Cam()
+    ordinary = make_network().to(memory_format=torch.contiguous_format)
+    images = torch.rand(count, 3, height, width)
+    left, right = torch.rand(2, side, side)
+    work = flops(network, images[:1], spec) * count
+    fast = localize(network, images, spec)
+    variants = [
+        lambda: one_view_at_a_time(network, images, spec),
+        lambda: one_view_at_a_time(network, images, spec, with_mirror=True),
+        lambda: contiguous(ordinary, images, spec),
+    ]
+    for variant in variants:
+        torch.testing.assert_close(variant(), fast, atol=1e-3, rtol=1e-3)
+    runs = [lambda: localize(network, images, spec), lambda: left @ right, *variants]
+    has_half = any(
+        on is True for name, on in torch.cpu.get_capabilities().items() if "bf16" in name
+    )
+    if has_half:
+        difference = (half(network, images, spec) - fast).abs().mean().item()
+        assert difference < 0.02
+        runs.append(lambda: half(network, images, spec))
+    times = alternate(runs, 2 if quick else 3)
+    batched, product, single, mirrored, plain_order = times[:5]
+    floor = [work / (2 * side**3 / seconds) for seconds in product]
+    speed = count / statistics.median(batched)
+    share = statistics.median(f / s for f, s in zip(floor, batched, strict=True))
+    rate = 2 * side**3 / statistics.median(product) / 1e9
+    rows = [
+        compared(
+            f"one view at a time, {count} images of {height} × {width}",
+            batched,
+            single,
+            note=f"{speed:.3g} images/s against {count / statistics.median(single):.3g}",
+        ),
+        compared("one image and scale at a time, its mirror image with it", batched, mirrored),
+        compared("batched, but contiguous instead of channels_last", batched, plain_order),
+        compared(
+            "floor: the arithmetic alone",
+            batched,
+            floor,
+            note=f"{work / count / 1e9:.3g} GFLOP an image, matrix product at {rate:.3g} GFLOP/s: "
+            f"{share:.0%} of it achieved",
+        ),
+    ]
+    if has_half:
+        note = f"maps differ by {difference:.2g} in the mean"
+        return [*rows, compared("batched, bf16 autocast", batched, times[5], note=note)]
+    return [*rows, Row("batched, bf16 autocast", None, None, None, "s", "no bf16 on this CPU")]

@@ -1,0 +1,225 @@
+"""Mistakes as users make them, through the workflow: a clear line, exit status 1, nothing half-made."""
+
+import copy as copying
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.workflow.conftest import CONFIG, fresh_project
+
+
+def run_badly(project, *arguments):
+    """What a failing run printed; it must fail without a traceback of ours."""
+    done = project.snakemake(*arguments)
+    printed = done.stdout + done.stderr
+    assert done.returncode == 1, printed
+    assert "Traceback (most recent call last)" not in printed
+    return printed
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"sede": 1}, "config: sede: unknown key; did you mean 'seed'?"),
+        ({"maps": {"cam": {"method": "kam"}}}, "config: maps.cam.method: unknown value 'kam'"),
+        (
+            {"experiments": ["digits / vanilla / cam / {threshold,crf / net"]},
+            "unbalanced braces",
+        ),
+        ({"experiments": ["digits / vanila"]}, "no entry 'vanila' in classifiers; did you mean"),
+        (
+            {"datasets": {"digits": {"kind": "voc", "root": "nowhere"}}},
+            "config: datasets.digits: nowhere/ImageSets/Segmentation/train.txt does not exist",
+        ),
+        (
+            {"datasets": {"digits": {"kind": "folder", "images": "i", "tags": "no.csv"}}},
+            "config: datasets.digits: no.csv does not exist; correct its path or root",
+        ),
+        (
+            {"predict": {"new": {"experiment": "digits/vanilla", "images": "."}}},
+            "config: predict.new.experiment: 'digits/vanilla'",
+        ),
+        (
+            {"predict": {"new": {"experiment": "digits/vanilla/cam/crf/net", "images": "no"}}},
+            "config: predict.new.images: no is no folder",
+        ),
+    ],
+)
+def test_config(tmp_path, change, line):
+    config = copying.deepcopy(CONFIG) | change
+    if "predict" in change and "no" not in change["predict"]["new"]["images"]:
+        config["experiments"] = ["digits / vanilla"]
+    printed = run_badly(fresh_project(tmp_path, config), "--dry-run")
+    assert line in printed
+    assert len([text for text in printed.splitlines() if text.startswith("config:")]) == 1
+
+
+def test_weights_that_are_absent_or_would_run_code(tmp_path):
+    config = copying.deepcopy(CONFIG)
+    config["classifiers"]["vanilla"]["backbone"] = {"name": "test_resnet", "weights": "net.pth"}
+    project = fresh_project(tmp_path, config)
+    assert "backbone.weights: net.pth does not exist" in run_badly(project, "--dry-run")
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "evil-was-here",))
+
+    (tmp_path / "net.pth").write_bytes(pickle.dumps(Evil(), protocol=2))
+    printed = run_badly(project)
+    assert "error: net.pth: not a plain file of weights: loading it could run code" in printed
+    assert not (tmp_path / "evil-was-here").exists()
+    assert not list(tmp_path.glob("results/digits/classifier/*/*.safetensors"))
+
+
+def test_a_backbone_without_a_feature_map(tmp_path):
+    config = copying.deepcopy(CONFIG)
+    config["classifiers"]["vanilla"]["backbone"] = {
+        "name": "deit_tiny_patch16_224",
+        "output_stride": 32,
+    }
+    printed = run_badly(fresh_project(tmp_path, config), "-q", "rules")
+    assert "error: backbone.name: deit_tiny_patch16_224" in printed
+
+
+def photo(folder, name, size=(40, 40), mode="RGB", **options):
+    """An image of noise."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands = {"L": 1, "RGB": 3, "RGBA": 4, "CMYK": 4}[mode]
+    rng = np.random.default_rng(len(name))
+    pixels = rng.integers(0, 255, (size[1], size[0], bands), np.uint8).squeeze()
+    image = Image.frombytes(mode, size, np.ascontiguousarray(pixels).tobytes())
+    image.save(path, **options)
+    return path
+
+
+def folder_project(tmp_path, table, **dataset):
+    """A project on a folder of images with this table of tags, up to the masks."""
+    (tmp_path / "photos").mkdir(exist_ok=True)
+    (tmp_path / "tags.csv").write_text(table, encoding="utf-8")
+    config = copying.deepcopy(CONFIG)
+    config["datasets"] = {
+        "mine": {"kind": "folder", "images": "photos", "tags": "tags.csv"} | dataset
+    }
+    config["experiments"] = ["mine / vanilla / cam / {threshold,crf} / net"]
+    return fresh_project(tmp_path, config)
+
+
+def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
+    project = folder_project(tmp_path, "image,tags,split\na.png,cat,train\nb.jpg,cat,train\n")
+    photo(tmp_path / "photos", "a.png")
+    whole = photo(tmp_path / "photos", "b.jpg").read_bytes()
+    (tmp_path / "photos/b.jpg").write_bytes(whole[: len(whole) // 2])
+    printed = run_badly(project)
+    assert "error: photos/b.jpg: " in printed
+    assert not (tmp_path / "results/mine/index.csv").exists()
+    assert [p for p in tmp_path.rglob("*.part")] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("image,tags\na.png,cat\n", "tags.csv: has no column 'split'"),
+        ("image,tags,split\nb.png,cat,train\n", "b.png"),
+        ("image,tags,split\na.png,cat,tran\n", "tran"),
+        ("image,tags,split\na.png,cat,val\n", "train"),
+    ],
+)
+def test_tables_that_cannot_be(tmp_path, table, line):
+    project = folder_project(tmp_path, table)
+    photo(tmp_path / "photos", "a.png")
+    printed = run_badly(project, "results/mine/index.csv")
+    errors = [text for text in printed.splitlines() if text.startswith("error: ")]
+    assert len(errors) == 1 and line in errors[0]
+    assert not (tmp_path / "results/mine/index.csv").exists()
+
+
+def test_no_evaluation_images(tmp_path):
+    project = folder_project(tmp_path, "image,tags,split\na.png,cat,train\nb.png,cat,train\n")
+    photo(tmp_path / "photos", "a.png")
+    photo(tmp_path / "photos", "b.png")
+    printed = run_badly(project)
+    assert "error: " in printed and "evaluate_on: train" in printed
+
+
+def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_path):
+    """Grey, RGBA, CMYK, 16-bit, EXIF-rotated, tiny, one pixel wide, odd names, an untagged one."""
+    photos = tmp_path / "photos"
+    exif = Image.Exif()
+    exif[274] = 6
+    names = {
+        photo(photos, "grey.png", mode="L"): "cat",
+        photo(photos, "with space/été 1.jpg"): "cat;dog",
+        photo(photos, "clear.png", mode="RGBA"): "dog",
+        photo(photos, "print.jpg", mode="CMYK"): "dog",
+        photo(photos, "turned.jpg", (30, 50), exif=exif): "cat",
+        photo(photos, "thin.png", (1, 33)): "cat",
+        photo(photos, "dot.png", (3, 2)): "dog",
+        photo(photos, "empty.png"): "",
+    }
+    Image.fromarray(np.full((20, 24), 40000, np.uint16)).save(photos / "deep.png")
+    names[photos / "deep.png"] = "dog"
+    rows = [f"{p.relative_to(photos).as_posix()},{tags},train" for p, tags in names.items()]
+    rows.append("val.png,cat,val")
+    photo(photos, "val.png", (50, 20))
+    project = folder_project(tmp_path, "\n".join(["image,tags,split", *rows]) + "\n")
+    config = copying.deepcopy(CONFIG) | {
+        "datasets": {"mine": {"kind": "folder", "images": "photos", "tags": "tags.csv"}},
+        "experiments": ["mine / vanilla / cam / crf / net"],
+        "predict": {
+            "again": {"experiment": "mine / vanilla / cam / crf / net", "images": "photos"}
+        },
+    }
+    project.configure(config)
+    printed = project.make("all", "export_masks", "predict")
+    assert "No quality figures for mine: no pixel masks to measure against" in printed
+    board = (tmp_path / "results/leaderboard.csv").read_text()
+    assert "no masks: quality not measured" in board
+    exported = next(tmp_path.glob("results/mine/masks/crf-*/png"))
+    sizes = {
+        p.relative_to(exported).as_posix(): Image.open(p).size for p in exported.rglob("*.png")
+    }
+    assert sizes["with space/été 1.png"] == (40, 40)
+    assert sizes["turned.png"] == (50, 30)
+    assert sizes["thin.png"] == (1, 33)
+    assert len(sizes) == 9
+    again = tmp_path / "results/predict/again"
+    assert Image.open(again / "with space/été 1.jpg.png").size == (40, 40)
+    assert len((again / "shares.csv").read_text().splitlines()) == 11
+    # A damaged shard in the middle is named, and nothing is made of it.
+    shard = next(tmp_path.glob("results/mine/maps/cam-*/0.zarr.zip"))
+    shard.write_bytes(shard.read_bytes()[:500])
+    printed = run_badly(project, "--forcerun", "crf", "--until", "crf")
+    assert f"error: {shard.relative_to(tmp_path)}: not a whole shard" in printed
+
+
+def test_one_image_is_enough(tmp_path):
+    project = folder_project(tmp_path, "image,tags,split\na.png,cat,train\n", evaluate_on="train")
+    photo(tmp_path / "photos", "a.png")
+    project.make("results/leaderboard.csv")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="filling a file system takes root")
+def test_a_full_disk_leaves_nothing_half_written(finished, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if os.system(f"mount -t tmpfs -o size=3m tmpfs {small} 2>/dev/null") != 0:
+        pytest.skip("this machine mounts no tmpfs")
+    try:
+        project = finished.copied_to(small, results=False)
+        shutil.rmtree(small / "tags2masks/report")  # room for some of the images, not for all
+        shutil.copytree(finished.folder / "tags2masks/report", small / "tags2masks/report")
+        with (small / "ballast").open("wb") as ballast:
+            free = os.statvfs(small)
+            ballast.write(b"\0" * max(0, free.f_bavail * free.f_frsize - 60_000))
+        printed = run_badly(project, "results/digits/index.csv")
+        assert "disk is full" in printed or "No space left" in printed
+        assert not (small / "results/digits/index.csv").exists()
+        assert list(small.rglob("*.part")) == []
+    finally:
+        os.system(f"umount {small}")
