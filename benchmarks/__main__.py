@@ -28,7 +28,8 @@ def main() -> None:
         print(f"{name} …", file=sys.stderr, flush=True)
         results.append((SUBJECTS[name], SUBJECTS[name].measure(args.quick)))
     whole = not args.quick and args.only == list(SUBJECTS)
-    text = page(results, machine, "make bench" if whole else "python -m benchmarks")
+    command = "make bench" if whole else " ".join(["python -m benchmarks", *sys.argv[1:]])
+    text = page(results, machine, command)
     print(text)
     if whole:
         with written_whole(PAGE) as beside:

@@ -1,4 +1,4 @@
-"""Mistakes as users make them, through the workflow: a clear line, exit status 1, nothing half-made."""
+"""Mistakes as users make them: a clear line, exit status 1, and nothing half-made."""
 
 import copy as copying
 import os
@@ -118,7 +118,7 @@ def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
     printed = run_badly(project)
     assert "error: photos/b.jpg: " in printed
     assert not (tmp_path / "results/mine/index.csv").exists()
-    assert [p for p in tmp_path.rglob("*.part")] == []
+    assert list(tmp_path.rglob("*.part")) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,295 @@
+"""The benchmarks: that both sides give the same on tiny inputs, and that tables say what is so."""
+
+import sys
+import time
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import __main__ as program
+from benchmarks import cam, dag, memory, store, sweep
+from benchmarks.material import smooth_maps, smooth_mask
+from benchmarks.peak import watched
+from benchmarks.project import make_project
+from benchmarks.table import describe_machine, page, quantity, three_digits
+from benchmarks.timing import Row, alternate, compared, counted
+from tags2masks.config.maps import Cam
+from tags2masks.maps.cam import localize
+
+# -- times and tables ------------------------------------------------------------------------------
+
+
+def test_functions_take_turns_and_every_other_round_goes_backwards():
+    calls = []
+
+    def slow():
+        calls.append("slow")
+        time.sleep(0.02)
+
+    slow_times, fast_times = alternate([slow, lambda: calls.append("fast")], 3)
+    assert calls == ["slow", "fast", "fast", "slow", "slow", "fast"]
+    assert len(slow_times) == len(fast_times) == 3
+    assert min(slow_times) >= 0.02 > max(fast_times)
+
+
+def test_a_comparison_is_of_medians_and_its_ratio_of_the_rounds_ratios():
+    # Ratios 20/1, 20/2 and 90/10: the middle one is 10, though the medians' ratio is 20/2 too.
+    row = compared("what", [1, 2, 10], [20, 20, 90], note="so")
+    assert row == Row("what", 2, 20, 10, "s", "9 to 20 in 3 rounds; so")
+    # Ratios 1, 4, 9: middle 4; medians 2 and 4.
+    assert compared("", [4, 1, 2], [4, 4, 18]).ratio == 4
+    assert compared("", [4], [2], "MB") == Row("", 4, 2, 0.5, "MB", "")
+    assert counted("size", 4, 10, "MB", "n") == Row("size", 4, 10, 2.5, "MB", "n")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.01234, "s", "12.3 ms"),
+        (0.9996, "s", "1,000 ms"),
+        (1, "s", "1 s"),
+        (61.26, "s", "61.3 s"),
+        (1234.5, "MB", "1,234 MB"),
+        (0.4382, "MB", "0.438 MB"),
+        (300, "", "300"),
+        (None, "s", "–"),
+    ],
+)
+def test_figures_as_people_read_them(value, unit, text):
+    assert quantity(value, unit) == text
+
+
+def test_small_and_absent_ratios():
+    assert [three_digits(v) for v in (0.31234, 9.876, 123.4, None)] == ["0.312", "9.88", "123", "–"]
+
+
+def test_the_page_by_hand():
+    subject = SimpleNamespace(TITLE="Speed", ABOUT="Of things.", HEADINGS=("fast", "plain"))
+    rows = [
+        Row("walking", 0.5, 2.0, 4.0, "s", "by day"),
+        Row("flying", None, None, None, "s", "no wings here"),
+    ]
+    assert page([(subject, rows)], "Machine: a.", "make bench") == (
+        "# Benchmarks\n"
+        "\n"
+        "Written by `make bench`; do not edit. Machine: a.\n"
+        "\n"
+        "What is compared takes turns in one run, after a check that both give the same. Figures "
+        "are medians over the rounds; a ratio is the second column over the first, the median of "
+        "the rounds' own ratios.\n"
+        "\n"
+        "## Speed\n"
+        "\n"
+        "Of things.\n"
+        "\n"
+        "| what | fast | plain | ratio | |\n"
+        "|---|---:|---:|---:|---|\n"
+        "| walking | 500 ms | 2 s | 4 | by day |\n"
+        "| flying | – | – | – | no wings here |\n"
+    )
+
+
+def test_the_machine_is_described():
+    text = describe_machine()
+    assert torch.cpu.get_capabilities()["cpu_name"] in text
+    assert f"torch {torch.__version__.partition('+')[0]}" in text
+
+
+@pytest.fixture
+def canned(monkeypatch, tmp_path):
+    """The program with two subjects that measure nothing; gives the page's place."""
+    subjects = {
+        name: SimpleNamespace(
+            TITLE=name,
+            ABOUT=f"About {name}.",
+            HEADINGS=("one", "two"),
+            measure=lambda quick: [Row("quick" if quick else "full", 1, 2, 2, "s", "")],
+        )
+        for name in ("alpha", "beta")
+    }
+    monkeypatch.setattr(program, "SUBJECTS", subjects)
+    monkeypatch.setattr(program, "PAGE", tmp_path / "docs" / "benchmarks.md")
+    return tmp_path / "docs" / "benchmarks.md"
+
+
+def test_a_whole_run_writes_the_page(canned, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    program.main()
+    text = canned.read_text(encoding="utf-8")
+    assert "`make bench`" in text and "## alpha" in text and "## beta" in text
+    assert "| full | 1 s | 2 s | 2 |" in text
+    assert capsys.readouterr().out == text + "\n"
+
+
+@pytest.mark.parametrize("arguments", [["--quick"], ["--only", "beta"]])
+def test_a_part_of_a_run_prints_alone(canned, monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    program.main()
+    printed = capsys.readouterr().out
+    assert not canned.exists()
+    assert f"`python -m benchmarks {' '.join(arguments)}`" in printed
+    assert ("quick" in printed, "## alpha" in printed) == ("--quick" in arguments,) * 2
+
+
+# -- what is compared ------------------------------------------------------------------------------
+
+
+def test_smooth_maps_are_maps():
+    maps = smooth_maps(np.random.default_rng(0), 3, 24, 31)
+    assert maps.shape == (3, 24, 31) and maps.dtype == np.float32
+    assert maps.min() == 0 and maps.max(axis=(1, 2)).tolist() == [1, 1, 1]
+    assert np.abs(np.diff(maps, axis=2)).max() < 0.6  # noise of single pixels would jump by 1
+    mask = smooth_mask(maps, [2, 5, 7], (96, 124))
+    assert set(np.unique(mask)) == {0, 2, 5, 7, 255}
+    assert (mask == 255).sum() == 96 * 124 - 92 * 120
+
+
+def test_three_sweeps_agree_and_on_numbers_by_hand():
+    limits = np.array([0, 0.4], np.float32)
+    scores = np.array([[[0.5, 0.2, 0.4]]], np.float32)
+    truth = np.array([[1, 1, 0]], np.uint8)
+    for function in (sweep.one_pass, sweep.plain_loop, sweep.best_first_loop):
+        matrices = function(scores, [1], truth, limits)
+        assert matrices.shape == (2, 21, 21)
+        assert matrices[:, :2, :2].tolist() == [[[0, 1], [0, 2]], [[1, 0], [1, 1]]]
+    rows = sweep.measure(quick=True)
+    assert [row.unit for row in rows] == ["s", "s", "s"]
+    assert rows[0].what == "plain loop, maps 2 × 30 × 40" and rows[0].ratio > 1
+
+
+def test_every_way_to_make_maps_gives_the_same():
+    network, images, spec = cam.make_network(), torch.rand(2, 3, 24, 37), Cam()
+    fast = localize(network, images, spec)
+    assert fast.shape == (2, 20, 6, 10)
+    close = {"atol": 1e-3, "rtol": 1e-3}
+    torch.testing.assert_close(cam.one_view_at_a_time(network, images, spec), fast, **close)
+    together = cam.one_view_at_a_time(network, images, spec, with_mirror=True)
+    torch.testing.assert_close(together, fast, **close)
+    torch.testing.assert_close(cam.contiguous(network, images, spec), fast, **close)
+
+
+class OneConvolution(nn.Module):
+    """Features are the colours; three weights a class make a score of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(3, 2, 1, bias=False).requires_grad_(False)
+        self.head.weight[:] = torch.tensor([[1, 0, 0], [0, 0.3, 0.3]]).view(2, 3, 1, 1)
+
+    def features(self, images):
+        return images
+
+    def score_maps(self, features):
+        return self.head(features)
+
+
+def test_half_precision_rounds_and_no_more():
+    images, spec = torch.rand(1, 3, 16, 16), Cam(scales=(1,), flip=False, stride=1)
+    whole = localize(OneConvolution(), images, spec)
+    half = cam.half(OneConvolution(), images, spec)
+    assert 0 < (half - whole).abs().max() < 2**-6  # bf16 has 8 bits
+
+
+def test_flops_by_hand():
+    # An image and its mirror, 8 × 8 pixels, 3 colours to 2 classes, two operations each.
+    spec, images = Cam(scales=(1,)), torch.rand(1, 3, 8, 8)
+    assert cam.flops(OneConvolution(), images, spec) == 2 * 64 * 3 * 2 * 2
+    # At half size a quarter of it more.
+    assert cam.flops(OneConvolution(), images, Cam(scales=(1, 0.5))) == 1536 + 384
+
+
+def test_stored_maps_are_compared():
+    rows = {row.what: row for row in store.measure(quick=True)}
+    assert rows["number of files"][1:4] == (1, 4, 4)
+    # 4 images of two maps of 8 × 10 float16: 1280 bytes.
+    plain = rows["size; the float16 numbers, not compressed"]
+    assert plain.plain == pytest.approx(0.00128)
+    # float32 at full size alone is 4 · 2 · 30 · 40 · 4 bytes.
+    assert rows["size of 4 images; stride 4 and full size"].plain > 0.0384
+    assert len(rows) == 11
+
+
+# -- whole programs --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A data set of five images on which the programs have run, in this process."""
+    folder = tmp_path_factory.mktemp("memory") / "set"
+    memory.make_data_set(folder, 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in memory.PROGRAMS:
+            patch.setattr(sys, "argv", [name, *memory.arguments(name, threads=1)])
+            import_module(f"workflow_scripts.{name}").main()
+    return folder
+
+
+def test_the_programs_take_these_arguments_and_measure_every_image(measured):
+    memory.check(measured, 5)
+
+
+def test_a_program_that_left_out_images_is_noticed(measured):
+    with pytest.raises(AssertionError):
+        memory.check(measured, 6)
+
+
+HOLD = "x = b'1' * {size}_000_000; import time; time.sleep(0.4)"
+
+
+def test_memory_is_that_of_a_program_and_its_children(tmp_path):
+    alone = watched([sys.executable, "-c", HOLD.format(size=100)], tmp_path)
+    assert 100 < alone.megabytes < 130
+    assert alone.seconds > 0.4
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD!r}])"
+    both = watched([sys.executable, "-c", child.format(size=100)], tmp_path)
+    assert alone.megabytes + 5 < both.megabytes < alone.megabytes + 40
+
+
+def test_a_short_peak_is_seen(tmp_path):
+    code = "x = b'1' * 100_000_000; del x; import time; time.sleep(0.2); print('done')"
+    done = watched([sys.executable, "-c", code], tmp_path)
+    assert done.megabytes > 100
+    assert done.printed == "done\n"
+
+
+def test_a_program_that_fails_is_told(tmp_path):
+    with pytest.raises(RuntimeError, match=r"ended with 3:\nalas"):
+        watched([sys.executable, "-c", "print('alas'); raise SystemExit(3)"], tmp_path)
+
+
+def test_the_dry_run_holds_every_shards_jobs_and_loads_nothing_heavy(tmp_path):
+    make_project(tmp_path, 6, 3)
+    lines = (tmp_path / "results/mine/index.csv").read_text().splitlines()
+    assert [line.rpartition(",")[2] for line in lines[1:]] == ["0", "0", "1", "1", "2", "2"]
+    printed = dag.dry_run(tmp_path).printed
+    dag.check_light(printed)
+    assert dag.check_jobs(printed, 3) == dag.jobs(printed)["total"]
+    with pytest.raises(AssertionError):
+        dag.check_jobs(printed, 4)
+
+
+def test_the_plain_workflow_has_a_job_per_image(tmp_path):
+    make_project(tmp_path, 6, 3)
+    assert dag.jobs(dag.dry_run(tmp_path, "PerImage").printed) == {"all": 1, "maps": 6, "total": 7}
+
+
+@pytest.mark.parametrize("printed", ["loaded: torch\n", "loaded: timm torch\n", ""])
+def test_heavy_imports_are_noticed(printed):
+    with pytest.raises(AssertionError):
+        dag.check_light(printed)
+
+
+def test_the_plan_loads_nothing_heavy(tmp_path):
+    dag.check_light(watched([sys.executable, "-c", dag.LIGHT], tmp_path).printed)
+
+
+def test_jobs_by_hand():
+    told = (
+        "Job stats:\njob      count\n-----  -------\ncam          6\ntotal       74\n\nReasons:\n"
+    )
+    assert dag.jobs(told) == {"cam": 6, "total": 74}

@@ -1,0 +1,108 @@
+"""Shards: what goes in comes out, the same bytes each time, and nothing damaged is believed."""
+
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import zarr
+
+from tags2masks.errors import UserError
+from tags2masks.store import Shard, write_shard
+
+NAMES = ["2007_000063", "pets/cat 1", "été/Ωμέγα", "a.b..c", "100%"]
+
+
+def entries():
+    """Arrays of several shapes, one without classes."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(NAMES):
+        array = rng.random((number, 3, 5)).astype(np.float16)
+        yield name, array, {"classes": [str(n) for n in range(number)], "size": [12, 20]}
+
+
+def written(path):
+    assert write_shard(path, "cam-01234567", "abc", entries()) == len(NAMES)
+    return path
+
+
+def test_what_goes_in_comes_out(tmp_path):
+    path = written(tmp_path / "0.zarr.zip")
+    with Shard(path, "cam-01234567", "abc") as shard:
+        assert shard.n == len(NAMES)
+        for (name, array, attributes), found in zip(entries(), shard.read_all(NAMES), strict=True):
+            assert (found[0], found[2]) == (name, attributes)
+            assert found[1].dtype == np.float16
+            np.testing.assert_array_equal(found[1], array)
+
+
+def test_it_is_a_plain_zarr_group(tmp_path):
+    with zarr.storage.ZipStore(written(tmp_path / "0.zarr.zip"), mode="r") as store:
+        group = zarr.open_group(store, mode="r")
+        assert dict(group.attrs) == {"id": "cam-01234567", "images_sha": "abc", "n": len(NAMES)}
+        assert group["pets%2Fcat 1"].shape == (1, 3, 5)
+
+
+def test_the_same_arrays_give_the_same_bytes(tmp_path, monkeypatch):
+    first = written(tmp_path / "a.zip").read_bytes()
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000)
+    assert written(tmp_path / "b.zip").read_bytes() == first
+
+
+@pytest.mark.parametrize(("artifact", "sha"), [("cam-00000000", "abc"), ("cam-01234567", "xyz")])
+def test_a_shard_of_something_else_is_refused(tmp_path, artifact, sha):
+    path = written(tmp_path / "0.zarr.zip")
+    with pytest.raises(UserError, match=r"0\.zarr\.zip: its (id|images_sha) is .* expected"):
+        Shard(path, artifact, sha)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_shard_is_refused(tmp_path, kept):
+    path = written(tmp_path / "0.zarr.zip")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data)) if kept < 1 else kept])
+    with pytest.raises(UserError, match=r"0\.zarr\.zip: not a whole shard .* run again"):
+        Shard(path, "cam-01234567", "abc")
+
+
+def test_flipped_bits_and_absent_images_are_told(tmp_path):
+    path = written(tmp_path / "0.zarr.zip")
+    with (
+        Shard(path, "cam-01234567", "abc") as shard,
+        pytest.raises(UserError, match=r"0\.zarr\.zip: holds nothing for image 'other'"),
+    ):
+        shard.read("other")
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("100%25/c/0/0/0")
+    data = bytearray(path.read_bytes())
+    data[member.header_offset + 30 + len(member.filename) + 5] ^= 255
+    path.write_bytes(data)
+    with (
+        Shard(path, "cam-01234567", "abc") as shard,
+        pytest.raises(UserError, match=r"0\.zarr\.zip: damaged at image '100%'"),
+    ):
+        shard.read("100%")
+
+
+def test_a_failing_writer_leaves_nothing_and_keeps_what_was(tmp_path):
+    path = written(tmp_path / "0.zarr.zip")
+    before = path.read_bytes()
+
+    def failing():
+        yield from entries()
+        raise RuntimeError("on purpose")
+
+    for target in (path, tmp_path / "1.zarr.zip"):
+        with pytest.raises(RuntimeError, match="on purpose"):
+            write_shard(target, "x", "y", failing())
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["0.zarr.zip"]
+
+
+def test_a_read_only_place_is_told(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(zipfile, "ZipFile", refuse)
+    with pytest.raises(UserError, match=r"0\.zarr\.zip: no permission to write"):
+        write_shard(tmp_path / "0.zarr.zip", "x", "y", entries())
