@@ -78,7 +78,7 @@ def flops(network: Classifier, images: Tensor, spec: Cam) -> int:
 
 def measure(quick: bool) -> list[Row]:
     """Seconds per batch."""
-    count, height, width, side = (2, 40, 48, 128) if quick else (16, 256, 192, 2048)
+    count, height, width, side = (2, 40, 48, 512) if quick else (16, 256, 192, 2048)
     network, spec = make_network(), Cam()
     ordinary = make_network().to(memory_format=torch.contiguous_format)
     images = torch.rand(count, 3, height, width)

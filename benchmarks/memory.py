@@ -25,8 +25,8 @@ HEADINGS = ("few images", "many images")
 ABOUT = (
     "Peak resident memory of a program with two worker processes, pages that they share counted "
     "in each, on one shard of 256 × 192 images. Plain would be all images at once: ten times as "
-    "many would take ten times as much. The floor is the libraries alone: three times the program "
-    "when asked for its help."
+    "many would take ten times as much. The floor, give or take a tenth, is the libraries: three "
+    "times what the program needs to show its help."
 )
 CLASSES = ["cat", "dog"]
 SIZE = (256, 192)
@@ -123,7 +123,7 @@ def measure(quick: bool) -> list[Row]:
                 floor.append(3 * watched([*start, "--help"], folders[few]).megabytes)
             what = f"{program}, {few:,} and {many:,} images"
             rows.append(compared(what, peaks[few], peaks[many], "MB"))
-            rows.append(compared(f"{program}, floor: its libraries", peaks[few], floor, "MB"))
+            rows.append(compared(f"{program}, floor: its libraries alone", peaks[few], floor, "MB"))
         for count, folder in folders.items():
             check(folder, count)
     return rows

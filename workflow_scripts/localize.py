@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 
 from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
 from tags2masks.data.views import WholeImages
-from tags2masks.methods import load_trained, method_block, method_module
+from tags2masks.methods import method_block, method_module
+from tags2masks.nets.trained import load_trained
 from tags2masks.progress import progress
 from tags2masks.store import write_shard
 from tags2masks.training import Machine, prepare

@@ -10,7 +10,7 @@ from tags2masks.config.segmenters import Test
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.methods import load_trained
+from tags2masks.nets.trained import load_trained
 from tags2masks.palette import write_palette_png
 from tags2masks.segmenters.applying import segmented
 from tags2masks.training import Machine, prepare

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from tags2masks.report.examples import choose
-
 from tags2masks.config.segmenters import Test
 from tags2masks.data.index import images_sha, read_index, rows_of
-from tags2masks.methods import load_trained
+from tags2masks.nets.trained import load_trained
+from tags2masks.report.examples import choose
 from tags2masks.segmenters.applying import segmented
 from tags2masks.store import write_shard
 from tags2masks.training import Machine, prepare

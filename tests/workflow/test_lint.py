@@ -6,6 +6,8 @@ EXPLAINED = {
     # One pip environment, made by `make setup` with pinned versions, serves every rule: the
     # methods are a Python library of this repository, not separate tools with needs of their own.
     "Specify a conda environment or container for each rule.",
+    # `outline` writes one of its params to a file, in Snakemake's own process, and prints nothing.
+    "No log directive defined",
 }
 
 
