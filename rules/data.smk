@@ -20,12 +20,13 @@ rule voc:
         source=source("list_images", "data.voc"),
         shards=plan.shard_count,
         root=plan.root,
+        needs=plan.needed_split,
     message:
         "List the images of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
         " --index {output.index:q} --classes {output.classes:q} --shards {params.shards}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --threads {threads} {params.needs} 2>&1 | tee {log:q}"
 
 
 rule folder:
@@ -47,12 +48,13 @@ rule folder:
         source=source("list_images", "data.folder"),
         shards=plan.shard_count,
         root=plan.root,
+        needs=plan.needed_split,
     message:
         "List the images of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
         " --tags {input.tags:q} --index {output.index:q} --classes {output.classes:q}"
-        " --shards {params.shards} --threads {threads} 2>&1 | tee {log:q}"
+        " --shards {params.shards} --threads {threads} {params.needs} 2>&1 | tee {log:q}"
 
 
 rule digits:
@@ -73,12 +75,13 @@ rule digits:
         source=source("list_images", "data.digits"),
         shards=plan.shard_count,
         root=plan.root,
+        needs=plan.needed_split,
     message:
         "Draw the images of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
         " --index {output.index:q} --classes {output.classes:q} --shards {params.shards}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --threads {threads} {params.needs} 2>&1 | tee {log:q}"
 
 
 rule voc_truth:

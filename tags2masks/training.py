@@ -124,7 +124,8 @@ def fit(
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
     views: yields a batch's parts for a draw (row, seed, epoch, position).
-    network: has `head_parameters()`, which learn `head_factor` times faster.
+    network: has `head_parameters()`, which learn `head_factor` times faster, and a `backbone`,
+    whose batch norm `freeze_bn` keeps as it is.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
     Raises UserError when the loss is no longer a number.
@@ -151,7 +152,7 @@ def fit(
     for epoch in range(len(rows), spec.epochs):
         torch.manual_seed(seed * 100_003 + epoch)
         sampler.epoch = epoch
-        _train_mode(network, spec.freeze_bn)
+        _train_mode(inner, spec.freeze_bn)
         sums: dict[str, Tensor] = {}
         began = time.perf_counter()
         bar = progress(loader, f"epoch {epoch + 1}/{spec.epochs}", unit="batch")
@@ -233,8 +234,8 @@ def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
 
 def _train_mode(network: nn.Module, freeze_bn: bool) -> None:
     network.train()
-    if freeze_bn:
-        for module in network.modules():
+    if freeze_bn:  # of what came with weights; new layers have no statistics worth keeping
+        for module in network.backbone.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 

@@ -2,6 +2,7 @@
 
 from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.errors import UserError
 from workflow_scripts.program import add_paths, parser, run
 
 
@@ -11,6 +12,7 @@ def main() -> None:
     add_paths(arguments, "root", "index", "classes")
     arguments.add_argument("--shards", type=int, required=True)
     arguments.add_argument("--tags", default="", help="the table of tags of a folder")
+    arguments.add_argument("--needs", help="a split that experiments cannot do without")
     args = arguments.parse_args()
 
     dataset = args.recipe["dataset"]
@@ -19,6 +21,11 @@ def main() -> None:
     listing, classes = reader.list_images(
         dataset_block(dataset, **places), args.root, args.recipe["seed"]
     )
+    if args.needs and args.needs not in set(listing["split"]):
+        raise UserError(
+            f"split '{args.needs}' has no images, but experiments with a segmenter are tested on "
+            "it; give some images this split, or set evaluate_on: train in the data set"
+        )
     index = build_index(listing, args.root, classes, args.shards, args.threads)
     write_classes(args.classes, classes)
     write_index(args.index, index)

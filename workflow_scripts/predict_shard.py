@@ -2,6 +2,7 @@
 
 from tags2masks.config.segmenters import Test
 from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.errors import UserError
 from tags2masks.nets.trained import load_trained
 from tags2masks.segmenters.applying import segmented
 from tags2masks.store import write_shard
@@ -21,7 +22,12 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, _ = load_trained("segmenters", args.model, args.spec)
     spec = args.recipe["spec"] | args.free
-    rows = rows_of(read_index(args.index), spec.pop("split"), args.shard)
+    index, split = read_index(args.index), spec.pop("split")
+    if split not in set(index["split"]):
+        raise UserError(
+            f"{args.index}: split '{split}' has no images; set evaluate_on in the data set"
+        )
+    rows = rows_of(index, split, args.shard)
     test = Test.model_validate(spec)
     entries = segmented(network, rows, args.root, test, machine)
     write_shard(args.output, artifact_id(args.recipe), images_sha(rows), entries)

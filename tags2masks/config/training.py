@@ -77,7 +77,7 @@ class Training(Block):
     batch_size: int = Field(16, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Optimizer()
     augment: Augment = Augment()
-    freeze_bn: bool = Field(True, description="Keep batch norm in evaluation mode, untrained.")
+    freeze_bn: bool = Field(True, description="Keep the backbone's batch norm in evaluation mode.")
     precision: Precision = Field("32-true", description="Mixed precision by autocast.")
     keep_states: bool = free(
         False, description="Keep the state of every epoch under state/, not just the last."

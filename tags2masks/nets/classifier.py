@@ -24,8 +24,14 @@ class Classifier(nn.Module):
 
     def _channels(self, backbone: Backbone) -> int:
         training = self.backbone.training
-        with torch.no_grad():
-            features = self.backbone.eval().forward_features(torch.zeros(1, 3, 64, 64))
+        try:
+            with torch.no_grad():
+                features = self.backbone.eval().forward_features(torch.zeros(1, 3, 64, 64))
+        except (AssertionError, RuntimeError) as error:
+            raise UserError(
+                f"backbone.name: {backbone.name} takes no images of any size ({error}); choose a "
+                "convolutional network"
+            ) from None
         self.backbone.train(training)
         if features.ndim != 4 or features.shape[-1] > 64:
             raise UserError(

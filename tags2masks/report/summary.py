@@ -43,9 +43,11 @@ def tidy_metrics(outline: list[dict], results: Path) -> pd.DataFrame:
 def _classifier_rows(training: Path, one: dict, results: Path) -> pd.DataFrame:
     last = pd.read_csv(training).iloc[-1]
     images = (read_index(results / one["dataset"] / "index.csv")["split"] == "val").sum()
-    rows = [("val", "map", "mean", last["val_map"], None, False, images)]
     columns = ["split", "metric", "class", "value", "threshold", "tuned_on_masks", "images"]
-    return pd.DataFrame(rows if last.get("val_map") == last.get("val_map") else [], columns=columns)
+    if pd.isna(last.get("val_map")):  # no val images, or none that tells classes apart
+        return pd.DataFrame(columns=columns)
+    row = ("val", "map", "mean", last["val_map"], None, False, images)
+    return pd.DataFrame([row], columns=columns)
 
 
 def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:

@@ -199,6 +199,12 @@ class Plan:
             }
         return canonical(roots)
 
+    def needed_split(self, wildcards, resources) -> str:
+        """Param function: the argument that names the split which experiments are tested on."""
+        tested = {a.dataset for a in self.of_stage("predictions")}
+        split = self.config.datasets[wildcards.dataset].evaluate_on
+        return f"--needs {split}" if wildcards.dataset in tested else ""
+
     def own(self, wildcards) -> str:
         """The folder of a data set's results."""
         return f"results/{wildcards.dataset}"

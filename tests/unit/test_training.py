@@ -16,11 +16,11 @@ class Tiny(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
         self.head = nn.Linear(4, 2)
 
     def forward(self, images):
-        return self.head(self.body(images).mean((2, 3)))
+        return self.head(self.backbone(images).mean((2, 3)))
 
     def head_parameters(self):
         return list(self.head.parameters())
@@ -127,8 +127,8 @@ def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):
     start = Tiny().state_dict()
     end, rows = trained(tmp_path, still)
     assert (end["head.weight"] - start["head.weight"]).abs().max() > 1e-6
-    assert (end["body.0.weight"] - start["body.0.weight"]).abs().max() < 1e-8
-    assert torch.equal(end["body.1.running_mean"], start["body.1.running_mean"])
+    assert (end["backbone.0.weight"] - start["backbone.0.weight"]).abs().max() < 1e-8
+    assert torch.equal(end["backbone.1.running_mean"], start["backbone.1.running_mean"])
     assert set(rows[0]) == {"epoch", "loss", "lr", "images_per_s"}
 
 
