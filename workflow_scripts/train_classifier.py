@@ -1,22 +1,18 @@
 """Train an image classifier on tags."""
 
 from functools import partial
-from pathlib import Path
 
-import pandas as pd
 import torch
 from sklearn.metrics import average_precision_score
 from torch.utils.data import DataLoader
 
 from tags2masks.data.index import images_sha, multi_hot, read_classes, read_index, rows_of
 from tags2masks.data.views import PlainViews, TaggedViews
-from tags2masks.files import written_whole
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.backbones import load_initial_weights
-from tags2masks.nets.checkpoint import save_model, write_spec
-from tags2masks.training import Machine, State, end_state, fit, is_main_process, prepare
-from tags2masks.workflow.ids import artifact_id
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.training import Machine, fit, is_main_process, prepare
+from workflow_scripts.program import run
+from workflow_scripts.trained import arguments, run_state, write_outputs
 
 
 def mean_average_precision(network: torch.nn.Module, views: PlainViews, device: str) -> float:
@@ -35,11 +31,7 @@ def mean_average_precision(network: torch.nn.Module, views: PlainViews, device: 
 
 def main() -> None:
     """Read the arguments, train, and write the model, its spec and the training table."""
-    arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "model", "spec", "training")
-    arguments.add_argument("--weights", type=Path, help="the file behind backbone.weights")
-    arguments.add_argument("--source", default="", help="digest of the code")
-    args = arguments.parse_args()
+    args = arguments(__doc__).parse_args()
 
     machine = Machine(args.device, args.devices, args.threads, args.workers)
     seed = args.recipe["seed"]
@@ -55,10 +47,7 @@ def main() -> None:
     network = method.build(spec, len(classes))
     named = backbone.model_copy(update={"weights": str(args.weights)}) if args.weights else backbone
     load_initial_weights(network.backbone, named)
-    state = State(
-        Path(args.model).parent / "state",
-        "-".join([artifact_id(args.recipe), args.source, images_sha(train), images_sha(val)]),
-    )
+    state = run_state(args, images_sha(train), images_sha(val))
     rows = fit(
         network,
         views(train, targets=multi_hot(train["tags"], classes)),
@@ -71,21 +60,8 @@ def main() -> None:
             {"val_map": mean_average_precision(net, plain, machine.device)} if len(val) else {}
         ),
     )
-    if not is_main_process():
-        return
-    with written_whole(args.training) as beside:
-        pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
-    write_spec(
-        args.spec,
-        {
-            "id": artifact_id(args.recipe),
-            "recipe": args.recipe,
-            "classes": classes,
-            "supervision": "image tags",
-        },
-    )
-    save_model(network, args.model)
-    end_state(state, spec.keep_states)
+    if is_main_process():
+        write_outputs(args, spec, network, classes, rows, "image tags", state)
 
 
 if __name__ == "__main__":

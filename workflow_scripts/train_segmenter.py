@@ -2,28 +2,21 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.data.masked import MaskedViews
-from tags2masks.files import written_whole
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
-from tags2masks.nets.checkpoint import save_model, write_spec
-from tags2masks.training import Machine, State, end_state, fit, is_main_process, prepare
-from tags2masks.workflow.ids import artifact_id
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.training import Machine, fit, is_main_process, prepare
+from workflow_scripts.program import run
+from workflow_scripts.trained import arguments, run_state, write_outputs
 
 
 def main() -> None:
     """Read the arguments, train, and write the model, its spec and the training table."""
-    arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "model", "spec", "training")
-    arguments.add_argument("--masks", type=Path, nargs="+", required=True, help="shards, in order")
-    arguments.add_argument("--weights", type=Path, help="the file behind backbone.weights")
-    arguments.add_argument("--classifier", type=Path, help="model to start the encoder from")
-    arguments.add_argument("--source", default="", help="digest of the code")
-    args = arguments.parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--masks", type=Path, nargs="+", required=True, help="shards, in order")
+    parser.add_argument("--classifier", type=Path, help="model to start the encoder from")
+    args = parser.parse_args()
 
     machine = Machine(args.device, args.devices, args.threads, args.workers)
     seed = args.recipe["seed"]
@@ -44,26 +37,12 @@ def main() -> None:
     views = MaskedViews(
         train, args.root, args.masks, args.recipe["upstream"]["masks"], spec.augment, backbone.mean
     )
-    state = State(
-        Path(args.model).parent / "state",
-        "-".join([artifact_id(args.recipe), args.source, images_sha(train)]),
-    )
+    state = run_state(args, images_sha(train))
     rows = fit(network, views, method.step, spec, seed, machine, state)
-    if not is_main_process():
-        return
-    with written_whole(args.training) as beside:
-        pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
-    write_spec(
-        args.spec,
-        {
-            "id": artifact_id(args.recipe),
-            "recipe": args.recipe,
-            "classes": classes,
-            "supervision": "pseudo-masks made from image tags",
-        },
-    )
-    save_model(network, args.model)
-    end_state(state, spec.keep_states)
+    if is_main_process():
+        write_outputs(
+            args, spec, network, classes, rows, "pseudo-masks made from image tags", state
+        )
 
 
 if __name__ == "__main__":

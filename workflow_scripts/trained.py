@@ -1,0 +1,47 @@
+"""What both training programs share: their arguments, and what they leave behind."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from tags2masks.config.training import Training
+from tags2masks.files import written_whole
+from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.training import State, end_state
+from tags2masks.workflow.ids import artifact_id
+from workflow_scripts.program import add_paths, parser
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """A parser of what both programs take."""
+    made = parser(doc)
+    add_paths(made, "root", "index", "classes", "model", "spec", "training")
+    made.add_argument("--weights", type=Path, help="the file behind backbone.weights")
+    made.add_argument("--source", default="", help="digest of the code")
+    return made
+
+
+def run_state(args: argparse.Namespace, *data: str) -> State:
+    """The checkpoints of this run: of this recipe, this code and these images alone."""
+    fingerprint = "-".join([artifact_id(args.recipe), args.source, *data])
+    return State(args.model.parent / "state", fingerprint)
+
+
+def write_outputs(
+    args: argparse.Namespace,
+    spec: Training,
+    network: nn.Module,
+    classes: list[str],
+    rows: list[dict],
+    supervision: str,
+    state: State,
+) -> None:
+    """Write the training table, the spec and the model; then the checkpoints may go."""
+    with written_whole(args.training) as beside:
+        pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
+    about = {"id": artifact_id(args.recipe), "recipe": args.recipe}
+    write_spec(args.spec, about | {"classes": classes, "supervision": supervision})
+    save_model(network, args.model)
+    end_state(state, spec.keep_states)
