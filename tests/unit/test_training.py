@@ -147,3 +147,18 @@ def test_a_diverging_loss_and_an_absent_gpu_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: False))
     with pytest.raises(UserError, match="device: cuda, but there is no GPU here"):
         prepare(Machine("cuda"), 0)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_runs_and_resumes(tmp_path, precision):
+    mixed = spec(precision=precision)
+    whole, rows = trained(tmp_path / "whole", mixed)
+    assert not same(whole, trained(tmp_path / "full")[0])
+    assert rows[-1]["loss"] < 1
+    for path in sorted((tmp_path / "whole").iterdir()):
+        assert path.name == "epoch-0004.pt"
+    kept = spec(precision=precision, keep_states=True)
+    trained(tmp_path / "kept", kept)
+    (tmp_path / "kept/epoch-0004.pt").unlink()
+    (tmp_path / "kept/epoch-0003.pt").unlink()
+    assert same(whole, trained(tmp_path / "kept", mixed)[0])
