@@ -31,7 +31,7 @@ rule vanilla:
         free=plan.free("classifier"),
         root=plan.root,
         machine=plan.machine,
-        weights=lambda wildcards, input: f"--weights {input.weights}" if input.weights else "",
+        weights=lambda wildcards, input: option("weights", input.weights),
     message:
         "Train the classifier {wildcards.id} of {wildcards.dataset}"
     shell:

@@ -21,7 +21,7 @@ rule examples:
         source=source("segment_examples"),
         free=plan.free("predictions"),
         examples=plan.config.report.examples,
-        quality=lambda wildcards, input: f"--images {input.images}" if input.images else "",
+        quality=lambda wildcards, input: option("images", input.images),
         root=plan.root,
         machine=plan.machine,
     message:

@@ -33,16 +33,14 @@ rule deeplabv3plus:
         free=plan.free("segmenter"),
         root=plan.root,
         machine=plan.machine,
-        start=lambda wildcards, input: " ".join(
-            [f"--classifier {path}" for path in input.classifier]
-            + [f"--weights {path}" for path in input.weights]
-        ),
+        weights=lambda wildcards, input: option("weights", input.weights),
+        classifier=lambda wildcards, input: option("classifier", input.classifier),
     message:
         "Train the segmenter {wildcards.id} of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.train_segmenter --recipe {params.recipe:q}"
         " --free {params.free:q} {params.machine} --threads {threads} --source {params.source}"
-        " --root {params.root:q} {params.start} --index {input.index:q}"
+        " --root {params.root:q} {params.weights} {params.classifier} --index {input.index:q}"
         " --classes {input.classes:q} --masks {input.masks:q} --model {output.model:q}"
         " --spec {output.spec:q} --training {output.training:q} 2>&1 | tee {log:q}"
 

@@ -6,6 +6,7 @@ wildcards give what Snakemake does not record, and so what runs nothing again wh
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -269,6 +270,11 @@ class Plan:
 def source(script: str, *modules: str) -> str:
     """The digest of a program of workflow_scripts and the methods and readers it loads by name."""
     return source_digest(f"workflow_scripts.{script}", *(f"tags2masks.{m}" for m in modules))
+
+
+def option(name: str, paths: list[str]) -> str:
+    """An option of a program for a path, if there is one, safe for the shell."""
+    return " ".join(f"--{name} {shlex.quote(str(path))}" for path in paths)
 
 
 def text_digest(file: str) -> str:
