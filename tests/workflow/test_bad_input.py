@@ -111,7 +111,9 @@ def folder_project(tmp_path, table, **dataset):
 
 
 def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
-    project = folder_project(tmp_path, "image,tags,split\na.png,cat,train\nb.jpg,cat,train\n")
+    table = "image,tags,split\na.png,cat,train\nb.jpg,cat,train\nc.png,cat,val\n"
+    project = folder_project(tmp_path, table)
+    photo(tmp_path / "photos", "c.png")
     photo(tmp_path / "photos", "a.png")
     whole = photo(tmp_path / "photos", "b.jpg").read_bytes()
     (tmp_path / "photos/b.jpg").write_bytes(whole[: len(whole) // 2])
