@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Bad input; the message is one line that names the file or key and says what to do."""
+    """Bad input; a line for each mistake names the file or key and says what to do."""
