@@ -1,0 +1,45 @@
+"""A folder with masks for the evaluation images alone: measured where there is something to."""
+
+import copy as copying
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tests.workflow.conftest import CONFIG, fresh_project
+
+
+def test_masks_for_val_alone(tmp_path):
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    rows = ["image,tags,split"]
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        split = "train" if number < 6 else "val"
+        pixels = rng.integers(0, 255, (32, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"photos/{number}.png")
+        rows.append(f"{number}.png,{('cat', 'dog')[number % 2]},{split}")
+        if split == "val":
+            mask = np.zeros((32, 40), np.uint8)
+            mask[:16] = 1 + number % 2
+            Image.fromarray(mask).save(tmp_path / f"masks/{number}.png")
+    (tmp_path / "tags.csv").write_text("\n".join(rows) + "\n")
+    config = copying.deepcopy(CONFIG)
+    config["datasets"] = {
+        "pets": {
+            "kind": "folder",
+            "images": "photos",
+            "tags": "tags.csv",
+            "masks": "masks",
+            "classes": ["cat", "dog"],
+        }
+    }
+    config["experiments"] = ["pets / vanilla / cam / threshold / net"]
+    project = fresh_project(tmp_path, config)
+    printed = project.make()
+    assert "6 of 6 train images have no mask and are not measured" in printed
+    board = pd.read_csv(tmp_path / "results/leaderboard.csv").iloc[0]
+    assert np.isnan(board["seed_iou"]) and np.isnan(board["mask_iou"])
+    assert 0 <= board["prediction_iou"] <= 1
+    page = (tmp_path / "results/report.html").read_text(encoding="utf-8")
+    assert "pets" in page and page.rstrip().endswith("</html>")
