@@ -11,6 +11,7 @@ import weakref
 import psutil
 import pytest
 from threadpoolctl import threadpool_info
+from tqdm import tqdm
 
 from tags2masks import parallel
 from tags2masks.errors import UserError
@@ -243,7 +244,12 @@ def test_a_scheduler_without_workers(monkeypatch):
         list(map_ordered(square, range(3), workers=1, scheduler=made.scheduler_address))
 
 
-def test_a_bar_counts_on_stderr(capsys, cluster):
+def test_a_bar_counts_on_stderr(capsys, cluster, monkeypatch):
+    # As at a terminal; elsewhere only long work shows a bar.
+    def bar(items, desc, total, unit):
+        return tqdm(items, desc=desc, total=total, unit=unit)
+
+    monkeypatch.setattr(parallel, "progress", bar)
     for scheduler in (None, cluster):
         list(map_ordered(square, range(9), workers=1, desc="squares", total=9, scheduler=scheduler))
         captured = capsys.readouterr()

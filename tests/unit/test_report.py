@@ -448,7 +448,9 @@ def test_no_masks_at_all(made):
 def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
-    arguments = ["--outline", json.dumps(outline), "--roots", json.dumps(roots)]
+    written = results / "experiments.json"
+    written.write_text(json.dumps(outline), encoding="utf-8")
+    arguments = ["--outline", written, "--roots", json.dumps(roots)]
     arguments += ["--examples", str(COUNT), "--results", results, "--output", output]
     program = [sys.executable, "-m", "workflow_scripts.write_report"]
     # Another process, and another order of sets than here.
