@@ -20,6 +20,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.training import Optimizer, Training
 from tags2masks.data.views import Draw
 from tags2masks.errors import UserError
@@ -66,6 +67,7 @@ def prepare(machine: Machine, seed: int) -> None:
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda, but there is no GPU here; set device: cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    keep_freed_memory()
     torch.set_num_threads(machine.threads)
     torch.set_flush_denormal(True)  # vanishing gradients would take a CPU many times as long
     torch.use_deterministic_algorithms(True, warn_only=machine.device == "cuda")

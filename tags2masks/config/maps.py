@@ -18,9 +18,7 @@ class Cam(Block):
     flip: bool = Field(True, description="Also look at the mirrored image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(
-        16, ge=1, description="Images of like size per forward pass; 1 is faster on few CPU cores."
-    )
+    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
 METHODS = {"cam": Cam}
