@@ -11,6 +11,7 @@ from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
+from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.cam import localize
 from tags2masks.maps.scales import multi_scale, normalize
 from tags2masks.nets.classifier import Classifier
@@ -33,10 +34,15 @@ def make_network() -> Classifier:
     return network.to(memory_format=torch.channels_last)
 
 
+def batched(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
+    """The method itself, with every class asked for."""
+    return localize(network, plain_batch(images, network.head.out_channels), spec)
+
+
 def one_view_at_a_time(
     network: Classifier, images: Tensor, spec: Cam, with_mirror: bool = False
 ) -> Tensor:
-    """What `localize` gives; with_mirror: an image and its mirror image share a forward pass."""
+    """What `batched` gives; with_mirror: an image and its mirror image share a forward pass."""
     height, width = images.shape[-2:]
     size = (-(-height // spec.stride), -(-width // spec.stride))
     found = []
@@ -57,7 +63,7 @@ def one_view_at_a_time(
 
 
 def contiguous(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
-    """`localize` with a channel's pixels, not a pixel's channels, side by side in memory."""
+    """`batched` with a channel's pixels, not a pixel's channels, side by side in memory."""
 
     def score(scaled: Tensor) -> Tensor:
         return network.score_maps(network.features(scaled.contiguous()))
@@ -66,15 +72,15 @@ def contiguous(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
 
 
 def half(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
-    """`localize` under bf16 autocast, as the localizing program runs it where that is asked for."""
+    """`batched` under bf16 autocast, as the localizing program runs it where that is asked for."""
     with torch.autocast("cpu", torch.bfloat16):
-        return localize(network, images, spec)
+        return batched(network, images, spec)
 
 
 def flops(network: Classifier, images: Tensor, spec: Cam) -> int:
     """Floating point operations of the convolutions, two for a multiply-add."""
     with FlopCounterMode(display=False) as counter:
-        localize(network, images, spec)
+        batched(network, images, spec)
     return counter.get_total_flops()
 
 
@@ -87,7 +93,7 @@ def measure(quick: bool) -> list[Row]:
     images = torch.rand(count, 3, height, width)
     left, right = torch.rand(2, side, side)
     work = flops(network, images[:1], spec) * count
-    fast = localize(network, images, spec)
+    fast = batched(network, images, spec)
     variants = [
         lambda: one_view_at_a_time(network, images, spec),
         lambda: one_view_at_a_time(network, images, spec, with_mirror=True),
@@ -95,7 +101,7 @@ def measure(quick: bool) -> list[Row]:
     ]
     for variant in variants:
         torch.testing.assert_close(variant(), fast, atol=1e-3, rtol=1e-3)
-    runs = [lambda: localize(network, images, spec), lambda: left @ right, *variants]
+    runs = [lambda: batched(network, images, spec), lambda: left @ right, *variants]
     has_half = any(
         on is True for name, on in torch.cpu.get_capabilities().items() if "bf16" in name
     )
@@ -104,23 +110,23 @@ def measure(quick: bool) -> list[Row]:
         assert difference < 0.02
         runs.append(lambda: half(network, images, spec))
     times = alternate(runs, 2 if quick else 3)
-    batched, product, single, mirrored, plain_order = times[:5]
+    together, product, single, mirrored, plain_order = times[:5]
     floor = [work / (2 * side**3 / seconds) for seconds in product]
-    speed = count / statistics.median(batched)
-    share = statistics.median(f / s for f, s in zip(floor, batched, strict=True))
+    speed = count / statistics.median(together)
+    share = statistics.median(f / s for f, s in zip(floor, together, strict=True))
     rate = 2 * side**3 / statistics.median(product) / 1e9
     rows = [
         compared(
             f"one view at a time, {count} images of {height} × {width}",
-            batched,
+            together,
             single,
             note=f"{speed:.3g} images/s against {count / statistics.median(single):.3g}",
         ),
-        compared("one image and scale at a time, its mirror image with it", batched, mirrored),
-        compared("batched, but contiguous instead of channels_last", batched, plain_order),
+        compared("one image and scale at a time, its mirror image with it", together, mirrored),
+        compared("batched, but contiguous instead of channels_last", together, plain_order),
         compared(
             "floor: the arithmetic alone",
-            batched,
+            together,
             floor,
             note=f"{work / count / 1e9:.3g} GFLOP an image, matrix product at {rate:.3g} GFLOP/s: "
             f"{share:.0%} of it achieved",
@@ -128,5 +134,5 @@ def measure(quick: bool) -> list[Row]:
     ]
     if has_half:
         note = f"maps differ by {difference:.2g} in the mean"
-        return [*rows, compared("batched, bf16 autocast", batched, times[5], note=note)]
+        return [*rows, compared("batched, bf16 autocast", together, times[5], note=note)]
     return [*rows, Row("batched, bf16 autocast", None, None, None, "s", "no bf16 on this CPU")]

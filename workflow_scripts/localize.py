@@ -1,14 +1,19 @@
 """Localize the tagged classes of a shard's training images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tags2masks.config.base import Block
 from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
 from tags2masks.data.views import WholeImages
+from tags2masks.maps.batch import Batch, image_seed
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.progress import progress
@@ -17,13 +22,24 @@ from tags2masks.training import Machine, prepare
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser, run
 
+Method = Callable[[Batch, Block], Tensor]
+
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def localized(
-    network, method, spec, rows: pd.DataFrame, root, classes: list[str], machine: Machine
+    method: Method,
+    spec: Block,
+    rows: pd.DataFrame,
+    root: Path,
+    classes: list[str],
+    seed: int,
+    machine: Machine,
 ) -> Iterator[tuple[str, np.ndarray, dict]]:
-    """The store's entries: of every image the maps of its tags, float16 at 1/stride."""
+    """The store's entries: of every image the maps of its tags, float16 at 1/stride.
+
+    method: from a batch and the spec to maps [B, K, h, w] of which the tagged ones count.
+    """
     tagged = multi_hot(rows["tags"], classes) > 0
     images = rows["image"].tolist()
     dtype = AUTOCAST[spec.precision]
@@ -31,15 +47,20 @@ def localized(
         WholeImages(rows, root, spec.batch_size), batch_size=None, num_workers=machine.loaders
     )
     with progress(loader, "localize", total=len(rows)) as bar:
-        for numbers, batch in loader:
+        for numbers, pixels in loader:
+            batch = Batch(
+                pixels.to(machine.device).float() / 255,
+                torch.from_numpy(tagged[numbers]).to(machine.device),
+                [image_seed(seed, images[number]) for number in numbers],
+            )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
-                found = method.localize(network, batch.to(machine.device).float() / 255, spec)
+                found = method(batch, spec)
             found = found.to(torch.float16).cpu().numpy()
             for number, scores in zip(numbers, found, strict=True):
                 present = tagged[number]
                 attributes = {
                     "classes": [name for name, on in zip(classes, present, strict=True) if on],
-                    "size": list(batch.shape[-2:]),
+                    "size": list(pixels.shape[-2:]),
                 }
                 yield images[number], scores[present], attributes
             bar.update(len(numbers))
@@ -53,13 +74,16 @@ def main() -> None:
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
-    prepare(machine, args.recipe["seed"])
+    seed = args.recipe["seed"]
+    prepare(machine, seed)
     spec = method_block("maps", args.recipe, args.free)
     method = method_module("maps", args.recipe)
     network, classes = load_trained("classifiers", args.model, args.spec)
     network.to(machine.device).to(memory_format=torch.channels_last)
     rows = rows_of(read_index(args.index), "train", args.shard)
-    entries = localized(network, method, spec, rows, args.root, classes, machine)
+    entries = localized(
+        partial(method.localize, network), spec, rows, args.root, classes, seed, machine
+    )
     write_shard(args.output, artifact_id(args.recipe), images_sha(rows), entries)
 
 

@@ -7,17 +7,18 @@ part in the logit of class c.
 from torch import Tensor
 
 from tags2masks.config.maps import Cam
+from tags2masks.maps.batch import Batch
 from tags2masks.maps.scales import multi_scale, normalize
 from tags2masks.nets.classifier import Classifier
 
 
-def localize(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
+def localize(network: Classifier, batch: Batch, spec: Cam) -> Tensor:
     """Maps of every class.
 
-    images: [B, 3, H, W] in 0 to 1. Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
     """
 
     def score(scaled: Tensor) -> Tensor:
         return network.score_maps(network.features(scaled))
 
-    return normalize(multi_scale(score, images, spec.scales, spec.flip, spec.stride))
+    return normalize(multi_scale(score, batch.images, spec.scales, spec.flip, spec.stride))

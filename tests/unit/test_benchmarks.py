@@ -17,7 +17,6 @@ from benchmarks.project import make_project
 from benchmarks.table import describe_machine, page, quantity, three_digits
 from benchmarks.timing import Row, alternate, compared, counted
 from tags2masks.config.maps import Cam
-from tags2masks.maps.cam import localize
 
 # -- times and tables ------------------------------------------------------------------------------
 
@@ -164,7 +163,7 @@ def test_three_sweeps_agree_and_on_numbers_by_hand():
 
 def test_every_way_to_make_maps_gives_the_same():
     network, images, spec = cam.make_network(), torch.rand(2, 3, 24, 37), Cam(scales=(1, 1.5))
-    fast = localize(network, images, spec)
+    fast = cam.batched(network, images, spec)
     assert fast.shape == (2, 20, 6, 10)
     close = {"atol": 1e-3, "rtol": 1e-3}
     torch.testing.assert_close(cam.one_view_at_a_time(network, images, spec), fast, **close)
@@ -190,7 +189,7 @@ class OneConvolution(nn.Module):
 
 def test_half_precision_rounds_and_no_more():
     images, spec = torch.rand(1, 3, 16, 16), Cam(scales=(1,), flip=False, stride=1)
-    whole = localize(OneConvolution(), images, spec)
+    whole = cam.batched(OneConvolution(), images, spec)
     half = cam.half(OneConvolution(), images, spec)
     assert 0 < (half - whole).abs().max() < 2**-6  # bf16 has 8 bits
 

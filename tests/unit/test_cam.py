@@ -8,6 +8,7 @@ from torch import nn
 from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
+from tags2masks.maps.batch import image_seed, plain_batch
 from tags2masks.maps.cam import localize
 from tags2masks.maps.scales import multi_scale, normalize
 from tags2masks.nets.classifier import Classifier
@@ -27,11 +28,11 @@ class Colours(nn.Module):
 def test_cam_by_hand():
     # One row of four pixels: red, green, half blue, red and blue.
     image = torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0.5, 1]]).view(1, 3, 1, 4)
-    maps = localize(Colours(), image, Cam(scales=(1,), flip=False, stride=1))
+    maps = localize(Colours(), plain_batch(image, 2), Cam(scales=(1,), flip=False, stride=1))
     expected = torch.tensor([[1.0, 0, 0, 1], [0, 0, 0.5, 1]]).view(1, 2, 1, 4) / (1 + 1e-5)
     torch.testing.assert_close(maps, expected)
     # Mirroring and mirroring back adds the same scores once more: the same but for the 1e-5.
-    mirrored = localize(Colours(), image, Cam(scales=(1,), flip=True, stride=1))
+    mirrored = localize(Colours(), plain_batch(image, 2), Cam(scales=(1,), flip=True, stride=1))
     torch.testing.assert_close(mirrored, expected * (1 + 1e-5) * 2 / (2 + 1e-5))
 
 
@@ -47,7 +48,7 @@ def test_relu_comes_before_the_sum_over_scales():
 
 
 def test_stored_size_is_rounded_up_and_maps_without_activation_stay_zero():
-    maps = localize(Colours(), torch.zeros(2, 3, 9, 13), Cam(stride=4))
+    maps = localize(Colours(), plain_batch(torch.zeros(2, 3, 9, 13), 2), Cam(stride=4))
     assert maps.shape == (2, 2, 3, 4)
     assert not maps.any()
     assert normalize(torch.tensor([[[2.0, 4.0]]])).tolist()[0][0] == pytest.approx(
@@ -61,7 +62,7 @@ def test_batched_scales_and_flips_equal_one_image_one_scale_at_a_time():
     network = Classifier(backbone, 3).eval().requires_grad_(False)
     images = torch.rand(3, 3, 37, 50)
     spec = Cam()
-    fast = localize(network, images, spec)
+    fast = localize(network, plain_batch(images, 3), spec)
     for image, found in zip(images, fast, strict=True):
         total = torch.zeros(3, 10, 13)
         for scale in spec.scales:
@@ -78,6 +79,11 @@ def test_batched_scales_and_flips_equal_one_image_one_scale_at_a_time():
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_seeds_of_images_are_theirs_alone():
+    assert image_seed(0, "a") != image_seed(0, "b") != image_seed(1, "b")
+    assert image_seed(0, "a") == 0x4EF9E2FD5C77C7F3
+
+
 def test_the_logit_is_the_mean_of_the_score_map():
     torch.manual_seed(0)
     network = Classifier(Backbone(name="resnet10t", output_stride=16), 4).eval()
@@ -91,7 +97,7 @@ def test_the_logit_is_the_mean_of_the_score_map():
 @pytest.mark.parametrize("size", [(1, 40), (1, 1), (300, 2)])
 def test_images_of_any_shape(size):
     network = Classifier(Backbone(name="resnet10t", output_stride=16), 2).eval()
-    maps = localize(network.requires_grad_(False), torch.rand(1, 3, *size), Cam())
+    maps = localize(network.requires_grad_(False), plain_batch(torch.rand(1, 3, *size), 2), Cam())
     assert maps.shape[-2:] == (-(-size[0] // 4), -(-size[1] // 4))
     assert torch.isfinite(maps).all()
 

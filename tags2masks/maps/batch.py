@@ -1,0 +1,33 @@
+"""What a map method is given: images of one size, their tags, and a seed for each."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Images that are localized together.
+
+    images: float [B, 3, H, W] in 0 to 1; tagged: bool [B, K]; seeds: one per image, from which
+    comes every random choice for it, so that its maps don't depend on its neighbours.
+    """
+
+    images: Tensor
+    tagged: Tensor
+    seeds: Sequence[int]
+
+
+def plain_batch(images: Tensor, classes: int) -> Batch:
+    """The images with every tag, for methods and uses that need no more."""
+    count = len(images)
+    tagged = torch.ones(count, classes, dtype=torch.bool, device=images.device)
+    return Batch(images, tagged, range(count))
+
+
+def image_seed(seed: int, image: str) -> int:
+    """The seed of an image, 0 to 2^63 − 1, from the run's seed and the image's name."""
+    digest = hashlib.sha256(f"{seed}:{image}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
