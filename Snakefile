@@ -11,6 +11,7 @@ sys.path.insert(0, workflow.basedir)
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.workflow.environment import use_checkout
+from tags2masks.workflow import started
 from tags2masks.workflow.plan import Plan, option, scaled, source, text_digest
 
 if not workflow.overwrite_configfiles:
@@ -24,13 +25,14 @@ except UserError as error:
     sys.exit("\n".join(f"config: {line}" for line in str(error).splitlines()))
 
 use_checkout(workflow.basedir)
+started.begin(workflow.is_main_process)
 
 INDEX = "results/{dataset}/index.csv"
 CLASSES = "results/{dataset}/classes.txt"
 TRUTH = "results/{dataset}/truth.csv"
 SHARD = "{shard}.zarr.zip"
 THREADS = plan.config.threads
-GPUS = plan.config.devices if plan.config.device == "cuda" else 0
+GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 
 
 wildcard_constraints:
@@ -41,7 +43,9 @@ wildcard_constraints:
 
 localrules:
     all,
+    collect,
     export_masks,
+    lineage,
     outline,
     predict,
 
@@ -52,6 +56,7 @@ rule all:
         "results/metrics.csv",
         "results/leaderboard.csv",
         "results/report.html",
+        plan.lineages,
 
 
 include: "rules/data.smk"

@@ -68,7 +68,7 @@ def make_data_set(folder: Path, count: int) -> None:
         (name, kinds[number % len(kinds)].astype(np.float16), about)
         for number, name in enumerate(names)
     )
-    write_shard(folder / "maps.zarr.zip", MAPS, images_sha(index), entries)
+    write_shard(folder / "maps.zarr.zip", {"id": MAPS}, images_sha(index), entries)
 
 
 def _png(mask: np.ndarray) -> bytes:

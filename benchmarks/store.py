@@ -29,7 +29,7 @@ def write_one(path: Path, names: Sequence[str], maps: Sequence[np.ndarray]) -> N
         (name, array.astype(np.float16), {"classes": CLASSES, "size": [375, 500]})
         for name, array in zip(names, maps, strict=True)
     )
-    write_shard(path, "cam-00000000", "0" * 16, entries)
+    write_shard(path, {"id": "cam-00000000"}, "0" * 16, entries)
 
 
 def read_one(path: Path, names: Sequence[str]) -> list[np.ndarray]:

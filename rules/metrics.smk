@@ -23,8 +23,8 @@ rule measure_maps:
     params:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_maps"),
-        background_score=plan.config.evaluation.background_score,
-        thresholds=plan.config.evaluation.thresholds,
+        background_score=plan.setting("evaluation", "background_score"),
+        thresholds=plan.setting("evaluation", "thresholds"),
         root=plan.truth_root,
         scheduler=plan.scheduler,
     message:
@@ -75,13 +75,31 @@ rule outline:
     output:
         "results/experiments.json",
     params:
-        outline=plan.outline,
+        outline=plan.written_outline,
     message:
         "Write down the experiments"
     run:
         # A file, because many experiments would not fit into an argument of a command.
         with written_whole(output[0]) as beside:
             beside.write_text(params.outline, encoding="utf-8")
+
+
+rule lineage:
+    input:
+        outline="results/experiments.json",
+        specs=[f"{a.folder}/spec.json" for a in plan.of_stage("classifier", "segmenter")],
+        shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage("maps", "masks", "predictions")],
+    output:
+        plan.lineages,
+    log:
+        "logs/lineage.log",
+    params:
+        source=source("write_lineage"),
+    message:
+        "Write down what every artifact was made of"
+    shell:
+        "python -m workflow_scripts.write_lineage --outline {input.outline:q} --results results"
+        " 2>&1 | tee {log:q}"
 
 
 rule collect:

@@ -20,7 +20,7 @@ rule examples:
         recipe=plan.recipe("predictions"),
         source=source("segment_examples"),
         free=plan.free("predictions"),
-        examples=plan.config.report.examples,
+        examples=plan.setting("report", "examples"),
         quality=lambda wildcards, input: option("images", input.images),
         root=plan.root,
         machine=plan.machine,
@@ -63,7 +63,7 @@ rule report_page:
     params:
         source=source("write_report", *map(plan.reader, plan.datasets())),
         template=text_digest("tags2masks/report/page.html.jinja"),
-        examples=plan.config.report.examples,
+        examples=plan.setting("report", "examples"),
         roots=plan.all_roots,
     message:
         "Write results/report.html"

@@ -21,12 +21,13 @@ from tags2masks.files import written_whole
 
 def write_shard(
     path: Path | str,
-    artifact_id: str,
+    about: dict,
     images_sha: str,
     entries: Iterable[tuple[str, np.ndarray, dict]],
 ) -> int:
     """Write a shard from (image, array, attributes) triples and return their number.
 
+    about: what the artifact says of itself (`provenance.provenance`), at least its `id`.
     images_sha: fingerprint of the shard's images (`data.index.images_sha`), checked on reading.
     Memory holds one array at a time.
     """
@@ -36,8 +37,8 @@ def write_shard(
             _add_array(archive, _array_name(image), np.ascontiguousarray(array), attributes)
             count += 1
         root: dict = {}
-        about = {"id": artifact_id, "n": count, "images_sha": images_sha}
-        zarr.create_group(MemoryStore(root), attributes=about)
+        attributes = about | {"n": count, "images_sha": images_sha}
+        zarr.create_group(MemoryStore(root), attributes=attributes)
         _add_members(archive, "", root)
     return count
 

@@ -17,9 +17,9 @@ from tags2masks.maps.batch import Batch, image_seed
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.progress import progress
+from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
 from tags2masks.training import Machine, prepare
-from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser, run
 
 Method = Callable[[Batch, Block], Tensor]
@@ -84,7 +84,7 @@ def main() -> None:
     entries = localized(
         partial(method.localize, network), spec, rows, args.root, classes, seed, machine
     )
-    write_shard(args.output, artifact_id(args.recipe), images_sha(rows), entries)
+    write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from tags2masks.data.images import read_image
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.methods import method_block, method_module
 from tags2masks.parallel import map_ordered
+from tags2masks.provenance import provenance
 from tags2masks.store import Shard, write_shard
-from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser, run
 
 # An image's file, its maps, the ids of their classes, and its height and width.
@@ -59,7 +59,7 @@ def main() -> None:
         entries = (
             (name, mask, {"size": list(mask.shape)}) for name, mask in zip(names, made, strict=True)
         )
-        write_shard(args.output, artifact_id(args.recipe), sha, entries)
+        write_shard(args.output, provenance(args.recipe), sha, entries)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from tags2masks.config.segmenters import Test
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.nets.trained import load_trained
+from tags2masks.provenance import provenance
 from tags2masks.segmenters.applying import segmented
 from tags2masks.store import write_shard
 from tags2masks.training import Machine, prepare
-from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser, run
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     rows = rows_of(index, split, args.shard)
     test = Test.model_validate(spec)
     entries = segmented(network, rows, args.root, test, machine)
-    write_shard(args.output, artifact_id(args.recipe), images_sha(rows), entries)
+    write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 
 if __name__ == "__main__":

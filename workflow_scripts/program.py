@@ -23,12 +23,22 @@ def parser(doc: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=doc.partition("\n")[0])
     made.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
     made.add_argument("--free", type=json.loads, default={}, help="batch sizes and the like, JSON")
-    made.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    made.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"])
     made.add_argument("--devices", type=int, default=1, help="GPUs of this run")
     made.add_argument("--threads", type=int, default=2)
     made.add_argument("--workers", type=int, default=None, help="image loading processes")
     made.add_argument("--dask", default=None, help="address of a Dask scheduler")
     return made
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    import torch  # slow to import, and most programs run no network
+
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    print(f"device: auto, which is {found} here", flush=True)
+    return found
 
 
 def add_paths(made: argparse.ArgumentParser, *names: str) -> None:

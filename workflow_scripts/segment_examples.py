@@ -5,11 +5,11 @@ from pathlib import Path
 from tags2masks.config.segmenters import Test
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.nets.trained import load_trained
+from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
 from tags2masks.segmenters.applying import segmented
 from tags2masks.store import write_shard
 from tags2masks.training import Machine, prepare
-from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser, run
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     train = rows_of(read_index(args.index), "train")
     chosen = train[train["image"].isin(choose(train, args.images, args.count))]
     entries = segmented(network, chosen, args.root, Test.model_validate(spec), machine)
-    write_shard(args.output, artifact_id(args.recipe), images_sha(chosen), entries)
+    write_shard(args.output, provenance(args.recipe), images_sha(chosen), entries)
 
 
 if __name__ == "__main__":

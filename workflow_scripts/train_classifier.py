@@ -61,7 +61,7 @@ def main() -> None:
         ),
     )
     if is_main_process():
-        write_outputs(args, spec, network, classes, rows, "image tags", state)
+        write_outputs(args, spec, network, classes, rows, state)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,7 @@ def main() -> None:
     state = run_state(args, images_sha(train))
     rows = fit(network, views, method.step, spec, seed, machine, state)
     if is_main_process():
-        write_outputs(
-            args, spec, network, classes, rows, "pseudo-masks made from image tags", state
-        )
+        write_outputs(args, spec, network, classes, rows, state)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch import nn
 from tags2masks.config.training import Training
 from tags2masks.files import written_whole
 from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.provenance import provenance
 from tags2masks.training import State, end_state
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser
@@ -35,13 +36,11 @@ def write_outputs(
     network: nn.Module,
     classes: list[str],
     rows: list[dict],
-    supervision: str,
     state: State,
 ) -> None:
     """Write the training table, the spec and the model; then the checkpoints may go."""
     with written_whole(args.training) as beside:
         pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
-    about = {"id": artifact_id(args.recipe), "recipe": args.recipe}
-    write_spec(args.spec, about | {"classes": classes, "supervision": supervision})
+    write_spec(args.spec, provenance(args.recipe) | {"classes": classes})
     save_model(network, args.model)
     end_state(state, spec.keep_states)

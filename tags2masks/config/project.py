@@ -62,7 +62,9 @@ class Config(Block):
     """The config file."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="Reaches every random choice.")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where networks run.")
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu", description="Where networks run; auto: on a GPU if the machine has one."
+    )
     devices: int = Field(1, ge=1, description="GPUs (or processes, on cpu) of one training run.")
     threads: int = Field(2, ge=1, description="CPU cores of a job.")
     workers: int | None = Field(

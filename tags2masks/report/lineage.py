@@ -4,14 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from tags2masks.errors import UserError
+from tags2masks.provenance import read_provenance
 
-# What a stage is made from that writes no spec.json to say so.
-SUPERVISION = {
-    "maps": "image tags",
-    "masks": "no pixel masks: maps and images",
-    "predictions": "no pixel masks: the segmenter and the images",
-}
 STEPS = {
     "classifier": "Classifier",
     "maps": "Maps (seed)",
@@ -66,26 +60,15 @@ def made_of(stage: str, outline: list[dict], numbers: dict[str, int], results: P
     return list(found.values())
 
 
-def told(one: Made, outline: list[dict]) -> dict:
-    """An artifact with what it was made of: from its spec.json, or as the outline has it."""
-    if one.stage in ("classifier", "segmenter"):
-        spec = json.loads(_read(one.folder / "spec.json"))
-        supervision, recipe = spec["supervision"], spec["recipe"]
-    else:
-        entry = next(entry for entry in outline if entry["experiment"] == one.users[0])
-        supervision, recipe = SUPERVISION[one.stage], entry.get("recipes", {}).get(one.stage)
+def told(one: Made) -> dict:
+    """An artifact with what it says that it was made of."""
+    said = read_provenance(one.folder)
     return {
         "stage": one.stage,
         "step": STEPS[one.stage],
         "id": one.id,
         "users": one.users,
-        "supervision": supervision,
-        "recipe": json.dumps(recipe, indent=2, ensure_ascii=False) if recipe else None,
+        "supervision": said["supervision"],
+        "recipe": json.dumps(said["recipe"], indent=2, ensure_ascii=False),
+        "versions": ", ".join(f"{name} {number}" for name, number in said["versions"].items()),
     }
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({error}); run the workflow again") from None

@@ -24,8 +24,7 @@ READERS = {"digits": "embedded digits", "folder": "folder of images", "voc": "PA
 def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count: int) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
-    outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage
-    (and, if the page is to show them, `recipes` by stage of the artifacts without a spec.json).
+    outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
     count: example images per group. Equal files give equal text.
     Raises UserError naming a file that is absent or does not fit.
@@ -119,7 +118,7 @@ def _dataset(
             }
             for at, one in enumerate(outline)
         ],
-        "artifacts": [told(one, outline) for stage in STAGES for one in made[stage]],
+        "artifacts": [told(one) for stage in STAGES for one in made[stage]],
     }
 
 

@@ -16,6 +16,10 @@ STAGES = {
 }
 
 
+# The stages whose artifacts lie in folders of results/<dataset>/<stage>/<id>.
+STAGE_FOLDERS = (*STAGES.values(), "predictions")
+
+
 @dataclass(frozen=True)
 class Artifact:
     """Something a stage makes from a spec and other artifacts; `id` names it for good.

@@ -17,6 +17,7 @@ from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
 from tags2masks.workflow.ids import canonical
 from tags2masks.workflow.sources import ROOT, source_digest
+from tags2masks.workflow.started import kept
 
 
 class Plan:
@@ -88,6 +89,11 @@ class Plan:
         count = self.config.datasets[artifact.dataset].shards
         return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
 
+    @property
+    def lineages(self) -> list[str]:
+        """The files that say of every artifact what it was made of."""
+        return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]
+
     # -- inputs ----------------------------------------------------------------------------------
 
     def upstream(self, stage: str, role: str, file: str) -> Callable:
@@ -149,7 +155,8 @@ class Plan:
         spec = self.config.datasets[wildcards.dataset]
         reading = {"others": spec.others} if spec.kind == "voc" else {}
         key = self.config.datasets[wildcards.dataset].key() | reading
-        return canonical({"seed": self.config.seed, "dataset": key})
+        value = canonical({"seed": self.config.seed, "dataset": key})
+        return kept(f"truth of {wildcards.dataset}", value, f"datasets.{wildcards.dataset}")
 
     def measured_split(self, wildcards) -> str:
         """Param function: the split whose images an artifact is measured on."""
@@ -159,7 +166,12 @@ class Plan:
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that reads masks with the data set's reader."""
-        return lambda wildcards: source(script, self.reader(wildcards.dataset))
+        return lambda wildcards: source(script, self.reader(wildcards.dataset))(wildcards)
+
+    def setting(self, block: str, name: str) -> Callable:
+        """Param function: a value of `evaluation` or `report`."""
+        value = getattr(getattr(self.config, block), name)
+        return lambda wildcards: kept(f"{block}.{name}", value, f"{block}.{name} of the config")
 
     def reader(self, dataset: str) -> str:
         """The module that reads a data set."""
@@ -171,7 +183,8 @@ class Plan:
 
     def shard_count(self, wildcards) -> int:
         """Param function: how many shards the index deals the images out to."""
-        return self.config.datasets[wildcards.dataset].shards
+        value, where = self.config.datasets[wildcards.dataset].shards, wildcards.dataset
+        return kept(f"shards of {where}", value, f"datasets.{where}.shards")
 
     # -- parameters that Snakemake does not record -----------------------------------------------
 
@@ -245,11 +258,14 @@ class Plan:
                     "has_truth": self.config.datasets[e.dataset].has_truth,
                     "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                     "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
-                    "recipes": {stage: a.recipe for stage, a in e.artifacts.items()},
                 }
                 for e in self.experiments
             ]
         )
+
+    def written_outline(self, wildcards) -> str:
+        """Param function: the outline."""
+        return kept("outline", self.outline, "the list of experiments in the config")
 
     def predictor(self, name: str) -> Artifact:
         """The predictions artifact of the experiment that segments new images under this name."""
@@ -267,9 +283,11 @@ class Plan:
         )
 
 
-def source(script: str, *modules: str) -> str:
-    """The digest of a program of workflow_scripts and the methods and readers it loads by name."""
-    return source_digest(f"workflow_scripts.{script}", *(f"tags2masks.{m}" for m in modules))
+def source(script: str, *modules: str) -> Callable:
+    """Param function: digest of a program and of the methods and readers it loads by name."""
+    roots = (f"workflow_scripts.{script}", *(f"tags2masks.{module}" for module in modules))
+    code = f"the code of {' and '.join(roots)}"
+    return lambda wildcards: kept(code, source_digest(*roots), code)
 
 
 def option(name: str, paths: list[str]) -> str:
@@ -277,9 +295,10 @@ def option(name: str, paths: list[str]) -> str:
     return " ".join(f"--{name} {shlex.quote(str(path))}" for path in paths)
 
 
-def text_digest(file: str) -> str:
-    """A digest of a file of the project that is no Python, such as a template."""
-    return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:12]
+def text_digest(file: str) -> Callable:
+    """Param function: a digest of a file of the project that is no Python, such as a template."""
+    digest = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:12]
+    return lambda wildcards: kept(file, digest, file)
 
 
 def weights_of(artifact: Artifact) -> list[str]:

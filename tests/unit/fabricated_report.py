@@ -16,6 +16,7 @@ from tags2masks.data.index import build_index, images_sha, rows_of, write_classe
 from tags2masks.data.truth import write_truth
 from tags2masks.masks.seeds import seed, upsample
 from tags2masks.palette import write_palette_png
+from tags2masks.provenance import SUPERVISION
 from tags2masks.report.examples import choose
 from tags2masks.report.gallery import image_iou
 from tags2masks.report.summary import LEADERBOARD, METRICS
@@ -59,7 +60,6 @@ OUTLINE = [
             "segmenter": "deeplabv3plus-00000009",
             "predictions": "deeplabv3plus-0000000a",
         },
-        "recipes": {"masks": {"stage": "masks", "method": "crf", "spec": {"iterations": 10}}},
     },
 ]
 
@@ -223,17 +223,14 @@ def _make(name, stage, artifact, folder):
             "images_per_s": 9,
         }
         pd.DataFrame(table).to_csv(home / "training.csv", index=False)
-        made_from = {"classifier": "image tags", "segmenter": "pseudo-masks made from image tags"}
-        recipe = {"stage": stage, "method": artifact[:-9], "spec": {"epochs": 5}, "seed": 0}
-        spec = {"id": artifact, "recipe": recipe, "supervision": made_from[stage]}
-        (home / "spec.json").write_text(json.dumps(spec))
+        (home / "spec.json").write_text(json.dumps(_said(stage, artifact, {"epochs": 5})))
         return
     split = "val" if stage == "predictions" else "train"
     for number in sorted(set(index["shard"])):
         rows = rows_of(index, split, number)
         write_shard(
             home / f"{number}.zarr.zip",
-            artifact,
+            _said(stage, artifact, {"iterations": 10}),
             images_sha(rows),
             [_entry(name, stage, artifact, row, folder) for row in rows.to_dict("records")],
         )
@@ -253,6 +250,18 @@ def _make(name, stage, artifact, folder):
             for row in rows
         ]
         pd.DataFrame(measured, columns=["image", "iou"]).to_csv(home / "images.csv", index=False)
+
+
+def _said(stage, artifact, spec):
+    """What the artifact says of itself."""
+    recipe = {"stage": stage, "method": artifact[:-9], "spec": spec, "seed": 0, "upstream": {}}
+    versions = {"python": "3.11.7", "torch": "2.12.1"}
+    return {
+        "id": artifact,
+        "recipe": recipe,
+        "supervision": SUPERVISION[stage],
+        "versions": versions,
+    }
 
 
 def _entry(name, stage, artifact, row, folder):
@@ -275,7 +284,7 @@ def _examples(one, folder):
     chosen = train[train["image"].isin(choose(train, quality, COUNT))]
     write_shard(
         home / "examples" / f"{artifacts['predictions']}.zarr.zip",
-        artifacts["predictions"],
+        {"id": artifacts["predictions"]},
         images_sha(chosen),
         [
             _entry(name, "predictions", artifacts["predictions"], row, folder)

@@ -142,13 +142,13 @@ def map_shard(path, images):
         (image, maps, {"classes": names, "size": list(truth.shape)})
         for image, (maps, names, truth) in images.items()
     )
-    write_shard(path, "cam-1", "sha-1", entries)
+    write_shard(path, {"id": "cam-1"}, "sha-1", entries)
     return str(path)
 
 
 def mask_shard(path, images, masks):
     entries = ((i, mask, {"size": list(mask.shape)}) for i, mask in zip(images, masks, strict=True))
-    write_shard(path, "threshold-1", "sha-1", entries)
+    write_shard(path, {"id": "threshold-1"}, "sha-1", entries)
     return str(path)
 
 
@@ -233,7 +233,9 @@ def test_classes_are_known_by_name(tmp_path):
 def test_maps_that_do_not_fit_are_refused(tmp_path, change, message):
     attributes = {"classes": ["cat"], "size": [2, 3]} | change
     path = tmp_path / "maps.zarr.zip"
-    write_shard(path, "cam-1", "s", [("a", np.full((1, 1, 1), np.nan, np.float16), attributes)])
+    write_shard(
+        path, {"id": "cam-1"}, "s", [("a", np.full((1, 1, 1), np.nan, np.float16), attributes)]
+    )
     truths = [("a", write_png(tmp_path / "a.png", np.zeros((2, 3))), (2, 3))]
     with pytest.raises(UserError, match=message):
         map_confusions(Chunk(str(path), "cam-1", "s", truths), TABLE, CLASSES, LIMITS)

@@ -22,7 +22,7 @@ def entries():
 
 
 def written(path):
-    assert write_shard(path, "cam-01234567", "abc", entries()) == len(NAMES)
+    assert write_shard(path, {"id": "cam-01234567"}, "abc", entries()) == len(NAMES)
     return path
 
 
@@ -94,7 +94,7 @@ def test_a_failing_writer_leaves_nothing_and_keeps_what_was(tmp_path):
 
     for target in (path, tmp_path / "1.zarr.zip"):
         with pytest.raises(RuntimeError, match="on purpose"):
-            write_shard(target, "x", "y", failing())
+            write_shard(target, {"id": "x"}, "y", failing())
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["0.zarr.zip"]
 
@@ -105,4 +105,4 @@ def test_a_read_only_place_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(zipfile, "ZipFile", refuse)
     with pytest.raises(UserError, match=r"0\.zarr\.zip: no permission to write"):
-        write_shard(tmp_path / "0.zarr.zip", "x", "y", entries())
+        write_shard(tmp_path / "0.zarr.zip", {"id": "x"}, "y", entries())

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("Snakefile", "rules", "workflow_scripts", "tags2masks")
+SOURCES = ("Snakefile", "rules", "workflow_scripts", "tags2masks", "slurm")
 
 NETWORK = {"name": "test_resnet", "output_stride": 8}
 VIEWS = {"resize": [28, 36], "crop": 32, "flip": 0.5}

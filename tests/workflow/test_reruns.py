@@ -10,14 +10,15 @@ from tests.workflow.conftest import CONFIG
 
 # Jobs of the small config, from a stage to the end; two shards, two masks methods.
 END = {"collect": 1, "report_page": 1}
-PREDICTIONS = {"predictions": 4, "measure_labels": 2, "examples": 2} | END
+MADE = {"lineage": 1} | END
+PREDICTIONS = {"predictions": 4, "measure_labels": 2, "examples": 2} | MADE
 SEGMENTER = {"deeplabv3plus": 2} | PREDICTIONS
-ONE_CHAIN = {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "examples": 1} | END
+ONE_CHAIN = {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "examples": 1} | MADE
 MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
 MAPS = {"cam": 2, "measure_maps": 1} | MASKS
 CLASSIFIER = {"vanilla": 1} | MAPS
 EVERYTHING = {"digits": 1, "digits_truth": 1} | CLASSIFIER
-OUTLINE = {"outline": 1}  # other ids to write down
+OUTLINE = {"outline": 1, "lineage": 1}  # other ids to write down
 
 
 def changed(path, value):

@@ -1,0 +1,135 @@
+"""`tags2masks`: commands beside the workflow, to look after what it made."""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+from tags2masks.config.base import ConfigError
+from tags2masks.config.project import choices, parse_config
+from tags2masks.errors import UserError
+from tags2masks.provenance import read_provenance
+from tags2masks.workflow.artifacts import Experiment, all_artifacts, build_experiments
+from tags2masks.workflow.prune import Unused, remove, unused
+
+
+def main() -> None:
+    """Run the command that the arguments name; a mistake ends it with one line and status 1."""
+    args = _arguments()
+    try:
+        args.command(args)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except BrokenPipeError:  # as of `| head`
+        sys.exit(0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tags2masks", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--configfile", type=Path, nargs="+", default=[Path("config.yaml")], metavar="FILE",
+        help="configs, each on its own (default: config.yaml)",
+    )  # fmt: skip
+    shared.add_argument(
+        "--results", type=Path, default=Path("results"), help="where the artifacts are"
+    )
+
+    told = commands.add_parser(
+        "lineage", parents=[shared], help="print what an experiment was made of, step by step"
+    )
+    told.add_argument("experiment", help="as the leaderboard names it: dataset/classifier/…")
+    told.add_argument("--json", action="store_true", help="print it as JSON")
+    told.set_defaults(command=_lineage)
+
+    pruned = commands.add_parser(
+        "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
+    )
+    pruned.add_argument("--delete", action="store_true", help="delete them")
+    pruned.set_defaults(command=_prune)
+    return parser.parse_args()
+
+
+def _experiments(file: Path) -> list[Experiment]:
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not readable ({' '.join(str(error).split())})") from None
+    try:
+        return build_experiments(parse_config(raw or {}))
+    except ConfigError as error:
+        lines = (f"{file}: {line}" for line in str(error).splitlines())
+        raise UserError("\nerror: ".join(lines)) from None
+
+
+def _lineage(args: argparse.Namespace) -> None:
+    """Print the artifacts of an experiment, and of each what it was made of."""
+    wanted = args.experiment.replace(" ", "")
+    known = {e.name: e for file in args.configfile for e in _experiments(file)}
+    if wanted not in known:
+        raise UserError(f"no experiment '{wanted}'; {choices(wanted, known)}")
+    experiment = known[wanted]
+    chain = []
+    for stage, artifact in experiment.artifacts.items():
+        folder = args.results / experiment.dataset / stage / artifact.id
+        made = folder.exists()
+        said = read_provenance(folder) if made else {"recipe": artifact.recipe}
+        chain.append({"stage": stage, "id": artifact.id, "folder": str(folder), "made": made})
+        chain[-1] |= {n: said[n] for n in ("recipe", "supervision", "versions") if n in said}
+    if args.json:
+        print(json.dumps(chain, indent=2, ensure_ascii=False))
+        return
+    first = chain[0]["recipe"]
+    print(f"{wanted}\n  data set     {_plain(first['dataset'])}\n  seed         {first['seed']}")
+    for one in chain:
+        print(f"\n{one['stage']} {one['id']}{'' if one['made'] else '  (not made yet)'}")
+        rows = {"made from": one["recipe"]["upstream"], "spec": one["recipe"]["spec"]}
+        rows |= {"learned from": one.get("supervision"), "versions": one.get("versions")}
+        for name, value in rows.items():
+            if value:
+                print(f"  {name:12s} {_plain(value)}")
+
+
+def _plain(value: object) -> str:
+    """A value as people read it: a: 1, b: 2."""
+    if isinstance(value, dict):
+        parts = (f"{k}: {_plain(v)}" if v != {} else k for k, v in value.items())
+        return "{" + ", ".join(parts) + "}" if value else "{}"
+    return str(value)
+
+
+def _prune(args: argparse.Namespace) -> None:
+    """List what no experiment refers to, or delete it."""
+    used = set()
+    for file in args.configfile:
+        used |= {(d, s, i) for d, s, i in all_artifacts(_experiments(file))}
+    found = unused(args.results, used)
+    for one in found:
+        print(f"{_size(one):>10}  {one.path}")
+    total = _size(*found)
+    configs = ", ".join(map(str, args.configfile))
+    if not found:
+        print(f"Every artifact in {args.results} belongs to an experiment of {configs}")
+    elif args.delete:
+        remove(found, args.results)
+        print(f"{total:>10}  deleted: {len(found)} artifacts that no experiment of {configs} uses")
+    else:
+        print(
+            f"{total:>10}  in {len(found)} artifacts that no experiment of {configs} uses; "
+            "--delete deletes them"
+        )
+    free = shutil.disk_usage(args.results).free / 1e9 if args.results.exists() else 0
+    print(f"{free:7.1f} GB  free on this disk")
+
+
+def _size(*found: Unused) -> str:
+    size = sum(one.size for one in found)
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    main()

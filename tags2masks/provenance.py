@@ -1,0 +1,86 @@
+"""What an artifact was made of: written into it by the program that makes it, and read back.
+
+A model's is its spec.json; a shard's is among the attributes of its Zarr group. The chain of an
+artifact's own and its upstream's is its lineage.
+"""
+
+import json
+import platform
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tags2masks.errors import UserError
+from tags2masks.workflow.ids import artifact_id
+
+# What each stage learns or decides from.
+SUPERVISION = {
+    "classifier": "image tags",
+    "maps": "image tags",
+    "masks": "no pixel masks: maps and images",
+    "segmenter": "pseudo-masks made from image tags",
+    "predictions": "no pixel masks: the segmenter and the images",
+}
+
+# Whose version can change the numbers.
+PACKAGES = ("tags2masks", "torch", "timm", "numpy", "scikit-image", "scikit-learn", "pydensecrf2")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that compute."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def provenance(recipe: dict) -> dict:
+    """What an artifact made from this recipe, now and here, is to say of itself."""
+    return {
+        "id": artifact_id(recipe),
+        "recipe": recipe,
+        "supervision": SUPERVISION[recipe["stage"]],
+        "versions": versions(),
+    }
+
+
+def read_provenance(folder: Path) -> dict:
+    """What the artifact in a folder says of itself.
+
+    Raises UserError naming the file that is not there or cannot be read.
+    """
+    spec, shard = folder / "spec.json", folder / "0.zarr.zip"
+    try:
+        if spec.exists():
+            return json.loads(spec.read_text(encoding="utf-8"))
+        # Not by zarr: thousands of shards are read here, and this is one small member of each.
+        with zipfile.ZipFile(shard) as archive:
+            return json.loads(archive.read("zarr.json"))["attributes"]
+    except FileNotFoundError:
+        raise UserError(f"{folder}: not made yet; run the workflow") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{folder}: not readable ({error}); delete it and run again") from None
+
+
+def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:
+    """The provenance of an artifact and of all that it was made from, the first made first.
+
+    Raises UserError where one of them is not made yet.
+    """
+    chain: dict[tuple[str, str], dict] = {}
+
+    def follow(stage: str, id: str) -> None:
+        if (stage, id) in chain:
+            return
+        said = read_provenance(results / dataset / stage / id)
+        # The role of an upstream artifact is the name of the stage that makes it.
+        for role, upstream in said["recipe"]["upstream"].items():
+            follow(role, upstream)
+        kept = ("id", "recipe", "supervision", "versions")
+        chain[stage, id] = {"stage": stage} | {name: said[name] for name in kept}
+
+    follow(stage, id)
+    return list(chain.values())

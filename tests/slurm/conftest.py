@@ -1,0 +1,75 @@
+"""A cluster for the session, and projects that are run on it as people run them."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster, missing
+from tests.workflow.conftest import Project
+
+
+class OnSlurm(Project):
+    """A copy of the workflow that runs by `snakemake --profile slurm` on a cluster."""
+
+    cluster: Cluster
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start a run; what it prints goes to the file `printed` in the project."""
+        binaries = str(Path(sys.executable).parent)
+        environment = dict(self.cluster.environment)
+        environment["PATH"] = f"{binaries}:{environment['PATH']}"
+        with (self.folder / "printed").open("w") as printed:
+            return subprocess.Popen(
+                ["snakemake", "--profile", "slurm", *arguments],
+                cwd=self.folder, env=environment, stdout=printed, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def printed(self) -> str:
+        """What the last run printed."""
+        return (self.folder / "printed").read_text()
+
+    def records(self, rule: str = "") -> list[dict[str, str]]:
+        """Slurm's records of this project's jobs (of one rule), oldest first."""
+        mine = [job for job in self.cluster.jobs() if job["WorkDir"] == str(self.folder)]
+        mine = [job for job in mine if job.get("Comment", "").startswith(f"rule_{rule}")]
+        return sorted(mine, key=lambda job: int(job["JobId"]))
+
+    def job_logs(self) -> str:
+        """What the jobs printed, of those that failed."""
+        logs = sorted((self.folder / ".snakemake/slurm_logs").rglob("*.log"))
+        return "\n".join(log.read_text() for log in logs)
+
+
+def wait_until(what: str, ready, seconds: float = 180):
+    """The first true value that `ready` gives; fails when it gives none in time."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if found := ready():
+            return found
+        time.sleep(0.3)
+    pytest.fail(f"no {what} in {seconds:.0f} s")
+
+
+def show(records: list[dict[str, str]]) -> None:
+    """Print the records that a test is about to assert on."""
+    fields = ("JobId", "Comment", "JobState", "Restarts", "NumCPUs", "MinMemoryNode", "TimeLimit")
+    print()
+    for job in records:
+        told = {field: job.get(field) for field in (*fields, "TresPerJob", "Partition", "RunTime")}
+        print("  " + " ".join(f"{name}={value}" for name, value in told.items()))
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A running Slurm; without root or its programs the tests fail and say what is missing."""
+    if reason := missing():
+        pytest.fail(reason, pytrace=False)
+    # Not pytest's folder: the munge user must be able to enter it.
+    with tempfile.TemporaryDirectory(prefix="tags2masks-slurm-") as folder:
+        Path(folder).chmod(0o755)
+        with Cluster(Path(folder) / "cluster") as running:
+            yield running
