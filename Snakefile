@@ -41,6 +41,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    describe,
     export_masks,
     outline,
     predict,

@@ -73,20 +73,25 @@ rule measure_labels:
 
 rule outline:
     output:
-        "results/experiments.json",
+        plan.outline_file,
     params:
         outline=plan.outline,
     message:
         "Write down the experiments"
     run:
-        # A file, because many experiments would not fit into an argument of a command.
+        # A file, because many experiments would not fit into an argument of a command; its name
+        # is a digest of its content. One of another config is no longer true, a part of one is
+        # a killed run's.
+        for pattern in ("experiments-*.json", ".experiments-*.part"):
+            for earlier in Path("results").glob(pattern):
+                earlier.unlink()
         with written_whole(output[0]) as beside:
             beside.write_text(params.outline, encoding="utf-8")
 
 
 rule collect:
     input:
-        outline="results/experiments.json",
+        outline=plan.outline_file,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
         metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth("maps", "masks", "predictions")],

@@ -20,7 +20,7 @@ def save_model(network: nn.Module, path: Path | str) -> None:
 
 def load_model(network: nn.Module, path: Path | str) -> nn.Module:
     """Fill the network from a file of `save_model` and return it in evaluation mode."""
-    fill(network, read_weights(path), str(path))
+    fill(network, read_weights(path, "delete it and run again"), str(path))
     return network.eval()
 
 
