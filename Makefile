@@ -1,10 +1,10 @@
-# make demo · make test · make lint · make bench: each sets itself up.
+# make demo · make test · make test-kills · make lint · make bench: each sets itself up.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test lint bench docs
+.PHONY: setup demo test test-kills lint bench docs
 
 setup: $(READY)
 
@@ -20,6 +20,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-kills: $(READY)
+	$(BIN)/python -m tests.kills --kills 30 --seed 0
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -71,6 +71,8 @@ rule measure_labels:
         " 2>&1 | tee {log:q}"
 
 
+# A file, because many experiments would not fit into an argument of a command. One of another
+# config is no longer true, and a part of one is a killed run's.
 rule outline:
     output:
         plan.outline_file,
@@ -79,12 +81,8 @@ rule outline:
     message:
         "Write down the experiments"
     run:
-        # A file, because many experiments would not fit into an argument of a command; its name
-        # is a digest of its content. One of another config is no longer true, a part of one is
-        # a killed run's.
-        for pattern in ("experiments-*.json", ".experiments-*.part"):
-            for earlier in Path("results").glob(pattern):
-                earlier.unlink()
+        for earlier in Path("results").glob("*experiments-????????.json*"):
+            earlier.unlink()
         with written_whole(output[0]) as beside:
             beside.write_text(params.outline, encoding="utf-8")
 

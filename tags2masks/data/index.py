@@ -28,14 +28,12 @@ def read_index(path: Path | str) -> pd.DataFrame:
 
     Raises UserError naming the file when it is absent or is no index.
     """
-    frame = read_table(path, COLUMNS, "run the indexing step again")
+    frame = read_table(path, COLUMNS, "run again")
     for name in ("height", "width", "shard"):
         try:
             frame[name] = frame[name].astype(int)
         except ValueError as error:
-            raise UserError(
-                f"{path}: column {name}: {error}; delete it and run the indexing step again"
-            ) from None
+            raise UserError(f"{path}: column {name}: {error}; delete it and run again") from None
     frame["tags"] = [tuple(cell.split(";")) if cell else () for cell in frame["tags"]]
     return frame
 
@@ -78,7 +76,7 @@ def read_classes(path: Path | str) -> list[str]:
         raise UserError(f"{path}: cannot be read ({error}); delete it and run again") from None
     classes = [line for line in text.split("\n") if line]
     if not classes:
-        raise UserError(f"{path}: no class in it; delete it and run the indexing step again")
+        raise UserError(f"{path}: no class in it; delete it and run again")
     return classes
 
 
