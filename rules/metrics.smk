@@ -71,8 +71,7 @@ rule measure_labels:
         " 2>&1 | tee {log:q}"
 
 
-# A file, because many experiments would not fit into an argument of a command. One of another
-# config is no longer true, and a part of one is a killed run's.
+# A file, because many experiments would not fit into an argument of a command.
 rule outline:
     output:
         plan.outline_file,
@@ -81,10 +80,7 @@ rule outline:
     message:
         "Write down the experiments"
     run:
-        for earlier in Path("results").glob("*experiments-????????.json*"):
-            earlier.unlink()
-        with written_whole(output[0]) as beside:
-            beside.write_text(params.outline, encoding="utf-8")
+        plan.write_outline()
 
 
 rule collect:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.files import written_whole
 from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
 from tags2masks.workflow.ids import canonical, digest
 from tags2masks.workflow.sources import ROOT, source_digest
@@ -274,6 +275,13 @@ class Plan:
         So tables of another config are seen to be old even where Snakemake's records are lost.
         """
         return f"results/experiments-{digest(self.outline)}.json"
+
+    def write_outline(self) -> None:
+        """Write that file, and remove those of other configs, and what killed runs left of them."""
+        for earlier in Path("results").glob("*experiments-????????.json*"):
+            earlier.unlink()
+        with written_whole(self.outline_file) as beside:
+            beside.write_text(self.outline, encoding="utf-8")
 
     def description(self, what: str, dataset: str) -> str:
         """All that a data set's index (`dataset`) or truth (`truth`) is made from, as JSON.
