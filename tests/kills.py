@@ -29,7 +29,7 @@ import psutil
 
 from tests.workflow.conftest import CONFIG, Project, fresh_project
 
-LATEST = 11.0  # seconds after the start; a run that is killed later gets too far
+PARTS = 5.5  # a run is killed before it could do this part of the work, whatever the machine
 PAUSE = 0.004
 TRAINING = {"vanilla", "deeplabv3plus"}
 MARK = "TAGS2MASKS_KILLS"  # in the environment of every process of a run, so that none is missed
@@ -127,11 +127,11 @@ def checkpoints(results: Path) -> set[Path]:
     return set(results.glob("*/*/*/state/epoch-*.pt"))
 
 
-def wait(run: Run, kind: str, dice: random.Random) -> float:
+def wait(run: Run, kind: str, latest: float, dice: random.Random) -> float:
     """Wait for the moment to kill, or for the run's own end; the seconds since its start."""
     begun = time.monotonic()
     results = run.project.folder / "results"
-    earliest = dice.uniform(0.2, LATEST if kind == "moment" else LATEST / 2)
+    earliest = dice.uniform(0.2, latest if kind == "moment" else latest / 2)
     later = dice.uniform(0, 1)
     earlier = checkpoints(results)  # no sign of a training that is at work now
     ready = {
@@ -143,7 +143,7 @@ def wait(run: Run, kind: str, dice: random.Random) -> float:
     def passed() -> float:
         return time.monotonic() - begun
 
-    while not run.ended() and passed() < LATEST:
+    while not run.ended() and passed() < latest:
         if passed() >= earliest and ready[kind]():
             if kind == "training":
                 time.sleep(later)
@@ -219,14 +219,14 @@ def ended_well(run: Run) -> None:
         sys.exit(f"{run.printed()}\nFAIL: a run ended with status {run.process.returncode}")
 
 
-def disturb(project: Project, tally: Tally, kills: int, dice: random.Random) -> None:
+def disturb(project: Project, tally: Tally, kills: int, latest: float, dice: random.Random) -> None:
     """Run the project to its end, killing it until there were enough kills."""
     while True:
         run = Run(project)
         if tally.kills == kills:
             break
         kind = dice.choices(list(KINDS), list(KINDS.values()))[0]
-        seconds = wait(run, kind, dice)
+        seconds = wait(run, kind, latest, dice)
         if run.ended():
             break
         tally.count(run, seconds, kind)
@@ -253,12 +253,13 @@ def main() -> int:
         tally = Tally(
             {messages[n]: rule for n, rule in rules.items() if n in messages}, len(expected)
         )
-        print(f"undisturbed: {len(expected)} files in {time.monotonic() - began:.0f} s", flush=True)
+        undisturbed = time.monotonic() - began
+        print(f"undisturbed: {len(expected)} files in {undisturbed:.0f} s", flush=True)
         wrong, folders = [], 0
         while tally.kills < args.kills and not wrong:
             folders += 1
             project = fresh_project(new(Path(name) / f"killed-{folders}"), small_config())
-            disturb(project, tally, args.kills, dice)
+            disturb(project, tally, args.kills, undisturbed / PARTS, dice)
             wrong = differences(project.folder / "results", expected)
             print(f"run {folders} ended: {len(wrong)} of {len(expected)} files differ", flush=True)
     checks = {
