@@ -36,5 +36,5 @@ def read_spec(path: Path | str) -> dict:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: not readable ({error}); delete its folder and run again"
+            f"{path}: not readable ({error}); delete it and run again"
         ) from None
