@@ -1,10 +1,11 @@
-# make demo · make test · make test-slurm · make lint · make bench: each sets itself up.
+# make demo · make test · make test-slurm · make test-kills · make lint · make bench: each sets
+# itself up.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slurm lint bench docs
+.PHONY: setup demo test test-slurm test-kills lint bench docs
 
 setup: $(READY)
 
@@ -27,6 +28,8 @@ test-slurm: $(READY)
 		export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq \
 		--no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; fi
 	$(BIN)/python -m pytest -m slurm tests/slurm -s
+test-kills: $(READY)
+	$(BIN)/python -m tests.kills --kills 30 --seed 0
 
 lint: $(READY)
 	$(BIN)/ruff check

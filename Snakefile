@@ -9,7 +9,6 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 from tags2masks.errors import UserError
-from tags2masks.files import written_whole
 from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow import started
 from tags2masks.workflow.plan import Plan, option, scaled, source, text_digest
@@ -44,6 +43,7 @@ wildcard_constraints:
 localrules:
     all,
     collect,
+    describe,
     export_masks,
     lineage,
     outline,

@@ -1,9 +1,24 @@
 # What images there are, and (for evaluation alone) what their pixels show. One rule per reader.
 
 
+rule describe:
+    output:
+        "results/{dataset}/{what}-{digest}.json",
+    wildcard_constraints:
+        what="dataset|truth",
+        digest="[0-9a-f]{8}",
+    params:
+        description=lambda wildcards: plan.description(wildcards.what, wildcards.dataset),
+    message:
+        "Write down what the {wildcards.what} of {wildcards.dataset} is made from"
+    shell:
+        "rm -f results/{wildcards.dataset}/{wildcards.what}-*.json;"
+        " printf '%s\\n' {params.description:q} > {output:q}"
+
+
 rule voc:
     input:
-        lambda wildcards: plan.index_inputs(wildcards.dataset),
+        description=plan.described("dataset"),
     output:
         index=INDEX,
         classes=CLASSES,
@@ -31,7 +46,7 @@ rule voc:
 
 rule folder:
     input:
-        tags=lambda wildcards: plan.index_inputs(wildcards.dataset),
+        description=plan.described("dataset"),
     output:
         index=INDEX,
         classes=CLASSES,
@@ -48,16 +63,19 @@ rule folder:
         source=source("list_images", "data.folder"),
         shards=plan.shard_count,
         root=plan.root,
+        tags=plan.tags,
         needs=plan.needed_split,
     message:
         "List the images of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
-        " --tags {input.tags:q} --index {output.index:q} --classes {output.classes:q}"
+        " {params.tags} --index {output.index:q} --classes {output.classes:q}"
         " --shards {params.shards} --threads {threads} {params.needs} 2>&1 | tee {log:q}"
 
 
 rule digits:
+    input:
+        description=plan.described("dataset"),
     output:
         index=INDEX,
         classes=CLASSES,
@@ -86,6 +104,7 @@ rule digits:
 
 rule voc_truth:
     input:
+        description=plan.described("truth"),
         index=INDEX,
         classes=CLASSES,
     output:

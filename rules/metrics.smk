@@ -71,22 +71,21 @@ rule measure_labels:
         " 2>&1 | tee {log:q}"
 
 
+# A file, because many experiments would not fit into an argument of a command.
 rule outline:
     output:
-        "results/experiments.json",
+        plan.outline_file,
     params:
         outline=plan.written_outline,
     message:
         "Write down the experiments"
     run:
-        # A file, because many experiments would not fit into an argument of a command.
-        with written_whole(output[0]) as beside:
-            beside.write_text(params.outline, encoding="utf-8")
+        plan.write_outline()
 
 
 rule lineage:
     input:
-        outline="results/experiments.json",
+        outline=plan.outline_file,
         specs=[f"{a.folder}/spec.json" for a in plan.of_stage("classifier", "segmenter")],
         shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage("maps", "masks", "predictions")],
     output:
@@ -104,7 +103,7 @@ rule lineage:
 
 rule collect:
     input:
-        outline="results/experiments.json",
+        outline=plan.outline_file,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
         metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth("maps", "masks", "predictions")],

@@ -35,7 +35,7 @@ rule examples:
 
 rule report_page:
     input:
-        outline="results/experiments.json",
+        outline=plan.outline_file,
         metrics="results/metrics.csv",
         leaderboard="results/leaderboard.csv",
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],

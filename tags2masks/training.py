@@ -7,6 +7,7 @@ an epoch's start goes on exactly as if it had not been.
 import contextlib
 import itertools
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -270,8 +271,9 @@ def _resume(network, optimizer, scaler, state: State) -> list[dict]:
     for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
-            print(f"{path}: not readable ({error}); left aside", flush=True)
+        except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            said = str(error).partition("\n")[0]
+            print(f"{path}: not readable ({said}); left aside, no need to act", flush=True)
             continue
         if saved["fingerprint"] != state.fingerprint:
             print(f"{path}: from another code or data; starting anew", flush=True)

@@ -15,8 +15,9 @@ def main() -> None:
     args = parser.parse_args()
 
     outline = json.loads(args.outline.read_text(encoding="utf-8"))
-    metrics = tidy_metrics(outline, args.results)
-    table = leaderboard(metrics, outline, args.results)
+    experiments = outline["experiments"]
+    metrics = tidy_metrics(experiments, outline["evaluation"], args.results)
+    table = leaderboard(metrics, experiments, args.results)
     with written_whole(args.metrics) as beside:
         metrics.to_csv(beside, index=False)
     with written_whole(args.leaderboard) as beside:

@@ -10,12 +10,18 @@ from tags2masks.errors import UserError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a program; a mistake of the user's ends it with one line and exit status 1."""
+    """Run a program; a mistake of the user's ends it with one line and exit status 1.
+
+    Ctrl-C ends it with one line too, and as a shell expects with status 130.
+    """
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def parser(doc: str) -> argparse.ArgumentParser:

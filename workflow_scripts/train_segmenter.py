@@ -28,7 +28,7 @@ def main() -> None:
 
     network = method.build(spec, len(classes))
     if args.classifier:
-        state = read_weights(args.classifier)
+        state = read_weights(args.classifier, "delete it and run again")
         inner = {k.removeprefix("backbone."): v for k, v in state.items()}
         fill(network.backbone, inner, str(args.classifier))
     else:

@@ -14,10 +14,10 @@ def main() -> None:
     add_paths(parser, "outline", "results")
     args = parser.parse_args()
 
-    outline = json.loads(args.outline.read_text(encoding="utf-8"))
+    experiments = json.loads(args.outline.read_text(encoding="utf-8"))["experiments"]
     artifacts = {
         (one["dataset"], stage, id): None
-        for one in outline
+        for one in experiments
         for stage, id in one["artifacts"].items()
     }
     for dataset, stage, id in artifacts:

@@ -22,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
 
     outline = json.loads(args.outline.read_text(encoding="utf-8"))
-    page = write_page(outline, args.roots, args.results, args.examples)
+    page = write_page(outline["experiments"], args.roots, args.results, args.examples)
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")
 

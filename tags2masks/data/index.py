@@ -1,6 +1,7 @@
 """The index: every image with its split, tags, size, fingerprint and shard. It knows no mask."""
 
 import hashlib
+import io
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,14 +28,12 @@ def read_index(path: Path | str) -> pd.DataFrame:
 
     Raises UserError naming the file when it is absent or is no index.
     """
-    frame = read_table(path, COLUMNS, "run the indexing step again")
+    frame = read_table(path, COLUMNS, "run again")
     for name in ("height", "width", "shard"):
         try:
             frame[name] = frame[name].astype(int)
         except ValueError as error:
-            raise UserError(
-                f"{path}: column {name}: {error}; delete it and run the indexing step again"
-            ) from None
+            raise UserError(f"{path}: column {name}: {error}; delete it and run again") from None
     frame["tags"] = [tuple(cell.split(";")) if cell else () for cell in frame["tags"]]
     return frame
 
@@ -47,17 +46,20 @@ def write_index(path: Path | str, frame: pd.DataFrame) -> None:
 
 
 def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
-    """Read a CSV file with every cell as the string it is ("007" and "NA" too).
+    """Read a CSV file of ours with every cell as the string it is ("007" and "NA" too).
 
-    Raises UserError naming the file, with `mend` as the way out, when it is absent, is no CSV or
-    lacks one of the columns.
+    Raises UserError naming the file, with `mend` as the way out, when it is absent, is no CSV, ends
+    within a line or lacks one of the columns.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, na_filter=False, encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
+        frame = pd.read_csv(io.StringIO(text), dtype=str, na_filter=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {mend}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no readable table ({error}); delete it and {mend}") from None
+    if not text.endswith("\n"):
+        raise UserError(f"{path}: ends in the middle of a line; delete it and {mend}")
     absent = [name for name in columns if name not in frame.columns]
     if absent:
         raise UserError(f"{path}: no column {', '.join(absent)}; delete it and {mend}")
@@ -74,7 +76,7 @@ def read_classes(path: Path | str) -> list[str]:
         raise UserError(f"{path}: cannot be read ({error}); delete it and run again") from None
     classes = [line for line in text.split("\n") if line]
     if not classes:
-        raise UserError(f"{path}: no class in it; delete it and run the indexing step again")
+        raise UserError(f"{path}: no class in it; delete it and run again")
     return classes
 
 

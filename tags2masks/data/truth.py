@@ -27,7 +27,7 @@ def read_truth(path: Path | str) -> pd.DataFrame:
     boxes: a list of [class, x1, y1, x2, y2] per image, in pixels from 0, both corners inside.
     Images without a mask have no row. Raises UserError naming the file when it is no truth table.
     """
-    frame = read_table(path, COLUMNS, "run the listing of the truth again")
+    frame = read_table(path, COLUMNS, "run again")
     try:
         frame["boxes"] = [json.loads(cell) if cell else [] for cell in frame["boxes"]]
     except ValueError as error:

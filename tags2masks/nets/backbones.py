@@ -61,14 +61,15 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
         fill(network, read_weights(backbone.weights), backbone.weights)
 
 
-def read_weights(path: Path | str) -> dict[str, Tensor]:
+def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict[str, Tensor]:
     """A state dict from a .safetensors or .pth file; never runs code from the file.
 
-    Raises UserError when the file is absent, damaged, or would run code.
+    Raises UserError when the file is absent or damaged, with `mend` as the way out, or would run
+    code.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such weights file; check backbone.weights")
+        raise UserError(f"{path}: no such weights file; {mend}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -79,7 +80,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
             "save the state dict alone, best as .safetensors"
         ) from None
     except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"{path}: not a readable weights file ({error})") from None
+        raise UserError(f"{path}: not a readable weights file ({error}); {mend}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"{path}: holds no state dict; save model.state_dict()")

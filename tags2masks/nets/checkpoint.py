@@ -20,7 +20,7 @@ def save_model(network: nn.Module, path: Path | str) -> None:
 
 def load_model(network: nn.Module, path: Path | str) -> nn.Module:
     """Fill the network from a file of `save_model` and return it in evaluation mode."""
-    fill(network, read_weights(path), str(path))
+    fill(network, read_weights(path, "delete it and run again"), str(path))
     return network.eval()
 
 
@@ -35,6 +35,4 @@ def read_spec(path: Path | str) -> dict:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not readable ({error}); delete its folder and run again"
-        ) from None
+        raise UserError(f"{path}: not readable ({error}); delete it and run again") from None

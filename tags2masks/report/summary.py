@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tags2masks.data.index import read_index
+from tags2masks.data.index import read_index, read_table
+from tags2masks.errors import UserError
+from tags2masks.metrics.sweep import thresholds as limits_of
 
 METRICS = (
     "experiment", "dataset", "split", "stage", "artifact", "metric", "class", "value",
@@ -17,13 +19,16 @@ LEADERBOARD = (
 )  # fmt: skip
 
 MEASURED = ("maps", "masks", "predictions")
+MEND = "run again"
 
 
-def tidy_metrics(outline: list[dict], results: Path) -> pd.DataFrame:
+def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.DataFrame:
     """Every figure of every experiment, a row each (columns METRICS).
 
     outline: the experiments with their artifacts' ids. `map` rows are the classifier's mean average
     precision on the tags of the val split.
+    evaluation: the config's background_score and thresholds.
+    Raises UserError naming the file when one is damaged, or was measured at others than these.
     """
     tables = []
     for one in outline:
@@ -32,7 +37,9 @@ def tidy_metrics(outline: list[dict], results: Path) -> pd.DataFrame:
             if stage == "classifier":
                 table = _classifier_rows(folder / "training.csv", one, results)
             elif stage in MEASURED and one["has_truth"]:
-                table = pd.read_csv(folder / "metrics.csv")
+                table = _read(folder / "metrics.csv", ["value", "threshold", "tuned_on_masks"])
+                if stage == "maps":
+                    _check_thresholds(table, folder, **evaluation)
             else:
                 continue
             about = {key: one[key] for key in ("experiment", "dataset")}
@@ -40,8 +47,35 @@ def tidy_metrics(outline: list[dict], results: Path) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
 
 
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    read_table(path, columns, MEND)  # refuses a damaged one
+    return pd.read_csv(path)
+
+
+def _check_thresholds(
+    metrics: pd.DataFrame, folder: Path, background_score: float, thresholds: int
+) -> None:
+    """Refuse figures of maps that were measured when the config said something else.
+
+    Snakemake measures anew after such a change, unless its records are lost.
+    """
+    fixed = set(metrics.loc[~metrics["tuned_on_masks"].astype(bool), "threshold"])
+    if fixed - {background_score}:
+        raise UserError(
+            f"{folder / 'metrics.csv'}: measured at the background score {fixed.pop()}, but "
+            f"evaluation.background_score is {background_score}; delete it and run again"
+        )
+    curve = _read(folder / "curve.csv", ["threshold"])
+    steps = set(curve["threshold"].astype("float32"))
+    if steps and steps != set(limits_of(thresholds, background_score)):
+        raise UserError(
+            f"{folder / 'metrics.csv'}: measured at {len(steps)} background scores, which are not "
+            f"those of evaluation.thresholds: {thresholds}; delete it and run again"
+        )
+
+
 def _classifier_rows(training: Path, one: dict, results: Path) -> pd.DataFrame:
-    last = pd.read_csv(training).iloc[-1]
+    last = _read(training, ["epoch"]).iloc[-1]
     images = (read_index(results / one["dataset"] / "index.csv")["split"] == "val").sum()
     columns = ["split", "metric", "class", "value", "threshold", "tuned_on_masks", "images"]
     if pd.isna(last.get("val_map")):  # no val images, or none that tells classes apart

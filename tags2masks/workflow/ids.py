@@ -9,6 +9,11 @@ def canonical(recipe: dict) -> str:
     return json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def digest(content: str | bytes) -> str:
+    """8 hex digits that tell contents apart."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:8]
+
+
 def artifact_id(recipe: dict) -> str:
     """`<method>-<8 hex>`, the digits from everything that decides what comes out."""
-    return f"{recipe['method']}-{hashlib.sha256(canonical(recipe).encode()).hexdigest()[:8]}"
+    return f"{recipe['method']}-{digest(canonical(recipe))}"

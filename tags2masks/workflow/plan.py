@@ -14,8 +14,9 @@ from types import SimpleNamespace
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.files import written_whole
 from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
-from tags2masks.workflow.ids import canonical
+from tags2masks.workflow.ids import canonical, digest
 from tags2masks.workflow.sources import ROOT, source_digest
 from tags2masks.workflow.started import kept
 
@@ -194,6 +195,10 @@ class Plan:
         places = {"folder": "images", "voc": "root"}
         return getattr(spec, places[spec.kind]) if spec.kind in places else self.own(wildcards)
 
+    def tags(self, wildcards, resources) -> str:
+        """Param function: the argument that says where a folder's table of tags is."""
+        return option("tags", self.index_inputs(wildcards.dataset))
+
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
         spec = self.config.datasets[wildcards.dataset]
@@ -249,18 +254,64 @@ class Plan:
 
     @cached_property
     def outline(self) -> str:
-        """The experiments with their artifacts and what these are made of, as JSON."""
+        """The experiments with their artifacts and what these are made of, as JSON.
+
+        Beside them all else that the tables and the report depend on.
+        """
+        evaluation = self.config.evaluation
+        experiments = [
+            {
+                "experiment": e.name,
+                "dataset": e.dataset,
+                "has_truth": self.config.datasets[e.dataset].has_truth,
+                "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+            }
+            for e in self.experiments
+        ]
         return canonical(
-            [
-                {
-                    "experiment": e.name,
-                    "dataset": e.dataset,
-                    "has_truth": self.config.datasets[e.dataset].has_truth,
-                    "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
-                    "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
-                }
-                for e in self.experiments
-            ]
+            {
+                "experiments": experiments,
+                "evaluation": {
+                    "background_score": evaluation.background_score,
+                    "thresholds": evaluation.thresholds,
+                },
+                "report": {"examples": self.config.report.examples},
+            }
+        )
+
+    @property
+    def outline_file(self) -> str:
+        """Where the outline is written: another outline, another file.
+
+        So tables of another config are seen to be old even where Snakemake's records are lost.
+        """
+        return f"results/experiments-{digest(self.outline)}.json"
+
+    def write_outline(self) -> None:
+        """Write that file, and remove those of other configs, and what killed runs left of them."""
+        for earlier in Path("results").glob("*experiments-????????.json*"):
+            earlier.unlink()
+        with written_whole(self.outline_file) as beside:
+            beside.write_text(self.outline, encoding="utf-8")
+
+    def description(self, what: str, dataset: str) -> str:
+        """All that a data set's index (`dataset`) or truth (`truth`) is made from, as JSON.
+
+        Of the files that list the images it holds the content, not the place.
+        """
+        one = SimpleNamespace(dataset=dataset)
+        if what == "truth":
+            return self.truth_recipe(one)
+        tables = {Path(p).name: digest(Path(p).read_bytes()) for p in self.index_inputs(dataset)}
+        about = {"shards": self.shard_count(one), "tables": tables}
+        return canonical(json.loads(self.dataset_recipe(one)) | about)
+
+    def described(self, what: str) -> Callable:
+        """Input function: the file of `description`, named by its content for the same reason."""
+        return lambda wildcards: (
+            f"results/{wildcards.dataset}/{what}-"
+            f"{digest(self.description(what, wildcards.dataset))}.json"
         )
 
     def written_outline(self, wildcards) -> str:

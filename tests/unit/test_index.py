@@ -93,12 +93,16 @@ def test_file_format(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "no such file; run the indexing"),
+        (None, "no such file; run again"),
         ("", "no readable table"),
         ("image,path,split,tags,height\na,a,train,,3\n", "no column width, sha, shard"),
         (
             "image,path,split,tags,height,width,sha,shard\na,a,train,,tall,4,0,0\n",
             "column height: .*tall",
+        ),
+        (
+            "image,path,split,tags,height,width,sha,shard\na,a,train,,3,4,0,0\nb,b",
+            "ends in the mid",
         ),
         (b"image\n\xff\xfe\n", "no readable table"),
     ],

@@ -6,7 +6,7 @@ EXPLAINED = {
     # One pip environment, made by `make setup` with pinned versions, serves every rule: the
     # methods are a Python library of this repository, not separate tools with needs of their own.
     "Specify a conda environment or container for each rule.",
-    # `outline` writes one of its params to a file, in Snakemake's own process, and prints nothing.
+    # `outline` and `describe` write one of their params to a file, and print nothing.
     "No log directive defined",
 }
 

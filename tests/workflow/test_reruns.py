@@ -18,7 +18,8 @@ MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
 MAPS = {"cam": 2, "measure_maps": 1} | MASKS
 CLASSIFIER = {"vanilla": 1} | MAPS
 EVERYTHING = {"digits": 1, "digits_truth": 1} | CLASSIFIER
-OUTLINE = {"outline": 1, "lineage": 1}  # other ids to write down
+OUTLINE = {"outline": 1, "lineage": 1}  # other ids or settings to write down
+INDEX = {"describe": 1, "digits": 1}  # another data set
 
 
 def changed(path, value):
@@ -34,14 +35,14 @@ def changed(path, value):
 
 def test_a_finished_run_has_nothing_to_do(finished):
     assert finished.would_run() == {}
-    assert finished.would_run("--forceall") == EVERYTHING | OUTLINE
+    assert finished.would_run("--forceall") == EVERYTHING | OUTLINE | {"describe": 2}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("seed", 1, EVERYTHING | OUTLINE),
-        ("datasets.digits.train", 17, EVERYTHING | OUTLINE),
+        ("seed", 1, EVERYTHING | OUTLINE | {"describe": 2}),
+        ("datasets.digits.train", 17, EVERYTHING | OUTLINE | {"describe": 2}),
         ("classifiers.vanilla.epochs", 3, CLASSIFIER | OUTLINE),
         ("classifiers.vanilla.optimizer", {"lr": 0.02}, CLASSIFIER | OUTLINE),
         ("maps.cam.flip", False, MAPS | OUTLINE),
@@ -50,8 +51,8 @@ def test_a_finished_run_has_nothing_to_do(finished):
         ("segmenters.net.epochs", 2, SEGMENTER | OUTLINE),
         ("segmenters.net.test", {"flip": True}, PREDICTIONS | OUTLINE),
         ("datasets.digits.evaluate_on", "train", PREDICTIONS | OUTLINE),
-        ("evaluation.background_score", 0.5, {"measure_maps": 1} | END),
-        ("report.examples", 2, {"examples": 2, "report_page": 1}),
+        ("evaluation.background_score", 0.5, {"measure_maps": 1} | END | OUTLINE),
+        ("report.examples", 2, {"examples": 2} | END | OUTLINE),
         ("threads", 2, {}),
         ("workers", 1, {}),
         ("maps.cam.batch_size", 3, {}),
@@ -78,7 +79,7 @@ def test_more_shards_deal_the_images_out_again(finished):
         planned = finished.would_run()
     finally:
         finished.configure(CONFIG)
-    assert planned == EVERYTHING | {
+    assert planned == EVERYTHING | INDEX | {
         "cam": 3, "threshold": 3, "crf": 3, "predictions": 6,
     }  # fmt: skip
 
