@@ -32,3 +32,91 @@ rule cam:
         " {params.machine} --threads {threads} --root {params.root:q} --index {input.index:q}"
         " --model {input.model:q} --spec {input.spec:q} --shard {wildcards.shard}"
         " --output {output:q} 2>&1 | tee {log:q}"
+
+
+use rule cam as gradcam with:
+    wildcard_constraints:
+        id="gradcam-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.gradcam"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as saliency with:
+    wildcard_constraints:
+        id="saliency-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.saliency"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as smoothgrad with:
+    wildcard_constraints:
+        id="smoothgrad-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.smoothgrad"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as binarymask with:
+    wildcard_constraints:
+        id="binarymask-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.binarymask"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as randompatch with:
+    wildcard_constraints:
+        id="randompatch-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.randompatch"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as discpatch with:
+    wildcard_constraints:
+        id="discpatch-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.discpatch"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as randomcrop with:
+    wildcard_constraints:
+        id="randomcrop-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.randomcrop"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as disccrop with:
+    wildcard_constraints:
+        id="disccrop-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.disccrop"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,

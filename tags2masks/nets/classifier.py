@@ -48,10 +48,13 @@ class Classifier(nn.Module):
         """w_c·f at every location, [B, K, h, w]; their mean is the logit."""
         return self.head(features)
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits [B, K] from the last feature map."""
+        return self.head(F.adaptive_avg_pool2d(features, 1)).flatten(1)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, K]."""
-        pooled = F.adaptive_avg_pool2d(self.features(images), 1)
-        return self.head(pooled).flatten(1)
+        return self.logits(self.features(images))
 
     def head_parameters(self) -> list[nn.Parameter]:
         """What is learned anew, with the higher rate."""

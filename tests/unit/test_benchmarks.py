@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as program
-from benchmarks import cam, dag, memory, store, sweep
+from benchmarks import cam, dag, memory, saliency, store, sweep
 from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.peak import watched
 from benchmarks.project import make_project
 from benchmarks.table import describe_machine, page, quantity, three_digits
 from benchmarks.timing import Row, alternate, compared, counted
+from tags2masks.config.maps import METHODS as MAPS
 from tags2masks.config.maps import Cam
 
 # -- times and tables ------------------------------------------------------------------------------
@@ -170,6 +171,17 @@ def test_every_way_to_make_maps_gives_the_same():
     together = cam.one_view_at_a_time(network, images, spec, with_mirror=True)
     torch.testing.assert_close(together, fast, **close)
     torch.testing.assert_close(cam.contiguous(network, images, spec), fast, **close)
+
+
+def test_saliency_benchmark_counts_the_passes_that_are_needed_and_all_ways_agree():
+    batch = saliency.make_batch(4, 16, 16, 5)
+    assert batch.tagged.sum(1).tolist() == [1, 2, 1, 3]
+    assert saliency.needed_passes(batch, MAPS["saliency"]()) == [(2, 1), (1, 2), (1, 3)]
+    sampled = MAPS["smoothgrad"](samples=5, samples_per_pass=3)
+    passes = [(3, 1), (2, 1), (3, 2), (2, 2), (3, 1), (2, 1), (3, 3), (2, 3)]
+    assert saliency.needed_passes(batch, sampled) == passes
+    rows = saliency.measure(quick=True)  # compares the maps too
+    assert len(rows) == 6 and rows[2].what.startswith("smoothgrad, 2 images of 32 × 40 × 3 samples")
 
 
 class OneConvolution(nn.Module):

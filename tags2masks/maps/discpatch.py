@@ -1,0 +1,47 @@
+"""Disc-patch (Maruf et al., appendix D.2): random patch that switches off more where CAM is high.
+
+A patch is off with probability α·S_cam. S_cam is the largest over the tagged classes of CAM (eq. 1:
+one scale, no flip), averaged over the patch; the paper writes of all classes, and doesn't say how a
+patch's locations become one score. The CAM of a class that isn't there, normalised by its own
+maximum, would say nothing.
+"""
+
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from tags2masks.config.maps import DiscPatch
+from tags2masks.maps.batch import Batch
+from tags2masks.maps.gradients import each_image, mean_saliency
+from tags2masks.maps.randompatch import draw_off, without_patches
+from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.nets.classifier import Classifier
+
+
+def localize(network: Classifier, batch: Batch, spec: DiscPatch) -> Tensor:
+    """Maps of the tagged classes, the others zero.
+
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
+    """
+
+    def aggregate(image: Tensor, classes: Tensor, generator: Generator) -> Tensor:
+        maps = class_cams(network, image, classes)
+        chances = spec.alpha * F.adaptive_avg_pool2d(maps, spec.grid).amax(0)
+
+        def patched(count: int) -> Tensor:
+            return without_patches(image, draw_off(chances, count, generator))
+
+        return mean_saliency(network, patched, classes, spec)
+
+    return each_image(batch, spec.stride, aggregate)
+
+
+def class_cams(network: Classifier, image: Tensor, classes: Tensor) -> Tensor:
+    """CAM of the given classes at every pixel, float [T, H, W] in 0 to 1, on the CPU.
+
+    image: [3, H, W]; classes: int [T].
+    """
+
+    def score(images: Tensor) -> Tensor:
+        return network.score_maps(network.features(images))[:, classes]
+
+    return normalize(multi_scale(score, image[None], (1.0,), False, 1))[0].cpu()
