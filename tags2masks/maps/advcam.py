@@ -38,7 +38,8 @@ def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Locali
     shape = (*batch.tagged.shape, -(-height // spec.stride), -(-width // spec.stride))
     maps = batch.images.new_zeros(shape)
     kept = maps.new_zeros((*shape[:2], spec.steps + 1, *shape[2:])) if spec.keep_steps else None
-    for pairs in batch.tagged.nonzero().split(spec.pairs_per_pass):
+    tagged = batch.tagged.nonzero()
+    for pairs in tagged.split(spec.pairs_per_pass) if len(tagged) else ():
         rows, classes = pairs.unbind(1)
         steps = climb(network, batch.images[rows], classes, spec)
         maps[rows, classes] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
