@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cam, dag, memory, saliency, store, sweep
+from benchmarks import cam, climbing, dag, memory, saliency, store, sweep
 from benchmarks.table import describe_machine, page
 from tags2masks.files import written_whole
 
@@ -15,6 +15,7 @@ SUBJECTS = {
     "sweep": sweep,
     "cam": cam,
     "saliency": saliency,
+    "climbing": climbing,
     "store": store,
     "memory": memory,
     "dag": dag,

@@ -120,3 +120,33 @@ use rule cam as disccrop with:
         free=plan.free("maps"),
         root=plan.root,
         machine=plan.machine,
+
+
+use rule cam as advcam with:
+    wildcard_constraints:
+        id="advcam-[0-9a-f]{8}",
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(16000),
+        runtime=scaled(720),
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.advcam"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+
+
+use rule cam as rib with:
+    wildcard_constraints:
+        id="rib-[0-9a-f]{8}",
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(16000),
+        runtime=scaled(720),
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.rib"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,

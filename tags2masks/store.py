@@ -3,6 +3,8 @@
 A shard is a Zarr v3 group in a zip store. It is written by one process, streamed image by image,
 and renamed into place, so it is whole or absent. Members carry a fixed date: the same arrays give
 the same bytes.
+
+Beside its array an image may have others of some kind, `<kind>/<image>`, without attributes.
 """
 
 import zipfile
@@ -18,23 +20,28 @@ from zarr.storage import MemoryStore, ZipStore
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 
+Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
+
 
 def write_shard(
     path: Path | str,
     about: dict,
     images_sha: str,
-    entries: Iterable[tuple[str, np.ndarray, dict]],
+    entries: Iterable[Entry],
 ) -> int:
     """Write a shard from (image, array, attributes) triples and return their number.
 
     about: what the artifact says of itself (`provenance.provenance`), at least its `id`.
+    An entry may have a fourth part: the image's further arrays by kind, {"steps": array}.
     images_sha: fingerprint of the shard's images (`data.index.images_sha`), checked on reading.
     Memory holds one array at a time.
     """
     count = 0
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
-        for image, array, attributes in entries:
-            _add_array(archive, _array_name(image), np.ascontiguousarray(array), attributes)
+        for image, array, attributes, *more in entries:
+            _add_array(archive, _array_name(image), array, attributes)
+            for kind, further in (more[0] if more else {}).items():
+                _add_array(archive, f"{kind}/{_array_name(image)}", further, {})
             count += 1
         root: dict = {}
         attributes = about | {"n": count, "images_sha": images_sha}
@@ -54,7 +61,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attribute
         attributes=attributes,
     )
     if array.size:
-        made[...] = array
+        made[...] = np.ascontiguousarray(array)
     _add_members(archive, f"{name}/", members)
 
 
@@ -97,12 +104,19 @@ class Shard:
 
     def read(self, image: str) -> tuple[np.ndarray, dict]:
         """The array of an image, and its attributes. Raises UserError when it is not in there."""
+        return self._read(image, _array_name(image), "nothing")
+
+    def read_further(self, kind: str, image: str) -> np.ndarray:
+        """An image's array of a kind, such as "steps". Raises UserError when it is not in there."""
+        return self._read(image, f"{kind}/{_array_name(image)}", f"no {kind}")[0]
+
+    def _read(self, image: str, name: str, absent: str) -> tuple[np.ndarray, dict]:
         try:
-            array = zarr.open_array(self._store, path=_array_name(image), mode="r")
+            array = zarr.open_array(self._store, path=name, mode="r")
             return array[...], dict(array.attrs)
         except (FileNotFoundError, KeyError):
             raise UserError(
-                f"{self.path}: holds nothing for image '{image}'; delete it and run again"
+                f"{self.path}: holds {absent} for image '{image}'; delete it and run again"
             ) from None
         except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
             raise UserError(

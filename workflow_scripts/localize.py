@@ -1,10 +1,10 @@
 """Localize the tagged classes of a shard's training images."""
 
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -12,19 +12,31 @@ from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Block
 from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
+from tags2masks.data.training_images import TrainingImages
 from tags2masks.data.views import WholeImages
-from tags2masks.maps.batch import Batch, image_seed
+from tags2masks.maps.batch import Batch, Localized, image_seed
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.progress import progress
 from tags2masks.provenance import provenance
-from tags2masks.store import write_shard
+from tags2masks.store import Entry, write_shard
 from tags2masks.training import Machine, prepare
 from workflow_scripts.program import add_paths, parser, run
 
-Method = Callable[[Batch, Block], Tensor]
+Method = Callable[[Batch, Block], Tensor | Localized]
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+def training_images(
+    args: Namespace, index: pd.DataFrame, classes: list[str], machine: Machine
+) -> TrainingImages:
+    """The training images of every shard."""
+    return TrainingImages(rows_of(index, "train"), args.root, classes, machine.loaders)
+
+
+# What a method may name in its HELPERS, to be given it by that name beside the batch.
+HELPERS = {"training": training_images}
 
 
 def localized(
@@ -35,10 +47,11 @@ def localized(
     classes: list[str],
     seed: int,
     machine: Machine,
-) -> Iterator[tuple[str, np.ndarray, dict]]:
+) -> Iterator[Entry]:
     """The store's entries: of every image the maps of its tags, float16 at 1/stride.
 
-    method: from a batch and the spec to maps [B, K, h, w] of which the tagged ones count.
+    method: from a batch and the spec to maps [B, K, h, w] of which the tagged ones count. Where
+    it gives a Localized, the entries have its steps [k, T, h, w] too.
     """
     tagged = multi_hot(rows["tags"], classes) > 0
     images = rows["image"].tolist()
@@ -55,14 +68,16 @@ def localized(
             )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
                 found = method(batch, spec)
-            found = found.to(torch.float16).cpu().numpy()
-            for number, scores in zip(numbers, found, strict=True):
+            maps, *steps = found if isinstance(found, Localized) else (found,)
+            arrays = [part.to(torch.float16).cpu().numpy() for part in (maps, *steps)]
+            for number, scores, *of_steps in zip(numbers, *arrays, strict=True):
                 present = tagged[number]
                 attributes = {
                     "classes": [name for name, on in zip(classes, present, strict=True) if on],
                     "size": list(pixels.shape[-2:]),
                 }
-                yield images[number], scores[present], attributes
+                further = {"steps": of_steps[0][present]} if of_steps else {}
+                yield images[number], scores[present], attributes, further
             bar.update(len(numbers))
 
 
@@ -80,10 +95,14 @@ def main() -> None:
     method = method_module("maps", args.recipe)
     network, classes = load_trained("classifiers", args.model, args.spec)
     network.to(machine.device).to(memory_format=torch.channels_last)
-    rows = rows_of(read_index(args.index), "train", args.shard)
-    entries = localized(
-        partial(method.localize, network), spec, rows, args.root, classes, seed, machine
-    )
+    index = read_index(args.index)
+    rows = rows_of(index, "train", args.shard)
+    helpers = {
+        name: HELPERS[name](args, index, classes, machine)
+        for name in getattr(method, "HELPERS", ())
+    }
+    localize = partial(method.localize, network, **helpers)
+    entries = localized(localize, spec, rows, args.root, classes, seed, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 

@@ -5,8 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from tags2masks.config.base import Block, free
-from tags2masks.config.training import Precision
+from tags2masks.config.training import Augment, Precision
 
+# Gradients in fp16 would need a loss scale.
+GradientPrecision = Literal["32-true", "bf16-mixed"]
+StepMap = Literal["normalized", "raw"]
 Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_length=1)]
 
 
@@ -114,6 +117,102 @@ class DiscCrop(RandomCrop):
     beta: float = Field(0.7, gt=0, description="A crop is kept with this less its CAM, if above 0.")
 
 
+class AdvCam(Block):
+    """Maps along an adversarial climb of the image (AdvCAM; Lee et al., CVPR 2021).
+
+    The defaults are the paper's. Its public code: `step: scaled`, `step_size: 0.08`,
+    `steps: 26`, `steps_below_one: 12`, `logit: rectified`, `step_map: raw`.
+    """
+
+    method: Literal["advcam"] = "advcam"
+    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
+    flip: bool = Field(True, description="The mirrored image climbs with the image.")
+    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
+    steps: int = Field(27, ge=0, description="T: steps of the climb; 0 is plain CAM.")
+    steps_below_one: int | None = Field(
+        None, ge=0, description="Steps at scales below 1, if fewer; null: as many as elsewhere."
+    )
+    step: Literal["gradient", "scaled"] = Field(
+        "gradient",
+        description="The image moves by step_size · gradient; scaled: by step_size · gradient over "
+        "its largest absolute value, and stays within the image's range.",
+    )
+    step_size: float = Field(0.008, gt=0, description="ξ, in units of normalised images.")
+    restrict_weight: float = Field(7, ge=0, description="λ: weight of the mask term.")
+    restrict_above: float = Field(
+        0.5, ge=0, le=1, description="τ: where the normalised map exceeds it, it is to stay."
+    )
+    logit: Literal["plain", "rectified"] = Field(
+        "plain", description="A class's score map is pooled as it is, or its positive part alone."
+    )
+    step_map: StepMap = Field(
+        "normalized",
+        description="Maps in the mask term and in the sum over steps: divided by their maximum "
+        "(eq. 2.1), or raw scores.",
+    )
+    keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
+    precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
+    batch_size: int = free(16, ge=1, description="Images of like size that are taken together.")
+    pairs_per_pass: int = free(
+        4, ge=1, description="Pairs of an image and a class that climb together; bounds memory."
+    )
+
+
+class Rib(Block):
+    """Maps of a network that is fine-tuned on each image (RIB; Lee et al., NeurIPS 2021).
+
+    The defaults are the paper's. Its public code: `companions: 20`, `poly_power: 0.9`,
+    `learn_from: views`, `step_map: raw`, `early_exit: true`, `steps: 9`. COCO: `lr: 5.0e-6`,
+    `margin: 1000`.
+    """
+
+    method: Literal["rib"] = "rib"
+    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
+    flip: bool = Field(True, description="Also look at the mirrored image.")
+    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
+    steps: int = Field(10, ge=0, description="K: steps of fine-tuning; 0 is plain CAM.")
+    lr: float = Field(8e-6, gt=0, description="Rate of plain gradient descent.")
+    head_factor: float = Field(10, gt=0, description="The head learns this much faster.")
+    poly_power: float = Field(0, ge=0, description="Rate = lr · (1 − step/steps)^power.")
+    margin: float = Field(600, gt=0, description="m: logits above it no longer count.")
+    pooling: Literal["gndrp", "gap"] = Field(
+        "gndrp", description="Logits from the non-discriminative region, or from all of the map."
+    )
+    pooled_below: float = Field(
+        0.4, ge=0, le=1, description="τ of gndrp: pooled is where the normalised map is at most it."
+    )
+    companions: int = Field(
+        19, ge=0, description="Random training images per step that share no tag with the image."
+    )
+    learn_from: Literal["image", "views"] = Field(
+        "image",
+        description="What of the image is in the loss: it alone, or its views of scale 1 and more.",
+    )
+    step_map: StepMap = Field(
+        "normalized", description="Maps in the sum over steps: divided by their maximum, or raw."
+    )
+    early_exit: bool = Field(
+        False, description="Stop when an image's tagged logits sum to more than margin, or its "
+        "map exceeds exit_score on more than exit_area of the image."
+    )  # fmt: skip
+    exit_score: float = Field(0.3, ge=0, le=1, description="See early_exit.")
+    exit_area: float = Field(0.7, ge=0, le=1, description="See early_exit.")
+    augment: Augment = Field(Augment(), description="Random views of the companions.")
+    keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
+    precision: GradientPrecision = Field("32-true", description="Autocast during fine-tuning.")
+    batch_size: int = free(1, ge=1, description="Images of like size that are taken together.")
+    companions_per_pass: int = free(
+        20, ge=1, description="Companions per forward and backward pass; bounds memory."
+    )
+
+    @field_validator("scales")
+    @classmethod
+    def _with_one(cls, value):
+        if 1 not in value:
+            raise ValueError("scales must hold 1, the size at which the image is learned from")
+        return value
+
+
 METHODS = {
     "cam": Cam,
     "gradcam": GradCam,
@@ -124,4 +223,6 @@ METHODS = {
     "discpatch": DiscPatch,
     "randomcrop": RandomCrop,
     "disccrop": DiscCrop,
+    "advcam": AdvCam,
+    "rib": Rib,
 }

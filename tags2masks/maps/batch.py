@@ -20,6 +20,18 @@ class Batch(NamedTuple):
     seeds: Sequence[int]
 
 
+class Localized(NamedTuple):
+    """Maps with those of the steps that they were made in, where a method keeps them.
+
+    maps: [B, K, h, w] in 0 to 1, of which the tagged ones count. steps: [B, K, T, h, w], 0 or
+    more, in units of the first step's maximum (`scales.in_units_of_first`); NaN for steps that
+    were not made.
+    """
+
+    maps: Tensor
+    steps: Tensor
+
+
 def plain_batch(images: Tensor, classes: int) -> Batch:
     """The images with every tag, for methods and uses that need no more."""
     count = len(images)

@@ -1,4 +1,4 @@
-"""Maps over several scales and the mirrored image, and their normalisation."""
+"""Maps over several scales, the mirrored image and steps, and their normalisation."""
 
 from collections.abc import Callable, Sequence
 
@@ -42,3 +42,21 @@ def multi_scale(
 def normalize(maps: Tensor) -> Tensor:
     """Every map of [..., h, w] divided by its maximum plus 1e-5 (methods §0)."""
     return maps / (maps.amax((-2, -1), keepdim=True) + 1e-5)
+
+
+def sum_of_steps(steps: Tensor, step_map: str) -> Tensor:
+    """One map from those of several steps: their sum, divided by its maximum plus 1e-5.
+
+    steps: [..., T, h, w], 0 or more. step_map: "normalized" gives every step the same weight,
+    "raw" leaves the maps as they are. Returns [..., h, w].
+    """
+    return normalize((normalize(steps) if step_map == "normalized" else steps).sum(-3))
+
+
+def in_units_of_first(steps: Tensor) -> Tensor:
+    """The maps of [..., T, h, w] over the first one's maximum plus 1e-5, at most float16's 65504.
+
+    What was relative to the first step stays so: growth, and the regions of the first map.
+    """
+    first = steps[..., :1, :, :].amax((-2, -1), keepdim=True)
+    return (steps / (first + 1e-5)).clamp(max=65504)

@@ -10,14 +10,15 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as program
-from benchmarks import cam, dag, memory, saliency, store, sweep
+from benchmarks import cam, climbing, dag, memory, saliency, store, sweep
 from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.peak import watched
 from benchmarks.project import make_project
 from benchmarks.table import describe_machine, page, quantity, three_digits
 from benchmarks.timing import Row, alternate, compared, counted
 from tags2masks.config.maps import METHODS as MAPS
-from tags2masks.config.maps import Cam
+from tags2masks.config.maps import AdvCam, Cam, Rib
+from tags2masks.maps import advcam, rib
 
 # -- times and tables ------------------------------------------------------------------------------
 
@@ -212,6 +213,58 @@ def test_flops_by_hand():
     assert cam.flops(OneConvolution(), images, spec) == 2 * 64 * 3 * 2 * 2
     # At half size a quarter of it more.
     assert cam.flops(OneConvolution(), images, Cam(scales=(1, 0.5))) == 1536 + 384
+
+
+class Passes(OneConvolution):
+    """Notes of every forward pass how many images it has, their height, and whether it learns."""
+
+    def __init__(self, classes=2):
+        super().__init__()
+        self.head = nn.Conv2d(3, classes, 1, bias=False).requires_grad_(False)
+        self.normalize = nn.Module()
+        self.normalize.mean = torch.zeros(1, 3, 1, 1)
+        self.normalize.std = torch.ones(1, 3, 1, 1)
+        self.seen = []
+
+    def head_parameters(self):
+        return list(self.head.parameters())
+
+    def score_maps(self, features):
+        scores = super().score_maps(features)
+        self.seen.append((len(features), features.shape[-2], scores.requires_grad))
+        return scores
+
+
+def test_the_bare_climb_has_the_passes_of_the_real_one():
+    network, batch = Passes(), climbing.make_batch(2, 8, 6, 2)
+    spec = AdvCam(steps=2, scales=(1, 0.5), pairs_per_pass=3)
+    maps = advcam.localize(network, batch, spec)
+    real, network.seen = network.seen, []
+    # 4 pairs in passes of 3 and 1, image and mirror image, 2 steps with gradients and one without.
+    assert real[:3] == [(6, 8, True), (6, 8, True), (6, 8, False)]
+    assert len(real) == 12
+    climbing.bare_climb(network, batch, spec)
+    assert network.seen == real
+    alone = climbing.one_pair_at_a_time(network, batch, spec)
+    torch.testing.assert_close(alone, maps, atol=1e-5, rtol=1e-5)
+
+
+def test_the_bare_training_has_the_passes_of_the_real_one():
+    network, batch = Passes(4), climbing.make_batch(1, 8, 6, 4)
+    training = climbing.Noise(8, 4, 4)
+    spec = Rib(steps=2, scales=(1, 0.5), companions=3, companions_per_pass=2)
+    rib.localize(network, batch, spec, training=training)
+    real, network.seen = network.seen, []
+    step = [(1, 8, True), (1, 8, False), (2, 4, False), (2, 4, True), (1, 4, True)]
+    assert real == [*step, *step, (2, 8, False), (2, 4, False)]
+    climbing.bare_training(network, batch, spec, training)
+    assert network.seen == real
+
+
+def test_climbing_and_fine_tuning_are_measured():
+    rows = climbing.measure(quick=True)
+    assert [row.what.split(",")[0] for row in rows] == ["AdvCAM", "AdvCAM", "RIB"]
+    assert all(row.ratio > 0 for row in rows)
 
 
 def test_stored_maps_are_compared():

@@ -43,6 +43,28 @@ def test_it_is_a_plain_zarr_group(tmp_path):
         assert group["pets%2Fcat 1"].shape == (1, 3, 5)
 
 
+def test_further_arrays_stand_beside_and_do_not_count(tmp_path):
+    steps = np.arange(12, dtype=np.float16).reshape(1, 3, 2, 2)
+    names = ["c", "steps", "pets/cat 1"]  # names that are in paths of the store, too
+    entries = [
+        (name, np.full((1, 2, 2), number), {"classes": ["one"]}, {"steps": steps + number})
+        for number, name in enumerate(names)
+    ]
+    path = tmp_path / "0.zarr.zip"
+    assert write_shard(path, {"id": "rib-01234567"}, "abc", [*entries, ("bare", steps[0], {})]) == 4
+    with zipfile.ZipFile(path) as archive:
+        assert len(set(archive.namelist())) == len(archive.namelist())
+        assert "steps/pets%2Fcat 1/zarr.json" in archive.namelist()
+    with Shard(path, "rib-01234567", "abc") as shard:
+        assert shard.n == 4
+        for number, name in enumerate(names):
+            array, attributes = shard.read(name)
+            assert (array == number).all() and attributes == {"classes": ["one"]}
+            np.testing.assert_array_equal(shard.read_further("steps", name), steps + number)
+        with pytest.raises(UserError, match=r"0\.zarr\.zip: holds no steps for image 'bare'"):
+            shard.read_further("steps", "bare")
+
+
 def test_the_same_arrays_give_the_same_bytes(tmp_path, monkeypatch):
     first = written(tmp_path / "a.zip").read_bytes()
     monkeypatch.setattr("time.time", lambda: 2_000_000_000)

@@ -1,0 +1,134 @@
+"""AdvCAM: maps along an adversarial climb of the image (Lee et al., CVPR 2021).
+
+Equations are those of Lee's dissertation, ch. 3.3: the image ascends L (eq. 3.6): the class's
+logit, less the other logits, less λ times the change of the map where it is above τ. The maps of
+all steps are summed (eq. 3.3).
+
+The paper leaves open, and this follows the public code: an image and its mirror image climb as
+one, with one map; images are normalised, so a step is in units of their channels' deviations;
+every scale climbs on its own. Here a step's map is the sum over scales, as for CAM, of which eq.
+2.1 is taken, with the negative part cut off. The public code differs from the paper in what
+`AdvCam` names, and adds no map for the last climbed image.
+
+An image and a class are a pair; pairs climb in batches. Batch norm is in evaluation mode, so a
+pair's climb doesn't depend on the others.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tags2masks.config.maps import AdvCam
+from tags2masks.maps.batch import Batch, Localized
+from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
+from tags2masks.nets.classifier import Classifier
+
+_REST = (0, 2, 3, 4)  # of [V, P, 3, h, w], all but the pair
+
+
+def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Localized:
+    """Maps of the tagged classes; those of others are zero.
+
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized
+    whose steps are the unclimbed image and T climbed ones; a scale with fewer steps adds nothing
+    to later maps.
+    """
+    height, width = batch.images.shape[-2:]
+    shape = (*batch.tagged.shape, -(-height // spec.stride), -(-width // spec.stride))
+    maps = batch.images.new_zeros(shape)
+    kept = maps.new_zeros((*shape[:2], spec.steps + 1, *shape[2:])) if spec.keep_steps else None
+    tagged = batch.tagged.nonzero()
+    for pairs in tagged.split(spec.pairs_per_pass) if len(tagged) else ():
+        rows, classes = pairs.unbind(1)
+        steps = climb(network, batch.images[rows], classes, spec)
+        maps[rows, classes] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
+        if kept is not None:
+            kept[rows, classes] = in_units_of_first(steps).to(maps.dtype)
+    return maps if kept is None else Localized(maps, kept)
+
+
+def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) -> Tensor:
+    """The maps of each pair's class at each step, summed over scales, not normalised.
+
+    images: [P, 3, H, W] in 0 to 1; classes: int64 [P]. Returns [P, T + 1, h, w].
+    """
+
+    def score(views: Tensor) -> Tensor:
+        smaller = views.shape[-2] < images.shape[-2] or views.shape[-1] < images.shape[-1]
+        steps = spec.steps
+        if smaller and spec.steps_below_one is not None:
+            steps = min(spec.steps_below_one, steps)
+        maps = [found for found, _ in ascend(network, views, classes, steps, spec)]
+        return torch.stack(maps + [torch.zeros_like(maps[0])] * (spec.steps - steps), 1)
+
+    return multi_scale(score, images, spec.scales, spec.flip, spec.stride)
+
+
+def ascend(
+    network: Classifier, views: Tensor, classes: Tensor, steps: int, spec: AdvCam
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Climb at one scale; yields each step's score maps of the classes and its images.
+
+    views: [V·P, 3, h, w] in 0 to 1, the P images, and with V = 2 then their mirror images.
+    Yields `steps` + 1 times ([V·P, h', w'], normalised images [V·P, 3, h, w]). A step takes one
+    forward and one backward pass, and the last a forward pass.
+    """
+    pairs = len(classes)
+    own = classes.repeat(len(views) // pairs)
+    rows = torch.arange(len(own), device=own.device)
+    mean, std = network.normalize.mean, network.normalize.std
+    images = (views - mean) / std
+    by_pair = images.unflatten(0, (-1, pairs))
+    lowest, highest = (
+        _per_view(bound, len(views)) for bound in (by_pair.amin(_REST), by_pair.amax(_REST))
+    )
+    for step in range(steps + 1):
+        images = images.detach().requires_grad_(step < steps)
+        with torch.set_grad_enabled(step < steps):
+            scores = network.score_maps(network.features(images * std + mean)).to(images.dtype)
+            found = scores[rows, own]
+        yield found.detach(), images.detach()
+        if step == steps:
+            return
+        with torch.enable_grad():
+            present = _map_of_pairs(found, pairs)
+            if step == 0:
+                first = present.detach()
+            gain = _objective(scores, found, present, first, spec)
+            (gradient,) = torch.autograd.grad(gain, images)
+        if spec.step == "scaled":
+            largest = gradient.abs().unflatten(0, (-1, pairs)).amax(_REST)
+            gradient = gradient / _per_view(largest + 1e-12, len(views))
+        images = images.detach() + spec.step_size * gradient
+        if spec.step == "scaled":
+            images = images.clamp(lowest, highest)
+
+
+def _objective(
+    scores: Tensor, found: Tensor, present: Tensor, first: Tensor, spec: AdvCam
+) -> Tensor:
+    """The sum over pairs of eq. 3.6: to each belong its own images alone, so gradients are too.
+
+    scores: [V·P, K, h, w]; found: those of the own classes; present, first: [P, h, w], the maps
+    of the pairs now and at first.
+    """
+    if spec.logit == "rectified":
+        scores, found = scores.relu(), found.relu()
+    own, every = found.mean((-2, -1)), scores.mean((-2, -1)).sum(1)
+    mask = normalize(present.detach()) > spec.restrict_above
+    if spec.step_map == "normalized":
+        present, first = normalize(present), normalize(first)
+    change = (mask * (present - first).abs()).sum()
+    return (2 * own - every).sum() - spec.restrict_weight * change
+
+
+def _map_of_pairs(found: Tensor, pairs: int) -> Tensor:
+    """[V·P, h, w] to [P, h, w]: the positive part, and that of the mirror image mirrored back."""
+    straight, *mirrored = found.relu().split(pairs)
+    return straight + mirrored[0].flip(-1) if mirrored else straight
+
+
+def _per_view(values: Tensor, views: int) -> Tensor:
+    """A value per pair, [P], for each of its views: [V·P, 1, 1, 1]."""
+    return values.repeat(views // len(values)).view(-1, 1, 1, 1)

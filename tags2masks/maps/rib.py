@@ -1,0 +1,214 @@
+"""RIB: maps of a network that is fine-tuned on each image (Lee et al., NeurIPS 2021).
+
+From Lee's dissertation, ch. 3.4: for each image the trained weights take K steps down
+L = −Σ t_c·min(m, y_c), over the image and random companions, where a logit y_c is pooled outside
+the discriminative region (GNDRP). The maps of the K + 1 networks are summed.
+
+The paper leaves open, and this follows the public code: L is summed over the images; the image is
+whole, companions are random crops that share no tag with it. A step's map is that of CAM, of which
+eq. 2.1 is taken, with the negative part cut off. The public code differs from the paper in what
+`Rib` names, divides in GNDRP by the number of all locations instead of the pooled ones, trains the
+last two stages alone, and adds a part of the map at which it stops for its area.
+
+Companions are drawn anew at each step, without repetition. Where fewer images share no tag with
+the image, all of them are taken; where none does, the image is learned from alone.
+
+The images of a batch follow one another, for each has weights of its own. `torch.func.vmap` over
+weights would hold weights and gradients for every image and turn the convolutions into grouped
+ones; a step has a batch of companions already, which fills the machine.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tags2masks.config.maps import Rib
+from tags2masks.data.training_images import TrainingImages, View
+from tags2masks.maps.batch import Batch, Localized
+from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
+from tags2masks.nets.classifier import Classifier
+
+HELPERS = ("training",)
+
+
+def localize(
+    network: Classifier, batch: Batch, spec: Rib, *, training: TrainingImages
+) -> Tensor | Localized:
+    """Maps of the tagged classes; those of others are zero.
+
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized
+    whose steps are those of the trained network and the K fine-tuned ones, NaN after an early
+    exit. The network is left as it was.
+    """
+    height, width = batch.images.shape[-2:]
+    shape = (*batch.tagged.shape, -(-height // spec.stride), -(-width // spec.stride))
+    maps = batch.images.new_zeros(shape)
+    kept = maps.new_zeros((*shape[:2], spec.steps + 1, *shape[2:])) if spec.keep_steps else None
+    disjoint = training.sharing_no_tag(batch.tagged.cpu().numpy())
+    with trainable(network) as restore:
+        for row, tagged in enumerate(batch.tagged):
+            if not tagged.any():
+                continue
+            draws = companions(np.flatnonzero(disjoint[row]), batch.seeds[row], spec)
+            restore()
+            found = list(adapt(network, batch.images[row : row + 1], tagged, draws, spec, training))
+            steps = torch.stack(found, 1)
+            maps[row, tagged] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
+            if kept is not None:
+                kept[row, tagged, len(found) :] = torch.nan
+                kept[row, tagged, : len(found)] = in_units_of_first(steps).to(maps.dtype)
+    return maps if kept is None else Localized(maps, kept)
+
+
+@contextmanager
+def trainable(network: nn.Module) -> Iterator:
+    """Let all weights learn; gives a function that puts back the ones they had before.
+
+    They are put back at the end, too, as is what was to learn. Autocast is kept from remembering
+    its copies of the weights, which change.
+    """
+    parameters = list(network.parameters())
+    learning = [parameter.requires_grad for parameter in parameters]
+    before = [parameter.detach().clone() for parameter in parameters]
+    device = parameters[0].device.type
+
+    @torch.no_grad()
+    def restore() -> None:
+        torch._foreach_copy_(parameters, before)
+
+    try:
+        network.requires_grad_(True)
+        with torch.autocast(
+            device,
+            torch.get_autocast_dtype(device),
+            enabled=torch.is_autocast_enabled(device),
+            cache_enabled=False,
+        ):
+            yield restore
+    finally:
+        restore()
+        for parameter, learns in zip(parameters, learning, strict=True):
+            parameter.requires_grad_(learns).grad = None
+
+
+def companions(rows: np.ndarray, seed: int, spec: Rib) -> list[list[View]]:
+    """The views to draw at each step from the training images `rows`; none if there are none."""
+    count = min(spec.companions, len(rows))
+    draws = []
+    for step in range(spec.steps if count else 0):
+        chosen = np.random.default_rng([seed, step]).choice(rows, count, replace=False)
+        draws.append([(int(row), (seed, step, place)) for place, row in enumerate(chosen)])
+    return draws
+
+
+def adapt(
+    network: Classifier,
+    image: Tensor,
+    tagged: Tensor,
+    draws: list[list[View]],
+    spec: Rib,
+    training: TrainingImages,
+) -> Iterator[Tensor]:
+    """Fine-tune the network on an image; yields the tagged classes' maps before each step and last.
+
+    image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; draws: the companions of each step, or none.
+    Yields [k, h, w] for k tagged classes, as CAM's before normalisation: K + 1 times, or less
+    often after an early exit. The weights must be those of the trained network.
+    """
+    head = {id(parameter) for parameter in network.head_parameters()}
+    groups = [
+        {"params": [p for p in network.parameters() if (id(p) in head) == new], "factor": factor}
+        for new, factor in ((False, 1), (True, spec.head_factor))
+    ]
+    optimizer = torch.optim.SGD(groups)
+    fill = network.normalize.mean.flatten().tolist()
+    views = training.views(draws, spec.augment, fill)
+    for step in range(spec.steps + 1):
+        learns = step < spec.steps
+        optimizer.zero_grad()
+        maps, logits = _look(network, image, tagged, spec, learns)
+        if spec.early_exit and step and _area(maps, spec) > spec.exit_area:
+            return
+        yield maps
+        if not learns:
+            return
+        if draws:
+            _learn_from_companions(network, next(views), draws[step], spec, training)
+        rate = spec.lr * (1 - step / spec.steps) ** spec.poly_power
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        optimizer.step()
+        if spec.early_exit and logits > spec.margin:
+            return
+
+
+def _look(
+    network: Classifier, image: Tensor, tagged: Tensor, spec: Rib, learns: bool
+) -> tuple[Tensor, Tensor]:
+    """The step's maps of the tagged classes, and the sum of the logits that were in the loss.
+
+    Where the image is learned from, the gradients of its loss are added to the weights': one
+    forward pass per view gives both.
+    """
+    height, width = image.shape[-2:]
+    total = image.new_zeros(())
+
+    def score(views: Tensor) -> Tensor:
+        if spec.learn_from == "views":
+            count = len(views) if views.shape[-2] >= height and views.shape[-1] >= width else 0
+        else:
+            count = 1 if views.shape[-2:] == image.shape[-2:] else 0
+        count *= learns
+        scores = []
+        if count:
+            with torch.enable_grad():
+                found = network.score_maps(network.features(views[:count]))
+                logits = pooled(found, spec)[:, tagged]
+                descend(logits, spec)
+            total.add_(logits.detach().sum())
+            scores.append(found.detach())
+        if count < len(views):
+            with torch.no_grad():
+                scores.append(network.score_maps(network.features(views[count:])))
+        return torch.cat(scores)[:, tagged]
+
+    maps = multi_scale(score, image, spec.scales, spec.flip, spec.stride)
+    return maps[0], total
+
+
+def pooled(scores: Tensor, spec: Rib) -> Tensor:
+    """Logits [B, K] of score maps [B, K, h, w], by average pooling or GNDRP.
+
+    GNDRP is the mean over the locations where the map, normalised and detached, is at most τ; 0
+    where there is none.
+    """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    if spec.pooling == "gap":
+        return scores.mean((-2, -1))
+    region = normalize(scores.detach().relu()) <= spec.pooled_below
+    return (scores * region).sum((-2, -1)) / region.sum((-2, -1)).clamp(min=1)
+
+
+def descend(logits: Tensor, spec: Rib) -> None:
+    """Add the gradients of L = −Σ min(m, y_c) to the weights'; logits: the y_c with t_c = 1."""
+    (-logits.clamp(max=spec.margin).sum()).backward()
+
+
+def _learn_from_companions(
+    network: Classifier, views: Tensor, drawn: list[View], spec: Rib, training: TrainingImages
+) -> None:
+    device = network.normalize.mean.device
+    tagged = torch.from_numpy(training.tagged[[row for row, _ in drawn]]).to(device)
+    parts = (images.split(spec.companions_per_pass) for images in (views, tagged))
+    for part, tags in zip(*parts, strict=True):
+        images = part.to(device).to(memory_format=torch.channels_last).float() / 255
+        with torch.enable_grad():
+            descend(pooled(network.score_maps(network.features(images)), spec)[tags], spec)
+
+
+def _area(maps: Tensor, spec: Rib) -> float:
+    """Share of the image where the normalised map of some tagged class exceeds exit_score."""
+    return (normalize(maps) > spec.exit_score).any(0).float().mean().item()
