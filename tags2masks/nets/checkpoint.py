@@ -35,6 +35,4 @@ def read_spec(path: Path | str) -> dict:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not readable ({error}); delete it and run again"
-        ) from None
+        raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
