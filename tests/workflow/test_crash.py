@@ -181,7 +181,7 @@ def test_another_number_of_shards_without_records(forgetful):
 
 def test_tables_of_another_config_do_not_stay_without_records(forgetful):
     forgetful.configure(changed("experiments", ["digits / vanilla / cam / crf"]))
-    forgetful.make("results/leaderboard.csv")
+    forgetful.make("--until", "collect")
     metrics = pd.read_csv(forgetful.folder / "results/metrics.csv")
     assert set(metrics["experiment"]) == {"digits/vanilla/cam/crf"}
     assert len(list(forgetful.folder.glob("results/experiments-*.json"))) == 1
@@ -190,14 +190,14 @@ def test_tables_of_another_config_do_not_stay_without_records(forgetful):
 def test_figures_at_another_background_score_are_refused_without_records(forgetful):
     forgetful.configure(changed("evaluation.background_score", 0.5))
     measured = one(forgetful, "maps/*/metrics.csv")
-    printed = run_badly(forgetful, "results/leaderboard.csv")
+    printed = run_badly(forgetful, "--until", "collect")
     assert (
         f"error: {measured}: measured at the background score 0.3, but "
         "evaluation.background_score is 0.5; delete it and run again" in printed
     )
     assert not (forgetful.folder / "results/metrics.csv").exists()
     (forgetful.folder / measured).unlink()
-    forgetful.make("results/leaderboard.csv")
+    forgetful.make("--until", "collect")
     board = pd.read_csv(forgetful.folder / "results/leaderboard.csv")
     assert set(board["seed_background_score"]) == {0.5}
 
