@@ -132,7 +132,8 @@ def wait(run: Run, kind: str, latest: float, dice: random.Random) -> float:
     begun = time.monotonic()
     results = run.project.folder / "results"
     earliest = dice.uniform(0.2, latest if kind == "moment" else latest / 2)
-    later = dice.uniform(0, 1)
+    later = dice.uniform(0, latest / 10)
+    last = 3 * latest if kind == "training" else latest  # a checkpoint may take its time
     earlier = checkpoints(results)  # no sign of a training that is at work now
     ready = {
         "moment": lambda: True,
@@ -143,7 +144,7 @@ def wait(run: Run, kind: str, latest: float, dice: random.Random) -> float:
     def passed() -> float:
         return time.monotonic() - begun
 
-    while not run.ended() and passed() < latest:
+    while not run.ended() and passed() < last:
         if passed() >= earliest and ready[kind]():
             if kind == "training":
                 time.sleep(later)
@@ -220,17 +221,21 @@ def ended_well(run: Run) -> None:
 
 
 def disturb(project: Project, tally: Tally, kills: int, latest: float, dice: random.Random) -> None:
-    """Run the project to its end, killing it until there were enough kills."""
+    """Run the project to its end, killing it until there were enough kills.
+
+    The first kill is in the training of the classifier, so that no luck is needed to hit one.
+    """
+    kind = "training"
     while True:
         run = Run(project)
         if tally.kills == kills:
             break
-        kind = dice.choices(list(KINDS), list(KINDS.values()))[0]
         seconds = wait(run, kind, latest, dice)
         if run.ended():
             break
         tally.count(run, seconds, kind)
         project.make("--unlock")
+        kind = dice.choices(list(KINDS), list(KINDS.values()))[0]
     ended_well(run)
     tally.resumed += run.printed().count(": going on after epoch")
 

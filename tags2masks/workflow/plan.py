@@ -307,12 +307,20 @@ class Plan:
         about = {"shards": self.shard_count(one), "tables": tables}
         return canonical(json.loads(self.dataset_recipe(one)) | about)
 
+    def description_file(self, what: str, dataset: str) -> str:
+        """Where it is written: named by its content for the same reason as the outline."""
+        return f"results/{dataset}/{what}-{digest(self.description(what, dataset))}.json"
+
+    @property
+    def description_files(self) -> list[str]:
+        """Those of all data sets."""
+        return [self.description_file("dataset", name) for name in self.datasets()] + [
+            self.description_file("truth", name) for name in self.datasets(with_truth=True)
+        ]
+
     def described(self, what: str) -> Callable:
-        """Input function: the file of `description`, named by its content for the same reason."""
-        return lambda wildcards: (
-            f"results/{wildcards.dataset}/{what}-"
-            f"{digest(self.description(what, wildcards.dataset))}.json"
-        )
+        """Input function: the file of `description`."""
+        return lambda wildcards: self.description_file(what, wildcards.dataset)
 
     def written_outline(self, wildcards) -> str:
         """Param function: the outline."""

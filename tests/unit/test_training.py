@@ -115,10 +115,12 @@ def test_a_state_of_another_run_or_a_damaged_one_is_not_used(tmp_path, capsys):
     trained(tmp_path / "s", spec(epochs=2), fingerprint="other")
     assert same(undisturbed, trained(tmp_path / "s")[0])
     assert "from another code or data; starting anew" in capsys.readouterr().out
-    for path in (tmp_path / "s").iterdir():
-        path.write_bytes(path.read_bytes()[:100])
-    assert same(undisturbed, trained(tmp_path / "s")[0])
-    assert "not readable" in capsys.readouterr().out
+    for left in (0, 10, 100, 2000):
+        (path,) = (tmp_path / "s").iterdir()
+        path.write_bytes(path.read_bytes()[:left])
+        assert same(undisturbed, trained(tmp_path / "s")[0])
+        lines = [line for line in capsys.readouterr().out.splitlines() if "not readable" in line]
+        assert len(lines) == 1 and lines[0].endswith("left aside, no need to act")
 
 
 def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):

@@ -1,0 +1,45 @@
+"""The tables of all experiments refuse what was measured under another config."""
+
+import pytest
+
+from tags2masks.errors import UserError
+from tags2masks.report.summary import tidy_metrics
+
+ONE = {
+    "experiment": "pets/vanilla/cam",
+    "dataset": "pets",
+    "has_truth": True,
+    "artifacts": {"maps": "cam-01234567"},
+}
+METRICS = """split,metric,class,value,threshold,tuned_on_masks,images
+train,iou,mean,0.4,0.3,False,2
+train,iou,mean,0.5,0.5,True,2
+"""
+CURVE = "threshold,class,iou\n0.0,mean,0.1\n0.3,mean,0.4\n0.5,mean,0.5\n1.0,mean,0.2\n"
+
+
+def tidied(folder, background_score, thresholds, metrics=METRICS):
+    """The tidy table of an artifact measured at 0, 1/2, 1 and 0.3."""
+    home = folder / "pets/maps/cam-01234567"
+    home.mkdir(parents=True)
+    (home / "metrics.csv").write_text(metrics)
+    (home / "curve.csv").write_text(CURVE)
+    evaluation = {"background_score": background_score, "thresholds": thresholds}
+    return tidy_metrics([ONE], evaluation, folder)
+
+
+def test_figures_of_this_config_are_taken_as_they_are(tmp_path):
+    assert tidied(tmp_path, 0.3, 2)["value"].tolist() == [0.4, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("background_score", "thresholds", "metrics", "said"),
+    [
+        (0.5, 2, METRICS, "measured at the background score 0.3, but .* is 0.5; delete it and"),
+        (0.3, 4, METRICS, "measured at 4 background scores, .*thresholds: 4; delete it and run"),
+        (0.3, 2, METRICS[:-9], "ends in the middle of a line; delete it and run again"),
+    ],
+)
+def test_others_are_refused(tmp_path, background_score, thresholds, metrics, said):
+    with pytest.raises(UserError, match=rf"cam-01234567/metrics\.csv: {said}"):
+        tidied(tmp_path, background_score, thresholds, metrics)
