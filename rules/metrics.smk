@@ -7,6 +7,7 @@ rule measure_maps:
         classes=CLASSES,
         truth=TRUTH,
         shards=plan.shards("maps"),
+        cams=plan.region_shards("maps"),
     output:
         metrics="results/{dataset}/maps/{id}/metrics.csv",
         curve=report(
@@ -23,6 +24,7 @@ rule measure_maps:
     params:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_maps"),
+        cam=plan.region_cam("maps"),
         background_score=plan.config.evaluation.background_score,
         thresholds=plan.config.evaluation.thresholds,
         root=plan.truth_root,
@@ -34,8 +36,8 @@ rule measure_maps:
         " --split train --background-score {params.background_score}"
         " --thresholds {params.thresholds} --root {params.root:q} {params.scheduler}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
-        " --truth {input.truth:q} --shards {input.shards:q} --metrics {output.metrics:q}"
-        " --curve {output.curve:q} 2>&1 | tee {log:q}"
+        " --truth {input.truth:q} --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
+        " --metrics {output.metrics:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 
 rule measure_labels:
@@ -44,6 +46,7 @@ rule measure_labels:
         classes=CLASSES,
         truth=TRUTH,
         shards=lambda wildcards: plan.shards(wildcards.stage)(wildcards),
+        cams=plan.region_shards(),
     output:
         metrics="results/{dataset}/{stage}/{id}/metrics.csv",
         images="results/{dataset}/{stage}/{id}/images.csv",
@@ -58,6 +61,7 @@ rule measure_labels:
     params:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_labels"),
+        cam=plan.region_cam(),
         split=plan.measured_split,
         root=plan.truth_root,
         scheduler=plan.scheduler,
@@ -67,8 +71,8 @@ rule measure_labels:
         "python -m workflow_scripts.measure_labels --recipe {params.recipe:q} --id {wildcards.id}"
         " --split {params.split} --root {params.root:q} {params.scheduler} --threads {threads}"
         " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
-        " --shards {input.shards:q} --metrics {output.metrics:q} --images {output.images:q}"
-        " 2>&1 | tee {log:q}"
+        " --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
+        " --metrics {output.metrics:q} --images {output.images:q} 2>&1 | tee {log:q}"
 
 
 rule outline:

@@ -41,6 +41,11 @@ class Evaluation(Block):
     thresholds: int = Field(
         100, ge=2, le=1000, description="The sweep looks at 0/n, 1/n, … n/n as background score."
     )
+    regions: bool = Field(
+        True,
+        description="Recall in discriminative and other regions, as a plain CAM of the same "
+        "classifier tells them apart: the first experiment's own `cam`, else one of defaults.",
+    )
 
 
 class Report(Block):

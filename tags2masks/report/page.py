@@ -96,6 +96,7 @@ def _dataset(
             (said, int((read.index["split"] == split).sum())) for split, said in SPLITS.items()
         ],
         "has_truth": has_truth,
+        "has_regions": bool((metrics["metric"] == "dr_recall").any()),
         "best": _best(outline, metrics),
         "charts": list(charts(key, made, metrics)),
         "experiments": [

@@ -17,6 +17,13 @@ METRIC_NAMES = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
+    "fg_precision": "Foreground precision",
+    "dr_recall": "DR-Recall",
+    "ndr_recall": "NDR-Recall",
+    "hsr_dr": "High in DR",
+    "lsr_dr": "Low in DR",
+    "hsr_ndr": "High in NDR",
+    "lsr_ndr": "Low in NDR",
     "labelled": "Labelled pixels",
 }
 

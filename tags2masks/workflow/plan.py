@@ -14,7 +14,12 @@ from types import SimpleNamespace
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.project import Config, choices, parse_config
-from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import (
+    Artifact,
+    all_artifacts,
+    build_experiments,
+    reference_cams,
+)
 from tags2masks.workflow.ids import canonical
 from tags2masks.workflow.sources import ROOT, source_digest
 
@@ -31,6 +36,10 @@ class Plan:
             raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
         self.experiments = build_experiments(self.config)
         self.artifacts = all_artifacts(self.experiments)
+        with_regions = self.config.evaluation.regions
+        self.cams = reference_cams(self.config, self.experiments) if with_regions else {}
+        # Made for measuring alone: in no experiment, and so in no table.
+        self._extra = {(a.dataset, a.stage, a.id): a for a in self.cams.values()}
         self._check_files()
 
     def _check_files(self) -> None:
@@ -57,13 +66,14 @@ class Plan:
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""
         key = (wildcards.dataset, stage, wildcards.id)
-        if key not in self.artifacts:
-            known = [i for d, s, i in self.artifacts if (d, s) == key[:2]]
+        artifacts = self._extra | self.artifacts
+        if key not in artifacts:
+            known = [i for d, s, i in artifacts if (d, s) == key[:2]]
             raise ConfigError(
                 f"results/{wildcards.dataset}/{stage}/{wildcards.id}: no experiment of this config "
                 f"makes it; {choices(wildcards.id, known)}"
             )
-        return self.artifacts[key]
+        return artifacts[key]
 
     def datasets(self, with_truth: bool = False) -> list[str]:
         """The data sets that experiments use; those with pixel masks alone, if so asked."""
@@ -101,6 +111,30 @@ class Plan:
     def shards(self, stage: str) -> Callable:
         """Input function: all shards of the artifact itself."""
         return lambda wildcards: self.shard_files(self.get(stage, wildcards))
+
+    def region_shards(self, stage: str | None = None) -> Callable:
+        """Input function: the shards of the CAM that tells an artifact's regions apart, if any.
+
+        stage: of the artifact; None where a wildcard says it.
+        """
+
+        def shards(wildcards) -> list[str]:
+            cam = self._region_cam(stage, wildcards)
+            return self.shard_files(cam) if cam else []
+
+        return shards
+
+    def region_cam(self, stage: str | None = None) -> Callable:
+        """Param function: the argument that names this CAM, if there is one."""
+
+        def argument(wildcards) -> str:
+            cam = self._region_cam(stage, wildcards)
+            return f"--cam {cam.id}" if cam else ""
+
+        return argument
+
+    def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
+        return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
 
     def weights(self, stage: str) -> Callable:
         """Input function: the file of initial weights, if the config names one."""
