@@ -11,7 +11,7 @@ sys.path.insert(0, workflow.basedir)
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.workflow.environment import use_checkout
-from tags2masks.workflow.plan import Plan, option, scaled, source, text_digest
+from tags2masks.workflow.plan import SWEPT, Plan, option, scaled, source, text_digest
 
 if not workflow.overwrite_configfiles:
 

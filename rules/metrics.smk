@@ -75,6 +75,54 @@ rule measure_labels:
         " --metrics {output.metrics:q} --images {output.images:q} 2>&1 | tee {log:q}"
 
 
+rule measure_scores:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+        shards=plan.shards("masks"),
+        maps=plan.upstream_shards("masks", "maps"),
+        cams=plan.region_shards("masks"),
+    output:
+        metrics="results/{dataset}/masks/{id}/metrics.csv",
+        images="results/{dataset}/masks/{id}/images.csv",
+        curve=report(
+            "results/{dataset}/masks/{id}/curve.csv",
+            category="Masks",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/masks/{id}/metrics.log",
+    wildcard_constraints:
+        id=rf"({'|'.join(SWEPT)})-[0-9a-f]{{8}}",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        masks=plan.recipe("masks"),
+        source=plan.scoring_source,
+        cam=plan.region_cam("masks"),
+        thresholds=plan.config.evaluation.thresholds,
+        root=plan.truth_root,
+        image_root=plan.root,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the masks {wildcards.id} of {wildcards.dataset} and their scores"
+    shell:
+        "python -m workflow_scripts.measure_scores --recipe {params.recipe:q} --id {wildcards.id}"
+        " --masks {params.masks:q} --split train --thresholds {params.thresholds}"
+        " --root {params.root:q} --image-root {params.image_root:q} {params.scheduler}"
+        " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
+        " --truth {input.truth:q} --shards {input.shards:q} --maps {input.maps:q} {params.cam}"
+        " --cams {input.cams:q} --metrics {output.metrics:q} --images {output.images:q}"
+        " --curve {output.curve:q} 2>&1 | tee {log:q}"
+
+
+ruleorder: measure_scores > measure_labels
+
+
 rule outline:
     output:
         "results/experiments.json",

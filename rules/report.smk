@@ -43,7 +43,7 @@ rule report_page:
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier", "segmenter")],
         specs=[f"{a.folder}/spec.json" for a in plan.of_stage("classifier", "segmenter")],
-        curves=[f"{a.folder}/curve.csv" for a in plan.with_truth("maps")],
+        curves=[f"{a.folder}/curve.csv" for a in plan.with_curve()],
         images=[f"{a.folder}/images.csv" for a in plan.with_truth("masks", "predictions")],
         shards=[
             shard

@@ -12,19 +12,23 @@ from tags2masks.report.lineage import Made
 
 def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iterator[dict]:
     """The data set's charts, with what the page says around them."""
-    measured = metrics[metrics["stage"] == "maps"]
-    maps = [one for one in made["maps"] if (measured["artifact"] == one.id).any()]
-    if maps:
-        lines = [_series(one, _mean_curve(one)) for one in maps]
-        marks = {one.name: _marks(measured[measured["artifact"] == one.id]) for one in maps}
-        yield {
-            "title": "Seed IoU against the background score",
-            "svg": plots.curves(f"{key}-curves", lines, marks),
-            "legend": lines,
-            "alt": "; ".join(_points_told(name, points) for name, points in marks.items()),
-            "marks": True,
-            "source": "maps/…/curve.csv",
-        }
+    for stage, title in (
+        ("maps", "Seed IoU against the background score"),
+        ("masks", "Mask IoU against the background score"),
+    ):
+        measured = metrics[(metrics["stage"] == stage) & metrics["threshold"].notna()]
+        swept = [one for one in made[stage] if (measured["artifact"] == one.id).any()]
+        if swept:
+            lines = [_series(one, _mean_curve(one)) for one in swept]
+            marks = {one.name: _marks(measured[measured["artifact"] == one.id]) for one in swept}
+            yield {
+                "title": title,
+                "svg": plots.curves(f"{key}-{stage}", lines, marks),
+                "legend": lines,
+                "alt": "; ".join(_points_told(name, points) for name, points in marks.items()),
+                "marks": True,
+                "source": f"{stage}/…/curve.csv",
+            }
     for stage, measure, title, heading in (
         ("classifier", "val_map", "validation mAP", "Training of the classifiers"),
         ("segmenter", "pixel_agreement", "agreement with the masks", "Training of the segmenters"),

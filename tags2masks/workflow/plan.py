@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
+from tags2masks.config import masks
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.workflow.artifacts import (
@@ -22,6 +23,9 @@ from tags2masks.workflow.artifacts import (
 )
 from tags2masks.workflow.ids import canonical
 from tags2masks.workflow.sources import ROOT, source_digest
+
+# Methods of masks that are thresholded scores, and so have a quality at every background score.
+SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
 
 
 class Plan:
@@ -87,6 +91,11 @@ class Plan:
     def with_truth(self, *stages: str) -> list[Artifact]:
         """Those among them whose data set has pixel masks to be measured against."""
         return [a for a in self.of_stage(*stages) if self.config.datasets[a.dataset].has_truth]
+
+    def with_curve(self) -> list[Artifact]:
+        """Those that are measured at every background score."""
+        found = self.with_truth("maps", "masks")
+        return [a for a in found if a.stage == "maps" or a.method in SWEPT]
 
     def datasets_of_kind(self, kind: str) -> str:
         """A regular expression of the data sets that one reader is for; matches none if none."""
@@ -194,6 +203,11 @@ class Plan:
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that reads masks with the data set's reader."""
         return lambda wildcards: source(script, self.reader(wildcards.dataset))
+
+    def scoring_source(self, wildcards) -> str:
+        """Param function: the same of the one that makes a mask method's scores again."""
+        method = self.get("masks", wildcards).method
+        return source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
 
     def reader(self, dataset: str) -> str:
         """The module that reads a data set."""
