@@ -30,6 +30,7 @@ CLASSES = "results/{dataset}/classes.txt"
 TRUTH = "results/{dataset}/truth.csv"
 SHARD = "{shard}.zarr.zip"
 THREADS = plan.config.threads
+SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
 GPUS = plan.config.devices if plan.config.device == "cuda" else 0
 
 
@@ -52,6 +53,7 @@ rule all:
         "results/metrics.csv",
         "results/leaderboard.csv",
         "results/report.html",
+        SWEEP,
 
 
 include: "rules/data.smk"

@@ -163,3 +163,23 @@ rule collect:
     shell:
         "python -m workflow_scripts.collect --outline {input.outline:q} --results results"
         " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"
+
+
+rule sweep_table:
+    input:
+        outline="results/experiments.json",
+        metrics="results/metrics.csv",
+    output:
+        report("results/sweep.csv", category="Summary"),
+    log:
+        "logs/sweep.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("tabulate_sweep"),
+    message:
+        "Put figures beside the values that were swept"
+    shell:
+        "python -m workflow_scripts.tabulate_sweep --outline {input.outline:q}"
+        " --metrics {input.metrics:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -38,6 +38,7 @@ rule report_page:
         outline="results/experiments.json",
         metrics="results/metrics.csv",
         leaderboard="results/leaderboard.csv",
+        sweep=SWEEP,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],

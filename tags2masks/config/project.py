@@ -56,6 +56,17 @@ class Report(Block):
     )
 
 
+class Sweep(Block):
+    """A parameter to try at several values: one experiment each, all that they share made once."""
+
+    entry: str = Field(description="Section and entry, such as `maps.cam`.")
+    field: str = Field(description="The entry's field, with dots, such as `optimizer.lr`.")
+    values: Annotated[tuple[str | int | float | bool, ...], Field(min_length=1)] = Field(
+        description="Each makes an entry of its own, named like `cam-stride-8`, and takes the "
+        "place of the entry in every experiment."
+    )
+
+
 class Predict(Block):
     """New images to segment with a finished experiment's model."""
 
@@ -84,6 +95,7 @@ class Config(Block):
     experiments: tuple[str, ...] = Field(
         min_length=1, description="dataset / classifier / maps / masks / segmenter, with braces."
     )
+    sweep: tuple[Sweep, ...] = Field((), description="Parameters to try at several values.")
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     predict: dict[Name, Predict] = Field({}, description="New images to segment, see `predict`.")

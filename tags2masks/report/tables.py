@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from tags2masks.data.index import read_table
-from tags2masks.report.summary import METRICS
+from tags2masks.report.summary import METRICS, SWEEP
 
 NOTHING = "–"
 MEND = "run the workflow again"
@@ -87,7 +87,16 @@ def read_leaderboard(path: Path | str) -> pd.DataFrame:
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
     """metrics.csv with numbers as numbers, tuned_on_masks as booleans and names as they are."""
-    frame = read_table(path, METRICS, MEND)
+    return _read_figures(path, METRICS)
+
+
+def read_sweep(path: Path | str) -> pd.DataFrame:
+    """sweep.csv likewise; settings are text."""
+    return _read_figures(path, SWEEP)
+
+
+def _read_figures(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+    frame = read_table(path, columns, MEND)
     for name in ("value", "threshold"):
         frame[name] = pd.to_numeric(frame[name])
     frame["tuned_on_masks"] = frame["tuned_on_masks"] == "True"

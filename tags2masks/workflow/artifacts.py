@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError
-from tags2masks.config.experiments import STEPS, expand_experiments
+from tags2masks.config.experiments import STEPS
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import SECTIONS, Config
+from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
 from tags2masks.workflow.ids import artifact_id
 
 # Config section -> the stage that makes artifacts from its entries.
@@ -50,10 +51,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A chain of entries, and the artifact of each stage it goes through."""
+    """A chain of entries, and the artifact of each stage it goes through.
+
+    setting: which value of a sweep it is for, if it is.
+    """
 
     names: tuple[str, ...]
     artifacts: dict[str, Artifact]
+    setting: Setting | None = None
 
     @property
     def name(self) -> str:
@@ -88,8 +93,8 @@ def build_artifact(
 
 def build_experiments(config: Config) -> list[Experiment]:
     """Every experiment of the config with its artifacts; equal work gets equal ids."""
-    experiments = []
-    for names in expand_experiments(config):
+    config, experiments = add_derived_entries(config), []
+    for names, setting in expand_sweeps(config).items():
         made: dict[str, Artifact] = {}
         dataset = names[0]
         for section, name in zip(STEPS[1:], names[1:], strict=False):
@@ -108,7 +113,7 @@ def build_experiments(config: Config) -> list[Experiment]:
             else:
                 upstream = dict(list(made.items())[-1:])
                 made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
-        experiments.append(Experiment(names, made))
+        experiments.append(Experiment(names, made, setting))
     return experiments
 
 

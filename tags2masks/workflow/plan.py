@@ -14,9 +14,11 @@ from types import SimpleNamespace
 
 from tags2masks.config import masks
 from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.datasets import MNIST_FILES
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.workflow.artifacts import (
     Artifact,
+    Experiment,
     all_artifacts,
     build_experiments,
     reference_cams,
@@ -174,6 +176,9 @@ class Plan:
         if spec.kind == "voc":
             lists = Path(spec.root) / "ImageSets" / "Segmentation"
             return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
+        if spec.kind == "mnist":
+            plain = [Path(spec.root) / name for pair in MNIST_FILES.values() for name in pair]
+            return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
         return []
 
     # -- recorded parameters ---------------------------------------------------------------------
@@ -228,6 +233,10 @@ class Plan:
         spec = self.config.datasets[wildcards.dataset]
         places = {"folder": "images", "voc": "root"}
         return getattr(spec, places[spec.kind]) if spec.kind in places else self.own(wildcards)
+
+    def files_root(self, wildcards, resources) -> str:
+        """Param function: the folder of files that images are unpacked from."""
+        return self.config.datasets[wildcards.dataset].root
 
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
@@ -295,6 +304,7 @@ class Plan:
                     "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                     "recipes": {stage: a.recipe for stage, a in e.artifacts.items()},
                 }
+                | _setting(e)
                 for e in self.experiments
             ]
         )
@@ -313,6 +323,14 @@ class Plan:
         raise ConfigError(
             f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
         )
+
+
+def _setting(experiment: Experiment) -> dict:
+    """What the outline says of an experiment that is one of a sweep."""
+    if experiment.setting is None:
+        return {}
+    parameter, value, chain = experiment.setting
+    return {"sweep": {"parameter": parameter, "value": value, "chain": "/".join(chain)}}
 
 
 def source(script: str, *modules: str) -> str:
