@@ -117,4 +117,6 @@ def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
                 "chain": swept["chain"],
             }
             parts.append(means[means["experiment"] == one["experiment"]].assign(**about))
+    if not parts:
+        return pd.DataFrame(columns=list(SWEEP))
     return pd.concat(parts, ignore_index=True)[list(SWEEP)]
