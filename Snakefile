@@ -11,7 +11,7 @@ sys.path.insert(0, workflow.basedir)
 from tags2masks.errors import UserError
 from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow import started
-from tags2masks.workflow.plan import Plan, option, scaled, source, text_digest
+from tags2masks.workflow.plan import SWEPT, Plan, option, scaled, source, text_digest
 
 if not workflow.overwrite_configfiles:
 
@@ -31,6 +31,7 @@ CLASSES = "results/{dataset}/classes.txt"
 TRUTH = "results/{dataset}/truth.csv"
 SHARD = "{shard}.zarr.zip"
 THREADS = plan.config.threads
+SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
 GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 
 
@@ -56,6 +57,7 @@ rule all:
         "results/metrics.csv",
         "results/leaderboard.csv",
         "results/report.html",
+        SWEEP,
         plan.lineages,
         # Asked for by name: Snakemake makes no absent file for the sake of what is there.
         plan.outline_file,

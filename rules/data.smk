@@ -102,6 +102,36 @@ rule digits:
         " --threads {threads} {params.needs} 2>&1 | tee {log:q}"
 
 
+rule mnist:
+    input:
+        description=plan.described("dataset"),
+    output:
+        index=INDEX,
+        classes=CLASSES,
+        images=directory("results/{dataset}/images"),
+    log:
+        "logs/{dataset}/index.log",
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("mnist"),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(30),
+    params:
+        recipe=plan.dataset_recipe,
+        source=source("list_images", "data.mnist"),
+        shards=plan.shard_count,
+        root=plan.root,
+        files=plan.files_root,
+        needs=plan.needed_split,
+    message:
+        "Unpack the images of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
+        " --files {params.files:q} --index {output.index:q} --classes {output.classes:q}"
+        " --shards {params.shards} --threads {threads} {params.needs} 2>&1 | tee {log:q}"
+
+
 rule voc_truth:
     input:
         description=plan.described("truth"),
@@ -147,4 +177,13 @@ use rule voc_truth as digits_truth with:
     params:
         recipe=plan.truth_recipe,
         source=source("list_truth", "data.digits"),
+        root=plan.truth_root,
+
+
+use rule digits_truth as mnist_truth with:
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("mnist"),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("list_truth", "data.mnist"),
         root=plan.truth_root,

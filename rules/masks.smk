@@ -44,6 +44,28 @@ use rule threshold as crf with:
         scheduler=plan.scheduler,
 
 
+use rule threshold as smooth with:
+    wildcard_constraints:
+        id="smooth-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("masks"),
+        source=source("make_masks", "masks.smooth"),
+        free=plan.free("masks"),
+        root=plan.root,
+        scheduler=plan.scheduler,
+
+
+use rule threshold as superpixel with:
+    wildcard_constraints:
+        id="superpixel-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("masks"),
+        source=source("make_masks", "masks.superpixel"),
+        free=plan.free("masks"),
+        root=plan.root,
+        scheduler=plan.scheduler,
+
+
 rule masks_as_png:
     input:
         index=INDEX,

@@ -7,6 +7,7 @@ rule measure_maps:
         classes=CLASSES,
         truth=TRUTH,
         shards=plan.shards("maps"),
+        cams=plan.region_shards("maps"),
     output:
         metrics="results/{dataset}/maps/{id}/metrics.csv",
         curve=report(
@@ -23,6 +24,7 @@ rule measure_maps:
     params:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_maps"),
+        cam=plan.region_cam("maps"),
         background_score=plan.setting("evaluation", "background_score"),
         thresholds=plan.setting("evaluation", "thresholds"),
         root=plan.truth_root,
@@ -34,8 +36,8 @@ rule measure_maps:
         " --split train --background-score {params.background_score}"
         " --thresholds {params.thresholds} --root {params.root:q} {params.scheduler}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
-        " --truth {input.truth:q} --shards {input.shards:q} --metrics {output.metrics:q}"
-        " --curve {output.curve:q} 2>&1 | tee {log:q}"
+        " --truth {input.truth:q} --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
+        " --metrics {output.metrics:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 
 rule measure_labels:
@@ -44,6 +46,7 @@ rule measure_labels:
         classes=CLASSES,
         truth=TRUTH,
         shards=lambda wildcards: plan.shards(wildcards.stage)(wildcards),
+        cams=plan.region_shards(),
     output:
         metrics="results/{dataset}/{stage}/{id}/metrics.csv",
         images="results/{dataset}/{stage}/{id}/images.csv",
@@ -58,6 +61,7 @@ rule measure_labels:
     params:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_labels"),
+        cam=plan.region_cam(),
         split=plan.measured_split,
         root=plan.truth_root,
         scheduler=plan.scheduler,
@@ -67,8 +71,56 @@ rule measure_labels:
         "python -m workflow_scripts.measure_labels --recipe {params.recipe:q} --id {wildcards.id}"
         " --split {params.split} --root {params.root:q} {params.scheduler} --threads {threads}"
         " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
-        " --shards {input.shards:q} --metrics {output.metrics:q} --images {output.images:q}"
-        " 2>&1 | tee {log:q}"
+        " --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
+        " --metrics {output.metrics:q} --images {output.images:q} 2>&1 | tee {log:q}"
+
+
+rule measure_scores:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+        shards=plan.shards("masks"),
+        maps=plan.upstream_shards("masks", "maps"),
+        cams=plan.region_shards("masks"),
+    output:
+        metrics="results/{dataset}/masks/{id}/metrics.csv",
+        images="results/{dataset}/masks/{id}/images.csv",
+        curve=report(
+            "results/{dataset}/masks/{id}/curve.csv",
+            category="Masks",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/masks/{id}/metrics.log",
+    wildcard_constraints:
+        id=rf"({'|'.join(SWEPT)})-[0-9a-f]{{8}}",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        masks=plan.recipe("masks"),
+        source=plan.scoring_source,
+        cam=plan.region_cam("masks"),
+        thresholds=plan.setting("evaluation", "thresholds"),
+        root=plan.truth_root,
+        image_root=plan.root,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the masks {wildcards.id} of {wildcards.dataset} and their scores"
+    shell:
+        "python -m workflow_scripts.measure_scores --recipe {params.recipe:q} --id {wildcards.id}"
+        " --masks {params.masks:q} --split train --thresholds {params.thresholds}"
+        " --root {params.root:q} --image-root {params.image_root:q} {params.scheduler}"
+        " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
+        " --truth {input.truth:q} --shards {input.shards:q} --maps {input.maps:q} {params.cam}"
+        " --cams {input.cams:q} --metrics {output.metrics:q} --images {output.images:q}"
+        " --curve {output.curve:q} 2>&1 | tee {log:q}"
+
+
+ruleorder: measure_scores > measure_labels
 
 
 # A file, because many experiments would not fit into an argument of a command.
@@ -128,3 +180,23 @@ rule collect:
     shell:
         "python -m workflow_scripts.collect --outline {input.outline:q} --results results"
         " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"
+
+
+rule sweep_table:
+    input:
+        outline=plan.outline_file,
+        metrics="results/metrics.csv",
+    output:
+        report("results/sweep.csv", category="Summary"),
+    log:
+        "logs/sweep.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("tabulate_sweep"),
+    message:
+        "Put figures beside the values that were swept"
+    shell:
+        "python -m workflow_scripts.tabulate_sweep --outline {input.outline:q}"
+        " --metrics {input.metrics:q} --output {output:q} 2>&1 | tee {log:q}"

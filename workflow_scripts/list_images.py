@@ -12,14 +12,15 @@ def main() -> None:
     add_paths(arguments, "root", "index", "classes")
     arguments.add_argument("--shards", type=int, required=True)
     arguments.add_argument("--tags", default="", help="the table of tags of a folder")
+    arguments.add_argument("--files", default="", help="the folder of MNIST's files")
     arguments.add_argument("--needs", help="a split that experiments cannot do without")
     args = arguments.parse_args()
 
     dataset = args.recipe["dataset"]
-    places = {"tags": args.tags} if dataset["kind"] == "folder" else {}
+    places = {"folder": {"tags": args.tags}, "mnist": {"root": args.files}}
     reader = reader_module(dataset["kind"])
     listing, classes = reader.list_images(
-        dataset_block(dataset, **places), args.root, args.recipe["seed"]
+        dataset_block(dataset, **places.get(dataset["kind"], {})), args.root, args.recipe["seed"]
     )
     if args.needs and args.needs not in set(listing["split"]):
         raise UserError(

@@ -35,7 +35,8 @@ def main() -> None:
     with written_whole(args.images) as beside:
         pd.DataFrame(measured.images, columns=["image", "iou"]).to_csv(beside, index=False)
     with written_whole(args.metrics) as beside:
-        label_rows(measured.matrix, classes, args.split, images).to_csv(beside, index=False)
+        rows = label_rows(measured.matrix, classes, args.split, images, measured.regions)
+        rows.to_csv(beside, index=False)
 
 
 if __name__ == "__main__":

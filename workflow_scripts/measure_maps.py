@@ -4,14 +4,8 @@ import operator
 from functools import partial
 
 from tags2masks.files import written_whole
-from tags2masks.metrics.quality import (
-    COLUMNS,
-    CURVE_COLUMNS,
-    curve_rows,
-    map_confusions,
-    sweep_rows,
-)
-from tags2masks.metrics.sweep import confusions, thresholds
+from tags2masks.metrics.quality import COLUMNS, CURVE_COLUMNS, map_confusions, map_rows
+from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from workflow_scripts.measured import arguments, work, write_empty
 from workflow_scripts.program import add_paths, run
@@ -31,7 +25,7 @@ def main() -> None:
         write_empty(args.metrics, COLUMNS)
         write_empty(args.curve, CURVE_COLUMNS)
         return
-    histogram = fold(
+    quality = fold(
         partial(map_confusions, table=table, classes=classes, limits=limits),
         chunks,
         operator.add,
@@ -40,10 +34,9 @@ def main() -> None:
         desc="measure maps",
         total=len(chunks),
     )
-    matrices = confusions(histogram)
-    rows = sweep_rows(matrices, limits, args.background_score, classes, args.split, images)
+    rows, curve = map_rows(quality, limits, args.background_score, classes, args.split, images)
     with written_whole(args.curve) as beside:
-        curve_rows(matrices, limits, classes).to_csv(beside, index=False)
+        curve.to_csv(beside, index=False)
     with written_whole(args.metrics) as beside:
         rows.to_csv(beside, index=False)
 

@@ -36,6 +36,8 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     made.add_argument("--split", required=True, choices=["train", "val"])
     add_paths(made, "index", "classes", "truth", "root", "metrics")
     made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
+    made.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
+    made.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
     made.add_argument("--threads", type=int, default=2)
     made.add_argument("--dask", default=None, help="address of a Dask scheduler")
     return made
@@ -60,10 +62,10 @@ def work(args: argparse.Namespace) -> Work:
                 rows["image"], rows["height"], rows["width"], strict=True
             )
         ]
-        chunks += [
-            Chunk(str(shard), args.id, sha, truths[start : start + CHUNK])
-            for start in range(0, len(truths), CHUNK)
-        ]
+        paths = rows["path"].tolist()
+        cam = (str(args.cams[number]), args.cam) if args.cam else None
+        parts = [slice(start, start + CHUNK) for start in range(0, len(truths), CHUNK)]
+        chunks += [Chunk(str(shard), args.id, sha, truths[p], paths[p], cam) for p in parts]
         count += len(truths)
     if not listed:
         raise UserError(

@@ -8,6 +8,12 @@ from tags2masks.config.base import Block, free
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
+# Of each split the images and the labels, as they are published, without their .gz.
+MNIST_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "val": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
@@ -129,4 +135,24 @@ class Voc(Dataset):
         return self
 
 
-DatasetSpec = Annotated[Digits | Folder | Voc, Field(discriminator="kind")]
+class Mnist(Dataset):
+    """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
+
+    kind: Literal["mnist"] = "mnist"
+    root: str = free(description="Folder of the four idx files, gzipped as published or plain.")
+    classes: ClassNames = Field(DIGIT_NAMES, description="Digits to take, by their English names.")
+    train: int = Field(2000, ge=1, le=60000, description="Training images, the file's first.")
+    val: int = Field(500, ge=0, le=10000, description="Evaluation images, MNIST's first test ones.")
+    size: int = Field(
+        128, ge=28, le=1024, description="Side that images are scaled up to, nearest."
+    )
+
+    @model_validator(mode="after")
+    def _known_digits(self):
+        unknown = [c for c in self.classes if c not in DIGIT_NAMES]
+        if unknown:
+            raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(DIGIT_NAMES)}")
+        return self
+
+
+DatasetSpec = Annotated[Digits | Folder | Mnist | Voc, Field(discriminator="kind")]

@@ -1,8 +1,8 @@
 """Pseudo-masks from maps: one block per method."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tags2masks.config.base import Block, free
 
@@ -41,4 +41,34 @@ class Crf(Block):
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-METHODS = {"threshold": Threshold, "crf": Crf}
+class Smooth(Block):
+    """Maps smoothed by a Gaussian, then thresholded (saliency paper, B.3.2)."""
+
+    swept: ClassVar[bool] = True  # the method has `scores`, which quality is measured on as on maps
+
+    method: Literal["smooth"] = "smooth"
+    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    kernel: int = Field(13, ge=1, description="Side of the filter, pixels; odd.")
+    sigma: float = Field(5, gt=0, description="Deviation in pixels.")
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, value):
+        if value % 2 == 0:
+            raise ValueError(f"{value} has no middle; use an odd number")
+        return value
+
+
+class Superpixel(Block):
+    """Mean scores of Felzenszwalb's superpixels, then thresholded (saliency paper, B.3.3)."""
+
+    swept: ClassVar[bool] = True
+
+    method: Literal["superpixel"] = "superpixel"
+    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    scale: float = Field(100, gt=0, description="Larger: larger superpixels.")
+    sigma: float = Field(0.5, ge=0, description="Smoothing of the image beforehand, pixels.")
+    min_size: int = Field(50, ge=1, description="Smallest superpixel, pixels.")
+
+
+METHODS = {"threshold": Threshold, "crf": Crf, "smooth": Smooth, "superpixel": Superpixel}

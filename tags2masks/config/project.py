@@ -41,6 +41,11 @@ class Evaluation(Block):
     thresholds: int = Field(
         100, ge=2, le=1000, description="The sweep looks at 0/n, 1/n, … n/n as background score."
     )
+    regions: bool = Field(
+        True,
+        description="Recall in discriminative and other regions, as a plain CAM of the same "
+        "classifier tells them apart: the first experiment's own `cam`, else one of defaults.",
+    )
 
 
 class Report(Block):
@@ -48,6 +53,17 @@ class Report(Block):
 
     examples: int = Field(
         3, ge=1, le=20, description="Images shown per experiment: this many well done, and badly."
+    )
+
+
+class Sweep(Block):
+    """A parameter to try at several values: one experiment each, all that they share made once."""
+
+    entry: str = Field(description="Section and entry, such as `maps.cam`.")
+    field: str = Field(description="The entry's field, with dots, such as `optimizer.lr`.")
+    values: Annotated[tuple[str | int | float | bool, ...], Field(min_length=1)] = Field(
+        description="Each makes an entry of its own, named like `cam-stride-8`, and takes the "
+        "place of the entry in every experiment."
     )
 
 
@@ -81,6 +97,7 @@ class Config(Block):
     experiments: tuple[str, ...] = Field(
         min_length=1, description="dataset / classifier / maps / masks / segmenter, with braces."
     )
+    sweep: tuple[Sweep, ...] = Field((), description="Parameters to try at several values.")
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     predict: dict[Name, Predict] = Field({}, description="New images to segment, see `predict`.")

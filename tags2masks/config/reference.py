@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Union
 from pydantic.fields import FieldInfo
 
 from tags2masks.config.base import Block
-from tags2masks.config.datasets import Digits, Folder, Voc
-from tags2masks.config.project import SECTIONS, Config
+from tags2masks.config.datasets import Digits, Folder, Mnist, Voc
+from tags2masks.config.project import SECTIONS, Config, Sweep
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -40,10 +40,11 @@ def page() -> str:
     for section, methods in SECTIONS.items():
         parts.append(f"## `{section}`\n")
         parts += [_section(f"method: {name}", block, 3) for name, block in methods.items()]
+    parts.append(_section("`sweep`", Sweep))
     return "\n".join(parts)
 
 
-_KINDS = (Digits, Folder, Voc)
+_KINDS = (Digits, Folder, Mnist, Voc)
 
 
 def _section(title: str, block: type[Block], level: int = 2) -> str:

@@ -11,9 +11,13 @@ Triple = tuple[float, float, float]
 
 
 class Backbone(Block):
-    """A timm network."""
+    """A timm network, or the plain `convnet` of contribution windows, for classifiers."""
 
-    name: str = Field("resnet50", description="Model name in timm.")
+    name: str = Field(
+        "resnet50",
+        description="Model name in timm; or convnet, whose args are kernel, channels and layers, "
+        "and whose features are as large as the image.",
+    )
     weights: str | None = Field(
         None,
         description="A .safetensors or weights-only .pth file (its name, not its folder, counts "

@@ -27,14 +27,27 @@ def score_histogram(
     limits: np.ndarray,
     classes: int,
 ) -> np.ndarray:
-    """Count pixels by truth, best class and number of thresholds below the best score.
+    """`region_histogram` of one region, the whole image: int64 [K + 1, K + 1, T + 1]."""
+    return region_histogram(scores, class_ids, truth, limits, classes, np.intp(0), 1)[0]
+
+
+def region_histogram(
+    scores: np.ndarray,
+    class_ids: Sequence[int] | np.ndarray,
+    truth: np.ndarray,
+    limits: np.ndarray,
+    classes: int,
+    regions: np.ndarray,
+    count: int,
+) -> np.ndarray:
+    """Count pixels by region, truth, best class and number of thresholds below the best score.
 
     scores: float [k, H, W], values 0..1, the classes present; class_ids: their ids in 1..K;
     truth: uint8 [H, W], 255 where a pixel does not count; limits: thresholds [T], ascending, 0..1;
-    classes: K.
-    Returns int64 [K + 1, K + 1, T + 1]. Ties go to the first class, and to the background before
-    any class. Scores and thresholds are compared in float32, as in `masks.seeds.seed`. Without a
-    class all pixels count at [truth, 0, 0].
+    classes: K; regions: each pixel's region, bool or integer [H, W] in 0..count − 1.
+    Returns int64 [count, K + 1, K + 1, T + 1]. Ties go to the first class, and to the background
+    before any class. Scores and thresholds are compared in float32, as in `masks.seeds.seed`.
+    Without a class all pixels count at [region, truth, 0, 0].
     Raises ValueError when shapes or ids do not fit.
     """
     if scores.shape[1:] != truth.shape:
@@ -44,10 +57,11 @@ def score_histogram(
     refuse_unknown_ids(truth, classes, "truth")
     best, ids = best_class(scores, class_ids)
     below = _number_below(best, np.asarray(limits, np.float32))
-    shape = (classes + 2, classes + 1, len(limits) + 1)
-    row = np.minimum(truth, classes + 1)  # one more row for 255
-    index = (row.astype(np.intp) * shape[1] + ids) * shape[2] + below
-    return np.bincount(index.ravel(), minlength=np.prod(shape)).reshape(shape)[:-1]
+    shape = (count, classes + 2, classes + 1, len(limits) + 1)
+    row = np.minimum(truth, classes + 1).astype(np.intp)  # one more row for 255
+    row += regions * np.intp(shape[1])
+    index = (row * shape[2] + ids) * shape[3] + below
+    return np.bincount(index.ravel(), minlength=np.prod(shape)).reshape(shape)[:, :-1]
 
 
 def _number_below(scores: np.ndarray, limits: np.ndarray) -> np.ndarray:

@@ -12,14 +12,20 @@ from torch import Tensor, nn
 
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
+from tags2masks.nets.convnet import ConvNet
 
 
 def create_backbone(backbone: Backbone) -> nn.Module:
-    """A timm network without its head, with random weights.
+    """A timm network without its head, or our `convnet`, with random weights.
 
     Its `forward_features` gives [B, C, H/stride, W/stride].
     Raises UserError for an unknown name or arguments that the network does not take.
     """
+    if backbone.name == "convnet":
+        try:
+            return ConvNet(**backbone.args)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"backbone.args: {backbone.args} make no convnet ({error})") from None
     check_name(backbone.name)
     stride = {} if backbone.output_stride == 32 else {"output_stride": backbone.output_stride}
     try:

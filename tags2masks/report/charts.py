@@ -12,19 +12,23 @@ from tags2masks.report.lineage import Made
 
 def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iterator[dict]:
     """The data set's charts, with what the page says around them."""
-    measured = metrics[metrics["stage"] == "maps"]
-    maps = [one for one in made["maps"] if (measured["artifact"] == one.id).any()]
-    if maps:
-        lines = [_series(one, _mean_curve(one)) for one in maps]
-        marks = {one.name: _marks(measured[measured["artifact"] == one.id]) for one in maps}
-        yield {
-            "title": "Seed IoU against the background score",
-            "svg": plots.curves(f"{key}-curves", lines, marks),
-            "legend": lines,
-            "alt": "; ".join(_points_told(name, points) for name, points in marks.items()),
-            "marks": True,
-            "source": "maps/…/curve.csv",
-        }
+    for stage, title in (
+        ("maps", "Seed IoU against the background score"),
+        ("masks", "Mask IoU against the background score"),
+    ):
+        measured = metrics[(metrics["stage"] == stage) & metrics["threshold"].notna()]
+        swept = [one for one in made[stage] if (measured["artifact"] == one.id).any()]
+        if swept:
+            lines = [_series(one, _mean_curve(one)) for one in swept]
+            marks = {one.name: _marks(measured[measured["artifact"] == one.id]) for one in swept}
+            yield {
+                "title": title,
+                "svg": plots.curves(f"{key}-{stage}", lines, marks),
+                "legend": lines,
+                "alt": "; ".join(_points_told(name, points) for name, points in marks.items()),
+                "marks": True,
+                "source": f"{stage}/…/curve.csv",
+            }
     for stage, measure, title, heading in (
         ("classifier", "val_map", "validation mAP", "Training of the classifiers"),
         ("segmenter", "pixel_agreement", "agreement with the masks", "Training of the segmenters"),
@@ -38,6 +42,43 @@ def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iter
                 "alt": "; ".join(_ended(line, measure, title) for line in lines),
                 "marks": False,
                 "source": f"{stage}/…/training.csv",
+            }
+
+
+def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
+    """A chart for each swept parameter: mean IoU and NDR-Recall of each chain's last such stage.
+
+    table: a data set's rows of sweep.csv, as `tables.read_sweep` gives them; numbers: of the
+    experiments, for the colours.
+    """
+    for place, (parameter, rows) in enumerate(table.groupby("parameter", sort=False)):
+        panels = []
+        for metric, title in (("iou", "mean IoU, %"), ("ndr_recall", "NDR-Recall, %")):
+            lines = {False: [], True: []}
+            for chain, mine in rows[rows["metric"] == metric].groupby("chain", sort=False):
+                last = [stage for stage in tables.STAGE_NAMES if stage in set(mine["stage"])][-1]
+                number = numbers[mine["experiment"].iloc[0]]
+                for tuned, values in mine[mine["stage"] == last].groupby("tuned_on_masks"):
+                    name = chain.partition("/")[2]
+                    lines[tuned].append(plots.Series(name, number, values))
+            if lines[False]:
+                panels.append((title, lines[False], lines[True]))
+        if panels:
+            yield {
+                "title": f"Sensitivity to {parameter}",
+                "svg": plots.sensitivity(f"{key}-sweep{place}", panels, parameter),
+                "legend": panels[0][1],
+                "alt": "; ".join(
+                    f"{line.name}, {title}: "
+                    + ", ".join(
+                        f"{tables.percent(row.value)} at {row.setting}"
+                        for row in line.values.itertuples()
+                    )
+                    for title, fixed, _ in panels
+                    for line in fixed
+                ),
+                "marks": True,
+                "source": "results/sweep.csv",
             }
 
 

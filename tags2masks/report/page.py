@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
-from tags2masks.report.charts import bars, charts
+from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.lineage import STAGES, STEPS, chain_numbers, chain_of, made_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
@@ -18,7 +18,12 @@ GROUPS = {
     EVENLY: ("Spread evenly", "over the training images: there is no IoU to choose by"),
 }
 SPLITS = {"train": "training", "val": "validation", "ood": "out-of-domain"}
-READERS = {"digits": "embedded digits", "folder": "folder of images", "voc": "PASCAL VOC"}
+READERS = {
+    "digits": "embedded digits",
+    "folder": "folder of images",
+    "mnist": "MNIST",
+    "voc": "PASCAL VOC",
+}
 
 
 def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count: int) -> str:
@@ -35,6 +40,10 @@ def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count
     board = tables.read_leaderboard(results / "leaderboard.csv")
     board = board[board["experiment"].isin(numbers)]
     names = list(dict.fromkeys(one["dataset"] for one in outline))
+    swept = None
+    if any("sweep" in one for one in outline):
+        swept = tables.read_sweep(results / "sweep.csv")
+        swept = swept[swept["experiment"].isin(numbers)]
     datasets = [
         _dataset(
             [one for one in outline if one["dataset"] == name],
@@ -42,6 +51,7 @@ def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count
             roots[name],
             results,
             metrics[metrics["dataset"] == name],
+            None if swept is None else swept[swept["dataset"] == name],
             numbers,
             count,
         )
@@ -77,6 +87,7 @@ def _dataset(
     where: dict,
     results: Path,
     metrics: pd.DataFrame,
+    swept: pd.DataFrame | None,
     numbers: dict[str, int],
     count: int,
 ) -> dict:
@@ -95,8 +106,12 @@ def _dataset(
             (said, int((read.index["split"] == split).sum())) for split, said in SPLITS.items()
         ],
         "has_truth": has_truth,
+        "has_regions": bool((metrics["metric"] == "dr_recall").any()),
         "best": _best(outline, metrics),
-        "charts": list(charts(key, made, metrics)),
+        "charts": [
+            *(sweep_charts(key, swept, numbers) if swept is not None else ()),
+            *charts(key, made, metrics),
+        ],
         "experiments": [
             {
                 "name": one["experiment"],

@@ -116,6 +116,46 @@ def training(key: str, series: Sequence[Series], measure: str, title: str) -> st
         return _svg(figure, key)
 
 
+def sensitivity(
+    key: str, panels: Sequence[tuple[str, Sequence[Series], Sequence[Series]]], parameter: str
+) -> str:
+    """Figures (%) against a parameter, in panels: title, series at the fixed score, at the best.
+
+    values: columns setting (text), value (0..1). Settings that are all numbers stand in their place
+    on the axis, others side by side in the order in which they first occur.
+    """
+    settings = list(
+        dict.fromkeys(s for _, *kinds in panels for kind in kinds for line in kind
+                      for s in line.values["setting"])
+    )  # fmt: skip
+    numbers = pd.to_numeric(pd.Series(settings), errors="coerce")
+    numeric = bool(numbers.notna().all())
+    place = dict(zip(settings, numbers if numeric else range(len(settings)), strict=True))
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
+        figure, axes = _figure(1.5 + 1.5 * len(panels), len(panels))
+        for panel, (title, fixed, best) in zip(axes, panels, strict=True):
+            for tuned, lines in ((False, fixed), (True, best)):
+                for line in lines:
+                    at = line.values["setting"].map(place)
+                    order = at.argsort()
+                    panel.plot(
+                        at.iloc[order],
+                        100 * line.values["value"].iloc[order],
+                        color=_colour(line.number),
+                        linestyle=DASHES[2] if tuned else "-",
+                        marker="D" if tuned else "o",
+                        markersize=5,
+                        markerfacecolor=SURFACE if tuned else _colour(line.number),
+                    )
+            panel.set_title(title)
+            panel.set_ylim(bottom=0)
+            panel.grid(True)
+            panel.tick_params(labelbottom=panel is axes[-1])
+        axes[-1].set_xticks(list(place.values()), [_short(setting) for setting in settings])
+        axes[-1].set_xlabel(parameter)
+        return _svg(figure, key)
+
+
 def class_bars(
     key: str,
     stages: Sequence[str],

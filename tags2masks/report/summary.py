@@ -17,6 +17,10 @@ LEADERBOARD = (
     "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou",
     "prediction_split", "train_images", "prediction_images", "note",
 )  # fmt: skip
+SWEEP = (
+    "parameter", "setting", "chain", "dataset", "split", "stage", "metric", "value", "threshold",
+    "tuned_on_masks", "images", "experiment",
+)  # fmt: skip
 
 MEASURED = ("maps", "masks", "predictions")
 MEND = "run again"
@@ -128,3 +132,25 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
     return table.sort_values(
         ["dataset", *best, "experiment"], ascending=[True, False, False, False, True]
     ).reset_index(drop=True)
+
+
+def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
+    """The means over the classes of the experiments that belong to a sweep (columns SWEEP).
+
+    metrics: columns METRICS. parameter: the swept field; setting: its value; chain: the experiment
+    as the config names it, before the sweep. In the order of the outline, so of the config.
+    """
+    means = metrics[metrics["class"] == "mean"]
+    parts = []
+    for one in outline:
+        if "sweep" in one:
+            swept = one["sweep"]
+            about = {
+                "parameter": swept["parameter"],
+                "setting": swept["value"],
+                "chain": swept["chain"],
+            }
+            parts.append(means[means["experiment"] == one["experiment"]].assign(**about))
+    if not parts:
+        return pd.DataFrame(columns=list(SWEEP))
+    return pd.concat(parts, ignore_index=True)[list(SWEEP)]

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from tags2masks.data.index import read_table
-from tags2masks.report.summary import METRICS
+from tags2masks.report.summary import METRICS, SWEEP
 
 NOTHING = "–"
 MEND = "run the workflow again"
@@ -17,6 +17,13 @@ METRIC_NAMES = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
+    "fg_precision": "Foreground precision",
+    "dr_recall": "DR-Recall",
+    "ndr_recall": "NDR-Recall",
+    "hsr_dr": "High in DR",
+    "lsr_dr": "Low in DR",
+    "hsr_ndr": "High in NDR",
+    "lsr_ndr": "Low in NDR",
     "labelled": "Labelled pixels",
 }
 
@@ -80,7 +87,16 @@ def read_leaderboard(path: Path | str) -> pd.DataFrame:
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
     """metrics.csv with numbers as numbers, tuned_on_masks as booleans and names as they are."""
-    frame = read_table(path, METRICS, MEND)
+    return _read_figures(path, METRICS)
+
+
+def read_sweep(path: Path | str) -> pd.DataFrame:
+    """sweep.csv likewise; settings are text."""
+    return _read_figures(path, SWEEP)
+
+
+def _read_figures(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+    frame = read_table(path, columns, MEND)
     for name in ("value", "threshold"):
         frame[name] = pd.to_numeric(frame[name])
     frame["tuned_on_masks"] = frame["tuned_on_masks"] == "True"

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError
-from tags2masks.config.experiments import STEPS, expand_experiments
+from tags2masks.config.experiments import STEPS
+from tags2masks.config.maps import Cam
 from tags2masks.config.project import SECTIONS, Config
+from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
 from tags2masks.workflow.ids import artifact_id
 
 # Config section -> the stage that makes artifacts from its entries.
@@ -53,10 +55,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A chain of entries, and the artifact of each stage it goes through."""
+    """A chain of entries, and the artifact of each stage it goes through.
+
+    setting: which value of a sweep it is for, if it is.
+    """
 
     names: tuple[str, ...]
     artifacts: dict[str, Artifact]
+    setting: Setting | None = None
 
     @property
     def name(self) -> str:
@@ -91,8 +97,8 @@ def build_artifact(
 
 def build_experiments(config: Config) -> list[Experiment]:
     """Every experiment of the config with its artifacts; equal work gets equal ids."""
-    experiments = []
-    for names in expand_experiments(config):
+    config, experiments = add_derived_entries(config), []
+    for names, setting in expand_sweeps(config).items():
         made: dict[str, Artifact] = {}
         dataset = names[0]
         for section, name in zip(STEPS[1:], names[1:], strict=False):
@@ -111,7 +117,7 @@ def build_experiments(config: Config) -> list[Experiment]:
             else:
                 upstream = dict(list(made.items())[-1:])
                 made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
-        experiments.append(Experiment(names, made))
+        experiments.append(Experiment(names, made, setting))
     return experiments
 
 
@@ -122,6 +128,36 @@ def _check_same_backbone(name: str, block: Block, classifier: Artifact) -> None:
             f"segmenters.{name}.init_from_classifier: the backbone {ours.name} is not the "
             f"classifier's {theirs.name}; use the same name and args in both"
         )
+
+
+def reference_cams(
+    config: Config, experiments: list[Experiment]
+) -> dict[tuple[str, str, str], Artifact]:
+    """The plain CAM by whose regions maps and masks are measured, by their (dataset, stage, id).
+
+    All maps and masks of a classifier have the same one: what the first experiment with the method
+    `cam` on this classifier makes anyway, else one with the method's defaults. Data sets without
+    truth have none.
+    """
+    plain: dict[tuple[str, str], Artifact] = {}
+    for one in experiments:
+        maps = one.artifacts.get("maps")
+        if maps is not None and maps.method == "cam":
+            plain.setdefault((one.dataset, one.artifacts["classifier"].id), maps)
+    found = {}
+    for one in experiments:
+        measured = [one.artifacts[stage] for stage in ("maps", "masks") if stage in one.artifacts]
+        if not measured or not config.datasets[one.dataset].has_truth:
+            continue
+        classifier, block = one.artifacts["classifier"], Cam()
+        cam = plain.setdefault(
+            (one.dataset, classifier.id),
+            build_artifact(
+                config, one.dataset, "maps", block, block.key(), {"classifier": classifier}
+            ),
+        )
+        found |= {(a.dataset, a.stage, a.id): cam for a in measured}
+    return found
 
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:

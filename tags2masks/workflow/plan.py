@@ -12,13 +12,24 @@ from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
+from tags2masks.config import masks
 from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.datasets import MNIST_FILES
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.files import written_whole
-from tags2masks.workflow.artifacts import Artifact, all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import (
+    Artifact,
+    Experiment,
+    all_artifacts,
+    build_experiments,
+    reference_cams,
+)
 from tags2masks.workflow.ids import canonical, digest
 from tags2masks.workflow.sources import ROOT, source_digest
 from tags2masks.workflow.started import kept
+
+# Methods of masks that are thresholded scores, and so have a quality at every background score.
+SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
 
 
 class Plan:
@@ -33,6 +44,10 @@ class Plan:
             raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
         self.experiments = build_experiments(self.config)
         self.artifacts = all_artifacts(self.experiments)
+        with_regions = self.config.evaluation.regions
+        self.cams = reference_cams(self.config, self.experiments) if with_regions else {}
+        # Made for measuring alone: in no experiment, and so in no table.
+        self._extra = {(a.dataset, a.stage, a.id): a for a in self.cams.values()}
         self._check_files()
 
     def _check_files(self) -> None:
@@ -59,13 +74,14 @@ class Plan:
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""
         key = (wildcards.dataset, stage, wildcards.id)
-        if key not in self.artifacts:
-            known = [i for d, s, i in self.artifacts if (d, s) == key[:2]]
+        artifacts = self._extra | self.artifacts
+        if key not in artifacts:
+            known = [i for d, s, i in artifacts if (d, s) == key[:2]]
             raise ConfigError(
                 f"results/{wildcards.dataset}/{stage}/{wildcards.id}: no experiment of this config "
                 f"makes it; {choices(wildcards.id, known)}"
             )
-        return self.artifacts[key]
+        return artifacts[key]
 
     def datasets(self, with_truth: bool = False) -> list[str]:
         """The data sets that experiments use; those with pixel masks alone, if so asked."""
@@ -79,6 +95,11 @@ class Plan:
     def with_truth(self, *stages: str) -> list[Artifact]:
         """Those among them whose data set has pixel masks to be measured against."""
         return [a for a in self.of_stage(*stages) if self.config.datasets[a.dataset].has_truth]
+
+    def with_curve(self) -> list[Artifact]:
+        """Those that are measured at every background score."""
+        found = self.with_truth("maps", "masks")
+        return [a for a in found if a.stage == "maps" or a.method in SWEPT]
 
     def datasets_of_kind(self, kind: str) -> str:
         """A regular expression of the data sets that one reader is for; matches none if none."""
@@ -109,6 +130,30 @@ class Plan:
         """Input function: all shards of the artifact itself."""
         return lambda wildcards: self.shard_files(self.get(stage, wildcards))
 
+    def region_shards(self, stage: str | None = None) -> Callable:
+        """Input function: the shards of the CAM that tells an artifact's regions apart, if any.
+
+        stage: of the artifact; None where a wildcard says it.
+        """
+
+        def shards(wildcards) -> list[str]:
+            cam = self._region_cam(stage, wildcards)
+            return self.shard_files(cam) if cam else []
+
+        return shards
+
+    def region_cam(self, stage: str | None = None) -> Callable:
+        """Param function: the argument that names this CAM, if there is one."""
+
+        def argument(wildcards) -> str:
+            cam = self._region_cam(stage, wildcards)
+            return f"--cam {cam.id}" if cam else ""
+
+        return argument
+
+    def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
+        return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
+
     def weights(self, stage: str) -> Callable:
         """Input function: the file of initial weights, if the config names one."""
         return lambda wildcards: weights_of(self.get(stage, wildcards))
@@ -138,6 +183,9 @@ class Plan:
         if spec.kind == "voc":
             lists = Path(spec.root) / "ImageSets" / "Segmentation"
             return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
+        if spec.kind == "mnist":
+            plain = [Path(spec.root) / name for pair in MNIST_FILES.values() for name in pair]
+            return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
         return []
 
     # -- recorded parameters ---------------------------------------------------------------------
@@ -174,6 +222,12 @@ class Plan:
         value = getattr(getattr(self.config, block), name)
         return lambda wildcards: kept(f"{block}.{name}", value, f"{block}.{name} of the config")
 
+    def scoring_source(self, wildcards) -> str:
+        """Param function: the same of the one that makes a mask method's scores again."""
+        method = self.get("masks", wildcards).method
+        digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
+        return digest_of(wildcards)
+
     def reader(self, dataset: str) -> str:
         """The module that reads a data set."""
         return f"data.{self.config.datasets[dataset].kind}"
@@ -198,6 +252,10 @@ class Plan:
     def tags(self, wildcards, resources) -> str:
         """Param function: the argument that says where a folder's table of tags is."""
         return option("tags", self.index_inputs(wildcards.dataset))
+
+    def files_root(self, wildcards, resources) -> str:
+        """Param function: the folder of files that images are unpacked from."""
+        return self.config.datasets[wildcards.dataset].root
 
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
@@ -267,6 +325,7 @@ class Plan:
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
             }
+            | _setting(e)
             for e in self.experiments
         ]
         return canonical(
@@ -340,6 +399,14 @@ class Plan:
         raise ConfigError(
             f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
         )
+
+
+def _setting(experiment: Experiment) -> dict:
+    """What the outline says of an experiment that is one of a sweep."""
+    if experiment.setting is None:
+        return {}
+    parameter, value, chain = experiment.setting
+    return {"sweep": {"parameter": parameter, "value": value, "chain": "/".join(chain)}}
 
 
 def source(script: str, *modules: str) -> Callable:

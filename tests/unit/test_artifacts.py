@@ -2,12 +2,13 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import pytest
 
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import parse_config
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import all_artifacts, build_experiments, reference_cams
 
 BASE = {
     "datasets": {"digits": {"kind": "digits"}},
@@ -115,3 +116,36 @@ def test_an_encoder_can_only_start_from_a_classifier_of_its_kind():
         ConfigError, match=r"segmenters\.net\.init_from_classifier: .* resnet18 .* resnet50"
     ):
         build_experiments(parse_config(raw))
+
+
+def test_regions_are_told_apart_by_the_classifiers_own_cam():
+    raw = copy.deepcopy(BASE)
+    raw["maps"]["small"] = {"method": "cam", "scales": [1]}
+    raw["classifiers"]["other"] = {"method": "vanilla", "epochs": 1}
+    raw["experiments"] = ["digits / vanilla / {small,cam} / crf", "digits / other"]
+    config = parse_config(raw)
+    small, cam, other = experiments = build_experiments(config)
+    found = reference_cams(config, experiments)
+    assert len(found) == 4  # two maps, two masks; none of a classifier alone
+    assert {artifact.id for artifact in found.values()} == {small.artifacts["maps"].id}
+    assert ("digits", "masks", cam.artifacts["masks"].id) in found
+    assert other.artifacts["classifier"].id not in [
+        a.upstream["classifier"].id for a in found.values()
+    ]
+
+
+def test_without_a_cam_of_its_own_a_classifier_gets_one_of_defaults():
+    config = parse_config(changed(BASE, "maps.cam.scales", [1]))
+    first = build_experiments(config)[0]
+    maps = first.artifacts["maps"]
+    other = replace(maps, recipe=maps.recipe | {"method": "other"})
+    stages = first.artifacts | {"maps": other}
+    found = reference_cams(config, [replace(first, artifacts=stages)])
+    # The id of the very CAM that an experiment with the defaults would make.
+    assert {artifact.id for artifact in found.values()} == {ids(BASE)["maps"]}
+
+
+def test_without_truth_there_are_no_regions():
+    raw = changed(BASE, "datasets.digits", {"kind": "folder", "images": "i", "tags": "t"})
+    config = parse_config(raw)
+    assert reference_cams(config, build_experiments(config)) == {}

@@ -31,7 +31,7 @@ BASE = {
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
-            "choose from crf, threshold",
+            "choose from crf, smooth, superpixel, threshold",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
@@ -49,7 +49,7 @@ BASE = {
         (
             {"datasets": {"a": {"kind": "digit"}}},
             "datasets.a.kind: unknown kind 'digit'; did you mean 'digits'? "
-            "choose from digits, folder, voc",
+            "choose from digits, folder, mnist, voc",
         ),
         (
             {"datasets": {"a": {"kind": "voc", "root": "x", "classes": ["cat", "doggy"]}}},

@@ -52,6 +52,7 @@ def test_label_rows_by_hand():
         ("f1", "mean"): pytest.approx((8 / 10 + 4 / 6) / 2),
         ("f1", "background"): pytest.approx(8 / 10),
         ("f1", "cat"): pytest.approx(4 / 6),
+        ("fg_precision", "mean"): pytest.approx(2 / 3),  # no dog is shown
         ("labelled", "mean"): pytest.approx(8 / 10),
     }
     assert set(frame["split"]) == {"train"} and set(frame["images"]) == {7}
@@ -84,7 +85,8 @@ def test_sweep_rows_stand_beside_each_other():
     assert set(tuned["threshold"]) == {0.25}
     assert told(tuned)["iou", "mean"] == told(tuned)["f1", "cat"] == 1
     assert set(frame["class"]) == {"mean", "background", "cat"}
-    assert set(frame["metric"]) == {"iou", "precision", "recall", "f1"}
+    assert set(frame["metric"]) == {"iou", "precision", "recall", "f1", "fg_precision"}
+    assert told(tuned)["fg_precision", "mean"] == 1
 
 
 def test_of_equally_good_thresholds_the_lowest_is_best():
@@ -171,7 +173,9 @@ def test_maps_swept_in_chunks_equal_masks_made_and_measured(tmp_path, dataset):
     path = map_shard(tmp_path / "maps.zarr.zip", images)
     chunks = [Chunk(path, "cam-1", "sha-1", part) for part in (truths[:2], truths[2:])]
     swept = partial(map_confusions, table=TABLE, classes=CLASSES, limits=limits)
-    matrices = confusions(fold(swept, chunks, np.add, workers=1))
+    quality = fold(swept, chunks, np.add, workers=1)
+    assert len(quality.histogram) == 1 and not quality.high.any()  # no CAM, no regions
+    matrices = confusions(quality.histogram[0])
     assert matrices.shape == (12, 3, 3)
     for tau, matrix in zip(limits, matrices, strict=True):
         made = mask_shard(tmp_path / "masks.zarr.zip", images, masks_of(images, float(tau)))
@@ -218,7 +222,8 @@ def test_classes_are_known_by_name(tmp_path):
     images = {"a": (np.ones((1, 1, 1), np.float16), ["dog"], np.full((2, 3), 2, np.uint8))}
     truths = [("a", write_png(tmp_path / "a.png", images["a"][2]), (2, 3))]
     chunk = Chunk(map_shard(tmp_path / "m.zarr.zip", images), "cam-1", "sha-1", truths)
-    histogram = map_confusions(chunk, TABLE, CLASSES, np.array([0, 0.5, 1], np.float32))
+    limits = np.array([0, 0.5, 1], np.float32)
+    [histogram] = map_confusions(chunk, TABLE, CLASSES, limits).histogram
     assert histogram[2, 2].tolist() == [0, 0, 6, 0] and histogram.sum() == 6
 
 

@@ -52,6 +52,11 @@ def test_a_finished_run_has_nothing_to_do(finished):
         ("segmenters.net.test", {"flip": True}, PREDICTIONS | OUTLINE),
         ("datasets.digits.evaluate_on", "train", PREDICTIONS | OUTLINE),
         ("evaluation.background_score", 0.5, {"measure_maps": 1} | END | OUTLINE),
+        (
+            "evaluation.regions",
+            False,
+            {"measure_maps": 1, "measure_labels": 2, "examples": 2} | END,
+        ),
         ("report.examples", 2, {"examples": 2} | END | OUTLINE),
         ("threads", 2, {}),
         ("workers", 1, {}),

@@ -1,0 +1,107 @@
+"""MNIST: one handwritten digit an image, scaled up, with its ink as its mask.
+
+Source: Maruf et al., "Beyond discriminative regions" (2023), section 5.1: up-sampled to 128 × 128,
+nearest; the truth is where pixels are not zero. The images are written when they are listed.
+"""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tags2masks.config.datasets import DIGIT_NAMES, MNIST_FILES, Mnist
+from tags2masks.data.images import decode
+from tags2masks.data.truth import plain_table
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.palette import write_palette_png
+from tags2masks.progress import progress
+
+
+def list_images(spec: Mnist, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
+    """Write the first images of the chosen classes into root/images, and list them.
+
+    spec.root: the folder of the four idx files, as published or unpacked. val is MNIST's test set.
+    An image is named by its place in its file. Raises UserError naming a file that is absent or
+    damaged, or holds too few images.
+    """
+    wanted = [DIGIT_NAMES.index(name) for name in spec.classes]
+    rows = []
+    with written_whole(Path(root) / "images") as folder:
+        folder.mkdir()
+        for split, count in (("train", spec.train), ("val", spec.val)):
+            digits, labels = (read_idx(idx_file(spec.root, name)) for name in MNIST_FILES[split])
+            if len(digits) != len(labels):
+                raise UserError(
+                    f"{spec.root}: {len(digits)} {split} images, but {len(labels)} labels; "
+                    "download the files again"
+                )
+            chosen = np.flatnonzero(np.isin(labels, wanted))[:count]
+            if len(chosen) < count:
+                raise UserError(
+                    f"{spec.root}: {len(chosen)} {split} images of these classes, fewer than "
+                    f"{count}; lower {split} in the data set"
+                )
+            for number in progress(chosen, "write"):
+                image = f"{split}-{number:05d}"
+                Image.fromarray(enlarge(digits[number], spec.size)).save(folder / f"{image}.png")
+                tags = (DIGIT_NAMES[labels[number]],)
+                rows.append((image, f"images/{image}.png", split, tags))
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
+
+
+def list_truth(spec: Mnist, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Write the ink of every image of the index into root/truth, as a mask of its class."""
+    root, rows = Path(root), []
+    with written_whole(root / "truth") as folder:
+        folder.mkdir()
+        listed = zip(index["image"], index["path"], index["tags"], strict=True)
+        for image, path, (tag,) in progress(list(listed), "write masks"):
+            ink = np.asarray(decode(root / path)) > 0
+            mask = (ink * (spec.classes.index(tag) + 1)).astype(np.uint8)
+            write_palette_png(folder / f"{image}.png", mask)
+            lines, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+            corners = (columns[0], lines[0], columns[-1], lines[-1])
+            boxes = [[tag, *map(int, corners)]]
+            rows.append((image, f"truth/{image}.png", "", boxes))
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "boxes"])
+
+
+def mask_table(spec: Mnist, classes: Sequence[str]) -> np.ndarray:
+    """The files hold our ids."""
+    return plain_table(len(classes))
+
+
+def enlarge(digit: np.ndarray, size: int) -> np.ndarray:
+    """[size, size]: each pixel that of [h, w] in which its centre lies (nearest)."""
+    rows, columns = (((np.arange(size) + 0.5) * side / size).astype(int) for side in digit.shape)
+    return digit[rows][:, columns]
+
+
+def idx_file(root: Path | str, name: str) -> Path:
+    """The file of this name below root, unpacked or as .gz."""
+    plain = Path(root) / name
+    return plain if plain.is_file() else plain.with_name(f"{name}.gz")
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The bytes of an idx file, plain or gzipped: uint8 [n] or [n, h, w].
+
+    Raises UserError naming the file when it is absent, damaged, or no idx file of bytes.
+    """
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); download it again") from None
+    dimensions = data[3] if data[:3] == b"\x00\x00\x08" and len(data) > 3 else 0
+    start = 4 + 4 * dimensions
+    header = data[4:start] if len(data) >= start else b""
+    shape = tuple(int(side) for side in np.frombuffer(header, ">u4"))
+    if not shape or len(data) - start != np.prod(shape):
+        raise UserError(f"{path}: no whole idx file of bytes; download it again")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

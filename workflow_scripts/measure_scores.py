@@ -1,0 +1,90 @@
+"""Measure masks, and at every background score the scores that they were made from."""
+
+import json
+import operator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.config.base import Block
+from tags2masks.data.images import read_image
+from tags2masks.files import written_whole
+from tags2masks.methods import method_block, method_module
+from tags2masks.metrics.quality import (
+    COLUMNS,
+    CURVE_COLUMNS,
+    label_confusion,
+    label_rows,
+    map_confusions,
+    map_rows,
+)
+from tags2masks.metrics.sweep import thresholds
+from tags2masks.parallel import fold
+from workflow_scripts.measured import arguments, work, write_empty
+from workflow_scripts.program import add_paths, run
+
+
+def scored(
+    path: str, maps: np.ndarray, size: tuple[int, int], root: Path, masks: dict, spec: Block
+) -> np.ndarray:
+    """The mask method's scores of an image, float32 [K, H, W]; runs in a worker process.
+
+    masks: the recipe of the masks.
+    """
+    method = method_module("masks", masks)
+    image = read_image(root / path) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)
+    return method.scores(image, maps, spec)
+
+
+def main() -> None:
+    """Read the arguments, measure, and write the figures, each image's IoU, and the curve."""
+    parser = arguments(__doc__)
+    add_paths(parser, "images", "curve", "image_root")
+    parser.add_argument("--masks", type=json.loads, required=True, help="their recipe, as JSON")
+    parser.add_argument("--maps", type=Path, nargs="+", required=True, help="shards, in order")
+    parser.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
+    args = parser.parse_args()
+
+    chunks, table, classes, images = work(args)
+    if not chunks:
+        write_empty(args.metrics, COLUMNS)
+        write_empty(args.images, ("image", "iou"))
+        write_empty(args.curve, CURVE_COLUMNS)
+        return
+    spec = method_block("masks", args.masks)
+    limits = thresholds(args.thresholds, spec.background_score)
+    fold_chunks = partial(
+        fold, combine=operator.add, workers=args.threads, scheduler=args.dask, total=len(chunks)
+    )
+    measured = fold_chunks(
+        partial(label_confusion, table=table, classes=classes), chunks, desc="measure masks"
+    )
+    maps = dict(zip(map(str, args.shards), map(str, args.maps), strict=True))
+    maps_id = args.masks["upstream"]["maps"]
+    swept = fold_chunks(
+        partial(
+            map_confusions,
+            table=table,
+            classes=classes,
+            limits=limits,
+            scored=partial(scored, root=args.image_root, masks=args.masks, spec=spec),
+        ),
+        [chunk._replace(shard=maps[chunk.shard], artifact_id=maps_id) for chunk in chunks],
+        desc="measure their scores",
+    )
+    at = spec.background_score
+    rows = label_rows(measured.matrix, classes, args.split, images, measured.regions, at)
+    tuned, curve = map_rows(swept, limits, at, classes, args.split, images)
+    rows = pd.concat([rows, tuned[tuned["tuned_on_masks"]]], ignore_index=True)
+    with written_whole(args.curve) as beside:
+        curve.to_csv(beside, index=False)
+    with written_whole(args.images) as beside:
+        pd.DataFrame(measured.images, columns=["image", "iou"]).to_csv(beside, index=False)
+    with written_whole(args.metrics) as beside:
+        rows.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)

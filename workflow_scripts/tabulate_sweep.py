@@ -1,0 +1,27 @@
+"""Put the figures of the experiments of a sweep beside the values that were swept."""
+
+import argparse
+import json
+
+import pandas as pd
+
+from tags2masks.files import written_whole
+from tags2masks.report.summary import sweep_table
+from workflow_scripts.program import add_paths, run
+
+
+def main() -> None:
+    """Read the arguments and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_paths(parser, "outline", "metrics", "output")
+    args = parser.parse_args()
+
+    outline = json.loads(args.outline.read_text(encoding="utf-8"))["experiments"]
+    names = {"experiment": str, "class": str}
+    table = sweep_table(pd.read_csv(args.metrics, dtype=names), outline)
+    with written_whole(args.output) as beside:
+        table.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
