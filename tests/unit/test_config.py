@@ -23,7 +23,7 @@ BASE = {
         ({"sede": 1}, "sede: unknown key; did you mean 'seed'? choose from classifiers, dask"),
         ({"seed": "one"}, "seed: 'one' is not valid: input should be a valid integer"),
         ({"seed": True}, "seed: True is not valid"),
-        ({"device": "gpu"}, "device: unknown value 'gpu'; choose from 'cpu' or 'cuda'"),
+        ({"device": "gpu"}, "device: unknown value 'gpu'; choose from 'cpu', 'cuda' or 'auto'"),
         (
             {"classifiers": {"v": {"method": "vanila"}}},
             "classifiers.v.method: unknown value 'vanila'; choose from 'vanilla'",

@@ -95,7 +95,7 @@ def dataset(tmp_path):
             (image, one[at], {"classes": one[2], "size": list(one[3].shape)})
             for image, one in images.items()
         ]
-        write_shard(tmp_path / f"{name}.zarr.zip", f"{name}-1", "sha", entries)
+        write_shard(tmp_path / f"{name}.zarr.zip", {"id": f"{name}-1"}, "sha", entries)
     cam = (str(tmp_path / "cam.zarr.zip"), "cam-1")
     chunks = [
         Chunk(str(tmp_path / "maps.zarr.zip"), "maps-1", "sha", part, cam=cam)
@@ -140,7 +140,7 @@ def test_one_pass_is_the_plain_loop_over_thresholds_classes_and_images(tmp_path,
             for image, mask in zip(images, masks, strict=True)
         ]
         path = tmp_path / "masks.zarr.zip"
-        write_shard(path, "masks-1", "sha", entries)
+        write_shard(path, {"id": "masks-1"}, "sha", entries)
         parts = [chunk._replace(shard=str(path), artifact_id="masks-1") for chunk in chunks]
         labels = fold(
             partial(label_confusion, table=TABLE, classes=CLASSES),
@@ -207,7 +207,7 @@ def test_without_a_cam_there_are_no_rows_of_regions(dataset):
 
 def test_a_cam_of_other_images_is_refused(tmp_path, dataset):
     _, chunks = dataset
-    write_shard(tmp_path / "other.zarr.zip", "cam-1", "other", [])
+    write_shard(tmp_path / "other.zarr.zip", {"id": "cam-1"}, "other", [])
     chunk = chunks[0]._replace(cam=(str(tmp_path / "other.zarr.zip"), "cam-1"))
     with pytest.raises(UserError, match=r"other\.zarr\.zip: its images_sha is other"):
         map_confusions(chunk, TABLE, CLASSES, thresholds(2, 0.5))
