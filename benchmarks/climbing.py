@@ -118,14 +118,14 @@ def measure(quick: bool) -> list[Row]:
     keep_freed_memory()  # as every program that runs a network does
     network = make_network()
     classes = network.head.out_channels
-    count, height, width, crop, steps = (2, 32, 40, 32, 2) if quick else (4, 128, 96, 128, 5)
+    count, height, width, crop, steps = (2, 32, 40, 32, 2) if quick else (2, 96, 64, 96, 4)
     batch = make_batch(count, height, width, classes)
     climb = AdvCam(steps=steps)
     together = advcam.localize(network, batch, climb)
     alone = one_pair_at_a_time(network, batch, climb)
     torch.testing.assert_close(alone, together, atol=1e-3, rtol=1e-3)
     bare_climb(network, batch, climb)
-    repeats = 2 if quick else 5
+    repeats = 2 if quick else 3
     fast, single, passes = alternate(
         [
             lambda: advcam.localize(network, batch, climb),
