@@ -25,10 +25,28 @@ rule cam:
         free=plan.free("maps"),
         root=plan.root,
         machine=plan.machine,
+        helpers="",
     message:
         "Localize: {wildcards.id} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
         "python -m workflow_scripts.localize --recipe {params.recipe:q} --free {params.free:q}"
         " {params.machine} --threads {threads} --root {params.root:q} --index {input.index:q}"
-        " --model {input.model:q} --spec {input.spec:q} --shard {wildcards.shard}"
+        " --model {input.model:q} --spec {input.spec:q} {params.helpers} --shard {wildcards.shard}"
         " --output {output:q} 2>&1 | tee {log:q}"
+
+
+use rule cam as lpcam with:
+    input:
+        index=INDEX,
+        model=plan.upstream("maps", "classifier", "model.safetensors"),
+        spec=plan.upstream("maps", "classifier", "spec.json"),
+        prototypes=plan.upstream("maps", "prototypes", "prototypes.zarr.zip"),
+    wildcard_constraints:
+        id="lpcam-[0-9a-f]{8}",
+    params:
+        recipe=plan.recipe("maps"),
+        source=source("localize", "maps.lpcam"),
+        free=plan.free("maps"),
+        root=plan.root,
+        machine=plan.machine,
+        helpers=lambda wildcards, input: option("prototypes", [input.prototypes]),

@@ -1,7 +1,9 @@
 """Localize the tagged classes of a shard's training images."""
 
-from collections.abc import Callable, Iterator
+import argparse
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +68,30 @@ def localized(
             bar.update(len(numbers))
 
 
+def prototypes_of(args: argparse.Namespace, classes: Sequence[str]) -> Sequence:
+    """The classes' prototypes from --prototypes, checked to be made from these images."""
+    if args.prototypes is None:
+        raise ValueError("the method needs --prototypes")
+    # By name: an edit there concerns the methods that import it, and no other's maps.
+    store = import_module("tags2masks.prototypes.store")
+    sha = images_sha(rows_of(read_index(args.index), "train"))
+    artifact = args.recipe["upstream"]["prototypes"]
+    return store.read_prototypes(args.prototypes, artifact, sha, classes)
+
+
+# What a method may ask for, by name in its HELPERS, beside network, batch and spec; and how it is
+# made from the arguments and the class names.
+HELPERS: dict[str, Callable[[argparse.Namespace, Sequence[str]], object]] = {
+    "prototypes": prototypes_of,
+}
+
+
 def main() -> None:
     """Read the arguments, localize, and write the shard."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "model", "spec", "output")
     arguments.add_argument("--shard", type=int, required=True)
+    arguments.add_argument("--prototypes", type=Path, help="for methods that need them")
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
@@ -81,8 +102,9 @@ def main() -> None:
     network, classes = load_trained("classifiers", args.model, args.spec)
     network.to(machine.device).to(memory_format=torch.channels_last)
     rows = rows_of(read_index(args.index), "train", args.shard)
+    helpers = {name: HELPERS[name](args, classes) for name in getattr(method, "HELPERS", ())}
     entries = localized(
-        partial(method.localize, network), spec, rows, args.root, classes, seed, machine
+        partial(method.localize, network, **helpers), spec, rows, args.root, classes, seed, machine
     )
     write_shard(args.output, artifact_id(args.recipe), images_sha(rows), entries)
 
