@@ -12,8 +12,8 @@ direction alone, and a centre is the mean of its features as they are: eq. 3 nee
 
 One class after another, its features computed anew: memory holds the samples of one class and a
 batch of images, whatever the number of images. With 20,000 samples of 2,048 channels that is
-160 MB for each kind and as much again to cluster in. It costs a forward pass at one scale for every tag
-of every image, where maps of four scales and flips cost fifteen such passes an image.
+160 MB for each kind and as much again, twice, to cluster in. It costs a forward pass at one scale
+for every tag of every image, where maps of four scales and flips cost fifteen such passes an image.
 """
 
 import warnings
