@@ -7,11 +7,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cam, dag, memory, store, sweep
+from benchmarks import cam, dag, memory, prototypes, store, sweep
 from benchmarks.table import describe_machine, page
 from tags2masks.files import written_whole
 
-SUBJECTS = {"sweep": sweep, "cam": cam, "store": store, "memory": memory, "dag": dag}
+SUBJECTS = {
+    "sweep": sweep,
+    "cam": cam,
+    "prototypes": prototypes,
+    "store": store,
+    "memory": memory,
+    "dag": dag,
+}
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
