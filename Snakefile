@@ -66,6 +66,7 @@ rule all:
 
 include: "rules/data.smk"
 include: "rules/classifiers.smk"
+include: "rules/prototypes.smk"
 include: "rules/maps.smk"
 include: "rules/masks.smk"
 include: "rules/segmenters.smk"

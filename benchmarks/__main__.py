@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cam, climbing, dag, memory, saliency, store, sweep
+from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep
 from benchmarks.table import describe_machine, page
 from tags2masks.files import written_whole
 
@@ -16,6 +16,7 @@ SUBJECTS = {
     "cam": cam,
     "saliency": saliency,
     "climbing": climbing,
+    "prototypes": prototypes,
     "store": store,
     "memory": memory,
     "dag": dag,

@@ -20,106 +20,82 @@ rule cam:
         mem_mb=scaled(12000),
         runtime=scaled(60),
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.cam"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("cam"),
     message:
         "Localize: {wildcards.id} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
         "python -m workflow_scripts.localize --recipe {params.recipe:q} --free {params.free:q}"
         " {params.machine} --threads {threads} --root {params.root:q} --index {input.index:q}"
-        " --model {input.model:q} --spec {input.spec:q} --shard {wildcards.shard}"
+        " --model {input.model:q} --spec {input.spec:q} {params.helpers} --shard {wildcards.shard}"
         " --output {output:q} 2>&1 | tee {log:q}"
+
+
+use rule cam as lpcam with:
+    input:
+        index=INDEX,
+        model=plan.upstream("maps", "classifier", "model.safetensors"),
+        spec=plan.upstream("maps", "classifier", "spec.json"),
+        prototypes=plan.upstream("maps", "prototypes", "prototypes.zarr.zip"),
+    wildcard_constraints:
+        id="lpcam-[0-9a-f]{8}",
+    params:
+        **plan.localizing("lpcam"),
 
 
 use rule cam as gradcam with:
     wildcard_constraints:
         id="gradcam-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.gradcam"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("gradcam"),
 
 
 use rule cam as saliency with:
     wildcard_constraints:
         id="saliency-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.saliency"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("saliency"),
 
 
 use rule cam as smoothgrad with:
     wildcard_constraints:
         id="smoothgrad-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.smoothgrad"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("smoothgrad"),
 
 
 use rule cam as binarymask with:
     wildcard_constraints:
         id="binarymask-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.binarymask"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("binarymask"),
 
 
 use rule cam as randompatch with:
     wildcard_constraints:
         id="randompatch-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.randompatch"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("randompatch"),
 
 
 use rule cam as discpatch with:
     wildcard_constraints:
         id="discpatch-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.discpatch"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("discpatch"),
 
 
 use rule cam as randomcrop with:
     wildcard_constraints:
         id="randomcrop-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.randomcrop"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("randomcrop"),
 
 
 use rule cam as disccrop with:
     wildcard_constraints:
         id="disccrop-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.disccrop"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("disccrop"),
 
 
 use rule cam as advcam with:
@@ -130,11 +106,7 @@ use rule cam as advcam with:
         mem_mb=scaled(16000),
         runtime=scaled(720),
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.advcam"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("advcam"),
 
 
 use rule cam as rib with:
@@ -145,8 +117,4 @@ use rule cam as rib with:
         mem_mb=scaled(16000),
         runtime=scaled(720),
     params:
-        recipe=plan.recipe("maps"),
-        source=source("localize", "maps.rib"),
-        free=plan.free("maps"),
-        root=plan.root,
-        machine=plan.machine,
+        **plan.localizing("rib"),

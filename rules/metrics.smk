@@ -140,6 +140,7 @@ rule lineage:
         outline=plan.outline_file,
         specs=[f"{a.folder}/spec.json" for a in plan.of_stage("classifier", "segmenter")],
         shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage("maps", "masks", "predictions")],
+        prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
     output:
         plan.lineages,
     log:

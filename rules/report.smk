@@ -51,6 +51,7 @@ rule report_page:
             for a in plan.of_stage("maps", "masks", "predictions")
             for shard in plan.shard_files(a)
         ],
+        prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
         examples=[
             f"results/{a.dataset}/examples/{a.id}.zarr.zip" for a in plan.of_stage("predictions")
         ],

@@ -16,6 +16,7 @@ from tags2masks.workflow.ids import artifact_id
 # What each stage learns or decides from.
 SUPERVISION = {
     "classifier": "image tags",
+    "prototypes": "image tags",
     "maps": "image tags",
     "masks": "no pixel masks: maps and images",
     "segmenter": "pseudo-masks made from image tags",
@@ -52,12 +53,13 @@ def read_provenance(folder: Path) -> dict:
 
     Raises UserError naming the file that is not there or cannot be read.
     """
-    spec, shard = folder / "spec.json", folder / "0.zarr.zip"
+    spec = folder / "spec.json"
+    shard = folder / ("prototypes" if folder.parent.name == "prototypes" else "0")
     try:
         if spec.exists():
             return json.loads(spec.read_text(encoding="utf-8"))
         # Not by zarr: thousands of shards are read here, and this is one small member of each.
-        with zipfile.ZipFile(shard) as archive:
+        with zipfile.ZipFile(f"{shard}.zarr.zip") as archive:
             return json.loads(archive.read("zarr.json"))["attributes"]
     except FileNotFoundError:
         raise UserError(f"{folder}: not made yet; run the workflow") from None

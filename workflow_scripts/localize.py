@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Block
 from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
-from tags2masks.data.training_images import TrainingImages
 from tags2masks.data.views import WholeImages
 from tags2masks.maps.batch import Batch, Localized, image_seed
 from tags2masks.methods import method_block, method_module
@@ -28,15 +28,31 @@ Method = Callable[[Batch, Block], Tensor | Localized]
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
+# Helpers are imported by name: an edit there concerns the methods that import them, no others.
+
+
 def training_images(
     args: Namespace, index: pd.DataFrame, classes: list[str], machine: Machine
-) -> TrainingImages:
+) -> object:
     """The training images of every shard."""
-    return TrainingImages(rows_of(index, "train"), args.root, classes, machine.loaders)
+    images = import_module("tags2masks.data.training_images")
+    return images.TrainingImages(rows_of(index, "train"), args.root, classes, machine.loaders)
+
+
+def prototypes_of(
+    args: Namespace, index: pd.DataFrame, classes: list[str], machine: Machine
+) -> object:
+    """The classes' prototypes from --prototypes, checked to be made from these images."""
+    if args.prototypes is None:
+        raise ValueError("the method needs --prototypes")
+    store = import_module("tags2masks.prototypes.store")
+    sha = images_sha(rows_of(index, "train"))
+    artifact = args.recipe["upstream"]["prototypes"]
+    return store.read_prototypes(args.prototypes, artifact, sha, classes)
 
 
 # What a method may name in its HELPERS, to be given it by that name beside the batch.
-HELPERS = {"training": training_images}
+HELPERS = {"prototypes": prototypes_of, "training": training_images}
 
 
 def localized(
@@ -86,6 +102,7 @@ def main() -> None:
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "model", "spec", "output")
     arguments.add_argument("--shard", type=int, required=True)
+    arguments.add_argument("--prototypes", type=Path, help="for methods that need them")
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)

@@ -8,12 +8,22 @@ from tags2masks.provenance import read_provenance
 
 STEPS = {
     "classifier": "Classifier",
+    "prototypes": "Prototypes",
     "maps": "Maps (seed)",
     "masks": "Masks",
     "segmenter": "Segmenter",
     "predictions": "Predictions",
 }
 STAGES = tuple(STEPS)
+# How many of the config's entries lead to a stage.
+DEPTHS = {
+    "classifier": 1,
+    "prototypes": 2,
+    "maps": 2,
+    "masks": 3,
+    "segmenter": 4,
+    "predictions": 4,
+}
 
 
 class Made(NamedTuple):
@@ -47,7 +57,7 @@ def chain_of(one: dict) -> str:
 def made_of(stage: str, outline: list[dict], numbers: dict[str, int], results: Path) -> list[Made]:
     """The artifacts of a stage of one data set's experiments, each once, in their order."""
     found: dict[str, Made] = {}
-    depth = {"classifier": 1, "maps": 2, "masks": 3, "segmenter": 4, "predictions": 4}[stage]
+    depth = DEPTHS[stage]
     for one in outline:
         artifact = one["artifacts"].get(stage)
         if artifact is None:

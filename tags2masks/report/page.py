@@ -11,6 +11,7 @@ from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.lineage import STAGES, STEPS, chain_numbers, chain_of, made_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
+from tags2masks.report.prototypes import shown_prototypes
 
 GROUPS = {
     WELL: ("Well done", "masks spread over the best fifth by IoU"),
@@ -133,6 +134,7 @@ def _dataset(
             }
             for at, one in enumerate(outline)
         ],
+        "prototypes": [shown_prototypes(one, read) for one in made["prototypes"]],
         "artifacts": [told(one) for stage in STAGES for one in made[stage]],
     }
 

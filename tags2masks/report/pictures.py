@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -14,6 +15,7 @@ from tags2masks.palette import voc_palette
 
 IGNORED = 255
 LONGEST = 240  # pixels of a thumbnail's long side
+PATCH = 40  # pixels of a patch's side
 SMALL = 128  # images up to this long side are enlarged in the page, pixel by pixel
 BACKGROUND = (240, 238, 232)  # dark classes of the palette vanish on its own black
 HATCH = ((186, 186, 186), (128, 128, 128))
@@ -65,6 +67,15 @@ def mask_colours() -> np.ndarray:
     colours = voc_palette()
     colours[0], colours[254], colours[IGNORED] = BACKGROUND, *HATCH
     return colours
+
+
+def strip_picture(patches: Sequence[np.ndarray]) -> Picture:
+    """Parts of images, uint8 [h, w, 3] of any size, as squares side by side: one JPEG."""
+    strip = Image.new("RGB", (PATCH * len(patches), PATCH))
+    for place, patch in enumerate(patches):
+        square = Image.fromarray(np.ascontiguousarray(patch))
+        strip.paste(square.resize((PATCH, PATCH), Image.Resampling.BICUBIC), (PATCH * place, 0))
+    return _picture(strip, "JPEG", quality=75, optimize=True)
 
 
 def _photograph(image: Image.Image) -> Picture:

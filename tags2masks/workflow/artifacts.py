@@ -19,7 +19,7 @@ STAGES = {
 
 
 # The stages whose artifacts lie in folders of results/<dataset>/<stage>/<id>.
-STAGE_FOLDERS = (*STAGES.values(), "predictions")
+STAGE_FOLDERS = (*STAGES.values(), "prototypes", "predictions")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Artifact:
 
     recipe: everything that goes into the id, as plain JSON values.
     block: the config entry behind it, with what does not go into the id.
-    upstream: what it is made from, by role (`classifier`, `maps`, `masks`, `segmenter`).
+    upstream: what it is made from, by role (`classifier`, `prototypes`, …).
     """
 
     stage: str
@@ -114,6 +114,14 @@ def build_experiments(config: Config) -> list[Experiment]:
                 made["predictions"] = build_artifact(
                     config, dataset, "predictions", block, test, {"segmenter": made[stage]}
                 )
+            elif "prototypes" in spec:
+                # An artifact of their own: other maps from them cluster nothing again.
+                centres, classifier = spec.pop("prototypes"), {"classifier": made["classifier"]}
+                made["prototypes"] = build_artifact(
+                    config, dataset, "prototypes", block.prototypes, centres, classifier
+                )
+                upstream = classifier | {"prototypes": made["prototypes"]}
+                made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
             else:
                 upstream = dict(list(made.items())[-1:])
                 made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)

@@ -241,6 +241,22 @@ class Plan:
         value, where = self.config.datasets[wildcards.dataset].shards, wildcards.dataset
         return kept(f"shards of {where}", value, f"datasets.{where}.shards")
 
+    def localizing(self, method: str) -> dict[str, Callable]:
+        """The params of a rule of maps. A helper's file is an input of the helper's name."""
+        helpers = ("prototypes",)
+
+        def given(wildcards, input) -> str:
+            return " ".join(option(name, [input[name]]) for name in helpers if hasattr(input, name))
+
+        return {
+            "recipe": self.recipe("maps"),
+            "source": source("localize", f"maps.{method}"),
+            "free": self.free("maps"),
+            "root": self.root,
+            "machine": self.machine,
+            "helpers": given,
+        }
+
     # -- parameters that Snakemake does not record -----------------------------------------------
 
     def root(self, wildcards, resources) -> str:
@@ -379,7 +395,13 @@ class Plan:
 
     def described(self, what: str) -> Callable:
         """Input function: the file of `description`."""
-        return lambda wildcards: self.description_file(what, wildcards.dataset)
+
+        def file(wildcards) -> str:
+            name = wildcards.dataset
+            edited = f"datasets.{name} of the config, its table, or the seed"
+            return kept(f"{what} of {name}", self.description_file(what, name), edited)
+
+        return file
 
     def written_outline(self, wildcards) -> str:
         """Param function: the outline."""

@@ -173,7 +173,7 @@ def queued(cluster, here, tmp_path):
             {"evaluation": {"background_score": 0.5}},
             "evaluation.background_score of the config was edited after this run began",
         ),
-        ({"seed": 1}, {"seed": 2}, "datasets"),
+        ({"seed": 1}, {"seed": 2}, "the seed was edited after this run began"),
     ],
 )
 def test_a_config_edited_while_jobs_wait(queued, at_start, edited, line):

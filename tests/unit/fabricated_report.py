@@ -223,14 +223,14 @@ def _make(name, stage, artifact, folder):
             "images_per_s": 9,
         }
         pd.DataFrame(table).to_csv(home / "training.csv", index=False)
-        (home / "spec.json").write_text(json.dumps(_said(stage, artifact, {"epochs": 5})))
+        (home / "spec.json").write_text(json.dumps(said(stage, artifact, {"epochs": 5})))
         return
     split = "val" if stage == "predictions" else "train"
     for number in sorted(set(index["shard"])):
         rows = rows_of(index, split, number)
         write_shard(
             home / f"{number}.zarr.zip",
-            _said(stage, artifact, {"iterations": 10}),
+            said(stage, artifact, {"iterations": 10}),
             images_sha(rows),
             [_entry(name, stage, artifact, row, folder) for row in rows.to_dict("records")],
         )
@@ -252,7 +252,7 @@ def _make(name, stage, artifact, folder):
         pd.DataFrame(measured, columns=["image", "iou"]).to_csv(home / "images.csv", index=False)
 
 
-def _said(stage, artifact, spec):
+def said(stage, artifact, spec):
     """What the artifact says of itself."""
     recipe = {"stage": stage, "method": artifact[:-9], "spec": spec, "seed": 0, "upstream": {}}
     versions = {"python": "3.11.7", "torch": "2.12.1"}

@@ -93,6 +93,41 @@ def test_where_and_how_fast_is_in_no_id(path, value):
     assert ids(changed(BASE, path, value)) == ids(BASE)
 
 
+def with_prototypes(**values):
+    maps = {"lpcam": {"method": "lpcam"} | values}
+    return BASE | {"maps": maps, "experiments": ["digits / vanilla / lpcam / crf / net"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({"scales": [1]}, ["classifier", "prototypes"]),
+        ({"context": False}, ["classifier", "prototypes"]),
+        ({"prototypes": {"clusters": 5}}, ["classifier"]),
+        ({"prototypes": {"batch_size": 5}}, None),
+        ({"prototypes": {"clusters": 12}}, None),  # the default, written out
+    ],
+)
+def test_prototypes_are_an_artifact_of_their_own(values, kept):
+    before, after = ids(with_prototypes()), ids(with_prototypes(**values))
+    assert list(before) == [
+        "classifier", "prototypes", "maps", "masks", "segmenter", "predictions"
+    ]  # fmt: skip
+    same = [stage for stage in before if before[stage] == after[stage]]
+    assert same == (list(before) if kept is None else kept)
+
+
+def test_what_prototypes_and_their_maps_are_made_from():
+    (experiment,) = build_experiments(parse_config(with_prototypes()))
+    made = experiment.artifacts
+    assert list(made["prototypes"].upstream) == ["classifier"]
+    assert list(made["maps"].upstream) == ["classifier", "prototypes"]
+    assert list(made["masks"].upstream) == ["maps"]
+    assert re.fullmatch(r"kmeans-[0-9a-f]{8}", made["prototypes"].id)
+    assert "prototypes" not in made["maps"].recipe["spec"]
+    assert made["prototypes"].recipe["spec"]["clusters"] == 12
+
+
 def test_the_folder_of_weights_is_in_no_id_but_their_name_is():
     def with_weights(path):
         return changed(BASE, "classifiers.vanilla.backbone", {"weights": path})

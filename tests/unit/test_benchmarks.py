@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as program
-from benchmarks import cam, climbing, dag, memory, saliency, store, sweep
+from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep
 from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.peak import watched
 from benchmarks.project import make_project
@@ -265,6 +265,25 @@ def test_climbing_and_fine_tuning_are_measured():
     rows = climbing.measure(quick=True)
     assert [row.what.split(",")[0] for row in rows] == ["AdvCAM", "AdvCAM", "RIB"]
     assert all(row.ratio > 0 for row in rows)
+
+
+def test_folded_looped_and_multiplied_prototypes_give_the_same():
+    made, features = prototypes.make_prototypes(6), torch.rand(2, 6, 3, 4)
+    fast = prototypes.folded(features, made)
+    assert fast.shape == (2, 20, 3, 4)
+    for other in (prototypes.looped, prototypes.multiplied):
+        torch.testing.assert_close(other(features, made), fast, atol=1e-6, rtol=0)
+    rows = prototypes.measure(quick=True)
+    assert len(rows) == 7 and rows[5].what.startswith("clustering, 200 of 600 features")
+    assert 0.5 < rows[6].ratio < 1.1  # a third of the features gives much the same centres
+
+
+def test_inertia_by_hand():
+    features = np.array([[2, 0], [0, 3], [1, 1]], np.float32)
+    # To the direction (1, 0): distances 0, √2 and the third's, 2 − 2 · √½.
+    expected = (0 + 2 + 2 - 2**0.5) / 3
+    found = prototypes.inertia(features, np.array([[7, 0]], np.float32))
+    assert found == pytest.approx(expected)
 
 
 def test_stored_maps_are_compared():

@@ -1,0 +1,84 @@
+"""Local prototype CAM (Chen & Sun, CVPR 2023, eq. 5 and 6).
+
+A location's score is its mean cosine to the class's prototypes less that to the context's. The
+mean of cosines to vectors F_i is one product, f/|f| · mean(F_i/|F_i|): the prototypes of a class
+fold into one vector, and all of LPCAM into a 1×1 convolution, as cheap as CAM.
+
+The paper leaves open how scales and flips are merged: as CAM's are, ReLU'd maps summed and the sum
+divided by its maximum (the public code's mean over scales is the same). The code adds the mirrored
+image's features before it compares them: `flip_features`. It has no ReLU where a class has no
+context; after a ReLU'd feature map, as all ResNets have, there is nothing negative then.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tags2masks.config.maps import Lpcam
+from tags2masks.maps.batch import Batch
+from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.nets.classifier import Classifier
+from tags2masks.prototypes.store import ClassPrototypes
+
+HELPERS = ("prototypes",)
+
+
+def localize(
+    network: Classifier, batch: Batch, spec: Lpcam, *, prototypes: Sequence[ClassPrototypes]
+) -> Tensor:
+    """Maps of every class.
+
+    prototypes: of every class, in the network's order.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
+    Raises ValueError when the features have not as many channels as the prototypes.
+    """
+    folded = fold(prototypes, spec.context).to(batch.images.device)
+    add_features = spec.flip and spec.flip_features
+
+    def score(scaled: Tensor) -> Tensor:
+        if not add_features:
+            return likeness(network.features(scaled), folded)
+        straight, mirrored = network.features(torch.cat([scaled, scaled.flip(-1)])).chunk(2)
+        return likeness(straight + mirrored.flip(-1), folded)
+
+    flip = spec.flip and not add_features
+    return normalize(multi_scale(score, batch.images, spec.scales, flip, spec.stride))
+
+
+def likeness(features: Tensor, folded: Tensor) -> Tensor:
+    """f/|f| · v at every location, for every row v of `folded`.
+
+    features: [B, C, h, w], any scale; folded: float32 [K, C]. Returns float32 [B, K, h, w], −2 to
+    2; 0 where the feature is. Raises ValueError when the channel counts differ.
+    """
+    if features.shape[1] != folded.shape[1]:
+        raise ValueError(
+            f"features of {features.shape[1]} channels, prototypes of {folded.shape[1]}"
+        )
+    # Not in half precision: two means of cosines are near each other.
+    with torch.autocast(features.device.type, enabled=False):
+        features = features.float()
+        lengths = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+        return F.conv2d(features, folded[..., None, None]) / lengths.clamp_min(1e-12)
+
+
+def fold(prototypes: Sequence[ClassPrototypes], context: bool) -> Tensor:
+    """mean(F_i/|F_i|) − mean(B_j/|B_j|) over the chosen prototypes of each class: float32 [K, C].
+
+    context: whether there is the second term (false: LPCAM-F); a class without chosen context has
+    none. Zeros for a class without prototypes of its own.
+    """
+    channels = max(one.vectors.shape[1] for one in prototypes)
+    folded = np.zeros((len(prototypes), channels))
+    for row, one in zip(folded, prototypes, strict=True):
+        lengths = np.linalg.norm(one.vectors.astype(np.float64), axis=1, keepdims=True)
+        vectors = one.vectors / np.maximum(lengths, 1e-12)
+        own, around = vectors[one.chosen & ~one.context], vectors[one.chosen & one.context]
+        if len(own):
+            row += own.mean(0)
+            if context and len(around):
+                row -= around.mean(0)
+    return torch.from_numpy(folded.astype(np.float32))

@@ -1,0 +1,244 @@
+"""Local prototypes of the classes by K-Means (Chen & Sun, CVPR 2023, eq. 1-4).
+
+The local features of a class's images are split at CAM >= tau into the class's own and the
+context's, both are clustered by direction, and the classifier judges which centres are prototypes.
+
+Differs from the paper: when no centre of the class passes `min_class_score`, the best one is kept
+(the public code stops with an error). At most `samples` features of each kind are clustered, all
+equally likely to be among them. Differs from the public code: eq. 1 splits by the CAM of the image
+at one scale, the code by the multi-scale CAM; scikit-learn's K-Means, with a cap on its
+iterations, in place of one that need not end. As in the code, features are told apart by their
+direction alone, and a centre is the mean of its features as they are: eq. 3 needs their length.
+
+One class after another, its features computed anew: memory holds the samples of one class and a
+batch of images, whatever the number of images. With 20,000 samples of 2,048 channels that is
+160 MB for each kind and as much again, twice, to cluster in. It costs a forward pass at one scale
+for every tag of every image, where maps of four scales and flips cost fifteen such passes an image.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from tags2masks.config.maps import Prototypes
+from tags2masks.data.views import WholeImages
+from tags2masks.maps.batch import image_seed
+from tags2masks.maps.scales import normalize
+from tags2masks.progress import progress
+from tags2masks.prototypes.store import ClassPrototypes, Patch
+from tags2masks.training import Machine
+
+NEAREST = 8  # patches kept of each centre
+
+
+class Sample:
+    """At most `limit` of the features that are offered, each as likely as any other.
+
+    It keeps those with the smallest keys: neither their order nor their batches matter.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self._keys = np.empty(0)
+        self._features, self._places = np.empty((0, 0), np.float32), np.empty((0, 0), np.int32)
+
+    def offer(self, keys: np.ndarray, features: np.ndarray, places: np.ndarray) -> None:
+        """keys: random, [n]; features: float32 [n, C]; places: where they are from, int [n, P]."""
+        held = len(self._keys)
+        if len(keys) == 0:
+            return
+        if held == 0:
+            # Pages that are never filled take no memory.
+            self._features = np.empty((self.limit, features.shape[1]), np.float32)
+            self._places = np.empty((self.limit, places.shape[1]), np.int32)
+        both = np.concatenate([self._keys, keys])
+        best = np.arange(len(both))
+        if len(both) > self.limit:
+            best = np.argpartition(both, self.limit - 1)[: self.limit]
+        stays = np.zeros(len(both), bool)
+        stays[best] = True
+        new = np.flatnonzero(stays[held:])
+        left = np.flatnonzero(~stays[:held])
+        slots = np.concatenate([left, np.arange(held, held + len(new) - len(left))])
+        self._keys = np.concatenate([self._keys, np.empty(len(new) - len(left))])
+        self._keys[slots], self._features[slots] = keys[new], features[new]
+        self._places[slots] = places[new]
+
+    def taken(self) -> tuple[np.ndarray, np.ndarray]:
+        """The features float32 [n, C] and their places int [n, P], in the order of their keys."""
+        order = np.argsort(self._keys)
+        return self._features[order], self._places[order]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """The rows of [n, C] at length 1; rows of zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-12)
+
+
+def cluster(features: np.ndarray, clusters: int, iterations: int, seed: int) -> np.ndarray:
+    """The cluster of every feature by its direction: int [n], 0 to the number of clusters − 1.
+
+    features: float32 [n, C], none of them zero. There are fewer clusters than asked for where
+    there are fewer features of different directions. iterations: the most that K-Means takes.
+    """
+    if len(features) == 0:
+        return np.empty(0, np.int64)
+    means = KMeans(
+        min(clusters, len(features)), n_init=1, max_iter=iterations, random_state=seed, copy_x=False
+    )
+    with warnings.catch_warnings():
+        # Told of equal features, whose clusters are left empty; and of the cap.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        labels = means.fit_predict(unit(features))
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def centres_of(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The mean of the features of each cluster, float32 [clusters, C]."""
+    count = int(labels.max(initial=-1)) + 1
+    means = [features[labels == number].mean(0, dtype=np.float64) for number in range(count)]
+    return np.array(means, np.float32).reshape(count, features.shape[1])
+
+
+def class_scores(network: nn.Module, centres: np.ndarray, number: int) -> np.ndarray:
+    """softmax(w·F) of class `number` for each centre F of [n, C] (eq. 3, 4): float [n]."""
+    if len(centres) == 0:
+        return np.empty(0)
+    device = next(network.parameters()).device
+    logits = network.score_maps(torch.from_numpy(centres)[..., None, None].to(device))
+    return logits.flatten(1).double().softmax(1)[:, number].cpu().numpy()
+
+
+def choose(scores: np.ndarray, spec: Prototypes) -> np.ndarray:
+    """Which centres of the class are its prototypes: bool [n], true at least once if n > 0."""
+    chosen = scores > spec.min_class_score
+    if len(scores) and not chosen.any():
+        chosen[scores.argmax()] = True
+    return chosen
+
+
+def choose_context(scores: np.ndarray, spec: Prototypes) -> np.ndarray:
+    """Which centres of the context are its prototypes: bool [n], all false if none will do."""
+    return (scores >= spec.min_context_score) & (scores < spec.max_context_score)
+
+
+def nearest_places(features: np.ndarray, centres: np.ndarray, images: np.ndarray) -> Iterator[list]:
+    """For each centre the features that are most like it: lists of (number, cosine).
+
+    features: [n, C]; images: int [n], whose features they are; each image comes once in a list.
+    """
+    for likeness in unit(centres) @ unit(features).T:
+        order = np.argsort(-likeness, kind="stable")
+        first = np.sort(np.unique(images[order], return_index=True)[1])[:NEAREST]
+        yield [(int(number), float(likeness[number])) for number in order[first]]
+
+
+@torch.inference_mode()
+def sample_features(
+    network: nn.Module,
+    rows: pd.DataFrame,
+    root: Path,
+    number: int,
+    spec: Prototypes,
+    seed: int,
+    machine: Machine,
+    desc: str,
+) -> tuple[Sample, Sample]:
+    """Features of class `number` and of its context in the images of `rows`.
+
+    Their places are (row, cell's row, cell's column, rows of cells, columns of cells).
+    """
+    own, context = Sample(spec.samples), Sample(spec.samples)
+    images = rows["image"].tolist()
+    loader = DataLoader(
+        WholeImages(rows, root, spec.batch_size), batch_size=None, num_workers=machine.loaders
+    )
+    with progress(loader, desc, total=len(rows)) as bar:
+        for numbers, pixels in loader:
+            features = network.features(pixels.to(machine.device).float() / 255)
+            inside = own_places(network, features, number, spec.foreground_score).cpu().numpy()
+            height, width = inside.shape[-2:]
+            local = features.float().permute(0, 2, 3, 1).cpu().numpy()
+            cells = np.indices((height, width)).reshape(2, -1).T
+            for row, vectors, is_own in zip(numbers, local, inside, strict=True):
+                vectors, is_own = vectors.reshape(len(cells), -1), is_own.ravel()
+                keys = np.random.default_rng([image_seed(seed, images[row]), number])
+                keys = keys.random(len(cells))
+                places = np.full((len(cells), 5), (row, 0, 0, height, width), np.int32)
+                places[:, 1:3] = cells
+                directed = vectors.any(1)  # a feature of zeros has no direction
+                for sample, mine in ((own, is_own & directed), (context, ~is_own & directed)):
+                    sample.offer(keys[mine], vectors[mine], places[mine])
+            bar.update(len(numbers))
+    return own, context
+
+
+def own_places(network: nn.Module, features: Tensor, number: int, least: float) -> Tensor:
+    """Where the CAM of class `number` is `least` or more (eq. 1, 2): bool [B, h, w]."""
+    return normalize(network.score_maps(features)[:, number].float().relu()) >= least
+
+
+def prototypes_of_class(
+    network: nn.Module,
+    rows: pd.DataFrame,
+    root: Path,
+    number: int,
+    spec: Prototypes,
+    seed: int,
+    machine: Machine,
+    desc: str = "class",
+) -> ClassPrototypes:
+    """The prototypes of class `number` from the images of `rows`, which are tagged with it.
+
+    network: frozen, in evaluation mode, with `features` and `score_maps`. No rows: no prototypes.
+    """
+    rng = np.random.default_rng([seed, number])
+    if spec.images is not None and len(rows) > spec.images:
+        rows = rows.iloc[np.sort(rng.choice(len(rows), spec.images, replace=False))]
+        rows = rows.reset_index(drop=True)
+    samples = sample_features(network, rows, root, number, spec, seed, machine, desc)
+    parts = []
+    for sample, is_context in zip(samples, (False, True), strict=True):
+        features, places = sample.taken()
+        labels = cluster(features, spec.clusters, spec.iterations, int(rng.integers(2**31)))
+        centres = centres_of(features, labels)
+        scores = class_scores(network, centres, number)
+        chosen = (choose_context if is_context else choose)(scores, spec)
+        images = places[:, 0] if len(places) else np.empty(0, np.int32)
+        nearest = [
+            [_patch(rows, places[at], likeness) for at, likeness in found]
+            for found in nearest_places(features, centres, images)
+        ]
+        sizes = np.bincount(labels, minlength=len(centres))
+        context = np.full(len(centres), is_context)
+        parts.append(ClassPrototypes(centres, context, scores, chosen, sizes, nearest))
+    return _joined(parts)
+
+
+def _patch(rows: pd.DataFrame, place: Sequence[int], similarity: float) -> Patch:
+    row, down, right, height, width = map(int, place)
+    image = rows.iloc[row]
+    # Cells share the image evenly; box edges are rounded outwards.
+    top, bottom = down * image["height"] // height, -(-(down + 1) * image["height"] // height)
+    left, right_edge = right * image["width"] // width, -(-(right + 1) * image["width"] // width)
+    box = (int(left), int(top), int(right_edge), int(bottom))
+    return Patch(image["image"], (down, right), box, similarity)
+
+
+def _joined(parts: Sequence[ClassPrototypes]) -> ClassPrototypes:
+    channels = max(part.vectors.shape[1] for part in parts)
+    vectors = [part.vectors.reshape(len(part.vectors), channels) for part in parts]
+    rest = zip(*(part[1:5] for part in parts), strict=True)
+    nearest = [patches for part in parts for patches in part.nearest]
+    return ClassPrototypes(
+        np.concatenate(vectors), *(np.concatenate(values) for values in rest), nearest
+    )

@@ -1,0 +1,102 @@
+"""What the prototypes of each class look like: the image patches that are most like them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tags2masks.data.images import read_image
+from tags2masks.data.index import images_sha
+from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes
+from tags2masks.report.gallery import Dataset
+from tags2masks.report.lineage import Made
+from tags2masks.report.pictures import Picture, strip_picture
+
+MOST_CLASSES = 3  # the first ones; each takes some 100 kB of the page
+AROUND = 3  # a patch is shown with its neighbours: so many cells wide and high
+
+
+class Strip(NamedTuple):
+    """A prototype: its nearest patches side by side. score: the classifier's confidence."""
+
+    picture: Picture
+    score: float
+    size: int
+    alt: str
+
+
+class ShownClass(NamedTuple):
+    """The chosen prototypes of a class, best first, and how many centres there were of each."""
+
+    name: str
+    own: list[Strip]
+    own_of: int
+    context: list[Strip]
+    context_of: int
+
+
+class ShownPrototypes(NamedTuple):
+    """A prototypes artifact as the page shows it; `more`: classes that it does not show."""
+
+    name: str
+    number: int
+    classes: list[ShownClass]
+    more: int
+
+
+def shown_prototypes(one: Made, dataset: Dataset) -> ShownPrototypes:
+    """The first classes of an artifact.
+
+    Raises UserError naming the file or image that cannot be read or does not fit.
+    """
+    path = one.folder / "prototypes.zarr.zip"
+    names = dataset.classes[:MOST_CLASSES]
+    found = read_prototypes(path, one.id, images_sha(dataset.rows), names)
+    paths = dict(zip(dataset.rows["image"], dataset.rows["path"], strict=True))
+    files = {image: dataset.root / path for image, path in paths.items()}
+    classes = [_shown(name, it, files) for name, it in zip(names, found, strict=True)]
+    return ShownPrototypes(one.name, one.number, classes, len(dataset.classes) - len(names))
+
+
+def _shown(name: str, found: ClassPrototypes, files: dict[str, Path]) -> ShownClass:
+    chosen = [patches for patches, on in zip(found.nearest, found.chosen, strict=True) if on]
+    crops = _crops([patch for patches in chosen for patch in patches], files)
+    strips: dict[bool, list[Strip]] = {False: [], True: []}
+    for at in sorted(np.flatnonzero(found.chosen), key=lambda at: -found.scores[at]):
+        images = ", ".join(patch.image for patch in found.nearest[at])
+        strips[bool(found.context[at])].append(
+            Strip(
+                strip_picture([crops[patch] for patch in found.nearest[at]]),
+                float(found.scores[at]),
+                int(found.sizes[at]),
+                f"Patches of {images}",
+            )
+        )
+    of_context = int(found.context.sum())
+    return ShownClass(
+        name, strips[False], len(found.context) - of_context, strips[True], of_context
+    )
+
+
+def _crops(patches: list[Patch], files: dict[str, Path]) -> dict[Patch, np.ndarray]:
+    """What is to be seen at each patch; every image is read once."""
+    crops: dict[Patch, np.ndarray] = {}
+    for image in dict.fromkeys(patch.image for patch in patches):
+        pixels = read_image(files[image])
+        for patch in patches:
+            if patch.image == image:
+                crops[patch] = crop(pixels, patch.box)
+    return crops
+
+
+def crop(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The box with as much again on each side, shifted into the image: uint8 [h, w, 3].
+
+    pixels: uint8 [H, W, 3]; box: left, top, right, bottom.
+    """
+    parts = []
+    for start, end, side in ((box[1], box[3], len(pixels)), (box[0], box[2], pixels.shape[1])):
+        length = min(AROUND * (end - start), side)
+        first = min(max((start + end - length) // 2, 0), side - length)
+        parts.append(slice(first, first + length))
+    return pixels[parts[0], parts[1]]

@@ -1,0 +1,83 @@
+"""A chain with prototypes, really run: what runs again, and that no mask reaches them."""
+
+import copy as copying
+
+import pytest
+
+from tests.workflow.conftest import CONFIG, fresh_project
+
+END = {"measure_maps": 1, "collect": 1, "report_page": 1, "outline": 1}
+MAPS = {"lpcam": 2} | END
+
+
+def with_lpcam(**values):
+    """The small config with one chain that ends in maps from prototypes."""
+    config = copying.deepcopy(CONFIG)
+    config["maps"] = {
+        "lpcam": {"method": "lpcam", "scales": [1], "prototypes": {"clusters": 3}} | values
+    }
+    config["experiments"] = ["digits / vanilla / lpcam"]
+    return config
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The chain, finished."""
+    project = fresh_project(tmp_path_factory.mktemp("prototypes"), with_lpcam())
+    project.make()
+    return project
+
+
+def test_the_chain_ends_in_figures_and_shows_its_prototypes(made):
+    assert made.would_run() == {}
+    (path,) = (made.folder / "results/digits/prototypes").glob("kmeans-*/*")
+    assert path.name == "prototypes.zarr.zip"
+    figures = (made.folder / "results/metrics.csv").read_text()
+    assert "digits/vanilla/lpcam,digits,train,maps,lpcam-" in figures
+    page = (made.folder / "results/report.html").read_text()
+    assert 'id="d0-prototypes"' in page and "Patches of" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"prototypes": {"clusters": 4}}, {"kmeans": 1} | MAPS),
+        ({"scales": [1, 2]}, MAPS),
+        ({"context": False}, MAPS),
+        ({"prototypes": {"clusters": 3, "batch_size": 1}}, {}),
+    ],
+)
+def test_a_changed_parameter(made, values, expected):
+    made.configure(with_lpcam(**values))
+    try:
+        assert made.would_run() == expected
+    finally:
+        made.configure(with_lpcam())
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("tags2masks/prototypes/kmeans.py", {"kmeans": 1} | MAPS),
+        ("tags2masks/maps/lpcam.py", MAPS),
+        ("tags2masks/maps/cam.py", {}),
+    ],
+)
+def test_an_edited_source(made, file, expected):
+    path = made.folder / file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\nX = 1\n", encoding="utf-8")
+    try:
+        assert made.would_run() == {job: n for job, n in expected.items() if job != "outline"}
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_no_mask_reaches_the_prototypes(made):
+    done = made.snakemake("--detailed-summary", "--forceall")
+    header, *lines = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
+    inputs = {line[header.index("rule")]: line[header.index("input-file(s)")] for line in lines}
+    assert "classifier" in inputs["kmeans"] and "index.csv" in inputs["kmeans"]
+    assert "prototypes.zarr.zip" in inputs["lpcam"]
+    for rule in ("kmeans", "lpcam", "vanilla"):
+        assert "truth" not in inputs[rule] and "metrics" not in inputs[rule]
