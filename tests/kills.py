@@ -34,7 +34,7 @@ PAUSE = 0.004
 TRAINING = {"vanilla", "deeplabv3plus"}
 MARK = "TAGS2MASKS_KILLS"  # in the environment of every process of a run, so that none is missed
 
-# (kind, how often): at any moment; while a file is half-written; after a checkpoint.
+# (kind, how often): at any moment; while a file is half-written; after some epochs.
 KINDS = {"moment": 5, "write": 3, "training": 2}
 
 
@@ -132,13 +132,15 @@ def wait(run: Run, kind: str, latest: float, dice: random.Random) -> float:
     begun = time.monotonic()
     results = run.project.folder / "results"
     earliest = dice.uniform(0.2, latest if kind == "moment" else latest / 2)
-    later = dice.uniform(0, latest / 10)
+    epoch = dice.randint(1, 8)
     last = 3 * latest if kind == "training" else latest  # a checkpoint may take its time
     earlier = checkpoints(results)  # no sign of a training that is at work now
     ready = {
         "moment": lambda: True,
         "write": lambda: set(half_written(results)) - run.leftovers,
-        "training": lambda: checkpoints(results) - earlier,
+        "training": lambda: {
+            p for p in checkpoints(results) - earlier if int(p.stem[-4:]) >= epoch
+        },
     }
 
     def passed() -> float:
@@ -146,8 +148,6 @@ def wait(run: Run, kind: str, latest: float, dice: random.Random) -> float:
 
     while not run.ended() and passed() < last:
         if passed() >= earliest and ready[kind]():
-            if kind == "training":
-                time.sleep(later)
             break
         time.sleep(PAUSE)
     return passed()

@@ -70,6 +70,8 @@ def begun(project: Project, *arguments: str, log: Path) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        # A shell's background job ignores Ctrl-C, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while run.poll() is None and not (project.folder / log).exists():
         time.sleep(0.02)
