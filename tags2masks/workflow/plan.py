@@ -399,7 +399,7 @@ class Plan:
         def file(wildcards) -> str:
             name = wildcards.dataset
             edited = f"datasets.{name} of the config, its table, or the seed"
-            return kept(f"{what} of {name}", self.description_file(what, name), edited)
+            return kept(f"{what} file of {name}", self.description_file(what, name), edited)
 
         return file
 
