@@ -29,20 +29,20 @@ import psutil
 
 from tests.workflow.conftest import CONFIG, Project, fresh_project
 
-PARTS = 5.5  # a run is killed before it could do this part of the work, whatever the machine
+PARTS = 4.5  # a run is killed before it could do this part of the work, whatever the machine
 PAUSE = 0.004
 TRAINING = {"vanilla", "deeplabv3plus"}
 MARK = "TAGS2MASKS_KILLS"  # in the environment of every process of a run, so that none is missed
 
 # (kind, how often): at any moment; while a file is half-written; after some epochs.
-KINDS = {"moment": 5, "write": 3, "training": 2}
+KINDS = {"moment": 5, "write": 4, "training": 1}
 
 
 def small_config() -> dict:
     """The config of the tests, with epochs enough to be killed between."""
     config = copy.deepcopy(CONFIG)
     config["classifiers"]["vanilla"]["epochs"] = 20
-    config["segmenters"]["net"]["epochs"] = 12
+    config["segmenters"]["net"]["epochs"] = 8
     return config
 
 
@@ -132,7 +132,7 @@ def wait(run: Run, kind: str, latest: float, dice: random.Random) -> float:
     begun = time.monotonic()
     results = run.project.folder / "results"
     earliest = dice.uniform(0.2, latest if kind == "moment" else latest / 2)
-    epoch = dice.randint(1, 8)
+    epoch = dice.randint(1, 6)
     last = 3 * latest if kind == "training" else latest  # a checkpoint may take its time
     earlier = checkpoints(results)  # no sign of a training that is at work now
     ready = {
