@@ -56,7 +56,6 @@ atexit.register(lambda: print("loaded:", *(heavy & sys.modules.keys())))
 def make_project(folder: Path, images: int, shards: int) -> None:
     """A folder with the workflow's sources, a data set of tagged images, listed, and a config.
 
-    The index and the classes are newer than the table of tags, so that they are not made anew.
     Beside the Snakefile, which tells what it has loaded, stand `Empty` and `PerImage`.
     """
     ignored = shutil.ignore_patterns("__pycache__")

@@ -156,7 +156,7 @@ def table(tmp_path, monkeypatch):
     rows.append(("a/v/cam", "a", "train", "maps", "m", "iou", "mean", 0.7, 0.3, False, 4))
     outline.append({"experiment": "a/v/cam", "dataset": "a"})
     pd.DataFrame(rows, columns=list(METRICS)).to_csv(tmp_path / "metrics.csv", index=False)
-    (tmp_path / "outline.json").write_text(json.dumps(outline))
+    (tmp_path / "outline.json").write_text(json.dumps({"experiments": outline}))
     words = ["--outline", "outline.json", "--metrics", "metrics.csv", "--output", "sweep.csv"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["tabulate_sweep", *words])

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tags2masks.config.classifiers import Vanilla
 from tags2masks.config.training import Backbone
+from tags2masks.data import training_images
 from tags2masks.data.index import COLUMNS, build_index, images_sha, read_index, rows_of, write_index
 from tags2masks.methods import method_block
 from tags2masks.nets.checkpoint import save_model, write_spec
@@ -84,13 +85,13 @@ def localized(folder, monkeypatch, spec, shard, output, **free):
 
 def test_rib_looks_at_the_images_of_all_shards(trained, monkeypatch):
     rows = []
-    real = localize.TrainingImages
+    real = training_images.TrainingImages
 
     def watched(frame, *rest):
         rows.append(len(frame))
         return real(frame, *rest)
 
-    monkeypatch.setattr(localize, "TrainingImages", watched)
+    monkeypatch.setattr(training_images, "TrainingImages", watched)
     found = localized(trained, monkeypatch, RIB, 0, "rib.zip")
     assert rows == [6]
     for image, (maps, steps) in found.items():

@@ -70,7 +70,7 @@ def test_figures_are_those_of_masks_made_at_each_score(tmp_path, monkeypatch, ma
     entries = [(n, maps[n], {"classes": list(TAGS[n]), "size": sizes[n]}) for n in TAGS]
     write_shard(tmp_path / "maps.zarr.zip", {"id": "cam-1"}, sha, entries)
     entries = [(name, mask, {"size": sizes[name]}) for name, mask in masks_at(0.45).items()]
-    write_shard(tmp_path / "masks.zarr.zip", artifact_id(recipe), sha, entries)
+    write_shard(tmp_path / "masks.zarr.zip", {"id": artifact_id(recipe)}, sha, entries)
     options = {
         "recipe": json.dumps({"dataset": dataset.key(), "seed": 0}),
         "id": artifact_id(recipe), "masks": json.dumps(recipe), "split": "train",
