@@ -25,6 +25,7 @@ rule measure_maps:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_maps"),
         cam=plan.region_cam("maps"),
+        localized=plan.localized,
         background_score=plan.setting("evaluation", "background_score"),
         thresholds=plan.setting("evaluation", "thresholds"),
         root=plan.truth_root,
@@ -37,7 +38,8 @@ rule measure_maps:
         " --thresholds {params.thresholds} --root {params.root:q} {params.scheduler}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
         " --truth {input.truth:q} --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
-        " --metrics {output.metrics:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
+        " {params.localized} --metrics {output.metrics:q} --curve {output.curve:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule measure_labels:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Block
-from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
+from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of, spaced
 from tags2masks.data.views import WholeImages
 from tags2masks.maps.batch import Batch, Localized, image_seed
 from tags2masks.methods import method_block, method_module
@@ -118,8 +118,10 @@ def main() -> None:
         name: HELPERS[name](args, index, classes, machine)
         for name in getattr(method, "HELPERS", ())
     }
+    there = set(spaced(rows_of(index, "train")["image"].tolist(), spec.images))
+    some = rows[rows["image"].isin(there)].reset_index(drop=True)
     localize = partial(method.localize, network, **helpers)
-    entries = localized(localize, spec, rows, args.root, classes, seed, machine)
+    entries = localized(localize, spec, some, args.root, classes, seed, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
@@ -36,6 +36,7 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     made.add_argument("--split", required=True, choices=["train", "val"])
     add_paths(made, "index", "classes", "truth", "root", "metrics")
     made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
+    made.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
     made.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
     made.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
     made.add_argument("--threads", type=int, default=2)
@@ -51,10 +52,12 @@ def work(args: argparse.Namespace) -> Work:
     index, classes = read_index(args.index), read_classes(args.classes)
     spec = dataset_block(args.recipe["dataset"])
     masks = read_truth(args.truth).set_index("image")["mask"]
+    there = set(spaced(rows_of(index, args.split)["image"].tolist(), args.only))
     chunks, count, listed = [], 0, 0
     for number, shard in enumerate(args.shards):
         rows = rows_of(index, args.split, number)
-        sha, listed = images_sha(rows), listed + len(rows)
+        sha, rows = images_sha(rows), rows[rows["image"].isin(there)]
+        listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
         truths = [
             (image, str(args.root / masks[image]), (int(height), int(width)))

@@ -13,7 +13,18 @@ StepMap = Literal["normalized", "raw"]
 Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_length=1)]
 
 
-class Cam(Block):
+class Maps(Block):
+    """What all methods share."""
+
+    images: int | None = Field(
+        None,
+        ge=1,
+        description="Localize only so many of the training images, evenly spaced, to look at a "
+        "slow method; null: all. With a number the experiment must end at its maps.",
+    )
+
+
+class Cam(Maps):
     """Class activation maps over scales and flips."""
 
     method: Literal["cam"] = "cam"
@@ -67,7 +78,7 @@ class Prototypes(Block):
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
-class Lpcam(Block):
+class Lpcam(Maps):
     """Local prototype CAM (Chen & Sun, CVPR 2023)."""
 
     method: Literal["lpcam"] = "lpcam"
@@ -87,7 +98,7 @@ class Lpcam(Block):
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
-class GradCam(Block):
+class GradCam(Maps):
     """Feature maps weighted by the gradient of a class's logit, over scales and flips."""
 
     method: Literal["gradcam"] = "gradcam"
@@ -98,7 +109,7 @@ class GradCam(Block):
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
-class Saliency(Block):
+class Saliency(Maps):
     """The gradient of a class's logit with respect to the image."""
 
     method: Literal["saliency"] = "saliency"
@@ -107,7 +118,7 @@ class Saliency(Block):
     batch_size: int = free(8, ge=1, description="Images of like size per forward pass.")
 
 
-class Sampled(Block):
+class Sampled(Maps):
     """What saliency maps over several random versions of an image share."""
 
     samples: int = Field(50, ge=1, description="Random versions of an image.")
@@ -180,7 +191,7 @@ class DiscCrop(RandomCrop):
     beta: float = Field(0.7, gt=0, description="A crop is kept with this less its CAM, if above 0.")
 
 
-class AdvCam(Block):
+class AdvCam(Maps):
     """Maps along an adversarial climb of the image (AdvCAM; Lee et al., CVPR 2021).
 
     The defaults are the paper's. Its public code: `step: scaled`, `step_size: 0.08`,
@@ -221,7 +232,7 @@ class AdvCam(Block):
     )
 
 
-class Rib(Block):
+class Rib(Maps):
     """Maps of a network that is fine-tuned on each image (RIB; Lee et al., NeurIPS 2021).
 
     The defaults are the paper's. Its public code: `companions: 20`, `poly_power: 0.9`,

@@ -94,6 +94,13 @@ def rows_of(index: pd.DataFrame, split: str, shard: int | None = None) -> pd.Dat
     return index[chosen].reset_index(drop=True)
 
 
+def spaced(items: Sequence[str], count: int | None) -> list[str]:
+    """`count` of the items, each the middle of an equal stretch; all, if None or no more."""
+    if count is None or count >= len(items):
+        return list(items)
+    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
+
+
 def multi_hot(tags: Iterable[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
     """The tags as float32 [images, classes], 1 where the image has the tag.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tags2masks.data.index import spaced
+
 WELL, BADLY, EVENLY = "well", "badly", "evenly"
 
 
@@ -39,12 +41,6 @@ def choose_groups(
         BADLY: spaced(quality[len(quality) - min(fifth, badly) :], count),
     }
     return {name: members for name, members in groups.items() if members}
-
-
-def spaced(items: Sequence[str], count: int) -> list[str]:
-    """`count` of the items (all, if there are no more), each the middle of an equal stretch."""
-    count = min(count, len(items))
-    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
 
 
 def _tagged_first(rows: pd.DataFrame, count: int) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.data.images import read_image
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_mask, read_truth
 from tags2masks.metrics.confusion import class_mean, confusion, scores
@@ -96,8 +96,11 @@ def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
     artifacts, folder = one["artifacts"], results / dataset.name
     measured = one["has_truth"] and "masks" in artifacts
     quality = folder / "masks" / artifacts["masks"] / "images.csv" if measured else None
-    groups = choose_groups(dataset.rows, quality, count)
-    chosen = dataset.rows[dataset.rows["image"].isin(choose(dataset.rows, quality, count))]
+    rows = dataset.rows
+    if one.get("images"):  # the others have no maps
+        rows = rows[rows["image"].isin(spaced(rows["image"].tolist(), one["images"]))]
+    groups = choose_groups(rows, quality, count)
+    chosen = rows[rows["image"].isin(choose(rows, quality, count))]
     made = {
         "maps": _read_shards(dataset, chosen, folder, "maps", artifacts),
         "masks": _read_shards(dataset, chosen, folder, "masks", artifacts),

@@ -101,6 +101,7 @@ def build_experiments(config: Config) -> list[Experiment]:
     for names, setting in expand_sweeps(config).items():
         made: dict[str, Artifact] = {}
         dataset = names[0]
+        _check_whole(config, names)
         for section, name in zip(STEPS[1:], names[1:], strict=False):
             block, stage = getattr(config, section)[name], STAGES[section]
             spec = block.key()
@@ -129,6 +130,14 @@ def build_experiments(config: Config) -> list[Experiment]:
     return experiments
 
 
+def _check_whole(config: Config, names: tuple[str, ...]) -> None:
+    if len(names) > 3 and (images := config.maps[names[2]].images):
+        raise ConfigError(
+            f"maps.{names[2]}.images: {images} localizes a part of the training images, so "
+            f"'{'/'.join(names)}' must end there; leave out what follows, or images"
+        )
+
+
 def _check_same_backbone(name: str, block: Block, classifier: Artifact) -> None:
     ours, theirs = block.backbone, classifier.block.backbone
     if (ours.name, ours.args) != (theirs.name, theirs.args):
@@ -150,7 +159,7 @@ def reference_cams(
     plain: dict[tuple[str, str], Artifact] = {}
     for one in experiments:
         maps = one.artifacts.get("maps")
-        if maps is not None and maps.method == "cam":
+        if maps is not None and maps.method == "cam" and maps.block.images is None:
             plain.setdefault((one.dataset, one.artifacts["classifier"].id), maps)
     found = {}
     for one in experiments:

@@ -151,6 +151,11 @@ class Plan:
 
         return argument
 
+    def localized(self, wildcards) -> str:
+        """Param function: the argument that says how many images have maps, if not all."""
+        count = self.get("maps", wildcards).block.images
+        return f"--only {count}" if count else ""
+
     def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
         return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
 
@@ -340,6 +345,7 @@ class Plan:
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+                "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)
             for e in self.experiments

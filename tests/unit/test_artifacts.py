@@ -184,3 +184,13 @@ def test_without_truth_there_are_no_regions():
     raw = changed(BASE, "datasets.digits", {"kind": "folder", "images": "i", "tags": "t"})
     config = parse_config(raw)
     assert reference_cams(config, build_experiments(config)) == {}
+
+
+def test_maps_of_some_images_end_their_experiment_and_tell_no_regions_apart():
+    some = changed(changed(BASE, "maps.cam.images", 5), "experiments", ["digits / vanilla / cam"])
+    config = parse_config(some)
+    experiments = build_experiments(config)
+    (reference,) = reference_cams(config, experiments).values()
+    assert reference.block.images is None
+    with pytest.raises(ConfigError, match=r"maps\.cam\.images: 5 localizes a part"):
+        build_experiments(parse_config(changed(BASE, "maps.cam.images", 5)))

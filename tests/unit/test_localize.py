@@ -12,7 +12,15 @@ from PIL import Image
 from tags2masks.config.classifiers import Vanilla
 from tags2masks.config.training import Backbone
 from tags2masks.data import training_images
-from tags2masks.data.index import COLUMNS, build_index, images_sha, read_index, rows_of, write_index
+from tags2masks.data.index import (
+    COLUMNS,
+    build_index,
+    images_sha,
+    read_index,
+    rows_of,
+    spaced,
+    write_index,
+)
 from tags2masks.methods import method_block
 from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.nets.classifier import Classifier
@@ -69,11 +77,15 @@ def localized(folder, monkeypatch, spec, shard, output, **free):
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     monkeypatch.setattr(sys, "argv", ["localize", *words])
     localize.main()
-    rows = rows_of(read_index(folder / "index.csv"), "train", shard)
+    index = read_index(folder / "index.csv")
+    rows = rows_of(index, "train", shard)
     found = {}
     with Shard(folder / output, artifact_id(recipe), images_sha(rows)) as stored:
-        assert stored.n == len(rows) == 3
-        for image in rows["image"]:
+        assert len(rows) == 3
+        chosen = spaced(rows_of(index, "train")["image"].tolist(), spec.get("images"))
+        there = [image for image in rows["image"] if image in chosen]
+        assert stored.n == len(there)
+        for image in there:
             maps, attributes = stored.read(image)
             assert attributes["classes"] == list(rows.set_index("image").loc[image, "tags"])
             found[image] = (
@@ -115,3 +127,17 @@ def test_methods_that_need_a_batch_alone_are_given_no_more(trained, monkeypatch)
     monkeypatch.setattr(localize, "HELPERS", {})
     found = localized(trained, monkeypatch, {"method": "cam", "scales": [1.0]}, 0, "cam.zip")
     assert found["image 0"][0].shape == (1, 5, 6)
+
+
+def test_some_images_are_spaced_over_all_shards(trained, monkeypatch):
+    spec = {"method": "cam", "scales": [1.0]}
+    whole = {}
+    for shard in (0, 1):
+        whole |= localized(trained, monkeypatch, spec, shard, f"all-{shard}.zip")
+    some = {}
+    for shard in (0, 1):
+        found = localized(trained, monkeypatch, spec | {"images": 3}, shard, f"some-{shard}.zip")
+        some |= found
+    assert list(some) == ["image 1", "image 3", "image 5"]
+    for image, (maps, _) in some.items():
+        assert (maps == whole[image][0]).all()

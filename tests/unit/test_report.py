@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.data.index import images_sha, read_index, rows_of, spaced
 from tags2masks.errors import UserError
 from tags2masks.prototypes.store import ClassPrototypes, Patch, write_prototypes
-from tags2masks.report.examples import choose, choose_groups, spaced
+from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.gallery import gallery, image_iou, read_dataset
 from tags2masks.report.lineage import chain_numbers, made_of
 from tags2masks.report.page import write_page
