@@ -58,6 +58,7 @@ rule all:
         "results/leaderboard.csv",
         "results/report.html",
         SWEEP,
+        plan.step_tables,
         plan.lineages,
         # Asked for by name: Snakemake makes no absent file for the sake of what is there.
         plan.outline_file,

@@ -42,6 +42,41 @@ rule measure_maps:
         " 2>&1 | tee {log:q}"
 
 
+rule measure_steps:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+        shards=plan.shards("maps"),
+    output:
+        report(
+            "results/{dataset}/maps/{id}/steps.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/maps/{id}/steps.log",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=plan.measuring_source("measure_steps"),
+        background_score=plan.setting("evaluation", "background_score"),
+        localized=plan.localized,
+        root=plan.truth_root,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the steps of {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_steps --recipe {params.recipe:q} --id {wildcards.id}"
+        " --split train --background-score {params.background_score} --root {params.root:q}"
+        " {params.scheduler} --threads {threads} --index {input.index:q}"
+        " --classes {input.classes:q} --truth {input.truth:q} --shards {input.shards:q}"
+        " {params.localized} --metrics {output:q} 2>&1 | tee {log:q}"
+
+
 rule measure_labels:
     input:
         index=INDEX,

@@ -112,6 +112,12 @@ class Plan:
         return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
 
     @property
+    def step_tables(self) -> list[str]:
+        """The figures of every step, of the maps that keep them."""
+        kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
+        return [f"{a.folder}/steps.csv" for a in kept]
+
+    @property
     def lineages(self) -> list[str]:
         """The files that say of every artifact what it was made of."""
         return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]

@@ -1,0 +1,55 @@
+"""Measure the maps of every step of a method against pixel masks."""
+
+import operator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.files import written_whole
+from tags2masks.metrics.step_quality import step_quality
+from tags2masks.metrics.steps import noise_proportion, step_miou
+from tags2masks.parallel import fold
+from workflow_scripts.measured import arguments, work, write_empty
+from workflow_scripts.program import run
+
+COLUMNS = ("step", "iou", "iou_so_far", "noise", "dr_amplification", "ndr_amplification")
+
+
+def main() -> None:
+    """Read the arguments, measure, and write a row per step."""
+    parser = arguments(__doc__)
+    parser.add_argument("--background-score", type=float, required=True)
+    args = parser.parse_args()
+
+    chunks, table, classes, _ = work(args)
+    if not chunks:
+        write_empty(args.metrics, COLUMNS)
+        return
+    found = fold(
+        partial(step_quality, table=table, classes=classes, background_score=args.background_score),
+        chunks,
+        operator.add,
+        workers=args.threads,
+        scheduler=args.dask,
+        desc="measure steps",
+        total=len(chunks),
+    )
+    growth = found.mean_growth()
+    rows = pd.DataFrame(
+        {
+            "step": np.arange(len(found.each)),
+            "iou": step_miou(found.each),
+            "iou_so_far": step_miou(found.so_far),
+            "noise": noise_proportion(found.each),
+            "dr_amplification": growth[0],
+            "ndr_amplification": growth[1],
+        },
+        columns=COLUMNS,
+    )
+    with written_whole(args.metrics) as beside:
+        rows.to_csv(beside, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run(main)
