@@ -41,7 +41,9 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
             if stage == "classifier":
                 table = _classifier_rows(folder / "training.csv", one, results)
             elif stage in MEASURED and one["has_truth"]:
-                table = _read(folder / "metrics.csv", ["value", "threshold", "tuned_on_masks"])
+                table = _read(
+                    folder / "metrics.csv", ["metric", "value", "threshold", "tuned_on_masks"]
+                )
                 if stage == "maps":
                     _check_thresholds(table, folder, **evaluation)
             else:
@@ -63,7 +65,8 @@ def _check_thresholds(
 
     Snakemake measures anew after such a change, unless its records are lost.
     """
-    fixed = set(metrics.loc[~metrics["tuned_on_masks"].astype(bool), "threshold"])
+    plain = ~metrics["tuned_on_masks"].astype(bool) & (metrics["metric"] == "iou")
+    fixed = set(metrics.loc[plain, "threshold"])
     if fixed - {background_score}:
         raise UserError(
             f"{folder / 'metrics.csv'}: measured at the background score {fixed.pop()}, but "
