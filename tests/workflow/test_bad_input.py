@@ -26,7 +26,10 @@ def run_badly(project, *arguments):
     ("change", "line"),
     [
         ({"sede": 1}, "config: sede: unknown key; did you mean 'seed'?"),
-        ({"maps": {"cam": {"method": "kam"}}}, "config: maps.cam.method: unknown method 'kam'; did you mean 'cam'?"),
+        (
+            {"maps": {"cam": {"method": "kam"}}},
+            "config: maps.cam.method: unknown method 'kam'; did you mean 'cam'?",
+        ),
         (
             {"experiments": ["digits / vanilla / cam / {threshold,crf / net"]},
             "unbalanced braces",
