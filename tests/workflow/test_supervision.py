@@ -3,16 +3,18 @@
 import copy as copying
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
 
+from tags2masks.config.datasets import MNIST_FILES
 from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 
-EVALUATION = {"measure_maps", "measure_labels", "report_page"}
-LEARNED = re.compile(
-    r"model\.safetensors|spec\.json|/(maps|masks|predictions|prototypes|affinity)/[^/]+/[^/]+\.zarr"
-)
+# What may depend on pixel masks: figures, tables, and the page with the examples that it shows.
+MEASURING = {"measure_maps", "measure_labels", "measure_scores", "measure_steps", "report_page"}
+EVALUATION = MEASURING | {"collect", "sweep_table", "examples", "all"}
+TRUTH = re.compile(r"\w+_truth")
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "papers").glob("*.yaml"))]
 
 
@@ -28,6 +30,8 @@ def stand_ins(config: dict, folder: Path) -> dict:
             lists.mkdir(parents=True, exist_ok=True)
             for name in ("train", "val", spec.get("train_list"), spec.get("val_list")):
                 (lists / f"{name}.txt").touch()
+            for name in MNIST_FILES.values():
+                (folder / name).touch()
         if "tags" in spec:
             spec["tags"] = str(empty)
     for section in ("classifiers", "segmenters"):
@@ -37,51 +41,64 @@ def stand_ins(config: dict, folder: Path) -> dict:
     return config
 
 
-def edges(project) -> list[tuple[str, str, set[str]]]:
-    """(file, rule that makes it, the files that it is made from) of everything in the workflow."""
-    done = project.snakemake("--detailed-summary", "--forceall")
+class Jobs(NamedTuple):
+    """The workflow's jobs: the rule of each by its number, and (job, job that needs it) pairs."""
+
+    rules: dict[str, str]
+    edges: list[tuple[str, str]]
+
+    def after(self, numbers: set[str]) -> set[str]:
+        """The jobs that need one of these directly."""
+        return {later for earlier, later in self.edges if earlier in numbers} - numbers
+
+
+def jobs_of(project) -> Jobs:
+    """All jobs of a project, made or not."""
+    done = project.snakemake("--dag", "dot", "--forceall")
     assert done.returncode == 0, done.stderr
-    header, *lines = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
-    rule, inputs = header.index("rule"), header.index("input-file(s)")
-    return [(line[0], line[rule], set(line[inputs].split(","))) for line in lines]
+    rules = dict(re.findall(r'^\s*(\d+)\[label = "(\w+)', done.stdout, re.MULTILINE))
+    return Jobs(rules, re.findall(r"^\s*(\d+) -> (\d+)", done.stdout, re.MULTILINE))
 
 
-def leaks(files: list[tuple[str, str, set[str]]]) -> list[str]:
-    """The models, maps and masks that some path leads to from a truth.csv."""
-    tainted = {file for file, _, _ in files if file.endswith("/truth.csv")}
+def leaks(jobs: Jobs) -> set[str]:
+    """The rules outside evaluation that some path leads to from a truth.csv."""
+    tainted = {number for number, rule in jobs.rules.items() if TRUTH.fullmatch(rule)}
     assert tainted, "no data set with masks"
-    while new := {file for file, _, inputs in files if tainted & inputs} - tainted:
-        tainted |= new
-    assert "results/metrics.csv" in tainted
-    return sorted(file for file in tainted if LEARNED.search(file))
+    reached: set[str] = set()
+    while new := jobs.after(tainted | reached) - reached:
+        reached |= new
+    rules = {jobs.rules[number] for number in reached}
+    assert "collect" in rules
+    return rules - EVALUATION
 
 
-def test_the_summary_is_read_right(finished):
-    files = edges(finished)
-    made = {rule: inputs for _, rule, inputs in files}
-    assert made["digits_truth"] == {
-        "results/digits/classes.txt",
-        "results/digits/index.csv",
-        next(file for file, rule, _ in files if rule == "describe" and "/truth-" in file),
+def test_the_jobs_are_read_right(finished):
+    jobs = jobs_of(finished)
+    made = {
+        rule: {jobs.rules[earlier] for earlier, later in jobs.edges if later == number}
+        for number, rule in jobs.rules.items()
     }
-    assert set(made) >= EVALUATION | {"vanilla", "cam", "threshold", "crf", "deeplabv3plus"}
+    assert made["digits_truth"] == {"digits", "describe"}
+    assert made["measure_labels"] > {"digits", "digits_truth"}
+    assert made["cam"] == {"digits", "vanilla"}
+    assert set(made) >= {"vanilla", "cam", "threshold", "crf", "deeplabv3plus", "collect"}
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=[path.name for path in SHIPPED])
 def test_no_path_leads_from_truth_to_a_model_a_map_or_a_mask(tmp_path, shipped):
     config = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    files = edges(fresh_project(tmp_path, stand_ins(config, tmp_path)))
-    readers = {rule for _, rule, i in files if any(name.endswith("/truth.csv") for name in i)}
-    assert readers <= EVALUATION
-    assert leaks(files) == []
-    assert any(LEARNED.search(file) for file, _, _ in files)
+    jobs = jobs_of(fresh_project(tmp_path, stand_ins(config, tmp_path)))
+    assert leaks(jobs) == set()
+    truth = {number for number, rule in jobs.rules.items() if TRUTH.fullmatch(rule)}
+    assert {jobs.rules[number] for number in jobs.after(truth)} <= MEASURING
+    assert {"vanilla", "cam"} <= set(jobs.rules.values())
 
 
 @pytest.mark.parametrize(
     ("file", "rule", "leaked"),
     [
-        ("masks.smk", "threshold", "masks/threshold-"),  # straight
-        ("classifiers.smk", "vanilla", "maps/cam-"),  # and what is made from it
+        ("masks.smk", "threshold", {"threshold", "crf", "deeplabv3plus", "predictions"}),
+        ("classifiers.smk", "vanilla", {"vanilla", "cam", "threshold", "deeplabv3plus"}),
     ],
 )
 def test_a_rule_that_is_given_truth_is_found(tmp_path, file, rule, leaked):
@@ -93,7 +110,7 @@ def test_a_rule_that_is_given_truth_is_found(tmp_path, file, rule, leaked):
     )
     assert given != text
     path.write_text(given, encoding="utf-8")
-    assert any(leaked in found for found in leaks(edges(project)))
+    assert leaks(jobs_of(project)) >= leaked
 
 
 def test_measured_figures_given_to_a_method_are_found(tmp_path):
@@ -105,4 +122,4 @@ def test_measured_figures_given_to_a_method_are_found(tmp_path):
         1,
     )
     path.write_text(given, encoding="utf-8")
-    assert any("masks/threshold-" in found for found in leaks(edges(project)))
+    assert leaks(jobs_of(project)) >= {"threshold", "deeplabv3plus", "predictions"}
