@@ -73,7 +73,10 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "Slurm's daemons need root"
     if USUAL.exists():
-        return f"a Slurm is configured here already: {USUAL} exists"
+        return (
+            f"a Slurm is configured here already: {USUAL} exists; delete it if it is a link that "
+            "killed tests left"
+        )
     return ""
 
 
@@ -224,6 +227,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         with Cluster(Path(sys.argv[1]).resolve()) as running:
             print(f"export SLURM_CONF={running.environment['SLURM_CONF']}", flush=True)
