@@ -88,7 +88,7 @@ def _lineage(args: argparse.Namespace) -> None:
     for one in chain:
         print(f"\n{one['stage']} {one['id']}{'' if one['made'] else '  (not made yet)'}")
         rows = {"made from": one["recipe"]["upstream"], "spec": one["recipe"]["spec"]}
-        rows |= {"learned from": one.get("supervision"), "versions": one.get("versions")}
+        rows |= {"supervision": one.get("supervision"), "versions": one.get("versions")}
         for name, value in rows.items():
             if value:
                 print(f"  {name:12s} {_plain(value)}")

@@ -42,8 +42,8 @@ def test_lineage_is_printed(finished):
     printed = command(finished, "lineage", NAME).stdout
     assert printed.startswith(f"{NAME}\n  data set     {{")
     assert "seed         0" in printed
-    assert "maps cam-" in printed and "learned from image tags" in printed
-    assert "learned from pseudo-masks made from image tags" in printed
+    assert "maps cam-" in printed and "supervision  image tags" in printed
+    assert "supervision  pseudo-masks made from image tags" in printed
     told = json.loads(command(finished, "lineage", NAME, "--json").stdout)
     assert [one["made"] for one in told] == [True] * 5
 
