@@ -9,9 +9,11 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 from tags2masks.errors import UserError
-from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow import started
-from tags2masks.workflow.plan import SWEPT, Plan, option, scaled, source, text_digest
+from tags2masks.workflow.catalog import SWEPT
+from tags2masks.workflow.environment import use_checkout
+from tags2masks.workflow.params import option, scaled, source, text_digest
+from tags2masks.workflow.plan import Plan
 
 if not workflow.overwrite_configfiles:
 

@@ -9,10 +9,15 @@ from pathlib import Path
 import yaml
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.project import choices, parse_config
+from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
-from tags2masks.workflow.artifacts import Experiment, all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import (
+    Experiment,
+    all_artifacts,
+    build_experiments,
+    reference_cams,
+)
 from tags2masks.workflow.prune import Unused, remove, unused
 
 
@@ -54,13 +59,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _experiments(file: Path) -> list[Experiment]:
+def _read(file: Path) -> tuple[Config, list[Experiment]]:
+    """A config and its experiments."""
     try:
         raw = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{file}: not readable ({' '.join(str(error).split())})") from None
     try:
-        return build_experiments(parse_config(raw or {}))
+        config = parse_config(raw or {})
+        return config, build_experiments(config)
     except ConfigError as error:
         lines = (f"{file}: {line}" for line in str(error).splitlines())
         raise UserError("\nerror: ".join(lines)) from None
@@ -69,7 +76,7 @@ def _experiments(file: Path) -> list[Experiment]:
 def _lineage(args: argparse.Namespace) -> None:
     """Print the artifacts of an experiment, and of each what it was made of."""
     wanted = args.experiment.replace(" ", "")
-    known = {e.name: e for file in args.configfile for e in _experiments(file)}
+    known = {e.name: e for file in args.configfile for e in _read(file)[1]}
     if wanted not in known:
         raise UserError(f"no experiment '{wanted}'; {choices(wanted, known)}")
     experiment = known[wanted]
@@ -106,7 +113,11 @@ def _prune(args: argparse.Namespace) -> None:
     """List what no experiment refers to, or delete it."""
     used = set()
     for file in args.configfile:
-        used |= {(d, s, i) for d, s, i in all_artifacts(_experiments(file))}
+        config, experiments = _read(file)
+        used |= set(all_artifacts(experiments))
+        # Made for measuring alone.
+        cams = reference_cams(config, experiments) if config.evaluation.regions else {}
+        used |= {(cam.dataset, cam.stage, cam.id) for cam in cams.values()}
     found = unused(args.results, used)
     for one in found:
         print(f"{_size(one):>10}  {one.path}")

@@ -1,0 +1,150 @@
+"""What a config makes: its experiments, their artifacts, and the files that these are.
+
+Light to import: no torch, no pandas.
+"""
+
+from pathlib import Path
+
+from tags2masks.config import masks
+from tags2masks.config.base import ConfigError
+from tags2masks.config.datasets import MNIST_FILES
+from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.workflow.artifacts import (
+    Artifact,
+    all_artifacts,
+    build_experiments,
+    reference_cams,
+)
+
+# Methods of masks that are thresholded scores, and so have a quality at every background score.
+SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+
+
+class Catalog:
+    """A config's data sets, experiments and artifacts.
+
+    Raises ConfigError for a config that cannot be run.
+    """
+
+    def __init__(self, raw: dict):
+        self.config: Config = parse_config(raw)
+        if "predict" in self.config.datasets:
+            raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
+        self.experiments = build_experiments(self.config)
+        self.artifacts = all_artifacts(self.experiments)
+        with_regions = self.config.evaluation.regions
+        self.cams = reference_cams(self.config, self.experiments) if with_regions else {}
+        # Made for measuring alone: in no experiment, and so in no table.
+        self._extra = {(a.dataset, a.stage, a.id): a for a in self.cams.values()}
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """What would end as a puzzling missing input is told here by its key."""
+        for name in self.datasets():
+            for path in self.index_inputs(name):
+                if not Path(path).exists():
+                    raise ConfigError(
+                        f"datasets.{name}: {path} does not exist; correct its path or root"
+                    )
+        for artifact in self.artifacts.values():
+            for path in weights_of(artifact):
+                if not Path(path).is_file():
+                    raise ConfigError(
+                        f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
+                    )
+        for name, wanted in self.config.predict.items():
+            self.predictor(name)
+            if not Path(wanted.images).is_dir():
+                raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
+
+    def get(self, stage: str, wildcards) -> Artifact:
+        """The artifact that a path's wildcards `dataset` and `id` speak of."""
+        key = (wildcards.dataset, stage, wildcards.id)
+        artifacts = self._extra | self.artifacts
+        if key not in artifacts:
+            known = [i for d, s, i in artifacts if (d, s) == key[:2]]
+            raise ConfigError(
+                f"results/{wildcards.dataset}/{stage}/{wildcards.id}: no experiment of this config "
+                f"makes it; {choices(wildcards.id, known)}"
+            )
+        return artifacts[key]
+
+    def datasets(self, with_truth: bool = False) -> list[str]:
+        """The data sets that experiments use; those with pixel masks alone, if so asked."""
+        names = dict.fromkeys(e.dataset for e in self.experiments)
+        return [n for n in names if self.config.datasets[n].has_truth or not with_truth]
+
+    def of_stage(self, *stages: str) -> list[Artifact]:
+        """All artifacts of the stages, each once."""
+        return [a for (_, stage, _), a in self.artifacts.items() if stage in stages]
+
+    def with_truth(self, *stages: str) -> list[Artifact]:
+        """Those among them whose data set has pixel masks to be measured against."""
+        return [a for a in self.of_stage(*stages) if self.config.datasets[a.dataset].has_truth]
+
+    def with_curve(self) -> list[Artifact]:
+        """Those that are measured at every background score."""
+        found = self.with_truth("maps", "masks")
+        return [a for a in found if a.stage == "maps" or a.method in SWEPT]
+
+    def datasets_of_kind(self, kind: str) -> str:
+        """A regular expression of the data sets that one reader is for; matches none if none."""
+        names = [n for n, spec in self.config.datasets.items() if spec.kind == kind]
+        return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
+
+    def shard_files(self, artifact: Artifact) -> list[str]:
+        """The artifact's shards, in order."""
+        count = self.config.datasets[artifact.dataset].shards
+        return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
+
+    @property
+    def step_tables(self) -> list[str]:
+        """The figures of every step, of the maps that keep them."""
+        kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
+        return [f"{a.folder}/steps.csv" for a in kept]
+
+    @property
+    def lineages(self) -> list[str]:
+        """The files that say of every artifact what it was made of."""
+        return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]
+
+    def index_inputs(self, dataset: str) -> list[str]:
+        """The files that list a data set's images."""
+        spec = self.config.datasets[dataset]
+        if spec.kind == "folder":
+            return [spec.tags]
+        if spec.kind == "voc":
+            lists = Path(spec.root) / "ImageSets" / "Segmentation"
+            return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
+        if spec.kind == "mnist":
+            plain = [Path(spec.root) / name for pair in MNIST_FILES.values() for name in pair]
+            return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
+        return []
+
+    def reader(self, dataset: str) -> str:
+        """The module that reads a data set."""
+        return f"data.{self.config.datasets[dataset].kind}"
+
+    def predictor(self, name: str) -> Artifact:
+        """The predictions artifact of the experiment that segments new images under this name."""
+        wanted = self.config.predict[name].experiment.replace(" ", "")
+        for experiment in self.experiments:
+            if experiment.name == wanted:
+                if "predictions" not in experiment.artifacts:
+                    raise ConfigError(
+                        f"predict.{name}.experiment: '{wanted}' ends before a segmenter"
+                    )
+                return experiment.artifacts["predictions"]
+        known = [e.name for e in self.experiments if "predictions" in e.artifacts]
+        raise ConfigError(
+            f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
+        )
+
+
+def weights_of(artifact: Artifact) -> list[str]:
+    """The file of initial weights that an artifact's training reads, as a list of none or one."""
+    backbone = getattr(artifact.block, "backbone", None)
+    starts = artifact.stage in ("classifier", "segmenter") and backbone is not None
+    if not starts or "classifier" in artifact.upstream or not backbone.weights_file():
+        return []
+    return [backbone.weights_file()]

@@ -1,0 +1,128 @@
+"""What a run is of, written down in files that are named by their content.
+
+So that another config is seen to be another even where Snakemake's records are lost.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+
+from tags2masks.files import written_whole
+from tags2masks.workflow.artifacts import Experiment
+from tags2masks.workflow.catalog import Catalog
+from tags2masks.workflow.ids import canonical, digest
+from tags2masks.workflow.started import kept
+
+
+class Described(Catalog):
+    """A catalog that tells what its data sets and its tables are made from."""
+
+    def dataset_recipe(self, wildcards) -> str:
+        """Param function: the data set's part of a recipe."""
+        key = self.config.datasets[wildcards.dataset].key()
+        return canonical({"seed": self.config.seed, "dataset": key})
+
+    def truth_recipe(self, wildcards) -> str:
+        """Param function: the same, and how the masks are to be read."""
+        spec = self.config.datasets[wildcards.dataset]
+        reading = {"others": spec.others} if spec.kind == "voc" else {}
+        key = self.config.datasets[wildcards.dataset].key() | reading
+        value = canonical({"seed": self.config.seed, "dataset": key})
+        return kept(f"truth of {wildcards.dataset}", value, f"datasets.{wildcards.dataset}")
+
+    def shard_count(self, wildcards) -> int:
+        """Param function: how many shards the index deals the images out to."""
+        value, where = self.config.datasets[wildcards.dataset].shards, wildcards.dataset
+        return kept(f"shards of {where}", value, f"datasets.{where}.shards")
+
+    @cached_property
+    def outline(self) -> str:
+        """The experiments with their artifacts and what these are made of, as JSON.
+
+        Beside them all else that the tables and the report depend on.
+        """
+        evaluation = self.config.evaluation
+        experiments = [
+            {
+                "experiment": e.name,
+                "dataset": e.dataset,
+                "has_truth": self.config.datasets[e.dataset].has_truth,
+                "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+                "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
+            }
+            | _setting(e)
+            for e in self.experiments
+        ]
+        return canonical(
+            {
+                "experiments": experiments,
+                "evaluation": {
+                    "background_score": evaluation.background_score,
+                    "thresholds": evaluation.thresholds,
+                },
+                "report": {"examples": self.config.report.examples},
+            }
+        )
+
+    @property
+    def outline_file(self) -> str:
+        """Where the outline is written: another outline, another file.
+
+        So tables of another config are seen to be old even where Snakemake's records are lost.
+        """
+        return f"results/experiments-{digest(self.outline)}.json"
+
+    def write_outline(self) -> None:
+        """Write that file, and remove those of other configs, and what killed runs left of them."""
+        for earlier in Path("results").glob("*experiments-????????.json*"):
+            earlier.unlink()
+        with written_whole(self.outline_file) as beside:
+            beside.write_text(self.outline, encoding="utf-8")
+
+    def written_outline(self, wildcards) -> str:
+        """Param function: the outline."""
+        return kept("outline", self.outline, "the list of experiments in the config")
+
+    def description(self, what: str, dataset: str) -> str:
+        """All that a data set's index (`dataset`) or truth (`truth`) is made from, as JSON.
+
+        Of the files that list the images it holds the content, not the place.
+        """
+        one = SimpleNamespace(dataset=dataset)
+        if what == "truth":
+            return self.truth_recipe(one)
+        tables = {Path(p).name: digest(Path(p).read_bytes()) for p in self.index_inputs(dataset)}
+        about = {"shards": self.shard_count(one), "tables": tables}
+        return canonical(json.loads(self.dataset_recipe(one)) | about)
+
+    def description_file(self, what: str, dataset: str) -> str:
+        """Where it is written: named by its content for the same reason as the outline."""
+        return f"results/{dataset}/{what}-{digest(self.description(what, dataset))}.json"
+
+    @property
+    def description_files(self) -> list[str]:
+        """Those of all data sets."""
+        return [self.description_file("dataset", name) for name in self.datasets()] + [
+            self.description_file("truth", name) for name in self.datasets(with_truth=True)
+        ]
+
+    def described(self, what: str) -> Callable:
+        """Input function: the file of `description`."""
+
+        def file(wildcards) -> str:
+            name = wildcards.dataset
+            edited = f"datasets.{name} of the config, its table, or the seed"
+            return kept(f"{what} file of {name}", self.description_file(what, name), edited)
+
+        return file
+
+
+def _setting(experiment: Experiment) -> dict:
+    """What the outline says of an experiment that is one of a sweep."""
+    if experiment.setting is None:
+        return {}
+    parameter, value, chain = experiment.setting
+    return {"sweep": {"parameter": parameter, "value": value, "chain": "/".join(chain)}}
