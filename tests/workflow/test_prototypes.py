@@ -5,6 +5,7 @@ import copy as copying
 import pytest
 
 from tests.workflow.conftest import CONFIG, fresh_project
+from tests.workflow.test_housekeeping import command
 
 END = {"measure_maps": 1, "collect": 1, "report_page": 1, "outline": 1}
 MAPS = {"lineage": 1, "lpcam": 2} | END
@@ -72,6 +73,11 @@ def test_an_edited_source(made, file, expected):
         assert made.would_run() == {job: n for job, n in expected.items() if job != "outline"}
     finally:
         path.write_text(text, encoding="utf-8")
+
+
+def test_prune_keeps_the_cam_that_tells_regions_apart(made):
+    assert list((made.folder / "results/digits/maps").glob("cam-*"))
+    assert "Every artifact in results belongs to" in command(made, "prune").stdout
 
 
 def test_no_mask_reaches_the_prototypes(made):
