@@ -143,7 +143,7 @@ def test_a_block_given_in_part_keeps_the_methods_other_defaults():
 
 def test_keys_leave_out_what_only_says_where_and_how_fast():
     cam = parse_config(BASE).maps["cam"]
-    assert set(cam.key()) == {"method", "scales", "flip", "stride", "precision"}
+    assert set(cam.key()) == {"method", "images", "scales", "flip", "stride", "precision"}
     digits = parse_config(BASE).datasets["digits"]
     assert not {"shards", "evaluate_on"} & set(digits.key())
     assert Backbone(weights="/a/b/net.pth").key()["weights"] == "net.pth"
