@@ -82,8 +82,9 @@ def test_no_gpu_is_asked_for_where_the_config_says_cpu(cluster, tmp_path):
     assert not any("gpu" in job.get("TresPerJob", "") for job in project.records())
 
 
+# More than a minute of training, where a minute is the least that Slurm limits jobs to.
 LONG = copying.deepcopy(SLURM_CONFIG)
-LONG["classifiers"]["vanilla"]["epochs"] = 400
+LONG["classifiers"]["vanilla"]["epochs"] = 700
 LONG["experiments"] = ["digits / vanilla"]
 MODEL = ("**/model.safetensors",)
 
