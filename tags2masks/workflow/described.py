@@ -30,7 +30,8 @@ class Described(Catalog):
         reading = {"others": spec.others} if spec.kind == "voc" else {}
         key = self.config.datasets[wildcards.dataset].key() | reading
         value = canonical({"seed": self.config.seed, "dataset": key})
-        return kept(f"truth of {wildcards.dataset}", value, f"datasets.{wildcards.dataset}")
+        edited = f"datasets.{wildcards.dataset} of the config, its table, or the seed"
+        return kept(f"truth of {wildcards.dataset}", value, edited)
 
     def shard_count(self, wildcards) -> int:
         """Param function: how many shards the index deals the images out to."""
