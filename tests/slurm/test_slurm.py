@@ -84,7 +84,7 @@ def test_no_gpu_is_asked_for_where_the_config_says_cpu(cluster, tmp_path):
 
 # More than a minute of training, where a minute is the least that Slurm limits jobs to.
 LONG = copying.deepcopy(SLURM_CONFIG)
-LONG["classifiers"]["vanilla"]["epochs"] = 700
+LONG["classifiers"]["vanilla"]["epochs"] = 1000
 LONG["experiments"] = ["digits / vanilla"]
 MODEL = ("**/model.safetensors",)
 
