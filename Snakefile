@@ -32,6 +32,8 @@ INDEX = "results/{dataset}/index.csv"
 CLASSES = "results/{dataset}/classes.txt"
 TRUTH = "results/{dataset}/truth.csv"
 SHARD = "{shard}.zarr.zip"
+TRAINED = ("classifier", "affinity", "segmenter")  # stages that make models
+SHARDED = ("maps", "labels", "masks", "predictions")  # stages that make something of every image
 THREADS = plan.config.threads
 SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
 GPUS = plan.config.devices if plan.config.device != "cpu" else 0
@@ -71,6 +73,7 @@ include: "rules/data.smk"
 include: "rules/classifiers.smk"
 include: "rules/prototypes.smk"
 include: "rules/maps.smk"
+include: "rules/affinity.smk"
 include: "rules/masks.smk"
 include: "rules/segmenters.smk"
 include: "rules/metrics.smk"

@@ -19,11 +19,7 @@ rule threshold:
         mem_mb=scaled(4000),
         runtime=scaled(60),
     params:
-        recipe=plan.recipe("masks"),
-        source=source("make_masks", "masks.threshold"),
-        free=plan.free("masks"),
-        root=plan.root,
-        scheduler=plan.scheduler,
+        **plan.masking("threshold"),
     message:
         "Masks: {wildcards.id} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
@@ -37,33 +33,60 @@ use rule threshold as crf with:
     wildcard_constraints:
         id="crf-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("masks"),
-        source=source("make_masks", "masks.crf"),
-        free=plan.free("masks"),
-        root=plan.root,
-        scheduler=plan.scheduler,
+        **plan.masking("crf"),
 
 
 use rule threshold as smooth with:
     wildcard_constraints:
         id="smooth-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("masks"),
-        source=source("make_masks", "masks.smooth"),
-        free=plan.free("masks"),
-        root=plan.root,
-        scheduler=plan.scheduler,
+        **plan.masking("smooth"),
 
 
 use rule threshold as superpixel with:
     wildcard_constraints:
         id="superpixel-[0-9a-f]{8}",
     params:
-        recipe=plan.recipe("masks"),
-        source=source("make_masks", "masks.superpixel"),
-        free=plan.free("masks"),
-        root=plan.root,
-        scheduler=plan.scheduler,
+        **plan.masking("superpixel"),
+
+
+use rule threshold as confident with:
+    wildcard_constraints:
+        id="confident-[0-9a-f]{8}",
+    params:
+        **plan.masking("confident"),
+
+
+rule irn:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        maps=plan.upstream("masks", "maps", SHARD),
+        model=plan.upstream("masks", "affinity", "model.safetensors"),
+        spec=plan.upstream("masks", "affinity", "spec.json"),
+    output:
+        "results/{dataset}/masks/{id}/{shard}.zarr.zip",
+    log:
+        "logs/{dataset}/masks/{id}/{shard}.log",
+    benchmark:
+        "logs/{dataset}/masks/{id}/{shard}.tsv"
+    wildcard_constraints:
+        id="irn-[0-9a-f]{8}",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(60),
+    params:
+        **plan.walking("irn"),
+    message:
+        "Masks: {wildcards.id} of {wildcards.dataset}, shard {wildcards.shard}"
+    shell:
+        "python -m workflow_scripts.walk_shard --recipe {params.recipe:q} --free {params.free:q}"
+        " {params.machine} {params.scheduler} --threads {threads} --root {params.root:q}"
+        " --index {input.index:q} --classes {input.classes:q} --maps {input.maps:q}"
+        " --model {input.model:q} --spec {input.spec:q} --shard {wildcards.shard}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule masks_as_png:

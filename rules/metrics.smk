@@ -90,7 +90,7 @@ rule measure_labels:
     log:
         "logs/{dataset}/{stage}/{id}/metrics.log",
     wildcard_constraints:
-        stage="masks|predictions",
+        stage="labels|masks|predictions",
     threads: THREADS
     resources:
         mem_mb=scaled(4000),
@@ -175,8 +175,8 @@ rule outline:
 rule lineage:
     input:
         outline=plan.outline_file,
-        specs=[f"{a.folder}/spec.json" for a in plan.of_stage("classifier", "segmenter")],
-        shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage("maps", "masks", "predictions")],
+        specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*TRAINED)],
+        shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage(*SHARDED)],
         prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
     output:
         plan.lineages,
@@ -196,13 +196,9 @@ rule collect:
         outline=plan.outline_file,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
-        metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth("maps", "masks", "predictions")],
+        metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth(*SHARDED)],
         # A chain without masks to be measured against is still to be made.
-        unmeasured=[
-            shard
-            for a in plan.of_stage("maps", "masks", "predictions")
-            for shard in plan.shard_files(a)
-        ],
+        unmeasured=[shard for a in plan.of_stage(*SHARDED) for shard in plan.shard_files(a)],
     output:
         metrics=report("results/metrics.csv", category="Summary"),
         leaderboard=report("results/leaderboard.csv", category="Summary"),

@@ -6,7 +6,7 @@ rule deeplabv3plus:
         index=INDEX,
         classes=CLASSES,
         masks=plan.upstream_shards("segmenter", "masks"),
-        classifier=plan.classifier_start,
+        classifier=plan.classifier_start("segmenter"),
         weights=plan.weights("segmenter"),
     output:
         model="results/{dataset}/segmenter/{id}/model.safetensors",
@@ -28,13 +28,7 @@ rule deeplabv3plus:
         mem_mb=scaled(16000),
         runtime=scaled(1440),
     params:
-        recipe=plan.recipe("segmenter"),
-        source=source("train_segmenter", "segmenters.deeplabv3plus"),
-        free=plan.free("segmenter"),
-        root=plan.root,
-        machine=plan.machine,
-        weights=lambda wildcards, input: option("weights", input.weights),
-        classifier=lambda wildcards, input: option("classifier", input.classifier),
+        **plan.training_from("segmenter", "train_segmenter", "segmenters.deeplabv3plus"),
     message:
         "Train the segmenter {wildcards.id} of {wildcards.dataset}"
     shell:

@@ -3,8 +3,12 @@
 from importlib import import_module
 from types import ModuleType
 
+from tags2masks.config import affinity
 from tags2masks.config.base import Block
 from tags2masks.config.project import SECTIONS
+
+# Package -> its methods' config blocks.
+METHODS = SECTIONS | {"affinity": affinity.METHODS}
 
 
 def method_module(package: str, recipe: dict) -> ModuleType:
@@ -14,4 +18,4 @@ def method_module(package: str, recipe: dict) -> ModuleType:
 
 def method_block(package: str, recipe: dict, free: dict | None = None) -> Block:
     """The config block of the recipe's method; `free` gives the fields that are in no recipe."""
-    return SECTIONS[package][recipe["method"]].model_validate(recipe["spec"] | (free or {}))
+    return METHODS[package][recipe["method"]].model_validate(recipe["spec"] | (free or {}))

@@ -18,6 +18,8 @@ SUPERVISION = {
     "classifier": "image tags",
     "prototypes": "image tags",
     "maps": "image tags",
+    "labels": "no pixel masks: maps and images",
+    "affinity": "labels made from image tags",
     "masks": "no pixel masks: maps and images",
     "segmenter": "pseudo-masks made from image tags",
     "predictions": "no pixel masks: the segmenter and the images",
@@ -54,12 +56,13 @@ def read_provenance(folder: Path) -> dict:
     Raises UserError naming the file that is not there or cannot be read.
     """
     spec = folder / "spec.json"
-    shard = folder / ("prototypes" if folder.parent.name == "prototypes" else "0")
     try:
         if spec.exists():
             return json.loads(spec.read_text(encoding="utf-8"))
         # Not by zarr: thousands of shards are read here, and this is one small member of each.
-        with zipfile.ZipFile(f"{shard}.zarr.zip") as archive:
+        with zipfile.ZipFile(
+            min(folder.glob("[!.]*.zarr.zip"), default=folder / "0.zarr.zip")
+        ) as archive:
             return json.loads(archive.read("zarr.json"))["attributes"]
     except FileNotFoundError:
         raise UserError(f"{folder}: not made yet; run the workflow") from None

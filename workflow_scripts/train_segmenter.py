@@ -5,10 +5,9 @@ from pathlib import Path
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.data.masked import MaskedViews
 from tags2masks.methods import method_block, method_module
-from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
 from tags2masks.training import Machine, fit, is_main_process, prepare
 from workflow_scripts.program import run
-from workflow_scripts.trained import arguments, run_state, write_outputs
+from workflow_scripts.trained import arguments, initialize_backbone, run_state, write_outputs
 
 
 def main() -> None:
@@ -27,13 +26,7 @@ def main() -> None:
     backbone = spec.backbone
 
     network = method.build(spec, len(classes))
-    if args.classifier:
-        state = read_weights(args.classifier, "delete it and run again")
-        inner = {k.removeprefix("backbone."): v for k, v in state.items()}
-        fill(network.backbone, inner, str(args.classifier))
-    else:
-        weights = {"weights": str(args.weights)} if args.weights else {}
-        load_initial_weights(network.backbone, backbone.model_copy(update=weights))
+    initialize_backbone(network, backbone, args)
     views = MaskedViews(
         train, args.root, args.masks, args.recipe["upstream"]["masks"], spec.augment, backbone.mean
     )

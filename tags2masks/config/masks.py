@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from tags2masks.config.affinity import IrnTraining
 from tags2masks.config.base import Block, free
 
 
@@ -29,16 +30,68 @@ class Bilateral(Block):
     compat: float = Field(10, ge=0)
 
 
-class Crf(Block):
+class LabelCrf(Block):
+    """A dense conditional random field on labels (methods §0)."""
+
+    gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the label that a pixel has.")
+    iterations: int = Field(10, ge=1)
+    gaussian: Gaussian = Gaussian()
+    bilateral: Bilateral = Bilateral()
+
+
+class Crf(LabelCrf):
     """Dense conditional random field on the thresholded maps (methods §0)."""
 
     method: Literal["crf"] = "crf"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
-    gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the thresholded label.")
-    iterations: int = Field(10, ge=1)
-    gaussian: Gaussian = Gaussian()
-    bilateral: Bilateral = Bilateral()
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
+
+
+class Confident(LabelCrf):
+    """Labels where two CRFs, of a high and a low background score, agree; 255 elsewhere."""
+
+    method: Literal["confident"] = "confident"
+    foreground_score: float = Field(
+        0.3, ge=0, le=1, description="A class is certain where it beats this background score."
+    )
+    background_score: float = Field(
+        0.05, ge=0, le=1, description="Background is certain where no class beats this."
+    )
+    batch_size: int = free(64, ge=1, description="Images in memory at a time.")
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.background_score > self.foreground_score:
+            raise ValueError("background_score is the lower of the two")
+        return self
+
+
+class Walk(Block):
+    """A random walk along affinities, then a constant background score."""
+
+    radius: int = Field(5, ge=2, le=64, description="The walk goes to cells nearer than this.")
+    beta: float = Field(10, gt=0, description="Power of the affinities: higher, fewer leaps.")
+    steps: int = Field(256, ge=0, description="Length of the walk (t).")
+    map_power: float = Field(
+        1, gt=0, description="Power of the maps before they walk; methods §4 has some papers'."
+    )
+    background_score: float = Field(
+        0.25, ge=0, le=1, description="Score of the background, of the image's highest."
+    )
+    crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
+    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
+
+
+class Irn(Walk):
+    """Maps spread up to the boundaries that an inter-pixel relation network finds."""
+
+    method: Literal["irn"] = "irn"
+    labels: Confident = Confident()
+    affinity: IrnTraining = IrnTraining()
+    flip: bool = Field(True, description="Average the boundaries with the mirrored image's.")
+    instances: bool = Field(
+        False, description="Tell instances apart by the displacements' centres, and keep them."
+    )
 
 
 class Smooth(Block):
@@ -71,4 +124,11 @@ class Superpixel(Block):
     min_size: int = Field(50, ge=1, description="Smallest superpixel, pixels.")
 
 
-METHODS = {"threshold": Threshold, "crf": Crf, "smooth": Smooth, "superpixel": Superpixel}
+METHODS = {
+    "threshold": Threshold,
+    "crf": Crf,
+    "smooth": Smooth,
+    "superpixel": Superpixel,
+    "confident": Confident,
+    "irn": Irn,
+}

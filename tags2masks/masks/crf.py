@@ -6,7 +6,7 @@ import numpy as np
 from pydensecrf.densecrf import DenseCRF2D
 from pydensecrf.utils import unary_from_labels
 
-from tags2masks.config.masks import Crf
+from tags2masks.config.masks import Crf, LabelCrf
 from tags2masks.masks.seeds import seed, upsample
 
 READS_IMAGES = True
@@ -25,7 +25,7 @@ def make_mask(
     )
 
 
-def refine(image: np.ndarray, labels: np.ndarray, spec: Crf) -> np.ndarray:
+def refine(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
     """The most probable labels under the field, uint8 [H, W], among those that the seed has.
 
     image: uint8 [H, W, 3]; labels: uint8 [H, W], the seed.
@@ -38,7 +38,7 @@ def refine(image: np.ndarray, labels: np.ndarray, spec: Crf) -> np.ndarray:
     return present[probabilities(image, labels, spec).argmax(axis=0)]
 
 
-def probabilities(image: np.ndarray, labels: np.ndarray, spec: Crf) -> np.ndarray:
+def probabilities(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
     """float32 [L, H, W]: each pixel's probability of the L >= 2 labels in `labels`, ascending."""
     height, width = labels.shape
     present, compact = np.unique(labels, return_inverse=True)

@@ -31,6 +31,7 @@ def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iter
             }
     for stage, measure, title, heading in (
         ("classifier", "val_map", "validation mAP", "Training of the classifiers"),
+        ("affinity", "pair_accuracy", "accuracy on pairs", "Training of the affinity networks"),
         ("segmenter", "pixel_agreement", "agreement with the masks", "Training of the segmenters"),
     ):
         if made[stage]:

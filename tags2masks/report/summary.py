@@ -22,7 +22,7 @@ SWEEP = (
     "tuned_on_masks", "images", "experiment",
 )  # fmt: skip
 
-MEASURED = ("maps", "masks", "predictions")
+MEASURED = ("maps", "labels", "masks", "predictions")
 MEND = "run again"
 
 

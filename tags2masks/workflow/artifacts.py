@@ -18,8 +18,12 @@ STAGES = {
 }
 
 
+# Fields of an entry that are artifacts of their own, so that other values beside them make these no
+# second time; and the stage that each is made from. The later ones are made from the earlier ones.
+PARTS = {"prototypes": "classifier", "labels": "maps", "affinity": "labels"}
+
 # The stages whose artifacts lie in folders of results/<dataset>/<stage>/<id>.
-STAGE_FOLDERS = (*STAGES.values(), "prototypes", "predictions")
+STAGE_FOLDERS = (*STAGES.values(), *PARTS, "predictions")
 
 
 @dataclass(frozen=True)
@@ -100,32 +104,23 @@ def build_experiments(config: Config) -> list[Experiment]:
     config, experiments = add_derived_entries(config), []
     for names, setting in expand_sweeps(config).items():
         made: dict[str, Artifact] = {}
-        dataset = names[0]
+        dataset, upstream = names[0], {}
         _check_whole(config, names)
         for section, name in zip(STEPS[1:], names[1:], strict=False):
             block, stage = getattr(config, section)[name], STAGES[section]
             spec = block.key()
+            where = f"{section}.{name}"
+            upstream |= _build_parts(config, dataset, where, block, spec, made)
             if stage == "segmenter":
                 test = spec.pop("test") | {"split": config.datasets[dataset].evaluate_on}
-                upstream = {"masks": made["masks"]}
-                if block.init_from_classifier:
-                    _check_same_backbone(name, block, made["classifier"])
-                    upstream["classifier"] = made["classifier"]
+                upstream |= _start(where, block, made)
                 made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
                 made["predictions"] = build_artifact(
                     config, dataset, "predictions", block, test, {"segmenter": made[stage]}
                 )
-            elif "prototypes" in spec:
-                # An artifact of their own: other maps from them cluster nothing again.
-                centres, classifier = spec.pop("prototypes"), {"classifier": made["classifier"]}
-                made["prototypes"] = build_artifact(
-                    config, dataset, "prototypes", block.prototypes, centres, classifier
-                )
-                upstream = classifier | {"prototypes": made["prototypes"]}
-                made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
             else:
-                upstream = dict(list(made.items())[-1:])
                 made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
+            upstream = {stage: made[stage]}
         experiments.append(Experiment(names, made, setting))
     return experiments
 
@@ -138,13 +133,35 @@ def _check_whole(config: Config, names: tuple[str, ...]) -> None:
         )
 
 
-def _check_same_backbone(name: str, block: Block, classifier: Artifact) -> None:
-    ours, theirs = block.backbone, classifier.block.backbone
+def _build_parts(
+    config: Config, dataset: str, where: str, block: Block, spec: dict, made: dict[str, Artifact]
+) -> dict[str, Artifact]:
+    """Add the artifacts inside an entry to `made`, and take them out of its spec.
+
+    Returns those that the entry itself is made from: all but what others of them are made from.
+    """
+    needed: dict[str, Artifact] = {}
+    for part, source in PARTS.items():
+        if part in spec:
+            inner, below = getattr(block, part), {source: made[source]}
+            below |= _start(f"{where}.{part}", inner, made)
+            made[part] = build_artifact(config, dataset, part, inner, spec.pop(part), below)
+            needed.pop(source, None)
+            needed[part] = made[part]
+    return needed
+
+
+def _start(where: str, block: Block, made: dict[str, Artifact]) -> dict[str, Artifact]:
+    """The classifier, if a training starts from its backbone."""
+    if not getattr(block, "init_from_classifier", False):
+        return {}
+    ours, theirs = block.backbone, made["classifier"].block.backbone
     if (ours.name, ours.args) != (theirs.name, theirs.args):
         raise ConfigError(
-            f"segmenters.{name}.init_from_classifier: the backbone {ours.name} is not the "
+            f"{where}.init_from_classifier: the backbone {ours.name} is not the "
             f"classifier's {theirs.name}; use the same name and args in both"
         )
+    return {"classifier": made["classifier"]}
 
 
 def reference_cams(

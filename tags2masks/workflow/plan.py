@@ -53,10 +53,14 @@ class Plan(Described):
         """Input function: the file of initial weights, if the config names one."""
         return lambda wildcards: weights_of(self.get(stage, wildcards))
 
-    def classifier_start(self, wildcards) -> list[str]:
-        """Input function: the classifier that a segmenter's encoder starts from, if it does."""
-        start = self.get("segmenter", wildcards).upstream.get("classifier")
-        return [f"{start.folder}/model.safetensors"] if start else []
+    def classifier_start(self, stage: str) -> Callable:
+        """Input function: the classifier that a training's backbone starts from, if it does."""
+
+        def file(wildcards) -> list[str]:
+            start = self.get(stage, wildcards).upstream.get("classifier")
+            return [f"{start.folder}/model.safetensors"] if start else []
+
+        return file
 
     def example_quality(self, wildcards) -> list[str]:
         """Input function: each image's quality, by which a report picks its examples."""
@@ -117,10 +121,11 @@ class Plan(Described):
 
     def localizing(self, method: str) -> dict[str, Callable]:
         """The params of a rule of maps. A helper's file is an input of the helper's name."""
-        helpers = ("prototypes",)
+        plain = {"index", "model", "spec"}
 
         def given(wildcards, input) -> str:
-            return " ".join(option(name, [input[name]]) for name in helpers if hasattr(input, name))
+            names = [name for name in input.keys() if name not in plain]  # noqa: SIM118 (it is a list)
+            return " ".join(option(name, [input[name]]) for name in names)
 
         return {
             "recipe": self.recipe("maps"),
@@ -129,6 +134,33 @@ class Plan(Described):
             "root": self.root,
             "machine": self.machine,
             "helpers": given,
+        }
+
+    def masking(self, method: str, stage: str = "masks") -> dict[str, Callable]:
+        """The params of a rule that makes masks from maps and images alone."""
+        return {
+            "recipe": self.recipe(stage),
+            "source": source("make_masks", f"masks.{method}"),
+            "free": self.free(stage),
+            "root": self.root,
+            "scheduler": self.scheduler,
+        }
+
+    def walking(self, method: str) -> dict[str, Callable]:
+        """The params of a rule that makes masks with an affinity network."""
+        code = source("walk_shard", f"masks.{method}", f"affinity.{method}")
+        return self.masking(method) | {"source": code, "machine": self.machine}
+
+    def training_from(self, stage: str, script: str, module: str) -> dict[str, Callable]:
+        """The params of a rule that trains a network on masks or labels."""
+        return {
+            "recipe": self.recipe(stage),
+            "source": source(script, module),
+            "free": self.free(stage),
+            "root": self.root,
+            "machine": self.machine,
+            "weights": lambda wildcards, input: option("weights", input.weights),
+            "classifier": lambda wildcards, input: option("classifier", input.classifier),
         }
 
     # -- parameters that Snakemake does not record -----------------------------------------------

@@ -1,0 +1,169 @@
+"""The inter-pixel relation network (Ahn, Cho & Kwak, CVPR 2019; the dissertation's section 2.3.2).
+
+On a frozen backbone one branch finds class boundaries, another for every cell the displacement to
+its instance's centre. Two cells belong together if no boundary lies on the straight path between
+them: their affinity is 1 less the path's strongest boundary (the dissertation's eq. 2.6), learned
+from pairs of cells whose labels are certain. Layers, rates and loss weights are the public code's.
+
+Differs from it: pairs at the image's border count too; images are not cropped to 512; every map of
+the backbone is used, however many there are, and any size.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tags2masks.affinity.pairs import Offset, cells, half_disc, path
+from tags2masks.config.affinity import IrnTraining
+from tags2masks.nets.backbones import Normalize
+from tags2masks.nets.taps import create_taps, resized
+
+IGNORED = 255
+STRIDE = 4
+
+
+class EdgeDisplacement(nn.Module):
+    """Boundary logits [B, 1, h, w] and displacements [B, 2, h, w] (down, right), in cells.
+
+    images: [B, 3, H, W] in 0 to 1, any size; h = ceil(H / 4). In evaluation mode the displacements
+    lack their mean over the training images, which `centre` has measured.
+    Raises UserError for a backbone without the maps that it needs.
+    """
+
+    def __init__(self, spec: IrnTraining):
+        super().__init__()
+        self.normalize = Normalize(spec.backbone)
+        self.backbone, channels, strides = create_taps(spec.backbone)
+        self.backbone.requires_grad_(False)
+        self.edges = nn.ModuleList([_branch(width, 32, 4) for width in channels])
+        self.edge = nn.Conv2d(32 * len(channels), 1, 1)
+        widths = [64, 128, 256, 256, 256][-len(channels) :]
+        self.displacements = nn.ModuleList(
+            [_branch(*sides, sides[1] // 16 if sides[1] > 64 else 8)
+             for sides in zip(channels, widths, strict=True)]
+        )  # fmt: skip
+        self.deep = [stride > STRIDE for stride in strides]
+        fine = sum(w for w, deep in zip(widths, self.deep, strict=True) if not deep)
+        self.merge_deep = _branch(sum(widths) - fine, 256, 16)
+        self.merge = _branch(fine + 256, 256, 16)
+        self.displacement = nn.Conv2d(256, 2, 1, bias=False)
+        self.register_buffer("mean_displacement", torch.zeros(2))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        quarter, eighth = ([-(-side // s) for side in images.shape[-2:]] for s in (4, 8))
+        with torch.no_grad():
+            taps = self.backbone(self.normalize(images))
+        edges = [
+            resized(branch(tap), quarter) for branch, tap in zip(self.edges, taps, strict=True)
+        ]
+        logits = self.edge(F.relu(torch.cat(edges, 1)))
+        found = [branch(tap) for branch, tap in zip(self.displacements, taps, strict=True)]
+        deep = [resized(one, eighth) for one, deep in zip(found, self.deep, strict=True) if deep]
+        deep = F.relu(resized(self.merge_deep(F.relu(torch.cat(deep, 1))), quarter))
+        fine = [
+            resized(one, quarter) for one, deep in zip(found, self.deep, strict=True) if not deep
+        ]
+        displacement = self.displacement(
+            F.relu(self.merge(torch.cat([*map(F.relu, fine), deep], 1)))
+        )
+        if not self.training:
+            displacement = displacement - self.mean_displacement.view(1, 2, 1, 1)
+        return logits, displacement
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What learns with the higher rate: the displacements."""
+        parts = (self.displacements, self.merge_deep, self.merge, self.displacement)
+        return [parameter for part in parts for parameter in part.parameters()]
+
+
+def _branch(channels: int, width: int, groups: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.GroupNorm(groups, width))
+
+
+def build(spec: IrnTraining, classes: int) -> EdgeDisplacement:
+    """The network, with random weights; the number of classes does not matter to it."""
+    return EdgeDisplacement(spec)
+
+
+def affinity(edges: Tensor, offset: Offset) -> Tensor:
+    """1 less the strongest boundary on the path of every pair: [..., h - dy, w - |dx|].
+
+    edges: [..., h, w], 0..1. Of equal boundaries the first learns.
+    """
+    return 1 - torch.stack([cells(edges, offset, step) for step in path(offset)]).max(0).values
+
+
+def losses(
+    edges: Tensor, displacements: Tensor, labels: Tensor, offsets: Iterable[Offset]
+) -> dict[str, Tensor]:
+    """The boundary loss, the displacement loss, their sum "loss", and the "pair_accuracy".
+
+    edges: [B, h, w], 0..1; displacements: [B, 2, h, w]; labels: [B, h, w], 255 where unknown. A
+    pair of two known labels is one of background, of one class, or of two. Means are over each kind
+    of pair in the batch; a kind without pairs adds nothing. pair_accuracy: the mean of the shares
+    of the like and of the unlike pairs whose affinity is on the right side of a half.
+    """
+    names = (
+        "background", "class", "different", "displacement_class", "displacement_background",
+        "right_same", "right_different",
+    )  # fmt: skip
+    sums = dict.fromkeys(names, displacements.sum() * 0)
+    counts = dict.fromkeys(names, 0)
+
+    def add(name: str, values: Tensor, chosen: Tensor) -> None:
+        sums[name] = sums[name] + (values * chosen).sum()
+        counts[name] = counts[name] + chosen.sum()
+
+    for offset in offsets:
+        first, second = cells(labels, offset), cells(labels, offset, offset)
+        known = (first != IGNORED) & (second != IGNORED)
+        same = known & (first == second)
+        background, foreground = same & (first == 0), same & (first > 0)
+        close = affinity(edges, offset)
+        add("background", -(close + 1e-5).log(), background)
+        add("class", -(close + 1e-5).log(), foreground)
+        add("different", -(1 - close + 1e-5).log(), known & ~same)
+        add("right_same", close.detach() > 0.5, same)
+        add("right_different", close.detach() <= 0.5, known & ~same)
+        # Both cells point at one centre, so they differ by the way from the first to the second.
+        apart = cells(displacements, offset) - cells(displacements, offset, offset)
+        wrong = (apart - apart.new_tensor(offset).view(2, 1, 1)).abs().mean(1)
+        add("displacement_class", wrong, foreground)
+        add("displacement_background", apart.abs().mean(1), background)
+    means = {name: sums[name] / (counts[name] + 1e-5) for name in names}
+    boundary = (means["background"] + means["class"]) / 4 + means["different"] / 2
+    displacement = (means["displacement_class"] + means["displacement_background"]) / 2
+    accuracy = (means["right_same"] + means["right_different"]) / 2
+    return {
+        "loss": boundary + displacement,
+        "boundary": boundary,
+        "displacement": displacement,
+        "pair_accuracy": accuracy,
+    }
+
+
+def step(network: nn.Module, batch: list[Tensor], spec: IrnTraining) -> dict[str, Tensor]:
+    """The losses on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored."""
+    images, labels = batch
+    logits, displacements = network(images.float() / 255)
+    small = F.interpolate(labels[:, None].float(), logits.shape[-2:], mode="nearest-exact")
+    edges = logits.float().sigmoid().squeeze(1)
+    return losses(edges, displacements.float(), small.squeeze(1), half_disc(spec.radius))
+
+
+def centre(network: EdgeDisplacement, batches: Iterable[Tensor]) -> None:
+    """Measure the displacements' mean over uint8 images [B, 3, S, S] into the network.
+
+    What all cells have in common points at no centre; the public code takes it off, too.
+    """
+    network.eval()
+    network.mean_displacement.zero_()
+    total, count = 0, 0
+    with torch.no_grad():
+        for images in batches:
+            displacements = network(images.float() / 255)[1].float()
+            total = total + displacements.mean((2, 3)).sum(0)
+            count += len(images)
+    network.mean_displacement.copy_(total / count)

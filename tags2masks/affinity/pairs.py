@@ -1,0 +1,54 @@
+"""Pairs of nearby cells of a feature map, and the straight paths between them.
+
+Both affinity networks learn from such pairs and walk along them. A pair is told by its offset
+(dy, dx), dy >= 0: its first cell is the one above, or to the left in the same row.
+"""
+
+from functools import cache
+
+from torch import Tensor
+
+Offset = tuple[int, int]
+
+
+@cache
+def half_disc(radius: int) -> tuple[Offset, ...]:
+    """The offsets to all cells nearer than `radius`, one of each two opposite ones.
+
+    Raises ValueError when there is none: a radius below 2.
+    """
+    if radius < 2:
+        raise ValueError(f"radius {radius} reaches no other cell; use 2 or more")
+    return tuple(
+        (dy, dx)
+        for dy in range(radius)
+        for dx in range(1 - radius if dy else 1, radius)
+        if dy * dy + dx * dx < radius * radius
+    )
+
+
+@cache
+def path(offset: Offset) -> tuple[Offset, ...]:
+    """The cells between two of this offset, both ends included, relative to the first.
+
+    As in IRN's public code: all within their bounding box that are less than a cell away from the
+    line through their centres.
+    """
+    dy, dx = offset
+    length = dy * dy + dx * dx
+    columns = range(min(0, dx), max(0, dx) + 1)
+    return tuple((y, x) for y in range(dy + 1) for x in columns if (dy * x - dx * y) ** 2 < length)
+
+
+def cells(values: Tensor, offset: Offset, step: Offset = (0, 0)) -> Tensor:
+    """A view of the cells `step` away from the first of every pair of this offset.
+
+    values: [..., h, w]. Returns [..., h - dy, w - |dx|], in the same order for every step: of
+    (0, 0) the pairs' first cells, of the offset itself their second ones. Empty where the map is
+    too small for any pair.
+    """
+    dy, dx = offset
+    height, width = values.shape[-2:]
+    rows, columns = max(0, height - dy), max(0, width - abs(dx))
+    top, left = step[0], max(0, -dx) + step[1]
+    return values[..., top : top + rows, left : left + columns]

@@ -1,0 +1,96 @@
+"""Random walks over an image: scores spread along affinities, by sparse products alone.
+
+AffinityNet (Ahn & Kwak, CVPR 2018) and IRN (Ahn et al., CVPR 2019) spread scores v by T^t v, T the
+affinities to the power β between cells within a radius, normalised to a transition matrix. Their
+code squares T densely log2(t) times: O(N³) for N cells, and N² floats of memory. Here T stays
+sparse, and T^t v is a sum of Chebyshev polynomials: x^t on [-1, 1] needs terms up to the order of
+some sqrt(2 t log(2/ε)) alone (Sachdeva & Vishnoi, "Faster algorithms via approximation theory",
+2014, theorem 3.3): 84 products instead of 256. They are of float64, because the polynomials'
+recursion would let float32's rounding grow to some 4e-5; a product waits for memory anyway.
+
+Cells at the border have fewer neighbours, as where the public code pads with edges.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+import numpy as np
+import torch
+from scipy.stats import binom
+from torch import Tensor
+
+from tags2masks.affinity.pairs import Offset, cells
+
+TOLERANCE = 1e-7
+"""The sum of the left-out coefficients; scores are at most 1."""
+
+
+def transition(
+    affinities: Sequence[Tensor], offsets: Sequence[Offset], size: tuple[int, int], beta: float
+) -> Tensor:
+    """The walk's matrix over the N = h·w cells of a map: sparse CSR [N, N], float64; rows sum to 1.
+
+    affinities: for each offset [h - dy, w - |dx|], 0..1, of the pairs as `pairs.cells` orders them;
+    a cell's affinity to itself is 1. size: (h, w). beta: the affinities' power.
+    """
+    height, width = size
+    device = affinities[0].device
+    values = torch.zeros(2 * len(offsets) + 1, height, width, device=device, dtype=torch.float64)
+    values[len(offsets)] = 1
+    for number, (offset, affinity) in enumerate(zip(offsets, affinities, strict=True)):
+        powered = affinity.double().pow(beta)
+        cells(values[len(offsets) + 1 + number], offset).copy_(powered)
+        cells(values[len(offsets) - 1 - number], offset, offset).copy_(powered)
+    by_row = values.flatten(1).T.contiguous()
+    by_row /= by_row.sum(1, keepdim=True)
+    rows, columns = (part.to(device) for part in _structure(tuple(offsets), height, width))
+    with warnings.catch_warnings():
+        # That such tensors are new, and that their structure is not checked: a test does that.
+        warnings.filterwarnings("ignore", "Sparse")
+        return torch.sparse_csr_tensor(rows, columns, by_row.flatten(), (len(by_row), len(by_row)))
+
+
+@lru_cache(maxsize=64)
+def _structure(offsets: tuple[Offset, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Row starts and columns; for a neighbour outside stands the cell itself, of value 0."""
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    steps = [(-dy, -dx) for dy, dx in reversed(offsets)] + [(0, 0), *offsets]
+    columns = np.empty((height * width, len(steps)), np.int32)
+    for number, (dy, dx) in enumerate(steps):
+        inside = (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
+        columns[:, number] = (y + dy * inside) * width + x + dx * inside
+    rows = np.arange(0, columns.size + 1, len(steps), dtype=np.int32)
+    return torch.from_numpy(rows), torch.from_numpy(columns.ravel())
+
+
+@cache
+def coefficients(steps: int, tolerance: float = TOLERANCE) -> tuple[float, ...]:
+    """c with x^steps = Σ c_k T_k(x), k = 0 up to where the rest sums to at most `tolerance`.
+
+    c_k is the chance that `steps` fair steps to either side end k places away.
+    """
+    order = np.arange(steps + 1)
+    chances = np.where((steps - order) % 2, 0, 2 * binom.pmf((steps - order) // 2, steps, 0.5))
+    chances[0] /= 2
+    rest = chances[::-1].cumsum()[::-1] - chances  # what is left out when k is the last
+    return tuple(chances[: np.flatnonzero(rest <= tolerance)[0] + 1].tolist())
+
+
+def walk(matrix: Tensor, scores: Tensor, steps: int) -> Tensor:
+    """matrix^steps · scores: float32 [K, h, w], each within `TOLERANCE`.
+
+    matrix: as `transition` gives it for maps of this size; scores: float [K, h, w], 0..1; steps: 0
+    or more.
+    """
+    first = scores.flatten(1).T.double().contiguous()
+    weights = coefficients(steps)
+    total = weights[0] * first
+    if len(weights) > 1:
+        second = matrix @ first
+        total += weights[1] * second
+        for weight in weights[2:]:
+            first, second = second, torch.sub(2 * (matrix @ second), first)
+            if weight:
+                total += weight * second
+    return total.clamp_(min=0).T.float().reshape(scores.shape)

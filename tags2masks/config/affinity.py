@@ -1,0 +1,32 @@
+"""Affinity networks, learned from what is certain in the maps: one block per method."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tags2masks.config.training import Augment, Backbone, Optimizer, Training
+
+
+class AffinityTraining(Training):
+    """What affinity networks share: a backbone that is not trained."""
+
+    backbone: Backbone = Backbone(weights="pretrained")
+    init_from_classifier: bool = Field(
+        False, description="Take the backbone's weights from the classifier of the experiment."
+    )
+
+
+class IrnTraining(AffinityTraining):
+    """Class boundaries and displacements to the instances' centres (Ahn et al., CVPR 2019)."""
+
+    method: Literal["irn"] = "irn"
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(32, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=1e-4)
+    augment: Augment = Augment(resize=(250, 750))
+    radius: int = Field(
+        10, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 4 pixels."
+    )
+
+
+METHODS = {"irn": IrnTraining}

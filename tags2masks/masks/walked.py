@@ -1,0 +1,76 @@
+"""From maps that have walked along affinities to masks, and to instances."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from skimage.measure import label as connected
+
+from tags2masks.config.masks import Walk
+from tags2masks.data.images import read_image
+from tags2masks.masks.crf import refine
+from tags2masks.masks.seeds import upsample
+
+FRAGMENT = 0.01
+"""Instances smaller than this share of the image have score 0, as in IRN's public code."""
+
+
+class Walked(NamedTuple):
+    """An image's walked maps, float32 [N, h, w] in 0..1, and the mask id of each.
+
+    More than one map of an id are instances of its class.
+    """
+
+    image: str
+    path: Path
+    scores: np.ndarray
+    class_ids: np.ndarray
+    size: tuple[int, int]
+
+
+class Finished(NamedTuple):
+    """A mask uint8 [H, W], and the instances if they were asked for.
+
+    instances: uint16 [H, W], 0 for none; found: [class id, score] of instance 1, 2, …
+    """
+
+    image: str
+    mask: np.ndarray
+    instances: np.ndarray | None
+    found: list[list]
+
+
+def finish(walked: Walked, spec: Walk) -> Finished:
+    """The mask of one image: each pixel's best map, if it beats the background; then the CRF.
+
+    Scores are divided by the image's highest. Runs in a worker process.
+    """
+    scores = upsample(walked.scores, walked.size)
+    if scores.size and scores.max() > 0:
+        scores /= scores.max()
+    best = np.zeros(walked.size, np.uint16)  # 1 and up: the winning map
+    if len(scores):
+        winner = scores.argmax(0)
+        best[scores.max(0) > np.float32(spec.background_score)] = 1
+        best *= (winner + 1).astype(np.uint16)
+    mask = np.concatenate([[0], walked.class_ids]).astype(np.uint8)[best]
+    if spec.crf:
+        mask = refine(read_image(walked.path), mask, spec.crf)
+    if not getattr(spec, "instances", False):
+        return Finished(walked.image, mask, None, [])
+    return Finished(walked.image, mask, *_instances(best, scores, walked.class_ids))
+
+
+def _instances(
+    best: np.ndarray, scores: np.ndarray, class_ids: np.ndarray
+) -> tuple[np.ndarray, list[list]]:
+    """Connected parts of each map's pixels, numbered, with class and highest score."""
+    parts = connected(best, background=0, connectivity=1).astype(np.uint16)
+    sizes = np.bincount(parts.ravel())
+    found = []
+    for number in range(1, len(sizes)):
+        inside = parts == number
+        which = best[inside][0] - 1
+        large = sizes[number] >= FRAGMENT * parts.size
+        found.append([int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0])
+    return parts, found

@@ -1,0 +1,48 @@
+"""Train an affinity network on the labels that are certain."""
+
+from functools import partial
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.masked import MaskedViews
+from tags2masks.methods import method_block, method_module
+from tags2masks.progress import progress
+from tags2masks.training import Machine, epoch_batches, fit, is_main_process, prepare
+from workflow_scripts.program import run
+from workflow_scripts.trained import arguments, initialize_backbone, run_state, write_outputs
+
+
+def main() -> None:
+    """Read the arguments, train, and write the model, its spec and the training table."""
+    parser = arguments(__doc__)
+    parser.add_argument("--labels", type=Path, nargs="+", required=True, help="shards, in order")
+    parser.add_argument("--classifier", type=Path, help="model that the backbone is of")
+    args = parser.parse_args()
+
+    machine = Machine(args.device, args.devices, args.threads, args.workers)
+    seed = args.recipe["seed"]
+    prepare(machine, seed)
+    spec = method_block("affinity", args.recipe, args.free)
+    method = method_module("affinity", args.recipe)
+    train, classes = rows_of(read_index(args.index), "train"), read_classes(args.classes)
+
+    network = method.build(spec, len(classes))
+    initialize_backbone(network, spec.backbone, args)
+    artifact = args.recipe["upstream"]["labels"]
+    views = MaskedViews(train, args.root, args.labels, artifact, spec.augment, spec.backbone.mean)
+    state = run_state(args, images_sha(train))
+    rows = fit(network, views, partial(method.step, spec=spec), spec, seed, machine, state)
+    if is_main_process():
+        if hasattr(method, "centre"):
+            # One more view of each image: that of the epoch after the last.
+            draws = epoch_batches(len(views), spec.batch_size, seed, spec.epochs, 0, 1)
+            loader = DataLoader(views, batch_sampler=draws, num_workers=machine.loaders)
+            bar = progress(loader, "mean displacement", unit="batch")
+            method.centre(network, (images.to(machine.device) for images, _ in bar))
+        write_outputs(args, spec, network, classes, rows, state)
+
+
+if __name__ == "__main__":
+    run(main)
