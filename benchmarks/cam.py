@@ -13,7 +13,7 @@ from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.cam import localize
-from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.maps.scales import multi_scale, normalize, stored_size
 from tags2masks.nets.classifier import Classifier
 
 TITLE = "Class activation maps"
@@ -44,7 +44,7 @@ def one_view_at_a_time(
 ) -> Tensor:
     """What `batched` gives; with_mirror: an image and its mirror image share a forward pass."""
     height, width = images.shape[-2:]
-    size = (-(-height // spec.stride), -(-width // spec.stride))
+    size = stored_size((height, width), spec.stride)
     found = []
     for image in images.split(1):
         total = torch.zeros(1, network.head.out_channels, *size)

@@ -14,8 +14,8 @@ from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.base import Block
 from tags2masks.config.maps import METHODS, RandomCrop, Saliency, SmoothGrad
 from tags2masks.maps import randomcrop, saliency, smoothgrad
-from tags2masks.maps.batch import Batch
-from tags2masks.maps.gradients import empty_maps, stored
+from tags2masks.maps.batch import Batch, empty_maps
+from tags2masks.maps.gradients import stored
 
 TITLE = "Saliency maps"
 HEADINGS = ("batched", "beside it")

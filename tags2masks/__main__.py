@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -101,12 +102,13 @@ def _lineage(args: argparse.Namespace) -> None:
                 print(f"  {name:12s} {_plain(value)}")
 
 
-def _plain(value: object) -> str:
-    """A value as people read it: a: 1, b: 2."""
-    if isinstance(value, dict):
-        parts = (f"{k}: {_plain(v)}" if v != {} else k for k, v in value.items())
-        return "{" + ", ".join(parts) + "}" if value else "{}"
-    return str(value)
+def _plain(value: dict | str) -> str:
+    """A value on one line, as a config would have it."""
+    if isinstance(value, str):
+        return value
+    return yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    ).strip()
 
 
 def _prune(args: argparse.Namespace) -> None:

@@ -54,6 +54,11 @@ class Dataset(Block):
         return self
 
 
+def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if unknown := [name for name in classes if name not in known]:
+        raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(known)}")
+
+
 class Digits(Dataset):
     """Embedded: real handwritten digits on photographed textures, with exact masks and boxes."""
 
@@ -74,9 +79,7 @@ class Digits(Dataset):
 
     @model_validator(mode="after")
     def _placeable(self):
-        unknown = [c for c in self.classes if c not in DIGIT_NAMES]
-        if unknown:
-            raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(DIGIT_NAMES)}")
+        _refuse_others(self.classes, DIGIT_NAMES)
         low, high = self.digit_size
         if not 8 <= low <= high <= self.size:
             raise ValueError(f"digit_size must lie in 8 to size ({self.size}), smallest first")
@@ -129,9 +132,7 @@ class Voc(Dataset):
 
     @model_validator(mode="after")
     def _known_classes(self):
-        unknown = [c for c in self.classes if c not in VOC_CLASSES]
-        if unknown:
-            raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(VOC_CLASSES)}")
+        _refuse_others(self.classes, VOC_CLASSES)
         return self
 
 
@@ -149,9 +150,7 @@ class Mnist(Dataset):
 
     @model_validator(mode="after")
     def _known_digits(self):
-        unknown = [c for c in self.classes if c not in DIGIT_NAMES]
-        if unknown:
-            raise ValueError(f"unknown class '{unknown[0]}'; choose from {', '.join(DIGIT_NAMES)}")
+        _refuse_others(self.classes, DIGIT_NAMES)
         return self
 
 

@@ -24,15 +24,20 @@ class Maps(Block):
     )
 
 
-class Cam(Maps):
-    """Class activation maps over scales and flips."""
+class MultiScale(Maps):
+    """What methods share that look at several sizes of the image and add up their maps."""
 
-    method: Literal["cam"] = "cam"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
     flip: bool = Field(True, description="Also look at the mirrored image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
+
+
+class Cam(MultiScale):
+    """Class activation maps over scales and flips."""
+
+    method: Literal["cam"] = "cam"
 
 
 class Prototypes(Block):
@@ -78,7 +83,7 @@ class Prototypes(Block):
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
-class Lpcam(Maps):
+class Lpcam(MultiScale):
     """Local prototype CAM (Chen & Sun, CVPR 2023)."""
 
     method: Literal["lpcam"] = "lpcam"
@@ -86,27 +91,17 @@ class Lpcam(Maps):
     context: bool = Field(
         True, description="Subtract the likeness to the context; false is the paper's LPCAM-F."
     )
-    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="Also look at the mirrored image.")
     flip_features: bool = Field(
         False,
         description="Add the mirrored image's features before they are compared, as the "
         "public code does; false: add the maps, as of CAM.",
     )
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
-class GradCam(Maps):
+class GradCam(MultiScale):
     """Feature maps weighted by the gradient of a class's logit, over scales and flips."""
 
     method: Literal["gradcam"] = "gradcam"
-    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="Also look at the mirrored image.")
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
 class Saliency(Maps):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tags2masks.config.maps import AdvCam
-from tags2masks.maps.batch import Batch, Localized
+from tags2masks.maps.batch import Batch, Localized, empty_maps
 from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
 from tags2masks.nets.classifier import Classifier
 
@@ -34,10 +34,9 @@ def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Locali
     whose steps are the unclimbed image and T climbed ones; a scale with fewer steps adds nothing
     to later maps.
     """
-    height, width = batch.images.shape[-2:]
-    shape = (*batch.tagged.shape, -(-height // spec.stride), -(-width // spec.stride))
-    maps = batch.images.new_zeros(shape)
-    kept = maps.new_zeros((*shape[:2], spec.steps + 1, *shape[2:])) if spec.keep_steps else None
+    maps = empty_maps(batch, spec.stride)
+    shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
+    kept = maps.new_zeros(shape) if spec.keep_steps else None
     tagged = batch.tagged.nonzero()
     for pairs in tagged.split(spec.pairs_per_pass) if len(tagged) else ():
         rows, classes = pairs.unbind(1)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tags2masks.maps.scales import stored_size
+
 
 class Batch(NamedTuple):
     """Images that are localized together.
@@ -37,6 +39,12 @@ def plain_batch(images: Tensor, classes: int) -> Batch:
     count = len(images)
     tagged = torch.ones(count, classes, dtype=torch.bool, device=images.device)
     return Batch(images, tagged, range(count))
+
+
+def empty_maps(batch: Batch, stride: int) -> Tensor:
+    """Zeros for the batch's maps, [B, K, ceil(H/stride), ceil(W/stride)], of the images' dtype."""
+    size = stored_size(batch.images.shape[-2:], stride)
+    return batch.images.new_zeros((*batch.tagged.shape, *size))
 
 
 def image_seed(seed: int, image: str) -> int:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from tags2masks.config.maps import Sampled
-from tags2masks.maps.batch import Batch
+from tags2masks.maps.batch import Batch, empty_maps
+from tags2masks.maps.scales import stored_size
 
 # Gradients of a mean over many locations are small: in float16 (precision 16-mixed) they would
 # vanish. A power of two is taken out again without a rounding error.
@@ -80,12 +81,6 @@ def each_image(
     return found
 
 
-def empty_maps(batch: Batch, stride: int) -> Tensor:
-    """Zeros in the shape of the batch's maps, [B, K, ceil(H/stride), ceil(W/stride)]."""
-    size = stored_size(batch.images.shape[-2:], stride)
-    return torch.zeros(*batch.tagged.shape, *size, device=batch.images.device)
-
-
 def stored(maps: Tensor, stride: int) -> Tensor:
     """Maps of pixels [..., H, W] as they are stored, [..., ceil(H/stride), ceil(W/stride)].
 
@@ -98,9 +93,3 @@ def stored(maps: Tensor, stride: int) -> Tensor:
     cells = F.adaptive_avg_pool2d(maps, stored_size(maps.shape[-2:], stride))
     largest = cells.amax((-2, -1), keepdim=True)
     return cells / largest.clamp_min(torch.finfo(cells.dtype).tiny)
-
-
-def stored_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """(height, width) over the stride, rounded up."""
-    height, width = size
-    return -(-height // stride), -(-width // stride)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from tags2masks.config.maps import Rib
 from tags2masks.data.training_images import TrainingImages, View
-from tags2masks.maps.batch import Batch, Localized
+from tags2masks.maps.batch import Batch, Localized, empty_maps
 from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
 from tags2masks.nets.classifier import Classifier
 
@@ -43,10 +43,9 @@ def localize(
     whose steps are those of the trained network and the K fine-tuned ones, NaN after an early
     exit. The network is left as it was.
     """
-    height, width = batch.images.shape[-2:]
-    shape = (*batch.tagged.shape, -(-height // spec.stride), -(-width // spec.stride))
-    maps = batch.images.new_zeros(shape)
-    kept = maps.new_zeros((*shape[:2], spec.steps + 1, *shape[2:])) if spec.keep_steps else None
+    maps = empty_maps(batch, spec.stride)
+    shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
+    kept = maps.new_zeros(shape) if spec.keep_steps else None
     disjoint = training.sharing_no_tag(batch.tagged.cpu().numpy())
     with trainable(network) as restore:
         for row, tagged in enumerate(batch.tagged):

@@ -6,8 +6,8 @@ I is the image in 0 to 1, before the network's own normalisation of colours. One
 from torch import Tensor, nn
 
 from tags2masks.config.maps import Saliency
-from tags2masks.maps.batch import Batch
-from tags2masks.maps.gradients import empty_maps, saliency_maps, stored
+from tags2masks.maps.batch import Batch, empty_maps
+from tags2masks.maps.gradients import saliency_maps, stored
 
 
 def localize(network: nn.Module, batch: Batch, spec: Saliency) -> Tensor:

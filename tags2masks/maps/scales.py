@@ -21,7 +21,7 @@ def multi_scale(
     Bilinear, `align_corners=False` (methods §0). The mirrored images ride in the same batch.
     """
     height, width = images.shape[-2:]
-    size = (-(-height // stride), -(-width // stride))
+    size = stored_size((height, width), stride)
     total = None
     for scale in scales:
         scaled = images
@@ -37,6 +37,12 @@ def multi_scale(
         maps = F.interpolate(maps, size, mode="bilinear", align_corners=False)
         total = maps if total is None else total + maps
     return total
+
+
+def stored_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The (height, width) of an image's maps: its own over the stride, rounded up."""
+    height, width = size
+    return -(-height // stride), -(-width // stride)
 
 
 def normalize(maps: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ So that another config is seen to be another even where Snakemake's records are 
 
 import json
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,8 +30,7 @@ class Described(Catalog):
         reading = {"others": spec.others} if spec.kind == "voc" else {}
         key = self.config.datasets[wildcards.dataset].key() | reading
         value = canonical({"seed": self.config.seed, "dataset": key})
-        edited = f"datasets.{wildcards.dataset} of the config, its table, or the seed"
-        return kept(f"truth of {wildcards.dataset}", value, edited)
+        return _kept("truth", wildcards.dataset, value)
 
     def shard_count(self, wildcards) -> int:
         """Param function: how many shards the index deals the images out to."""
@@ -40,7 +39,7 @@ class Described(Catalog):
 
     @cached_property
     def outline(self) -> str:
-        """The experiments with their artifacts and what these are made of, as JSON.
+        """The experiments with the ids of their artifacts, as JSON.
 
         Beside them all else that the tables and the report depend on.
         """
@@ -95,9 +94,14 @@ class Described(Catalog):
         one = SimpleNamespace(dataset=dataset)
         if what == "truth":
             return self.truth_recipe(one)
-        tables = {Path(p).name: digest(Path(p).read_bytes()) for p in self.index_inputs(dataset)}
+        tables = {Path(p).name: self._file_digest(p) for p in self.index_inputs(dataset)}
         about = {"shards": self.shard_count(one), "tables": tables}
         return canonical(json.loads(self.dataset_recipe(one)) | about)
+
+    @cached_property
+    def _file_digest(self) -> Callable[[str], str]:
+        """The digest of a file, read once: each parse asks often, and MNIST's files are large."""
+        return cache(lambda path: digest(Path(path).read_bytes()))
 
     def description_file(self, what: str, dataset: str) -> str:
         """Where it is written: named by its content for the same reason as the outline."""
@@ -115,10 +119,15 @@ class Described(Catalog):
 
         def file(wildcards) -> str:
             name = wildcards.dataset
-            edited = f"datasets.{name} of the config, its table, or the seed"
-            return kept(f"{what} file of {name}", self.description_file(what, name), edited)
+            return _kept(f"{what} file", name, self.description_file(what, name))
 
         return file
+
+
+def _kept(what: str, dataset: str, value: str) -> str:
+    """The value, if what it comes from is as the run began with it."""
+    edited = f"datasets.{dataset} of the config, its table, or the seed"
+    return kept(f"{what} of {dataset}", value, edited)
 
 
 def _setting(experiment: Experiment) -> dict:

@@ -15,7 +15,9 @@ from tests.workflow.conftest import Project
 class OnSlurm(Project):
     """A copy of the workflow that runs by `snakemake --profile slurm` on a cluster."""
 
-    cluster: Cluster
+    def __init__(self, project: Project, cluster: Cluster):
+        # The project as it is: Project's own would write a config.
+        self.folder, self.cluster = project.folder, cluster
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start a run; what it prints goes to the file `printed` in the project."""

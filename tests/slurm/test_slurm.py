@@ -21,9 +21,7 @@ ON_GPU = {**TRAINING, "cam": "01:00:00", "predictions": "01:00:00", "examples": 
 def project_on(cluster, folder, config=SLURM_CONFIG) -> OnSlurm:
     """A fresh project for this cluster."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = fresh_project(folder, config)
-    made.__class__, made.cluster = OnSlurm, cluster
-    return made
+    return OnSlurm(fresh_project(folder, config), cluster)
 
 
 def same_bytes(one, other, patterns=("**/*.zarr.zip", "**/model.safetensors", "metrics.csv")):
@@ -144,8 +142,7 @@ def test_a_preempted_training_goes_on_where_it_was(cluster, undisturbed, tmp_pat
 @pytest.fixture
 def queued(cluster, here, tmp_path):
     """Starts a run on a copy of the finished chain, with its jobs held back in the queue."""
-    copied = here.copied_to(tmp_path, records=True)
-    copied.__class__, copied.cluster = OnSlurm, cluster
+    copied = OnSlurm(here.copied_to(tmp_path, records=True), cluster)
     runs = []
 
     def start(config) -> tuple[OnSlurm, subprocess.Popen]:

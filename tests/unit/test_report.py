@@ -1,25 +1,21 @@
 """The report's tables, examples, pictures and page, on fabricated results."""
 
-import base64
 import html
 import json
 import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from tags2masks.data.index import images_sha, read_index, rows_of, spaced
+from tags2masks.data.index import spaced
 from tags2masks.errors import UserError
-from tags2masks.prototypes.store import ClassPrototypes, Patch, write_prototypes
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.gallery import gallery, image_iou, read_dataset
-from tags2masks.report.lineage import chain_numbers, made_of
+from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.pictures import (
     BACKGROUND,
@@ -29,7 +25,6 @@ from tags2masks.report.pictures import (
     mask_picture,
 )
 from tags2masks.report.plots import Mark, Series, class_bars, curves, training
-from tags2masks.report.prototypes import crop, shown_prototypes
 from tags2masks.report.tables import (
     COLUMNS,
     class_figures,
@@ -40,9 +35,9 @@ from tags2masks.report.tables import (
     read_leaderboard,
     read_metrics,
 )
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate, said
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate
+from tests.unit.read_page import Page, decoded, table_of
 
-VOID = {"meta", "link", "img", "br", "wbr", "input", "hr"}
 TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
 
 
@@ -58,50 +53,6 @@ def made(tmp_path_factory):
 def page(made):
     results, outline, roots = made
     return write_page(outline, roots, results, COUNT)
-
-
-class Page(HTMLParser):
-    """Elements of a page; fails on what is not closed or closed out of turn."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements, self.cells = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag in ("td", "th"):
-            self.cells.append("")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "td" in self.open or "th" in self.open:
-            self.cells[-1] += data
-
-    def named(self, *tags):
-        return [attributes for tag, attributes in self.elements if tag in tags]
-
-
-def table_of(page, name):
-    """The text of each cell of the first table of a section, row by row."""
-    section = page[page.index(f'<section id="{name}"') :]
-    rows = section[: section.index("</table>")].split("<tr>")[1:]
-    return [
-        [
-            " ".join(re.sub(r"<[^>]+>", "", cell).split())
-            for cell in re.findall(r"<(?:td|th)\b.*?</(?:td|th)>", row, re.DOTALL)
-        ]
-        for row in rows
-    ]
 
 
 # -- which images -------------------------------------------------------------------------------
@@ -259,13 +210,6 @@ def test_chains_keep_their_colour_over_data_sets():
 # -- pictures -----------------------------------------------------------------------------------
 
 
-def decoded(picture, tmp_path):
-    path = tmp_path / "picture"
-    path.write_bytes(base64.b64decode(picture.uri.partition(",")[2]))
-    with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
-
-
 def test_a_small_mask_keeps_every_pixel(tmp_path):
     mask = np.array([[0, 1, 2], [255, 255, 255], [255, 255, 255]], np.uint8)
     picture = mask_picture(mask)
@@ -334,85 +278,6 @@ def test_gallery_without_truth(made):
     tiles = [tile for tile in shown.groups["evenly"][0].tiles if tile]
     assert [tile.title for tile in tiles] == ["image", "map", "mask", "prediction"]
     assert [tile.note for tile in tiles] == ["tree"] * 4
-
-
-# -- prototypes ---------------------------------------------------------------------------------
-
-
-def test_crops_are_the_patch_and_its_neighbours_shifted_into_the_image():
-    pixels = np.arange(10 * 12 * 3, dtype=np.uint16).astype(np.uint8).reshape(10, 12, 3)
-    assert (crop(pixels, (4, 3, 6, 5)) == pixels[1:7, 2:8]).all()
-    assert (crop(pixels, (0, 8, 2, 10)) == pixels[4:10, 0:6]).all()
-    assert (crop(pixels, (0, 0, 6, 5)) == pixels).all()  # three times that is more than there is
-
-
-@pytest.fixture(scope="module")
-def with_prototypes(made):
-    """An experiment whose maps come from prototypes: (results, outline, roots)."""
-    results, outline, roots = made
-    one = outline[2] | {
-        "artifacts": {
-            "classifier": CLASSIFIER,
-            "prototypes": "kmeans-00000020",
-            "maps": outline[2]["artifacts"]["maps"],
-        },
-    }
-    train = rows_of(read_index(results / "pets/index.csv"), "train")
-    first, second = train["image"][:2]
-    cat = ClassPrototypes(
-        np.eye(4, dtype=np.float32),
-        np.array([False, False, False, True]),
-        np.array([0.951, 0.2, 0.999, 0.4]),
-        np.array([True, False, True, True]),
-        np.array([1200, 2, 3, 4]),
-        [
-            [
-                Patch(first, (0, 0), (0, 0, 16, 16), 1.0),
-                Patch(second, (1, 1), (16, 16, 32, 32), 0.9),
-            ],
-            [Patch("of no interest", (0, 0), (0, 0, 16, 16), 1.0)],
-            [Patch(second, (0, 0), (0, 0, 16, 16), 0.8)],
-            [Patch(second, (3, 3), (48, 48, 64, 64), 0.8)],
-        ],
-    )
-    nothing = ClassPrototypes(
-        np.empty((0, 4), np.float32), *(np.empty(0, kind) for kind in (bool, float, bool, int)), []
-    )
-    path = results / "pets/prototypes/kmeans-00000020/prototypes.zarr.zip"
-    found = [("cat", cat), ("dog", nothing)]
-    write_prototypes(path, said("prototypes", "kmeans-00000020", {}), images_sha(train), found)
-    return results, [one], {"pets": roots["pets"]}
-
-
-def test_prototypes_are_shown_with_their_patches(with_prototypes, tmp_path):
-    results, outline, roots = with_prototypes
-    (one,) = made_of("prototypes", outline, chain_numbers(outline), results)
-    dataset = read_dataset("pets", roots["pets"], results, True)
-    shown = shown_prototypes(one, dataset)
-    assert (shown.name, shown.more) == ("vanilla/scaled_cam", 0)
-    cat, dog = shown.classes
-    assert [strip.score for strip in cat.own] == [0.999, 0.951]  # the best first, the third not
-    assert [strip.score for strip in cat.context] == [0.4]
-    assert (cat.own_of, cat.context_of, dog.own, dog.own_of) == (3, 1, [], 0)
-    strip = cat.own[1]
-    assert (strip.picture.width, strip.picture.height, strip.size) == (80, 40, 1200)
-    image = dataset.rows["image"][0]
-    assert strip.alt.startswith(f"Patches of {image}, ")
-    seen = decoded(strip.picture, tmp_path)[:, :40].mean((0, 1))
-    pixels = np.array(Image.open(dataset.root / dataset.rows["path"][0]))[:48, :48]
-    np.testing.assert_allclose(seen, pixels.mean((0, 1)), atol=3)
-
-
-def test_the_page_has_a_section_of_prototypes(with_prototypes, page):
-    results, outline, roots = with_prototypes
-    text = write_page(outline, roots, results, COUNT)
-    parsed = Page(text)
-    assert 'id="d0-prototypes"' in text and "d0-prototypes" not in page
-    assert "confidence 0.951<small>1,200 features" in text
-    assert text.count("Patches of") == 3
-    assert all(image["alt"] for image in parsed.named("img"))
-    assert ["Prototypes", "image tags", "1"] in table_of(text, "supervision")
-    assert "<code>kmeans-00000020</code>" in text
 
 
 # -- charts -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 
 import pytest
+import yaml
 
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_reruns import changed
@@ -46,6 +47,8 @@ def test_lineage_is_printed(finished):
     assert "supervision  pseudo-masks made from image tags" in printed
     told = json.loads(command(finished, "lineage", NAME, "--json").stdout)
     assert [one["made"] for one in told] == [True] * 5
+    specs = [line.split(maxsplit=1)[1] for line in printed.splitlines() if line[:7] == "  spec "]
+    assert [yaml.safe_load(spec) for spec in specs] == [one["recipe"]["spec"] for one in told]
 
 
 def test_lineage_of_what_is_not_made_or_not_there(copy):
