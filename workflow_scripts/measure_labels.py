@@ -6,7 +6,8 @@ from functools import partial
 import pandas as pd
 
 from tags2masks.files import written_whole
-from tags2masks.metrics.quality import COLUMNS, label_confusion, label_rows
+from tags2masks.metrics.quality import label_confusion
+from tags2masks.metrics.rows import COLUMNS, label_rows
 from tags2masks.parallel import fold
 from workflow_scripts.measured import arguments, work, write_empty
 from workflow_scripts.program import add_paths, run
@@ -35,7 +36,7 @@ def main() -> None:
     with written_whole(args.images) as beside:
         pd.DataFrame(measured.images, columns=["image", "iou"]).to_csv(beside, index=False)
     with written_whole(args.metrics) as beside:
-        rows = label_rows(measured.matrix, classes, args.split, images, measured.regions)
+        rows = label_rows(measured, classes, args.split, images)
         rows.to_csv(beside, index=False)
 
 

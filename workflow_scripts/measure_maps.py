@@ -4,7 +4,8 @@ import operator
 from functools import partial
 
 from tags2masks.files import written_whole
-from tags2masks.metrics.quality import COLUMNS, CURVE_COLUMNS, map_confusions, map_rows
+from tags2masks.metrics.quality import map_confusions
+from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS, map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from workflow_scripts.measured import arguments, work, write_empty
@@ -26,7 +27,13 @@ def main() -> None:
         write_empty(args.curve, CURVE_COLUMNS)
         return
     quality = fold(
-        partial(map_confusions, table=table, classes=classes, limits=limits),
+        partial(
+            map_confusions,
+            table=table,
+            classes=classes,
+            limits=limits,
+            contours_at=args.background_score,
+        ),
         chunks,
         operator.add,
         workers=args.threads,

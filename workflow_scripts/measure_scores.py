@@ -12,14 +12,8 @@ from tags2masks.config.base import Block
 from tags2masks.data.images import read_image
 from tags2masks.files import written_whole
 from tags2masks.methods import method_block, method_module
-from tags2masks.metrics.quality import (
-    COLUMNS,
-    CURVE_COLUMNS,
-    label_confusion,
-    label_rows,
-    map_confusions,
-    map_rows,
-)
+from tags2masks.metrics.quality import label_confusion, map_confusions
+from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS, label_rows, map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from workflow_scripts.measured import arguments, work, write_empty
@@ -75,7 +69,7 @@ def main() -> None:
         desc="measure their scores",
     )
     at = spec.background_score
-    rows = label_rows(measured.matrix, classes, args.split, images, measured.regions, at)
+    rows = label_rows(measured, classes, args.split, images, at)
     tuned, curve = map_rows(swept, limits, at, classes, args.split, images)
     rows = pd.concat([rows, tuned[tuned["tuned_on_masks"]]], ignore_index=True)
     with written_whole(args.curve) as beside:

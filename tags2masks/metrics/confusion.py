@@ -1,6 +1,11 @@
 """Confusion matrices of masks, and the scores that follow from them."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+Rows = list[tuple[str, str, float]]
+"""(metric, class, value) of figures."""
 
 IGNORED = 255
 """The id of pixels that do not count (truth) or that have no label (masks)."""
@@ -68,6 +73,12 @@ def class_mean(values: np.ndarray) -> np.ndarray:
     count = known.sum(axis=-1)
     total = np.where(known, values, 0).sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def with_mean(metric: str, values: np.ndarray, classes: Sequence[str]) -> Rows:
+    """The figures of each class, [K], and their `class_mean` before them."""
+    named = zip(["mean", *classes], [class_mean(values), *values], strict=True)
+    return [(metric, name, float(value)) for name, value in named]
 
 
 def labelled_share(matrix: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tags2masks.metrics.confusion import class_mean
+from tags2masks.metrics.confusion import Rows, with_mean
 
 CAM_THRESHOLD = np.float32(0.25)
 """A true pixel whose class has a CAM of this or more is discriminative."""
@@ -20,8 +20,6 @@ MAP_THRESHOLD = np.float32(0.15)
 """A true pixel whose class has a map of this or more is in the high (saliency) region."""
 
 REGIONS = ("ndr", "dr")  # the order of all arrays here
-
-Rows = list[tuple[str, str, float]]
 
 
 def own_scores(
@@ -76,7 +74,7 @@ def recall_rows(matrices: np.ndarray, classes: Sequence[str]) -> Rows:
     return [
         row
         for region in reversed(REGIONS)
-        for row in _with_mean(f"{region}_recall", recalls[region], classes)
+        for row in with_mean(f"{region}_recall", recalls[region], classes)
     ]
 
 
@@ -92,10 +90,5 @@ def share_rows(counts: np.ndarray, classes: Sequence[str]) -> Rows:
         row
         for inside, region in reversed(list(enumerate(REGIONS)))
         for high, height in ((1, "hsr"), (0, "lsr"))
-        for row in _with_mean(f"{height}_{region}", shares[high, inside], classes)
+        for row in with_mean(f"{height}_{region}", shares[high, inside], classes)
     ]
-
-
-def _with_mean(metric: str, values: np.ndarray, classes: Sequence[str]) -> Rows:
-    named = zip(["mean", *classes], [class_mean(values), *values], strict=True)
-    return [(metric, name, float(value)) for name, value in named]

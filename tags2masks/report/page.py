@@ -107,6 +107,7 @@ def _dataset(
             (said, int((read.index["split"] == split).sum())) for split, said in SPLITS.items()
         ],
         "has_truth": has_truth,
+        "has_contours": bool((metrics["metric"] == "contour_f").any()),
         "has_regions": bool((metrics["metric"] == "dr_recall").any()),
         "best": _best(outline, metrics),
         "charts": [

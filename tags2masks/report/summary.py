@@ -15,6 +15,7 @@ METRICS = (
 LEADERBOARD = (
     "experiment", "dataset", "classifier_map", "seed_iou", "seed_background_score",
     "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou",
+    "seed_contour_f", "mask_contour_f", "prediction_contour_f",
     "prediction_split", "train_images", "prediction_images", "note",
 )  # fmt: skip
 SWEEP = (
@@ -94,9 +95,9 @@ def _classifier_rows(training: Path, one: dict, results: Path) -> pd.DataFrame:
 def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
     """A row per experiment (columns LEADERBOARD), per data set the best first.
 
-    All figures are means over classes, background included. `seed_iou_best` is at the background
-    score that the pixel masks of the training images like best (tuned_on_masks), `seed_iou` at the
-    config's fixed one.
+    All figures are means over classes, background included but in `…_contour_f`, which it has not.
+    `seed_iou_best` is at the background score that the pixel masks of the training images like best
+    (tuned_on_masks), `seed_iou` and `seed_contour_f` at the config's fixed one.
     """
     rows = []
     for one in outline:
@@ -124,6 +125,9 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
                 "seed_best_background_score": value("maps", "iou", "threshold", tuned=True),
                 "mask_iou": value("masks", "iou"),
                 "prediction_iou": value("predictions", "iou"),
+                "seed_contour_f": value("maps", "contour_f"),
+                "mask_contour_f": value("masks", "contour_f"),
+                "prediction_contour_f": value("predictions", "contour_f"),
                 "prediction_split": split,
                 "train_images": (index["split"] == "train").sum(),
                 "prediction_images": (index["split"] == split).sum() if split else None,

@@ -18,6 +18,7 @@ METRIC_NAMES = {
     "recall": "Recall",
     "f1": "F1",
     "fg_precision": "Foreground precision",
+    "contour_f": "Contour F",
     "dr_recall": "DR-Recall",
     "ndr_recall": "NDR-Recall",
     "hsr_dr": "High in DR",

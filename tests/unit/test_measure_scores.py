@@ -1,4 +1,4 @@
-"""The program that sweeps a mask method's scores, against masks made at every background score."""
+"""The measuring programs: sweeps against masks made at every background score, and contours."""
 
 import json
 import sys
@@ -13,10 +13,12 @@ from tags2masks.config.masks import Smooth, Superpixel
 from tags2masks.data.index import build_index, images_sha, rows_of, write_classes, write_index
 from tags2masks.data.truth import write_truth
 from tags2masks.masks import smooth, superpixel
+from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.confusion import class_mean, confusion, scores
+from tags2masks.metrics.contour import contour_counts, contour_scores
 from tags2masks.store import write_shard
 from tags2masks.workflow.ids import artifact_id
-from workflow_scripts import measure_scores
+from workflow_scripts import measure_labels, measure_maps, measure_scores
 
 CLASSES = ["cat", "dog"]
 TAGS = {"a": ("cat",), "b": ("cat", "dog"), "c": ()}
@@ -102,7 +104,53 @@ def test_figures_are_those_of_masks_made_at_each_score(tmp_path, monkeypatch, ma
         [pytest.approx(expected[0.45]), 0.45, False],
         [pytest.approx(expected[best]), best, True],
     ]
+    contours = sum(contour_counts(truths[name], masks_at(0.45)[name], 2) for name in TAGS)
+    told = rows[(rows["metric"] == "contour_f") & (rows["class"] != "mean")]
+    assert told["value"].tolist() == pytest.approx(contour_scores(contours)["f"].tolist())
+    assert told["threshold"].tolist() == [0.45] * 2 and not told["tuned_on_masks"].any()
     recalls = rows[rows["metric"] == "ndr_recall"]
     assert set(recalls["tuned_on_masks"]) == {True, False}
     assert not rows["metric"].str.startswith("hsr").any()  # shares are told of maps alone
     assert pd.read_csv(tmp_path / "images.csv")["image"].tolist() == list(TAGS)
+
+
+def test_contours_of_maps_and_of_masks_are_those_of_the_seeds(tmp_path, monkeypatch, made):
+    _, maps, truths, sha = made
+    seeds = {
+        name: seed(upsample(maps[name], truths[name].shape), range(1, len(tags) + 1), 0.45)
+        for name, tags in TAGS.items()
+    }
+    sizes = {name: list(truth.shape) for name, truth in truths.items()}
+    entries = [(n, maps[n], {"classes": list(TAGS[n]), "size": sizes[n]}) for n in TAGS]
+    write_shard(tmp_path / "maps.zarr.zip", {"id": "cam-1"}, sha, entries)
+    entries = [(name, mask, {"size": sizes[name]}) for name, mask in seeds.items()]
+    write_shard(tmp_path / "masks.zarr.zip", {"id": "masks-1"}, sha, entries)
+    dataset = Folder(images="", tags="", masks="", classes=tuple(CLASSES))
+    shared = {
+        "recipe": json.dumps({"dataset": dataset.key(), "seed": 0}), "split": "train",
+        "root": tmp_path, "threads": 1, "index": tmp_path / "index.csv",
+        "classes": tmp_path / "classes.txt", "truth": tmp_path / "truth.csv",
+    }  # fmt: skip
+    of_maps = {
+        "id": "cam-1", "shards": tmp_path / "maps.zarr.zip", "curve": tmp_path / "curve.csv",
+        "background-score": 0.45, "thresholds": 10,
+    }  # fmt: skip
+    of_masks = {
+        "id": "masks-1", "shards": tmp_path / "masks.zarr.zip", "images": tmp_path / "images.csv",
+    }  # fmt: skip
+    counts = sum(contour_counts(truths[name], seeds[name], 2) for name in TAGS)
+    f = contour_scores(counts)["f"].tolist()
+    assert 0 < min(f) < 1
+    for program, options, threshold in (
+        (measure_maps, of_maps, [0.45] * 3),
+        (measure_labels, of_masks, pytest.approx([np.nan] * 3, nan_ok=True)),
+    ):
+        options = {**shared, **options, "metrics": tmp_path / "metrics.csv"}
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        monkeypatch.setattr(sys, "argv", ["measure", *words])
+        program.main()
+        rows = pd.read_csv(tmp_path / "metrics.csv")
+        rows = rows[rows["metric"] == "contour_f"]
+        assert rows["class"].tolist() == ["mean", *CLASSES]
+        assert rows["value"].tolist() == pytest.approx([np.mean(f), *f])
+        assert rows["threshold"].tolist() == threshold and not rows["tuned_on_masks"].any()

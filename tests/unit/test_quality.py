@@ -1,4 +1,4 @@
-"""Tidy rows from matrices, and matrices from shards and mask files."""
+"""What is counted in shards and mask files."""
 
 from functools import partial
 
@@ -10,114 +10,14 @@ from tags2masks.config.masks import Threshold
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.masks.threshold import make_mask
-from tags2masks.metrics.quality import (
-    COLUMNS,
-    CURVE_COLUMNS,
-    Chunk,
-    curve_rows,
-    label_confusion,
-    label_rows,
-    map_confusions,
-    sweep_rows,
-)
+from tags2masks.metrics.contour import contour_counts
+from tags2masks.metrics.quality import Chunk, label_confusion, map_confusions
 from tags2masks.metrics.sweep import confusions, thresholds
 from tags2masks.parallel import fold
 from tags2masks.store import write_shard
 
 CLASSES = ["cat", "dog"]
 TABLE = plain_table(2)
-
-
-def told(frame):
-    """{(metric, class): value}; doubled rows would be lost, so none may be."""
-    assert not frame.duplicated(["metric", "class"]).any()
-    return dict(zip(zip(frame["metric"], frame["class"], strict=True), frame["value"], strict=True))
-
-
-def test_label_rows_by_hand():
-    # 10 pixels with a truth, 2 of them without a label; no dog anywhere.
-    matrix = np.array([[4, 1, 0, 1], [1, 2, 0, 1], [0, 0, 0, 0]])
-    frame = label_rows(matrix, CLASSES, "train", 7)
-    assert tuple(frame.columns) == COLUMNS
-    assert told(frame) == {
-        ("iou", "mean"): pytest.approx((4 / 6 + 2 / 4) / 2),
-        ("iou", "background"): pytest.approx(4 / 6),
-        ("iou", "cat"): pytest.approx(2 / 4),
-        ("precision", "mean"): pytest.approx((4 / 5 + 2 / 3) / 2),
-        ("precision", "background"): pytest.approx(4 / 5),
-        ("precision", "cat"): pytest.approx(2 / 3),
-        ("recall", "mean"): pytest.approx((4 / 5 + 2 / 3) / 2),
-        ("recall", "background"): pytest.approx(4 / 5),
-        ("recall", "cat"): pytest.approx(2 / 3),
-        ("f1", "mean"): pytest.approx((8 / 10 + 4 / 6) / 2),
-        ("f1", "background"): pytest.approx(8 / 10),
-        ("f1", "cat"): pytest.approx(4 / 6),
-        ("fg_precision", "mean"): pytest.approx(2 / 3),  # no dog is shown
-        ("labelled", "mean"): pytest.approx(8 / 10),
-    }
-    assert set(frame["split"]) == {"train"} and set(frame["images"]) == {7}
-    assert frame["threshold"].isna().all() and not frame["tuned_on_masks"].any()
-
-
-def test_label_rows_of_nothing_are_none():
-    assert label_rows(np.zeros((3, 4), np.int64), CLASSES, "val", 0).empty
-
-
-# Matrices at three thresholds: mean iou (4/6 + 2/4)/2 = 0.583, 1, and (6/9 + 0)/2 = 0.333.
-SWEPT = np.array(
-    [
-        [[4, 1, 0], [1, 2, 0], [0, 0, 0]],
-        [[5, 0, 0], [0, 3, 0], [0, 0, 0]],
-        [[6, 0, 0], [3, 0, 0], [0, 0, 0]],
-    ]
-)
-LIMITS = np.array([0.1, 0.25, 0.3], np.float32)
-
-
-def test_sweep_rows_stand_beside_each_other():
-    frame = sweep_rows(SWEPT, LIMITS, 0.3, CLASSES, "train", 3)
-    assert tuple(frame.columns) == COLUMNS
-    fixed, tuned = frame[~frame["tuned_on_masks"]], frame[frame["tuned_on_masks"]]
-    assert set(fixed["threshold"]) == {0.3}  # not the float32 beside it
-    assert told(fixed)["iou", "mean"] == pytest.approx(1 / 3)
-    assert told(fixed)["iou", "cat"] == 0
-    assert told(fixed)["recall", "background"] == 1
-    assert set(tuned["threshold"]) == {0.25}
-    assert told(tuned)["iou", "mean"] == told(tuned)["f1", "cat"] == 1
-    assert set(frame["class"]) == {"mean", "background", "cat"}
-    assert set(frame["metric"]) == {"iou", "precision", "recall", "f1", "fg_precision"}
-    assert told(tuned)["fg_precision", "mean"] == 1
-
-
-def test_of_equally_good_thresholds_the_lowest_is_best():
-    frame = sweep_rows(SWEPT[[0, 1, 1]], LIMITS, 0.25, CLASSES, "train", 3)
-    assert frame.groupby("tuned_on_masks")["threshold"].unique().map(list).to_dict() == {
-        False: [0.25],
-        True: [0.25],
-    }
-
-
-def test_sweep_rows_want_the_fixed_score_among_the_thresholds():
-    with pytest.raises(ValueError, match=r"0\.2 is not among the thresholds"):
-        sweep_rows(SWEPT, LIMITS, 0.2, CLASSES, "train", 3)
-
-
-def test_curve_rows_by_hand():
-    frame = curve_rows(SWEPT, LIMITS, CLASSES)
-    assert tuple(frame.columns) == CURVE_COLUMNS
-    expected = [
-        (0.1, "background", 4 / 6),
-        (0.1, "cat", 2 / 4),
-        (0.1, "mean", 7 / 12),
-        (0.25, "background", 1),
-        (0.25, "cat", 1),
-        (0.25, "mean", 1),
-        (0.3, "background", 6 / 9),
-        (0.3, "cat", 0),
-        (0.3, "mean", 1 / 3),
-    ]
-    assert [row[:2] for row in frame.itertuples(index=False)] == [row[:2] for row in expected]
-    np.testing.assert_allclose(frame["iou"], [row[2] for row in expected])
 
 
 def write_png(path, ids):
@@ -175,6 +75,7 @@ def test_maps_swept_in_chunks_equal_masks_made_and_measured(tmp_path, dataset):
     swept = partial(map_confusions, table=TABLE, classes=CLASSES, limits=limits)
     quality = fold(swept, chunks, np.add, workers=1)
     assert len(quality.histogram) == 1 and not quality.high.any()  # no CAM, no regions
+    assert not quality.contours.any()  # not asked for
     matrices = confusions(quality.histogram[0])
     assert matrices.shape == (12, 3, 3)
     for tau, matrix in zip(limits, matrices, strict=True):
@@ -183,6 +84,28 @@ def test_maps_swept_in_chunks_equal_masks_made_and_measured(tmp_path, dataset):
         measured = label_confusion(chunk, TABLE, CLASSES).matrix
         np.testing.assert_array_equal(matrix, measured[:, :3])
         assert not measured[:, 3].any()
+
+
+def test_contours_are_counted_in_chunks_of_masks_and_of_the_maps_seeds(tmp_path, dataset):
+    images, truths = dataset
+    made = masks_of(images, 0.45)
+    true = [truth for _, _, truth in images.values()]
+    expected = sum(contour_counts(*pair, 2) for pair in zip(true, made, strict=True))
+    assert expected.min() > 0
+    maps = map_shard(tmp_path / "maps.zarr.zip", images)
+    masks = mask_shard(tmp_path / "masks.zarr.zip", images, made)
+    parts = truths[:2], truths[2:]
+    known = {"table": TABLE, "classes": CLASSES}
+    seeds = partial(map_confusions, **known, limits=thresholds(10, 0.45), contours_at=0.45)
+    of_maps = fold(seeds, [Chunk(maps, "cam-1", "sha-1", p) for p in parts], np.add, workers=1)
+    of_masks = fold(
+        partial(label_confusion, **known),
+        [Chunk(masks, "threshold-1", "sha-1", part) for part in parts],
+        np.add,
+        workers=1,
+    )
+    np.testing.assert_array_equal(of_maps.contours, expected)
+    np.testing.assert_array_equal(of_masks.contours, expected)
 
 
 def test_only_the_chunks_images_count_and_what_has_no_label_is_told(tmp_path, dataset):
@@ -243,7 +166,7 @@ def test_maps_that_do_not_fit_are_refused(tmp_path, change, message):
     )
     truths = [("a", write_png(tmp_path / "a.png", np.zeros((2, 3))), (2, 3))]
     with pytest.raises(UserError, match=message):
-        map_confusions(Chunk(str(path), "cam-1", "s", truths), TABLE, CLASSES, LIMITS)
+        map_confusions(Chunk(str(path), "cam-1", "s", truths), TABLE, CLASSES, np.float32([0.5]))
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,7 @@ from PIL import Image
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.masks.seeds import seed, upsample
-from tags2masks.metrics.quality import (
-    Chunk,
-    label_confusion,
-    label_rows,
-    map_confusions,
-    map_rows,
-)
+from tags2masks.metrics.quality import Chunk, LabelQuality, label_confusion, map_confusions
 from tags2masks.metrics.regions import (
     discriminative,
     high_counts,
@@ -24,6 +18,7 @@ from tags2masks.metrics.regions import (
     region_recall,
     share_rows,
 )
+from tags2masks.metrics.rows import label_rows, map_rows
 from tags2masks.metrics.sweep import confusions, thresholds
 from tags2masks.parallel import fold
 from tags2masks.store import write_shard
@@ -202,7 +197,8 @@ def test_without_a_cam_there_are_no_rows_of_regions(dataset):
     )  # fmt: skip
     rows, _ = map_rows(quality, thresholds(2, 0.5), 0.5, CLASSES, "train", 5)
     assert not {"dr_recall", "ndr_recall", "hsr_dr"} & set(rows["metric"])
-    assert "dr_recall" not in set(label_rows(np.eye(3, 4), CLASSES, "train", 1)["metric"])
+    masks = LabelQuality(np.eye(3, 4), [], np.zeros((4, 2)))
+    assert "dr_recall" not in set(label_rows(masks, CLASSES, "train", 1)["metric"])
 
 
 def test_a_cam_of_other_images_is_refused(tmp_path, dataset):
@@ -216,7 +212,8 @@ def test_a_cam_of_other_images_is_refused(tmp_path, dataset):
 def test_rows_of_masks_with_regions():
     regions = np.zeros((2, 3, 4), np.int64)
     regions[1, 1] = [1, 3, 0, 0]
-    frame = label_rows(regions.sum(axis=0), CLASSES, "train", 1, regions)
+    masks = LabelQuality(regions.sum(axis=0), [], np.zeros((4, 2), np.int64), regions)
+    frame = label_rows(masks, CLASSES, "train", 1)
     found = frame[frame["metric"].str.endswith("dr_recall")]
     assert found[["metric", "class", "value"]].to_numpy().tolist() == [
         ["dr_recall", "mean", 0.75],

@@ -190,6 +190,7 @@ def test_figures_of_an_experiment(made):
     ]
     means = mean_figures(metrics)
     assert means.rows[0] == ("IoU", ["45.1", "49.8", "57.1", "61.5"])
+    assert ("Contour F", ["21.1", "–", "35.2", "33.4"]) in means.rows
     assert means.rows[-1] == ("Labelled pixels", ["–", "–", "98.0", "98.0"])
     stages, values = class_values(metrics, ["cat", "dog", "unseen"])
     assert stages == ["seed", "mask", "prediction"]
@@ -372,6 +373,10 @@ def test_recipes_are_shown(page):
     assert recipes["vanilla-00000001"]["spec"] == {"epochs": 5}  # of spec.json
     assert recipes["crf-00000008"]["spec"] == {"iterations": 10}  # of its shard
     assert "Made with python 3.11.7, torch 2.12.1" in page
+
+
+def test_contours_are_explained_where_they_were_measured(page):
+    assert page.count("Contour F:") == 1  # pets have masks, photos none
 
 
 def test_an_experiment_may_end_at_the_classifier(made):

@@ -1,9 +1,11 @@
-"""The tables of all experiments refuse what was measured under another config."""
+"""The tables of all experiments: their columns, and what they refuse."""
 
+import pandas as pd
 import pytest
 
+from tags2masks.data.index import COLUMNS as INDEX
 from tags2masks.errors import UserError
-from tags2masks.report.summary import tidy_metrics
+from tags2masks.report.summary import LEADERBOARD, leaderboard, tidy_metrics
 
 ONE = {
     "experiment": "pets/vanilla/cam",
@@ -43,3 +45,29 @@ def test_figures_of_this_config_are_taken_as_they_are(tmp_path):
 def test_others_are_refused(tmp_path, background_score, thresholds, metrics, said):
     with pytest.raises(UserError, match=rf"cam-01234567/metrics\.csv: {said}"):
         tidied(tmp_path, background_score, thresholds, metrics)
+
+
+def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
+    chain = ONE | {
+        "artifacts": dict.fromkeys(["maps", "masks", "predictions"], "x"),
+        "evaluate_on": "val",
+    }
+    seeds_alone = ONE | {"experiment": "pets/vanilla/other"}
+    figures = [("maps", 0.2, True), ("maps", 0.1, False), ("masks", 0.3, False),
+               ("predictions", 0.4, False)]  # fmt: skip
+    metrics = [
+        (ONE["experiment"], stage, "contour_f", name, value + (name == "cat"), tuned)
+        for stage, value, tuned in figures
+        for name in ("cat", "mean")
+    ] + [("pets/vanilla/other", "maps", "contour_f", "mean", 0.5, False)]
+    columns = ["experiment", "stage", "metric", "class", "value", "tuned_on_masks"]
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets/index.csv").write_text(",".join(INDEX) + "\n")
+    table = leaderboard(pd.DataFrame(metrics, columns=columns), [chain, seeds_alone], tmp_path)
+    assert tuple(table.columns) == LEADERBOARD
+    found = table.set_index("experiment")[
+        [f"{step}_contour_f" for step in ("seed", "mask", "prediction")]
+    ]
+    assert found.loc[ONE["experiment"]].tolist() == [0.1, 0.3, 0.4]
+    assert found.loc["pets/vanilla/other", "seed_contour_f"] == 0.5
+    assert found.loc["pets/vanilla/other"].isna().tolist() == [False, True, True]

@@ -1,0 +1,104 @@
+"""How well the contours of masks lie on the true ones: the boundary measure F of DAVIS.
+
+Source: Perazzi et al., "A benchmark dataset and evaluation methodology for video object
+segmentation" (CVPR 2016), with boundaries drawn as its public code does. As in Jonnarth et al.,
+"Activation-Based Sampling for Pixel- to Image-Level Aggregation in Weakly-Supervised Segmentation",
+section 4.1, matched boundary pixels are summed per class over all images of a set; precision,
+recall and F follow from the sums, and the mean is over the foreground classes.
+
+Label 255 is background here, in the truth, as that paper has it, and in the masks alike.
+A class without a boundary pixel in any truth and mask has no figure; the paper's code gives it 1.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tags2masks.metrics.confusion import Rows, refuse_unknown_ids, with_mean
+
+
+def tolerance(size: tuple[int, int]) -> int:
+    """How far apart, in pixels, boundaries of an (H, W) image may lie: 0.008 of its diagonal, up.
+
+    Raises ValueError for a size without pixels.
+    """
+    if min(size) < 1:
+        raise ValueError(f"an image of {size[0]} × {size[1]} pixels has no diagonal")
+    return math.ceil(0.008 * math.hypot(*size))
+
+
+def boundary(region: np.ndarray) -> np.ndarray:
+    """The pixels that differ from their right, lower or lower right neighbour: bool [H, W].
+
+    region: bool [H, W]. Neighbours outside the image count as equal: where a region meets the
+    image's border it has no boundary. This is seg2bmap of the benchmark's code.
+    """
+    padded = np.pad(region, ((0, 1), (0, 1)), mode="edge")
+    right, lower, lower_right = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    return (region != right) | (region != lower) | (region != lower_right)
+
+
+def matched(pixels: np.ndarray, others: np.ndarray, radius: int) -> int:
+    """How many of `pixels` lie inside `others` dilated by a disc: have one at most `radius` away.
+
+    pixels, others: bool [H, W]. Nothing is dilated: boundaries are thin, so it is faster to look
+    around their few pixels, at near places first, and to go on with those that found nothing. And
+    numpy alone does it, which every worker has loaded.
+    """
+    there = np.pad(others, radius)
+    down = np.arange(-radius, radius + 1)[:, None]
+    far = down**2 + down.T**2
+    inside = far <= radius**2
+    steps = (down * there.shape[1] + down.T)[inside][np.argsort(far[inside], kind="stable")]
+    there = there.ravel()
+    unmatched = places = np.flatnonzero(np.pad(pixels, radius))
+    for step in steps:
+        unmatched = unmatched[~there[unmatched + step]]
+    return len(places) - len(unmatched)
+
+
+def contour_counts(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Boundary pixels of an image by class: int64 [4, K], to be summed over images.
+
+    Of the labels' boundary those matched by the truth's, and all; of the truth's boundary those
+    matched by the labels', and all.
+    truth, labels: uint8 [H, W] with ids 0 (background) to K = `classes`, or 255 (background too).
+    Raises ValueError when the shapes differ or another id turns up.
+    """
+    if truth.shape != labels.shape:
+        raise ValueError(f"truth is {truth.shape}, labels are {labels.shape}")
+    refuse_unknown_ids(truth, classes, "truth")
+    refuse_unknown_ids(labels, classes, "labels")
+    radius = tolerance(truth.shape)
+    shown = np.bincount(truth.ravel(), minlength=256) + np.bincount(labels.ravel(), minlength=256)
+    counts = np.zeros((4, classes), np.int64)
+    for number in np.flatnonzero(shown[1 : classes + 1]) + 1:
+        given, true = boundary(labels == number), boundary(truth == number)
+        counts[:, number - 1] = (
+            matched(given, true, radius),
+            given.sum(),
+            matched(true, given, radius),
+            true.sum(),
+        )
+    return counts
+
+
+def contour_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """`precision`, `recall` and `f` of each class's boundary: float64 [K].
+
+    counts: [4, K], sums of `contour_counts`. NaN in all three for a class without a boundary pixel;
+    any other has numbers, 0 where there is nothing to match.
+    """
+    matched_given, given, matched_true, true = counts
+    precision = matched_given / np.maximum(given, 1)
+    recall = matched_true / np.maximum(true, 1)
+    both = precision + recall
+    f = 2 * precision * recall / np.where(both > 0, both, 1)
+    found = {"precision": precision, "recall": recall, "f": f}
+    return {name: np.where(given + true > 0, values, np.nan) for name, values in found.items()}
+
+
+def contour_rows(counts: np.ndarray, classes: Sequence[str]) -> Rows:
+    """`contour_f`: (metric, class, value) of each class and their mean; counts: [4, K]."""
+    return with_mean("contour_f", contour_scores(counts)["f"], classes)

@@ -1,0 +1,136 @@
+"""The quality of maps and masks as tidy rows: what the artifacts' CSV files hold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.metrics.confusion import Rows, class_mean, labelled_share, scores
+from tags2masks.metrics.contour import contour_rows
+from tags2masks.metrics.quality import LabelQuality, MapQuality
+from tags2masks.metrics.regions import MAP_THRESHOLD, recall_rows, share_rows
+from tags2masks.metrics.sweep import confusions
+
+COLUMNS = ("split", "metric", "class", "value", "threshold", "tuned_on_masks", "images")
+CURVE_COLUMNS = ("threshold", "class", "iou")
+
+
+def label_rows(
+    quality: LabelQuality,
+    classes: Sequence[str],
+    split: str,
+    images: int,
+    threshold: float = np.nan,
+) -> pd.DataFrame:
+    """Tidy rows (`COLUMNS`) of iou, precision, recall, f1 of each class and of their mean.
+
+    classes: K names; images: how many were measured; threshold: the background score that the
+    masks were made at, where one could be swept. `fg_precision` (class `mean`) is the mean
+    precision of the foreground classes, `labelled` the share of pixels with a label; `contour_f`
+    is that of `contour_rows`. With regions there are the rows of `regions.recall_rows` too.
+    Classes without a score are left out.
+    """
+    rows = _rows(quality.matrix, classes, quality.regions)
+    rows.append(("labelled", "mean", labelled_share(quality.matrix)))
+    rows += contour_rows(quality.contours, classes)
+    return _frame(rows, split, threshold, False, images)
+
+
+def sweep_rows(
+    matrices: np.ndarray,
+    limits: np.ndarray,
+    background_score: float,
+    classes: Sequence[str],
+    split: str,
+    images: int,
+    regions: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """The rows that confusions give, twice: at the fixed background score, and at the best one.
+
+    They are those of `label_rows` less `labelled` and `contour_f`.
+    matrices: [T, K + 1, K + 1]; limits: float32 [T]; regions: [2, T, K + 1, K + 1], the same
+    outside DR and in DR. The best threshold is the (first) one of the highest mean iou; it is
+    chosen with pixel masks, so its rows have tuned_on_masks set.
+    Raises ValueError when the fixed score is not among the thresholds.
+    """
+    at_fixed = np.flatnonzero(limits == np.float32(background_score))
+    if not len(at_fixed):
+        raise ValueError(f"background score {background_score} is not among the thresholds")
+    mean_iou = class_mean(scores(matrices)["iou"])
+    at_best = 0 if np.isnan(mean_iou).all() else np.nanargmax(mean_iou)
+    parts = []
+    for at, tuned in ((at_fixed[0], False), (at_best, True)):
+        rows = _rows(matrices[at], classes, None if regions is None else regions[:, at])
+        parts.append(_frame(rows, split, _plain(limits[at]), tuned, images))
+    return pd.concat(parts, ignore_index=True)
+
+
+def map_rows(
+    quality: MapQuality,
+    limits: np.ndarray,
+    background_score: float,
+    classes: Sequence[str],
+    split: str,
+    images: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All rows of swept maps: of `sweep_rows`, `contour_rows`, `regions.share_rows`; and the curve.
+
+    Contours are those of the seeds at the fixed background score alone, no rows where they were
+    not counted. threshold of the shares is the score from which a pixel counts as high.
+    """
+    parts = np.stack([confusions(histogram) for histogram in quality.histogram])
+    matrices = parts.sum(axis=0)
+    regions = parts if len(parts) > 1 else None
+    rows = sweep_rows(matrices, limits, background_score, classes, split, images, regions)
+    further = [(contour_rows(quality.contours, classes), _plain(np.float32(background_score)))]
+    if regions is not None:
+        further.append((share_rows(quality.high, classes), _plain(MAP_THRESHOLD)))
+    frames = [_frame(part, split, threshold, False, images) for part, threshold in further]
+    rows = pd.concat([rows, *(frame for frame in frames if len(frame))], ignore_index=True)
+    return rows, curve_rows(matrices, limits, classes)
+
+
+def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Rows (`CURVE_COLUMNS`) of each class's iou, and their mean, at every threshold.
+
+    matrices: [T, K + 1, K + 1]; limits: float32 [T]. Classes without a score are left out.
+    """
+    iou = scores(matrices)["iou"]
+    table = np.column_stack([iou, class_mean(iou)])
+    names = ["background", *classes, "mean"]
+    return pd.DataFrame(
+        [
+            (_plain(limit), name, value)
+            for limit, values in zip(limits, table, strict=True)
+            for name, value in zip(names, values, strict=True)
+            if not np.isnan(value)
+        ],
+        columns=list(CURVE_COLUMNS),
+    )
+
+
+def _rows(matrix: np.ndarray, classes: Sequence[str], regions: np.ndarray | None) -> Rows:
+    names, found = ["mean", "background", *classes], scores(matrix)
+    rows = [
+        (metric, name, value)
+        for metric, values in found.items()
+        for name, value in zip(names, [class_mean(values), *values], strict=True)
+    ]
+    rows.append(("fg_precision", "mean", class_mean(found["precision"][1:])))
+    return rows if regions is None else rows + recall_rows(regions, classes)
+
+
+def _frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            (split, metric, name, float(value), threshold, tuned, images)
+            for metric, name, value in rows
+            if not np.isnan(value)
+        ],
+        columns=list(COLUMNS),
+    )
+
+
+def _plain(limit: np.float32) -> float:
+    """The threshold as people write it: 0.3, not the 0.30000001192… next to it."""
+    return float(str(limit))

@@ -1,0 +1,131 @@
+"""Tidy rows from matrices."""
+
+import numpy as np
+import pytest
+
+from tags2masks.metrics.quality import LabelQuality, MapQuality
+from tags2masks.metrics.rows import (
+    COLUMNS,
+    CURVE_COLUMNS,
+    curve_rows,
+    label_rows,
+    map_rows,
+    sweep_rows,
+)
+
+CLASSES = ["cat", "dog"]
+
+
+def told(frame):
+    """{(metric, class): value}; doubled rows would be lost, so none may be."""
+    assert not frame.duplicated(["metric", "class"]).any()
+    return dict(zip(zip(frame["metric"], frame["class"], strict=True), frame["value"], strict=True))
+
+
+def test_label_rows_by_hand():
+    # 10 pixels with a truth, 2 of them without a label; no dog anywhere.
+    matrix = np.array([[4, 1, 0, 1], [1, 2, 0, 1], [0, 0, 0, 0]])
+    contours = np.array([[6, 0], [8, 0], [3, 0], [4, 0]])  # precision and recall 3/4
+    frame = label_rows(LabelQuality(matrix, [], contours), CLASSES, "train", 7)
+    assert tuple(frame.columns) == COLUMNS
+    assert told(frame) == {
+        ("iou", "mean"): pytest.approx((4 / 6 + 2 / 4) / 2),
+        ("iou", "background"): pytest.approx(4 / 6),
+        ("iou", "cat"): pytest.approx(2 / 4),
+        ("precision", "mean"): pytest.approx((4 / 5 + 2 / 3) / 2),
+        ("precision", "background"): pytest.approx(4 / 5),
+        ("precision", "cat"): pytest.approx(2 / 3),
+        ("recall", "mean"): pytest.approx((4 / 5 + 2 / 3) / 2),
+        ("recall", "background"): pytest.approx(4 / 5),
+        ("recall", "cat"): pytest.approx(2 / 3),
+        ("f1", "mean"): pytest.approx((8 / 10 + 4 / 6) / 2),
+        ("f1", "background"): pytest.approx(8 / 10),
+        ("f1", "cat"): pytest.approx(4 / 6),
+        ("fg_precision", "mean"): pytest.approx(2 / 3),  # no dog is shown
+        ("labelled", "mean"): pytest.approx(8 / 10),
+        ("contour_f", "mean"): pytest.approx(3 / 4),  # without the background, which has none
+        ("contour_f", "cat"): pytest.approx(3 / 4),
+    }
+    assert set(frame["split"]) == {"train"} and set(frame["images"]) == {7}
+    assert frame["threshold"].isna().all() and not frame["tuned_on_masks"].any()
+
+
+def test_label_rows_of_nothing_are_none():
+    nothing = LabelQuality(np.zeros((3, 4), np.int64), [], np.zeros((4, 2), np.int64))
+    assert label_rows(nothing, CLASSES, "val", 0).empty
+
+
+# Matrices at three thresholds: mean iou (4/6 + 2/4)/2 = 0.583, 1, and (6/9 + 0)/2 = 0.333.
+SWEPT = np.array(
+    [
+        [[4, 1, 0], [1, 2, 0], [0, 0, 0]],
+        [[5, 0, 0], [0, 3, 0], [0, 0, 0]],
+        [[6, 0, 0], [3, 0, 0], [0, 0, 0]],
+    ]
+)
+LIMITS = np.array([0.1, 0.25, 0.3], np.float32)
+
+
+def test_sweep_rows_stand_beside_each_other():
+    frame = sweep_rows(SWEPT, LIMITS, 0.3, CLASSES, "train", 3)
+    assert tuple(frame.columns) == COLUMNS
+    fixed, tuned = frame[~frame["tuned_on_masks"]], frame[frame["tuned_on_masks"]]
+    assert set(fixed["threshold"]) == {0.3}  # not the float32 beside it
+    assert told(fixed)["iou", "mean"] == pytest.approx(1 / 3)
+    assert told(fixed)["iou", "cat"] == 0
+    assert told(fixed)["recall", "background"] == 1
+    assert set(tuned["threshold"]) == {0.25}
+    assert told(tuned)["iou", "mean"] == told(tuned)["f1", "cat"] == 1
+    assert set(frame["class"]) == {"mean", "background", "cat"}
+    assert set(frame["metric"]) == {"iou", "precision", "recall", "f1", "fg_precision"}
+    assert told(tuned)["fg_precision", "mean"] == 1
+
+
+def test_of_equally_good_thresholds_the_lowest_is_best():
+    frame = sweep_rows(SWEPT[[0, 1, 1]], LIMITS, 0.25, CLASSES, "train", 3)
+    assert frame.groupby("tuned_on_masks")["threshold"].unique().map(list).to_dict() == {
+        False: [0.25],
+        True: [0.25],
+    }
+
+
+def test_sweep_rows_want_the_fixed_score_among_the_thresholds():
+    with pytest.raises(ValueError, match=r"0\.2 is not among the thresholds"):
+        sweep_rows(SWEPT, LIMITS, 0.2, CLASSES, "train", 3)
+
+
+def test_curve_rows_by_hand():
+    frame = curve_rows(SWEPT, LIMITS, CLASSES)
+    assert tuple(frame.columns) == CURVE_COLUMNS
+    expected = [
+        (0.1, "background", 4 / 6),
+        (0.1, "cat", 2 / 4),
+        (0.1, "mean", 7 / 12),
+        (0.25, "background", 1),
+        (0.25, "cat", 1),
+        (0.25, "mean", 1),
+        (0.3, "background", 6 / 9),
+        (0.3, "cat", 0),
+        (0.3, "mean", 1 / 3),
+    ]
+    assert [row[:2] for row in frame.itertuples(index=False)] == [row[:2] for row in expected]
+    np.testing.assert_allclose(frame["iou"], [row[2] for row in expected])
+
+
+def test_contours_of_maps_stand_at_the_fixed_score_alone():
+    histogram = np.zeros((1, 3, 3, 4), np.int64)
+    histogram[0, 1, 1] = [0, 1, 1, 2]  # true cat, mapped as cat at higher and higher scores
+    high = np.zeros((2, 2, 3), np.int64)
+    contours = np.array([[1, 0], [2, 0], [2, 3], [4, 3]])
+    quality = MapQuality(histogram, high, contours)
+    frame, _ = map_rows(quality + quality, LIMITS, 0.3, CLASSES, "train", 2)
+    found = frame[frame["metric"] == "contour_f"]
+    assert found[["class", "value", "threshold", "tuned_on_masks"]].to_numpy().tolist() == [
+        ["mean", 0.25, 0.3, False],
+        ["cat", 0.5, 0.3, False],
+        ["dog", 0, 0.3, False],
+    ]
+    none, _ = map_rows(MapQuality(histogram, high, contours * 0), LIMITS, 0.3, CLASSES, "train", 2)
+    assert "contour_f" not in set(none["metric"])
+    without_truth = MapQuality(histogram * 0, high, contours * 0)
+    assert map_rows(without_truth, LIMITS, 0.3, CLASSES, "train", 2)[0].empty
