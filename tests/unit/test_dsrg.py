@@ -279,6 +279,17 @@ def test_all_unlabelled_gives_no_seeding_loss_and_no_gradient_from_it():
     assert not logits.grad.any()
 
 
+def test_an_image_that_is_all_padding_adds_nothing():
+    logits, images, labels = random_batch()
+    alone = growing_step(logits[:1], images[:1], labels[:1], Growing(stride=4), FILL)
+    images[1] = images[0, :, 0, -1, None, None]
+    labels[1] = 255
+    both = growing_step(logits, images, labels, Growing(stride=4), FILL)
+    assert both["seeding"].item() == pytest.approx(alone["seeding"].item() / 2)
+    assert both["boundary"].item() == pytest.approx(alone["boundary"].item() / 2)
+    assert both["grown"].item() == alone["grown"].item()
+
+
 def test_logits_as_sure_as_they_come():
     logits, images, labels = random_batch()
     leaf = (logits * 1e4).requires_grad_()
@@ -288,8 +299,10 @@ def test_logits_as_sure_as_they_come():
 
 
 def test_view_inside_by_hand():
-    """Padding right and below; a spot of its colour inside, and a labelled cell of it, count."""
+    """Padding right and below; a spot of its colour inside, and a labelled cell of it, count.
+    The image's first column has the padding's red, and is no padding."""
     images = torch.zeros(1, 3, 4, 5, dtype=torch.uint8)
+    images[0, 0, :, 0] = 128
     colour = torch.tensor([128, 64, 191], dtype=torch.uint8)[:, None]
     images[0, :, 3], images[0, :, :, 3], images[0, :, :, 4] = colour, colour, colour
     images[0, :, 1, 1] = colour[:, 0]
