@@ -1,0 +1,35 @@
+"""Labels that grow while a segmentation network learns from them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tags2masks.config.base import Block
+from tags2masks.config.masks import Bilateral, Gaussian
+
+
+class Growing(Block):
+    """Deep seeded region growing (Huang et al., CVPR 2018) instead of plain cross entropy."""
+
+    stride: int = Field(
+        8, ge=1, le=32, description="Image pixels per cell; labels grow over cells."
+    )
+    foreground: float = Field(
+        0.99, ge=0, le=1, description="A class grows where it is likelier. Authors' code: 0.85."
+    )
+    background: float = Field(
+        0.85, ge=0, le=1, description="Background grows where it is likelier. Authors' code: 0.99."
+    )
+    grow_on: Literal["network", "field"] = Field(
+        "network",
+        description="Whose probabilities decide: the network's, or those of the random field over "
+        "them, as in the authors' code.",
+    )
+    seeding_weight: float = Field(1, ge=0, description="Of the loss on the grown labels.")
+    boundary_weight: float = Field(
+        1, ge=0, description="Of the divergence of the network from the random field."
+    )
+    cell: float = Field(12, gt=0, description="Pixels that a cell measures in the random field.")
+    gaussian: Gaussian = Gaussian(sxy=3, compat=3)
+    bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
+    iterations: int = Field(10, ge=1, description="Of the random field.")
