@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydensecrf.densecrf import DenseCRF2D
 from pydensecrf.utils import unary_from_labels
 
 from tags2masks.config.masks import Crf
+from tags2masks.masks.dense_crf import mean_field
 from tags2masks.masks.seeds import seed, upsample
 
 READS_IMAGES = True
@@ -40,15 +40,6 @@ def refine(image: np.ndarray, labels: np.ndarray, spec: Crf) -> np.ndarray:
 
 def probabilities(image: np.ndarray, labels: np.ndarray, spec: Crf) -> np.ndarray:
     """float32 [L, H, W]: each pixel's probability of the L >= 2 labels in `labels`, ascending."""
-    height, width = labels.shape
     present, compact = np.unique(labels, return_inverse=True)
-    field = DenseCRF2D(width, height, len(present))
-    field.setUnaryEnergy(unary_from_labels(compact, len(present), spec.gt_prob, zero_unsure=False))
-    field.addPairwiseGaussian(sxy=spec.gaussian.sxy, compat=spec.gaussian.compat)
-    field.addPairwiseBilateral(
-        sxy=spec.bilateral.sxy,
-        srgb=spec.bilateral.srgb,
-        rgbim=np.ascontiguousarray(image),  # a view would be read as if it were one
-        compat=spec.bilateral.compat,
-    )
-    return np.array(field.inference(spec.iterations)).reshape(len(present), height, width)
+    unary = unary_from_labels(compact, len(present), spec.gt_prob, zero_unsure=False)
+    return mean_field(image, unary, spec)

@@ -131,6 +131,18 @@ class Plan(Described):
             "helpers": given,
         }
 
+    def training_segmenter(self, method: str) -> dict[str, Callable]:
+        """The params of a rule of segmenters."""
+        return {
+            "recipe": self.recipe("segmenter"),
+            "source": source("train_segmenter", f"segmenters.{method}"),
+            "free": self.free("segmenter"),
+            "root": self.root,
+            "machine": self.machine,
+            "weights": lambda wildcards, input: option("weights", input.weights),
+            "classifier": lambda wildcards, input: option("classifier", input.classifier),
+        }
+
     # -- parameters that Snakemake does not record -----------------------------------------------
 
     def root(self, wildcards, resources) -> str:
