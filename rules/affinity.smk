@@ -57,7 +57,7 @@ rule irn_affinity:
         mem_mb=scaled(16000),
         runtime=scaled(720),
     params:
-        **plan.training_from("affinity", "train_affinity", "affinity.irn"),
+        **plan.training_affinity("irn"),
     message:
         "Train the affinity network {wildcards.id} of {wildcards.dataset}"
     shell:

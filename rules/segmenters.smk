@@ -28,7 +28,7 @@ rule deeplabv3plus:
         mem_mb=scaled(16000),
         runtime=scaled(1440),
     params:
-        **plan.training_from("segmenter", "train_segmenter", "segmenters.deeplabv3plus"),
+        **plan.training_segmenter("deeplabv3plus"),
     message:
         "Train the segmenter {wildcards.id} of {wildcards.dataset}"
     shell:
@@ -37,6 +37,27 @@ rule deeplabv3plus:
         " --root {params.root:q} {params.weights} {params.classifier} --index {input.index:q}"
         " --classes {input.classes:q} --masks {input.masks:q} --model {output.model:q}"
         " --spec {output.spec:q} --training {output.training:q} 2>&1 | tee {log:q}"
+
+
+use rule deeplabv3plus as deeplabv1 with:
+    wildcard_constraints:
+        id="deeplabv1-[0-9a-f]{8}",
+    params:
+        **plan.training_segmenter("deeplabv1"),
+
+
+use rule deeplabv3plus as deeplabv2 with:
+    wildcard_constraints:
+        id="deeplabv2-[0-9a-f]{8}",
+    params:
+        **plan.training_segmenter("deeplabv2"),
+
+
+use rule deeplabv3plus as upernet with:
+    wildcard_constraints:
+        id="upernet-[0-9a-f]{8}",
+    params:
+        **plan.training_segmenter("upernet"),
 
 
 rule predictions:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
@@ -48,6 +48,24 @@ def map_ordered(
     """
     with _pool(workers, scheduler) as (compute, _):
         yield from _batches(function, items, compute, batch, desc, total, unit)
+
+
+def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """Yield the items, of which `count` are made beforehand, in a thread.
+
+    So that what makes them (a network) works on while what takes them (`map_ordered`) waits for its
+    workers. What making an item raises is raised in its place.
+    """
+    source, end = iter(items), object()
+    maker = ThreadPoolExecutor(1)
+    try:
+        waiting = deque(maker.submit(next, source, end) for _ in range(count))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(maker.submit(next, source, end))
+            yield item
+            del item
+    finally:
+        maker.shutdown(cancel_futures=True)
 
 
 def fold(

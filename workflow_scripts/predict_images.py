@@ -10,10 +10,7 @@ from tags2masks.config.segmenters import Test
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.nets.trained import load_trained
 from tags2masks.palette import write_palette_png
-from tags2masks.segmenters.applying import segmented
-from tags2masks.training import Machine, prepare
 from workflow_scripts.program import add_paths, parser, run
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -44,6 +41,10 @@ def main() -> None:
     arguments = parser(__doc__)
     add_paths(arguments, "images", "model", "spec", "output")
     args = arguments.parse_args()
+    # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.nets.trained import load_trained
+    from tags2masks.segmenters.applying import segmented
+    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])

@@ -3,11 +3,8 @@
 from tags2masks.config.segmenters import Test
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
-from tags2masks.nets.trained import load_trained
 from tags2masks.provenance import provenance
-from tags2masks.segmenters.applying import segmented
 from tags2masks.store import write_shard
-from tags2masks.training import Machine, prepare
 from workflow_scripts.program import add_paths, parser, run
 
 
@@ -17,6 +14,10 @@ def main() -> None:
     add_paths(arguments, "root", "index", "model", "spec", "output")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
+    # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.nets.trained import load_trained
+    from tags2masks.segmenters.applying import segmented
+    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])

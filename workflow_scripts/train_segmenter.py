@@ -1,5 +1,7 @@
 """Train a segmentation network on pseudo-masks."""
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
@@ -30,8 +32,13 @@ def main() -> None:
     views = MaskedViews(
         train, args.root, args.masks, args.recipe["upstream"]["masks"], spec.augment, backbone.mean
     )
+    step = method.step
+    if spec.growing:
+        # By name: an edit of growing concerns no segmenter that learns without it.
+        dsrg = import_module("tags2masks.segmenters.dsrg")
+        step = partial(dsrg.step, spec=spec.growing, fill=backbone.mean)
     state = run_state(args, images_sha(train))
-    rows = fit(network, views, method.step, spec, seed, machine, state)
+    rows = fit(network, views, step, spec, seed, machine, state)
     if is_main_process():
         write_outputs(args, spec, network, classes, rows, state)
 

@@ -17,8 +17,12 @@ from torch import Tensor, nn
 
 from tags2masks.affinity.pairs import Offset, cells, half_disc, path
 from tags2masks.config.affinity import IrnTraining
-from tags2masks.nets.backbones import Normalize
-from tags2masks.nets.taps import create_taps, resized
+from tags2masks.nets.backbones import (
+    Normalize,
+    create_backbone,
+    stage_channels,
+    stage_features,
+)
 
 IGNORED = 255
 STRIDE = 4
@@ -35,7 +39,10 @@ class EdgeDisplacement(nn.Module):
     def __init__(self, spec: IrnTraining):
         super().__init__()
         self.normalize = Normalize(spec.backbone)
-        self.backbone, channels, strides = create_taps(spec.backbone)
+        self.backbone = create_backbone(spec.backbone)
+        self.stages = min(5, len(getattr(self.backbone, "feature_info", [])))
+        channels = stage_channels(self.backbone, max(4, self.stages))
+        strides = [one["reduction"] for one in self.backbone.feature_info[-self.stages :]]
         self.backbone.requires_grad_(False)
         self.edges = nn.ModuleList([_branch(width, 32, 4) for width in channels])
         self.edge = nn.Conv2d(32 * len(channels), 1, 1)
@@ -54,7 +61,7 @@ class EdgeDisplacement(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         quarter, eighth = ([-(-side // s) for side in images.shape[-2:]] for s in (4, 8))
         with torch.no_grad():
-            taps = self.backbone(self.normalize(images))
+            taps = stage_features(self.backbone, self.normalize(images), self.stages)
         edges = [
             resized(branch(tap), quarter) for branch, tap in zip(self.edges, taps, strict=True)
         ]
@@ -80,6 +87,15 @@ class EdgeDisplacement(nn.Module):
 
 def _branch(channels: int, width: int, groups: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.GroupNorm(groups, width))
+
+
+def resized(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """Features [B, C, h, w] at another size: pooled where they are larger, else interpolated."""
+    if features.shape[-1] > size[1] or features.shape[-2] > size[0]:
+        features = F.max_pool2d(features, 3, stride=2, padding=1)
+    if features.shape[-2:] == torch.Size(size):
+        return features
+    return F.interpolate(features, size, mode="bilinear", align_corners=False)
 
 
 def build(spec: IrnTraining, classes: int) -> EdgeDisplacement:

@@ -4,11 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tags2masks.config.base import Block
-from tags2masks.config.masks import Bilateral, Gaussian
+from tags2masks.config.masks import Bilateral, DenseCrf, Gaussian
 
 
-class Growing(Block):
+class Growing(DenseCrf):
     """Deep seeded region growing (Huang et al., CVPR 2018) instead of plain cross entropy."""
 
     stride: int = Field(
@@ -32,4 +31,3 @@ class Growing(Block):
     cell: float = Field(12, gt=0, description="Pixels that a cell measures in the random field.")
     gaussian: Gaussian = Gaussian(sxy=3, compat=3)
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
-    iterations: int = Field(10, ge=1, description="Of the random field.")

@@ -30,13 +30,18 @@ class Bilateral(Block):
     compat: float = Field(10, ge=0)
 
 
-class LabelCrf(Block):
-    """A dense conditional random field on labels (methods §0)."""
+class DenseCrf(Block):
+    """A dense conditional random field."""
 
-    gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the label that a pixel has.")
     iterations: int = Field(10, ge=1)
     gaussian: Gaussian = Gaussian()
     bilateral: Bilateral = Bilateral()
+
+
+class LabelCrf(DenseCrf):
+    """The same on labels (methods §0)."""
+
+    gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the label that a pixel has.")
 
 
 class Crf(LabelCrf):

@@ -3,6 +3,7 @@
 `python -m tags2masks.config.reference` writes both; with `--check` it only says whether they hold.
 """
 
+import inspect
 import json
 import sys
 import typing
@@ -48,7 +49,7 @@ _KINDS = (Digits, Folder, Mnist, Voc)
 
 
 def _section(title: str, block: type[Block], level: int = 2) -> str:
-    lines = [f"{'#' * level} {title}\n", f"{(block.__doc__ or '').strip()}\n"]
+    lines = [f"{'#' * level} {title}\n", f"{inspect.cleandoc(block.__doc__ or '')}\n"]
     lines += ["| key | type | default | what |", "|---|---|---|---|"]
     lines += _rows(block, "")
     return "\n".join(lines) + "\n"
@@ -67,7 +68,17 @@ def _rows(block: type[Block], prefix: str, default: Block | None = None) -> list
         shown = "required" if info.is_required() and default is None else f"`{_plain(value)}`"
         cells = [f"`{prefix}{name}`", _type(info), shown, " ".join(filter(None, what))]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        for block in _optional_blocks(info.annotation):
+            rows += _rows(block, f"{prefix}{name}.", value)
     return rows
+
+
+def _optional_blocks(annotation: Any) -> list[type[Block]]:
+    """The blocks of `Block | None`."""
+    if typing.get_origin(annotation) not in (Union, UnionType):
+        return []
+    options = typing.get_args(annotation)
+    return [o for o in options if isinstance(o, type) and issubclass(o, Block)]
 
 
 def _is_free(info: FieldInfo) -> bool:
@@ -75,7 +86,9 @@ def _is_free(info: FieldInfo) -> bool:
 
 
 def _plain(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(
+        value, ensure_ascii=False, default=lambda block: block.model_dump(exclude_defaults=True)
+    )
 
 
 def _type(info: FieldInfo) -> str:

@@ -1,12 +1,25 @@
-"""Segmentation networks trained on pseudo-masks: one block per method."""
+"""Segmentation networks trained on pseudo-masks: one block per method.
 
-from typing import Literal
+Published lengths are in steps, ours in epochs: VOC's 10,582 training images are 1,059 steps of 10.
+Published sizes are shares of an image, ours its long side: 500 pixels in VOC.
+"""
+
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tags2masks.config.base import Block, free
+from tags2masks.config.growing import Growing
 from tags2masks.config.maps import Scales
-from tags2masks.config.training import Augment, Optimizer, Training
+from tags2masks.config.masks import Bilateral, DenseCrf, Gaussian
+from tags2masks.config.training import Augment, Backbone, Optimizer, Training
+
+
+class NetworkCrf(DenseCrf):
+    """Dense conditional random field on a network's probabilities, as DeepLab-v2 has it."""
+
+    gaussian: Gaussian = Gaussian(sxy=3, compat=1)
+    bilateral: Bilateral = Bilateral(sxy=67, srgb=3, compat=4)
 
 
 class Test(Block):
@@ -14,10 +27,25 @@ class Test(Block):
 
     scales: Scales = Field((1.0,), description="Sizes relative to the image, averaged.")
     flip: bool = Field(False, description="Average with the mirrored image.")
+    crf: NetworkCrf | None = Field(
+        None, description="Refine the averaged probabilities; `{}` as DeepLab-v2 does, null: don't."
+    )
     batch_size: int = free(8, ge=1, description="Images of like size per forward pass.")
 
 
-class DeepLabV3Plus(Training):
+class Segmenter(Training):
+    """What all segmenters have."""
+
+    init_from_classifier: bool = Field(
+        False, description="Start the encoder from the classifier of the same experiment."
+    )
+    growing: Growing | None = Field(
+        None, description="Let the labels grow while the network learns; `{}` as DSRG, null: don't."
+    )
+    test: Test = Test()
+
+
+class DeepLabV3Plus(Segmenter):
     """DeepLabV3+ of segmentation-models-pytorch on a timm encoder."""
 
     method: Literal["deeplabv3plus"] = "deeplabv3plus"
@@ -25,11 +53,67 @@ class DeepLabV3Plus(Training):
     optimizer: Optimizer = Optimizer(lr=0.007, head_factor=1, momentum=0.9)
     augment: Augment = Augment(resize=(256, 1024))
     freeze_bn: bool = False
-    init_from_classifier: bool = Field(
-        False, description="Start the encoder from the classifier of the same experiment."
-    )
     decoder_channels: int = Field(256, ge=8)
-    test: Test = Test()
 
 
-METHODS = {"deeplabv3plus": DeepLabV3Plus}
+class DeepLabV1(Segmenter):
+    """DeepLab with one large field of view on ResNet-38d, as SEAM's public code trains it.
+
+    20,000 steps of 10 images of VOC are 18.9 epochs; its scales 0.5 to 1.5 are long sides of 250 to
+    750. Its test ends with one iteration of the CRF: `test: {crf: {iterations: 1}}`.
+    """
+
+    method: Literal["deeplabv1"] = "deeplabv1"
+    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
+    epochs: int = Field(19, ge=1, description="19 · 1,059 = 20,121 steps on VOC.")
+    batch_size: int = Field(10, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    augment: Augment = Augment(resize=(250, 750), crop=448)
+    head_channels: int = Field(512, ge=1, description="Of the two layers before the last.")
+    test: Test = Test(scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True, crf=NetworkCrf())
+
+
+class DeepLabV2(Segmenter):
+    """DeepLab with parallel dilated convolutions (ASPP) on any convolutional network.
+
+    20,000 steps of 10 images of VOC are 18.9 epochs (LPCAM's paper: batches of 5, so `batch_size:
+    5, epochs: 9`; others 30,000 steps of 10, so `epochs: 28`); scales 0.5 to 2 are long sides of
+    250 to 1000. COCO: crop 481, rate 2e-4, 100,000 steps of 10.
+    """
+
+    method: Literal["deeplabv2"] = "deeplabv2"
+    backbone: Backbone = Backbone(name="resnet101", output_stride=8)
+    epochs: int = Field(19, ge=1, description="19 · 1,059 = 20,121 steps on VOC.")
+    batch_size: int = Field(10, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(lr=2.5e-4, momentum=0.9, weight_decay=5e-4)
+    augment: Augment = Augment(resize=(250, 1000), crop=321)
+    rates: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (6, 12, 18, 24), min_length=1, description="Dilation of each parallel convolution."
+    )
+    test: Test = Test(crf=NetworkCrf())
+
+
+class UPerNet(Segmenter):
+    """UPerNet of segmentation-models-pytorch on a timm encoder, a Swin transformer as it comes.
+
+    40,000 steps of 16 images of VOC (662 an epoch) are 60.4 epochs; its resizing to 2048 × 512
+    times 0.5 to 2 makes long sides of 341 to 1365 of images of 4:3. COCO: 80,000 steps.
+    """
+
+    method: Literal["upernet"] = "upernet"
+    backbone: Backbone = Backbone(name="swin_tiny_patch4_window7_224", output_stride=32)
+    epochs: int = Field(60, ge=1, description="60 · 662 = 39,720 steps on VOC.")
+    optimizer: Optimizer = Optimizer(
+        name="adamw", lr=6e-5, head_factor=1, weight_decay=0.01, poly_power=1
+    )
+    augment: Augment = Augment(resize=(341, 1365))
+    freeze_bn: bool = False
+    decoder_channels: int = Field(512, ge=8)
+
+
+METHODS = {
+    "deeplabv3plus": DeepLabV3Plus,
+    "deeplabv1": DeepLabV1,
+    "deeplabv2": DeepLabV2,
+    "upernet": UPerNet,
+}

@@ -11,12 +11,13 @@ Triple = tuple[float, float, float]
 
 
 class Backbone(Block):
-    """A timm network, or the plain `convnet` of contribution windows, for classifiers."""
+    """A timm network, the plain `convnet` of contribution windows, or `resnet38d`."""
 
     name: str = Field(
         "resnet50",
         description="Model name in timm; or convnet, whose args are kernel, channels and layers, "
-        "and whose features are as large as the image.",
+        "and whose features are as large as the image; or resnet38d, of output stride 8, whose "
+        "weights have the names of AffinityNet's public code.",
     )
     weights: str | None = Field(
         None,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydensecrf.densecrf import DenseCRF2D
-from pydensecrf.utils import unary_from_labels, unary_from_softmax
+from pydensecrf.utils import unary_from_labels
 
-from tags2masks.config.masks import Bilateral, Crf, Gaussian, LabelCrf
+from tags2masks.config.masks import Crf, LabelCrf
+from tags2masks.masks.dense_crf import mean_field
 from tags2masks.masks.seeds import seed, upsample
 
 READS_IMAGES = True
@@ -41,37 +41,5 @@ def refine(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
 def probabilities(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
     """float32 [L, H, W]: each pixel's probability of the L >= 2 labels in `labels`, ascending."""
     present, compact = np.unique(labels, return_inverse=True)
-    energy = unary_from_labels(compact, len(present), spec.gt_prob, zero_unsure=False)
-    return _infer(image, energy, spec.gaussian, spec.bilateral, spec.iterations)
-
-
-def refine_probabilities(
-    image: np.ndarray,
-    probabilities: np.ndarray,
-    gaussian: Gaussian,
-    bilateral: Bilateral,
-    iterations: int,
-) -> np.ndarray:
-    """Probabilities under a field whose unary energy is -log of those given: float32 [L, H, W].
-
-    image: uint8 [H, W, 3]; probabilities: float [L, H, W] in 0 to 1, taken to be 1e-5 at least.
-    """
-    energy = np.ascontiguousarray(unary_from_softmax(probabilities))
-    return _infer(image, energy, gaussian, bilateral, iterations)
-
-
-def _infer(
-    image: np.ndarray, energy: np.ndarray, gaussian: Gaussian, bilateral: Bilateral, iterations: int
-) -> np.ndarray:
-    """Mean-field inference, float32 [L, H, W]; energy: float32 [L, H * W]."""
-    height, width = image.shape[:2]
-    field = DenseCRF2D(width, height, len(energy))
-    field.setUnaryEnergy(energy)
-    field.addPairwiseGaussian(sxy=gaussian.sxy, compat=gaussian.compat)
-    field.addPairwiseBilateral(
-        sxy=bilateral.sxy,
-        srgb=bilateral.srgb,
-        rgbim=np.ascontiguousarray(image),  # a view would be read as if it were one
-        compat=bilateral.compat,
-    )
-    return np.array(field.inference(iterations)).reshape(len(energy), height, width)
+    unary = unary_from_labels(compact, len(present), spec.gt_prob, zero_unsure=False)
+    return mean_field(image, unary, spec)

@@ -2,6 +2,7 @@
 
 import difflib
 import pickle
+import re
 from pathlib import Path
 
 import timm
@@ -13,19 +14,26 @@ from torch import Tensor, nn
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.convnet import ConvNet
+from tags2masks.nets.resnet38d import ResNet38d, from_published
+
+OWN = {"convnet": ConvNet, "resnet38d": ResNet38d}
 
 
 def create_backbone(backbone: Backbone) -> nn.Module:
-    """A timm network without its head, or our `convnet`, with random weights.
+    """A timm network without its head, our `convnet` or `resnet38d`, with random weights.
 
     Its `forward_features` gives [B, C, H/stride, W/stride].
     Raises UserError for an unknown name or arguments that the network does not take.
     """
-    if backbone.name == "convnet":
+    if backbone.name in OWN:
+        if backbone.name == "resnet38d" and backbone.output_stride != 8:
+            raise UserError("backbone.output_stride: resnet38d has 8 and no other; set it to 8")
         try:
-            return ConvNet(**backbone.args)
+            return OWN[backbone.name](**backbone.args)
         except (TypeError, ValueError) as error:
-            raise UserError(f"backbone.args: {backbone.args} make no convnet ({error})") from None
+            raise UserError(
+                f"backbone.args: {backbone.args} make no {backbone.name} ({error})"
+            ) from None
     check_name(backbone.name)
     stride = {} if backbone.output_stride == 32 else {"output_stride": backbone.output_stride}
     try:
@@ -39,8 +47,60 @@ def create_backbone(backbone: Backbone) -> nn.Module:
         ) from None
 
 
+def feature_shape(backbone: nn.Module, name: str) -> tuple[int, int]:
+    """Channels of the last features, and the image pixels per feature.
+
+    Raises UserError for a network whose features are no [B, C, h, w] map, or that takes images of
+    one size alone.
+    """
+    training = backbone.training
+    try:
+        with torch.no_grad():
+            features = backbone.eval().forward_features(torch.zeros(1, 3, 64, 64))
+    except (AssertionError, RuntimeError) as error:
+        raise UserError(
+            f"backbone.name: {name} takes no images of any size ({error}); choose a "
+            "convolutional network"
+        ) from None
+    backbone.train(training)
+    if features.ndim != 4 or features.shape[-1] > 64:
+        raise UserError(
+            f"backbone.name: {name} gives features of shape {list(features.shape)}, not a map "
+            "[B, C, h, w]; choose a convolutional network"
+        )
+    return features.shape[1], 64 // features.shape[-1]
+
+
+def stage_channels(backbone: nn.Module, count: int) -> list[int]:
+    """Channels of what `stage_features` gives.
+
+    Raises UserError for a network that does not tell its stages apart, or has fewer.
+    """
+    known = list(getattr(backbone, "feature_info", []))
+    if not hasattr(backbone, "forward_intermediates") or len(known) < count:
+        raise UserError(
+            f"backbone.name: {type(backbone).__name__} does not give the features of {count} "
+            "stages, which this method needs; choose another, such as resnet50 or resnet38d"
+        )
+    return [stage["num_chs"] for stage in known[-count:]]
+
+
+def stage_features(backbone: nn.Module, images: Tensor, count: int) -> list[Tensor]:
+    """The features of the last `count` stages in one pass, shallow to deep, each [B, C, h, w].
+
+    images: normalised. A stage ends where timm says; of `resnet38d` 3 stages are conv4, conv5 and
+    conv6, of `resnet50` layer2 to layer4.
+    """
+    return backbone.forward_intermediates(images, indices=count, intermediates_only=True)
+
+
 def check_name(name: str) -> None:
     """Raises UserError when timm has no such network."""
+    if name in OWN:
+        raise UserError(
+            f"backbone.name: {name} is not of timm, whose networks this method needs; choose one "
+            "of timm's, or a method that takes any"
+        )
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise UserError(
@@ -50,7 +110,7 @@ def check_name(name: str) -> None:
 
 
 def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
-    """Fill a timm network with the weights its config names; null leaves it as it is.
+    """Fill a network with the weights its config names; null leaves it as it is.
 
     Raises UserError naming the file, or the hub's answer.
     """
@@ -64,7 +124,10 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
             ) from None
         fill(network, state, f"timm's {backbone.name}")
     elif backbone.weights:
-        fill(network, read_weights(backbone.weights), backbone.weights)
+        state = read_weights(backbone.weights)
+        if isinstance(network, ResNet38d):
+            state = from_published(state)
+        fill(network, state, backbone.weights)
 
 
 def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict[str, Tensor]:
@@ -76,6 +139,11 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such weights file; {mend}")
+    if path.suffix == ".params":
+        raise UserError(
+            f"{path}: MXNet's format is not read; convert it where mxnet is installed (the public "
+            "code of AffinityNet does) and save the state dict as .pth or .safetensors"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -98,18 +166,25 @@ def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
 
     Raises UserError when the network has a tensor that the state lacks or that is of another shape.
     """
-    own = network.state_dict()
-    for name, tensor in own.items():
-        if name not in state:
+    fitting = {}
+    for name, tensor in network.state_dict().items():
+        found = state.get(name, state.get(_unflattened(name)))
+        if found is None:
             if name.endswith("num_batches_tracked"):
                 continue
             raise UserError(f"{source}: has no '{name}'; these weights are for another network")
-        if state[name].shape != tensor.shape:
+        if found.shape != tensor.shape:
             raise UserError(
-                f"{source}: '{name}' is {list(state[name].shape)}, the network needs "
+                f"{source}: '{name}' is {list(found.shape)}, the network needs "
                 f"{list(tensor.shape)}; these weights are for another network"
             )
-    network.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
+        fitting[name] = found
+    network.load_state_dict(fitting, strict=False)
+
+
+def _unflattened(name: str) -> str:
+    """timm's name of a tensor in an encoder: there `stages.0.` is called `stages_0.`."""
+    return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", name)
 
 
 class Normalize(nn.Module):

@@ -1,12 +1,10 @@
 """The network that class activation maps are read from: backbone, average pooling, linear head."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tags2masks.config.training import Backbone
-from tags2masks.errors import UserError
-from tags2masks.nets.backbones import Normalize, create_backbone
+from tags2masks.nets.backbones import Normalize, create_backbone, feature_shape
 
 
 class Classifier(nn.Module):
@@ -20,25 +18,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.normalize = Normalize(backbone)
         self.backbone = create_backbone(backbone)
-        self.head = nn.Conv2d(self._channels(backbone), classes, 1, bias=False)
-
-    def _channels(self, backbone: Backbone) -> int:
-        training = self.backbone.training
-        try:
-            with torch.no_grad():
-                features = self.backbone.eval().forward_features(torch.zeros(1, 3, 64, 64))
-        except (AssertionError, RuntimeError) as error:
-            raise UserError(
-                f"backbone.name: {backbone.name} takes no images of any size ({error}); choose a "
-                "convolutional network"
-            ) from None
-        self.backbone.train(training)
-        if features.ndim != 4 or features.shape[-1] > 64:
-            raise UserError(
-                f"backbone.name: {backbone.name} gives features of shape "
-                f"{list(features.shape)}, not a map [B, C, h, w]; choose a convolutional network"
-            )
-        return features.shape[1]
+        channels, _ = feature_shape(self.backbone, backbone.name)
+        self.head = nn.Conv2d(channels, classes, 1, bias=False)
 
     def features(self, images: Tensor) -> Tensor:
         """The last feature map, [B, C, h, w]."""

@@ -1,16 +1,19 @@
 """Segmenting a table of images with a trained model, batch by batch."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tags2masks.config.segmenters import Test
 from tags2masks.data.views import WholeImages
+from tags2masks.masks.dense_crf import refined
+from tags2masks.parallel import ahead, map_ordered
 from tags2masks.progress import progress
 from tags2masks.segmenters.inference import predict
 from tags2masks.training import Machine
@@ -21,13 +24,33 @@ def segmented(
 ) -> Iterator[tuple[str, np.ndarray, dict]]:
     """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width."""
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
+    views = WholeImages(rows, root, test.batch_size)
+    batches = iter(DataLoader(views, batch_size=None, num_workers=machine.loaders))
+    seen = _seen(network, batches, test, machine.device)
+    if test.crf is None:
+        best = (shares.argmax(0).to(torch.uint8).cpu().numpy() for _, shares in seen)
+        masks = progress(best, "segment", total=len(rows))
+    else:
+        items = ((image.permute(1, 2, 0).numpy(), shares.cpu().numpy()) for image, shares in seen)
+        few = 2 * machine.threads  # probabilities are large: 16 MB of an image of VOC
+        masks = map_ordered(
+            partial(refined, spec=test.crf),
+            ahead(items, few),
+            workers=machine.threads,
+            batch=few,
+            desc="segment",
+            total=len(rows),
+        )
     images = rows["image"].tolist()
-    loader = DataLoader(
-        WholeImages(rows, root, test.batch_size), batch_size=None, num_workers=machine.loaders
-    )
-    with progress(loader, "segment", total=len(rows)) as bar:
-        for numbers, batch in loader:
-            labels = predict(network, batch.to(machine.device).float() / 255, test).cpu().numpy()
-            for number, mask in zip(numbers, labels, strict=True):
-                yield images[number], mask, {"size": list(mask.shape)}
-            bar.update(len(numbers))
+    order = (images[row] for batch in views.batches for row in batch)
+    for image, mask in zip(order, masks, strict=True):
+        yield image, mask, {"size": list(mask.shape)}
+
+
+def _seen(
+    network: nn.Module, batches: Iterator[tuple[list[int], Tensor]], test: Test, device: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image, uint8 [3, H, W], and its probabilities [K+1, H, W], on the device."""
+    for _, batch in batches:
+        shares = predict(network, batch.to(device).float() / 255, test)
+        yield from zip(batch, shares, strict=True)

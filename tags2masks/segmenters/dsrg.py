@@ -24,7 +24,7 @@ from scipy.ndimage import label
 from torch import Tensor, nn
 
 from tags2masks.config.growing import Growing
-from tags2masks.masks.crf import refine_probabilities
+from tags2masks.masks.dense_crf import on_probabilities
 
 UNLABELLED = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
@@ -167,13 +167,14 @@ def refine_cells(
     """
     gaussian = spec.gaussian.model_copy(update={"sxy": spec.gaussian.sxy / spec.cell})
     bilateral = spec.bilateral.model_copy(update={"sxy": spec.bilateral.sxy / spec.cell})
+    of_cells = spec.model_copy(update={"gaussian": gaussian, "bilateral": bilateral})
     refined = probabilities.astype(np.float32)
     for image, shares, cells in zip(colours, refined, inside, strict=True):
         if not cells.any():
             continue
         rows, columns = (_extent(cells.any(axis=axis)) for axis in (1, 0))
-        shares[:, rows, columns] = refine_probabilities(
-            image[rows, columns], shares[:, rows, columns], gaussian, bilateral, spec.iterations
+        shares[:, rows, columns] = on_probabilities(
+            image[rows, columns], shares[:, rows, columns], of_cells
         )
     return refined
 

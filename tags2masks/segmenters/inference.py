@@ -8,9 +8,9 @@ from tags2masks.config.segmenters import Test
 
 
 def predict(network: nn.Module, images: Tensor, test: Test) -> Tensor:
-    """Class ids of every pixel: the highest mean probability over scales and flips.
+    """Probabilities of background and classes, averaged over scales and flips.
 
-    images: [B, 3, H, W] in 0 to 1. Returns uint8 [B, H, W].
+    images: [B, 3, H, W] in 0 to 1. Returns float32 [B, K+1, H, W].
     """
     height, width = images.shape[-2:]
     total = 0
@@ -24,6 +24,6 @@ def predict(network: nn.Module, images: Tensor, test: Test) -> Tensor:
         shares = network(scaled.contiguous(memory_format=torch.channels_last)).float().softmax(1)
         if test.flip:
             straight, mirrored = shares.chunk(2)
-            shares = straight + mirrored.flip(-1)
+            shares = (straight + mirrored.flip(-1)) / 2
         total = total + F.interpolate(shares, (height, width), mode="bilinear", align_corners=False)
-    return total.argmax(1).to(torch.uint8)
+    return total / len(test.scales)

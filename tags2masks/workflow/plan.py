@@ -151,11 +151,24 @@ class Plan(Described):
         code = source("walk_shard", f"masks.{method}", f"affinity.{method}")
         return self.masking(method) | {"source": code, "machine": self.machine}
 
-    def training_from(self, stage: str, script: str, module: str) -> dict[str, Callable]:
-        """The params of a rule that trains a network on masks or labels."""
+    def training_affinity(self, method: str) -> dict[str, Callable]:
+        """The params of a rule that trains an affinity network."""
+        return self._training("affinity", source("train_affinity", f"affinity.{method}"))
+
+    def training_segmenter(self, method: str) -> dict[str, Callable]:
+        """The params of a rule that trains a segmenter."""
+
+        def code(wildcards) -> str:
+            grows = self.get("segmenter", wildcards).block.growing is not None
+            further = ["segmenters.dsrg"] if grows else []
+            return source("train_segmenter", f"segmenters.{method}", *further)(wildcards)
+
+        return self._training("segmenter", code)
+
+    def _training(self, stage: str, code: Callable) -> dict[str, Callable]:
         return {
             "recipe": self.recipe(stage),
-            "source": source(script, module),
+            "source": code,
             "free": self.free(stage),
             "root": self.root,
             "machine": self.machine,

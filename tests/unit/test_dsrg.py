@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from tags2masks.config.growing import Growing
-from tags2masks.config.masks import Bilateral, Crf, Gaussian
+from tags2masks.config.masks import Bilateral, Crf, DenseCrf, Gaussian
 from tags2masks.masks.crf import probabilities as field_of_labels
-from tags2masks.masks.crf import refine_probabilities
+from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.segmenters.dsrg import (
     boundary_loss,
     classes_seeded,
@@ -380,7 +380,7 @@ def test_a_field_over_probabilities_is_that_over_labels_with_the_same_energy():
     spec = Crf(gt_prob=0.7)
     trusted = np.where(labels == np.arange(3)[:, None, None], 0.7, 0.15)
     for given in (trusted, np.asfortranarray(trusted)):
-        found = refine_probabilities(image, given, spec.gaussian, spec.bilateral, spec.iterations)
+        found = on_probabilities(image, given, spec)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, field_of_labels(image, labels, spec), atol=1e-5)
 
@@ -395,12 +395,13 @@ def test_the_field_measures_cells_in_pixels():
     spec = Growing(cell=6)
     found = refine_cells(colours, given, inside, spec)
     expected = given.copy()
-    expected[0, :, 1:6, 2:] = refine_probabilities(
+    expected[0, :, 1:6, 2:] = on_probabilities(
         colours[0, 1:6, 2:],
         given[0, :, 1:6, 2:],
-        Gaussian(sxy=0.5, compat=3),
-        Bilateral(sxy=80 / 6, srgb=13, compat=10),
-        10,
+        DenseCrf(
+            gaussian=Gaussian(sxy=0.5, compat=3),
+            bilateral=Bilateral(sxy=80 / 6, srgb=13, compat=10),
+        ),
     )
     np.testing.assert_array_equal(found, expected)
     assert abs(found - given)[0, :, 1:6, 2:].max() > 0.1

@@ -1,20 +1,54 @@
-"""DeepLabV3+: its loss by hand, any image size, and whole images put together again."""
+"""Segmentation networks: the loss by hand, any image size, and whole images put together again."""
 
 import math
+import multiprocessing
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import nn
+from torch.utils.data import TensorDataset
 
-from tags2masks.config.segmenters import DeepLabV3Plus, Test
+from tags2masks.config import segmenters
+from tags2masks.config.masks import Bilateral, Gaussian
+from tags2masks.config.segmenters import DeepLabV1, DeepLabV2, DeepLabV3Plus, NetworkCrf, UPerNet
+from tags2masks.data.images import read_image
 from tags2masks.errors import UserError
-from tags2masks.segmenters.deeplabv3plus import build, step
+from tags2masks.masks.dense_crf import refined
+from tags2masks.methods import method_module
+from tags2masks.nets.backbones import fill
+from tags2masks.nets.classifier import Classifier
+from tags2masks.segmenters.applying import segmented
+from tags2masks.segmenters.deeplabv2 import Aspp
 from tags2masks.segmenters.inference import predict
+from tags2masks.segmenters.learning import step
+from tags2masks.training import Machine, State, fit
 
-SPEC = DeepLabV3Plus(
-    backbone={"name": "test_resnet", "output_stride": 8}, decoder_channels=8, epochs=1
-)
+RESNET8 = {"name": "test_resnet", "output_stride": 8}
+RESNET32 = {"name": "test_resnet", "output_stride": 32}
+TINY38 = {"name": "resnet38d", "output_stride": 8, "args": {"width": 1}}
+TINY_SWIN = {
+    "name": "swin_tiny_patch4_window7_224",
+    "args": {"embed_dim": 8, "depths": "(1, 1, 1, 1)"},
+}
+SPECS = {
+    "deeplabv3plus": DeepLabV3Plus(backbone=RESNET8, decoder_channels=8),
+    "deeplabv1": DeepLabV1(backbone=TINY38, head_channels=4),
+    "deeplabv2": DeepLabV2(backbone=RESNET8),
+    "upernet": UPerNet(backbone=RESNET32, decoder_channels=8),
+}
+CLASSIFIERS_TOO = [DeepLabV2(backbone=TINY38), UPerNet(backbone={"name": "test_convnext"})]
+
+
+def build(spec, classes):
+    return method_module("segmenters", {"method": spec.method}).build(spec, classes)
+
+
+def test_every_method_is_tested():
+    assert set(SPECS) == set(segmenters.METHODS)
 
 
 class Fixed(nn.Module):
@@ -25,31 +59,84 @@ class Fixed(nn.Module):
         return torch.cat([torch.zeros(shape), torch.full(shape, math.log(2))], 1)
 
 
-def test_loss_by_hand():
+@pytest.mark.parametrize("method", SPECS)
+def test_loss_by_hand(method):
     labels = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
     images = torch.zeros(1, 3, 1, 4, dtype=torch.uint8)
-    losses = step(Fixed(), [images, labels])
+    losses = method_module("segmenters", {"method": method}).step(Fixed(), [images, labels])
     # Probabilities 1/3 and 2/3; the ignored pixel does not count.
     expected = -(math.log(1 / 3) + 2 * math.log(2 / 3)) / 3
     assert losses["loss"].item() == pytest.approx(expected)
     assert losses["pixel_agreement"].item() == pytest.approx(2 / 3)
 
 
-def test_pixels_that_are_all_ignored_teach_nothing():
-    network = build(SPEC, 2)
+def test_another_loss_in_its_place():
+    labels = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
+    images = torch.zeros(1, 3, 1, 4, dtype=torch.uint8)
+    losses = step(Fixed(), [images, labels], lambda logits, known: logits.sum() + known.sum())
+    assert losses["loss"].item() == pytest.approx(4 * math.log(2) + 257)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
+def test_pixels_that_are_all_ignored_teach_nothing(spec):
+    network = build(spec, 2)
     labels = torch.full((2, 16, 16), 255, dtype=torch.uint8)
     losses = step(network, [torch.zeros(2, 3, 16, 16, dtype=torch.uint8), labels])
     assert losses["loss"].item() == 0
     losses["loss"].backward()
-    assert all((p.grad is None or not p.grad.any()) for p in network.parameters())
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert gradients and all(torch.equal(g, torch.zeros_like(g)) for g in gradients)
 
 
+@pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
 @pytest.mark.parametrize("size", [(16, 16), (33, 50), (1, 70), (3, 2)])
-def test_images_of_any_size(size):
-    network = build(SPEC, 4).eval()
+def test_images_of_any_size(spec, size):
+    network = build(spec, 4).eval()
+    test = segmenters.Test(scales=(0.5, 1))
     with torch.no_grad():
         assert network(torch.rand(1, 3, *size)).shape == (1, 5, *size)
-        assert predict(network, torch.rand(2, 3, *size), Test(scales=(0.5, 1))).shape == (2, *size)
+        shares = predict(network, torch.rand(2, 3, *size), test)
+    assert shares.shape == (2, 5, *size)
+    torch.testing.assert_close(shares.sum(1), torch.ones(2, *size))
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
+def test_padding_is_of_the_mean_colour_and_cut_off_again(spec):
+    torch.manual_seed(0)
+    network = build(spec, 2).eval()
+    image = torch.rand(1, 3, 40, 51)
+    padded = torch.tensor(spec.backbone.mean).view(1, 3, 1, 1).expand(1, 3, 64, 64).clone()
+    padded[..., :40, :51] = image
+    sides = [-(-side // network.stride) * network.stride for side in (40, 51)]
+    with torch.no_grad():
+        expected = network(padded[..., : sides[0], : sides[1]])[..., :40, :51]
+        torch.testing.assert_close(network(image), expected)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
+def test_fewer_images_than_a_batch(spec, tmp_path):
+    spec = spec.model_copy(update={"epochs": 1, "batch_size": 4})
+    network = build(spec, 2)
+
+    class OneImage(TensorDataset):
+        def __getitem__(self, draw):
+            return super().__getitem__(draw[0])
+
+    torch.manual_seed(0)
+    images = torch.randint(256, (1, 3, 24, 24), dtype=torch.uint8)
+    before = [p.detach().clone() for p in network.head_parameters()]
+    rows = fit(
+        network,
+        OneImage(images, images[:, 0] // 100),
+        step,
+        spec,
+        0,
+        Machine(threads=1),
+        State(tmp_path / "state", "x"),
+    )
+    assert len(rows) == 1 and math.isfinite(rows[0]["loss"]) and rows[0]["loss"] > 0
+    after = network.head_parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 class Reddest(nn.Module):
@@ -60,31 +147,256 @@ class Reddest(nn.Module):
         return torch.cat([torch.full_like(red, 0.5), red], 1) * 100
 
 
-@pytest.mark.parametrize("test", [Test(), Test(flip=True), Test(scales=(1.0, 2.0), flip=True)])
+@pytest.mark.parametrize(
+    "test",
+    [
+        segmenters.Test(),
+        segmenters.Test(flip=True),
+        segmenters.Test(scales=(1.0, 2.0), flip=True),
+    ],
+)
 def test_flips_and_scales_are_put_back_where_they_were(test):
     image = torch.zeros(1, 3, 4, 6)
     image[0, 0, :, :2] = 1
     expected = np.zeros((4, 6), np.uint8)
     expected[:, :2] = 1
-    np.testing.assert_array_equal(predict(Reddest(), image, test)[0].numpy(), expected)
+    shares = predict(Reddest(), image, test)
+    np.testing.assert_array_equal(shares.argmax(1)[0].numpy(), expected)
 
 
-def test_head_and_backbone_share_out_the_parameters():
-    network = build(SPEC, 2)
+def test_probabilities_are_averaged_not_logits():
+    class BySize(nn.Module):
+        """Class 1 with 0.9 at full size, with 0.2 at half."""
+
+        def forward(self, images):
+            share = 0.9 if images.shape[-1] == 8 else 0.2
+            odds = torch.full_like(images[:, :1], math.log(share / (1 - share)))
+            return torch.cat([torch.zeros_like(odds), odds], 1)
+
+    test = segmenters.Test(scales=(1, 0.5), flip=True)
+    shares = predict(BySize(), torch.zeros(1, 3, 8, 8), test)
+    torch.testing.assert_close(shares[:, 1], torch.full((1, 8, 8), 0.55))
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
+def test_head_and_backbone_share_out_the_parameters(spec):
+    network = build(spec, 2)
     head = {id(p) for p in network.head_parameters()}
     body = {id(p) for p in network.backbone.parameters()}
     assert not head & body
     assert head | body == {id(p) for p in network.parameters()}
 
 
+@pytest.mark.parametrize("spec", [*SPECS.values(), *CLASSIFIERS_TOO], ids=lambda s: s.method)
+def test_the_encoder_starts_from_a_classifier(spec):
+    torch.manual_seed(1)
+    wanted = {"output_stride": 8 if spec.backbone.name == "resnet38d" else 32}
+    classifier = Classifier(spec.backbone.model_copy(update=wanted), 3)
+    state = {k.removeprefix("backbone."): v for k, v in classifier.state_dict().items()}
+    network = build(spec, 2)
+    fill(network.backbone, state, "here")
+    found = {f"{v.flatten()[:3].tolist()}" for v in network.backbone.state_dict().values()}
+    assert found <= {f"{v.flatten()[:3].tolist()}" for v in state.values()}
+
+
+def test_aspp_is_the_sum_of_dilated_convolutions():
+    torch.manual_seed(0)
+    aspp, features = Aspp(2, 3, (1, 3)), torch.rand(1, 2, 9, 9)
+    nn.init.constant_(aspp.branches[1].bias, 0.5)
+    expected = torch.zeros(3)
+    for branch, rate in zip(aspp.branches, (1, 3), strict=True):
+        for i in range(3):
+            for j in range(3):
+                seen = features[0, :, 4 + (i - 1) * rate, 4 + (j - 1) * rate]
+                expected += branch.weight[:, :, i, j] @ seen
+        expected += branch.bias
+    found = aspp(features)
+    assert found.shape == (1, 3, 9, 9)
+    torch.testing.assert_close(found[0, :, 4, 4], expected)
+
+
+def test_deeplabv2_is_aspp_on_stride_8_upsampled():
+    torch.manual_seed(0)
+    network = build(SPECS["deeplabv2"], 2).eval()
+    image = torch.rand(1, 3, 32, 40)
+    with torch.no_grad():
+        features = network.backbone.forward_features(network.normalize(image))
+        assert features.shape[-2:] == (4, 5)
+        assert [b.dilation for b in network.head.branches] == [(r, r) for r in (6, 12, 18, 24)]
+        coarse = network.head(features)
+        expected = F.interpolate(coarse, (32, 40), mode="bilinear", align_corners=False)
+        torch.testing.assert_close(network(image), expected)
+
+
+def test_deeplabv1_sees_12_features_to_each_side():
+    network = build(SPECS["deeplabv1"], 2)
+    layers = [m for m in network.head if isinstance(m, nn.Conv2d)]
+    assert [tuple(m.weight.shape) for m in layers] == [(4, 64, 3, 3), (4, 4, 1, 1), (3, 4, 1, 1)]
+    features = torch.zeros(1, 64, 33, 33, requires_grad=True)
+    layers[0](features)[0, :, 16, 16].sum().backward()
+    seen = features.grad.abs().sum((0, 1)).nonzero()
+    assert sorted({(r - 16, c - 16) for r, c in seen.tolist()}) == [
+        (r, c) for r in (-12, 0, 12) for c in (-12, 0, 12)
+    ]
+
+
+def test_the_defaults_are_the_published_schedules():
+    found = {
+        name: (s.backbone.name, s.batch_size, s.augment.crop, s.optimizer.lr, s.optimizer.momentum)
+        for name, s in ((n, block()) for n, block in segmenters.METHODS.items())
+    }
+    assert found["deeplabv1"] == ("resnet38d", 10, 448, 1e-3, 0.9)
+    assert found["deeplabv2"] == ("resnet101", 10, 321, 2.5e-4, 0.9)
+    assert found["upernet"][:4] == ("swin_tiny_patch4_window7_224", 16, 512, 6e-5)
+    for name, steps in (("deeplabv1", 20_000), ("deeplabv2", 20_000), ("upernet", 40_000)):
+        spec = segmenters.METHODS[name]()
+        epoch = -(-10_582 // spec.batch_size)
+        assert abs(spec.epochs * epoch - steps) < epoch
+    crf = DeepLabV2().test.crf
+    assert (crf.iterations, crf.gaussian, crf.bilateral) == (
+        10,
+        Gaussian(sxy=3, compat=1),
+        Bilateral(sxy=67, srgb=3, compat=4),
+    )
+
+
 @pytest.mark.parametrize(
-    ("backbone", "message"),
+    ("spec", "message"),
     [
-        ({"name": "test_resnet", "output_stride": 32}, "output_stride 8 or 16"),
-        ({"name": "no_such_net"}, "timm has no 'no_such_net'"),
-        ({"name": "deit_tiny_patch16_224"}, "does not work as a DeepLabV3\\+ encoder"),
+        (DeepLabV3Plus(backbone=RESNET32), "output_stride 8 or 16"),
+        (DeepLabV3Plus(backbone={"name": "no_such_net"}), "timm has no 'no_such_net'"),
+        (
+            DeepLabV3Plus(backbone={"name": "deit_tiny_patch16_224"}),
+            "does not work as a DeepLabV3\\+ encoder",
+        ),
+        (DeepLabV3Plus(backbone=TINY38), "resnet38d is not of timm"),
+        (DeepLabV1(backbone=TINY38 | {"output_stride": 16}), "resnet38d has 8 and no other"),
+        (DeepLabV1(backbone=TINY38 | {"args": {"width": 0}}), "make no resnet38d"),
+        (DeepLabV1(backbone=TINY38 | {"args": {"depth": 3}}), "make no resnet38d"),
+        (DeepLabV2(backbone={"name": "test_vit", "output_stride": 32}), "convolutional network"),
+        (UPerNet(backbone=RESNET8), "UPerNet takes backbone.output_stride 32"),
+        (UPerNet(backbone={"name": "test_vit"}), "does not work as a UPerNet encoder"),
+        (
+            UPerNet(backbone={"name": "swin_tiny_patch4_window7_224"} | {
+                "args": {"strict_img_size": True, "embed_dim": 24}
+            }),
+            "does not take images of any size as a UPerNet encoder",
+        ),
     ],
-)
-def test_encoders_that_cannot_serve(backbone, message):
+)  # fmt: skip
+def test_encoders_that_cannot_serve(spec, message):
     with pytest.raises(UserError, match=message):
-        build(DeepLabV3Plus(backbone=backbone), 2)
+        build(spec, 2)
+
+
+def test_upernet_on_swin_takes_images_of_any_size():
+    spec = UPerNet(backbone={"args": {"embed_dim": 24}}, decoder_channels=8)
+    network = build(spec, 2).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 37, 70)).shape == (1, 3, 37, 70)
+
+
+# -- the CRF at test ---------------------------------------------------------------------------
+
+
+def mean_field(image, shares, spec):
+    """Dense mean-field inference with every pair of pixels, from -log p, written out."""
+    shape = shares.shape
+    shares = shares.reshape(len(shares), -1).astype(float)
+    places = np.stack(np.mgrid[: shape[1], : shape[2]], axis=-1).reshape(-1, 2)
+    seen = np.hstack([places / spec.bilateral.sxy, image.reshape(-1, 3) / spec.bilateral.srgb])
+    kernel = 0
+    for features, compat in (
+        (places / spec.gaussian.sxy, spec.gaussian.compat),
+        (seen, spec.bilateral.compat),
+    ):
+        likeness = np.exp(-((features[:, None] - features[None]) ** 2).sum(axis=-1) / 2)
+        norm = likeness.sum(axis=1) ** -0.5
+        kernel = kernel + compat * norm[:, None] * likeness * norm
+    belief = shares
+    for _ in range(spec.iterations):
+        logits = np.log(shares) + belief @ kernel
+        belief = np.exp(logits - logits.max(axis=0))
+        belief /= belief.sum(axis=0)
+    return belief.reshape(shape)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "spec", [NetworkCrf(), NetworkCrf(iterations=1, bilateral={"srgb": 60, "compat": 1})]
+)
+def test_the_crf_is_mean_field_on_the_probabilities(seed, spec):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 60, (6, 7, 3)).astype(np.uint8)
+    image[:, 4:] += 150
+    shares = rng.random((3, 6, 7)).astype(np.float32) + 0.2
+    shares[0, :, :4] += 0.5
+    shares[1, :, 4:] += 0.5
+    shares /= shares.sum(axis=0)
+    expected = mean_field(image, shares, spec)
+    first, second = np.sort(expected, axis=0)[:-3:-1]
+    clear = first - second > 0.1  # the library's filters are approximate
+    assert clear.mean() > 0.7
+    found = refined((image, shares), spec)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found[clear], expected.argmax(axis=0)[clear])
+
+
+def test_without_pairwise_terms_the_crf_changes_nothing():
+    rng = np.random.default_rng(0)
+    shares = rng.random((4, 5, 6)).astype(np.float32)
+    shares[:, 0, 0] = (0, 1, 0, 0)  # no infinite energy
+    image = rng.integers(0, 256, (5, 6, 3)).astype(np.uint8)
+    blind = NetworkCrf(gaussian=Gaussian(compat=0), bilateral=Bilateral(compat=0))
+    np.testing.assert_array_equal(refined((image, shares), blind), shares.argmax(0))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Five images of two sizes and their table; red on the left."""
+    rows = []
+    for number, (height, width) in enumerate([(8, 10), (6, 7), (8, 10), (6, 7), (8, 10)]):
+        image = np.random.default_rng(number).integers(0, 90, (height, width, 3)).astype(np.uint8)
+        image[:, : 2 + number, 0] = 200
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        rows.append((f"image {number}", f"{number}.png", height, width))
+    return tmp_path, pd.DataFrame(rows, columns=["image", "path", "height", "width"])
+
+
+class Reddish(nn.Module):
+    """Class 1 the likelier, the redder."""
+
+    def forward(self, images):
+        red = images[:, :1]
+        return torch.cat([torch.full_like(red, 0.4), red], 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("crf", [None, NetworkCrf(iterations=3)])
+def test_whole_tables_of_images(pictures, crf, threads):
+    root, rows = pictures
+    test = segmenters.Test(crf=crf, batch_size=2)
+    machine = Machine(threads=threads)
+    found = {name: mask for name, mask, _ in segmented(Reddish(), rows, root, test, machine)}
+    assert sorted(found) == rows["image"].tolist()
+    for name, path in zip(rows["image"], rows["path"], strict=True):
+        image = read_image(root / path)
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+        shares = predict(Reddish(), pixels, test)[0].numpy()
+        expected = shares.argmax(0) if crf is None else refined((image, shares), crf)
+        assert found[name].dtype == np.uint8
+        np.testing.assert_array_equal(found[name], expected)
+    assert not multiprocessing.active_children()
+
+
+def test_a_network_that_fails_ends_the_crf_too(pictures):
+    root, rows = pictures
+
+    class Failing(nn.Module):
+        def forward(self, images):
+            raise UserError("no such thing")
+
+    test = segmenters.Test(crf=NetworkCrf())
+    with pytest.raises(UserError, match="no such thing"):
+        list(segmented(Failing(), rows, root, test, Machine(threads=2)))
+    assert not multiprocessing.active_children()

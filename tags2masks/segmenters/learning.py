@@ -1,0 +1,35 @@
+"""Learning from pseudo-masks, of which pixels marked 255 teach nothing."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IGNORED = 255
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over the pixels that are not ignored; 0 where all are.
+
+    logits: [B, K+1, H, W]; labels: integers [B, H, W].
+    """
+    count = (labels != IGNORED).sum().clamp(min=1)
+    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / count
+
+
+def step(
+    network: nn.Module,
+    batch: list[Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+) -> dict[str, Tensor]:
+    """The loss on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored.
+
+    loss: of float32 logits [B, K+1, S, S] and labels, int64.
+    """
+    images, labels = batch
+    logits, labels = network(images.float() / 255).float(), labels.long()
+    known = labels != IGNORED
+    with torch.no_grad():
+        agreement = ((logits.argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
+    return {"loss": loss(logits, labels), "pixel_agreement": agreement}
