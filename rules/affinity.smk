@@ -30,6 +30,13 @@ rule confident_labels:
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
+use rule confident_labels as agreed_labels with:
+    wildcard_constraints:
+        id="agreed-[0-9a-f]{8}",
+    params:
+        **plan.masking("agreed", "labels"),
+
+
 rule irn_affinity:
     input:
         index=INDEX,
@@ -66,3 +73,10 @@ rule irn_affinity:
         " --root {params.root:q} {params.weights} {params.classifier} --index {input.index:q}"
         " --classes {input.classes:q} --labels {input.labels:q} --model {output.model:q}"
         " --spec {output.spec:q} --training {output.training:q} 2>&1 | tee {log:q}"
+
+
+use rule irn_affinity as psa_affinity with:
+    wildcard_constraints:
+        id="psa-[0-9a-f]{8}",
+    params:
+        **plan.training_affinity("psa"),

@@ -57,6 +57,13 @@ use rule threshold as confident with:
         **plan.masking("confident"),
 
 
+use rule threshold as agreed with:
+    wildcard_constraints:
+        id="agreed-[0-9a-f]{8}",
+    params:
+        **plan.masking("agreed"),
+
+
 rule irn:
     input:
         index=INDEX,
@@ -87,6 +94,13 @@ rule irn:
         " --index {input.index:q} --classes {input.classes:q} --maps {input.maps:q}"
         " --model {input.model:q} --spec {input.spec:q} --shard {wildcards.shard}"
         " --output {output:q} 2>&1 | tee {log:q}"
+
+
+use rule irn as psa with:
+    wildcard_constraints:
+        id="psa-[0-9a-f]{8}",
+    params:
+        **plan.walking("psa"),
 
 
 rule masks_as_png:

@@ -40,7 +40,8 @@ def walked(
         images = images.contiguous(memory_format=torch.channels_last)
         found = refine(network, images, [maps for maps, _ in read], spec)
         for row, (scores, of_class), (_, attributes) in zip(rows, found, read, strict=True):
-            class_ids = np.array([ids[name] for name in attributes["classes"]], np.uint8)
+            # The last stands for the background, whose row is -1.
+            class_ids = np.array([*(ids[name] for name in attributes["classes"]), 0], np.uint8)
             size = tuple(attributes["size"])
             yield Walked(names[row], batches.paths[row], scores, class_ids[of_class], size)
 

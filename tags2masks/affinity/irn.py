@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tags2masks.affinity.losses import PairMeans, affinity_loss, kinds, labels_of_cells
 from tags2masks.affinity.pairs import Offset, cells, half_disc, path
 from tags2masks.config.affinity import IrnTraining
 from tags2masks.nets.backbones import (
@@ -24,7 +25,6 @@ from tags2masks.nets.backbones import (
     stage_features,
 )
 
-IGNORED = 255
 STRIDE = 4
 
 
@@ -111,62 +111,38 @@ def affinity(edges: Tensor, offset: Offset) -> Tensor:
     return 1 - torch.stack([cells(edges, offset, step) for step in path(offset)]).max(0).values
 
 
-def losses(
-    edges: Tensor, displacements: Tensor, labels: Tensor, offsets: Iterable[Offset]
-) -> dict[str, Tensor]:
-    """The boundary loss, the displacement loss, their sum "loss", and the "pair_accuracy".
+def displacement_loss(displacements: Tensor, labels: Tensor, offsets: Iterable[Offset]) -> Tensor:
+    """How far two cells of a class are from pointing at one place, and of background from alike.
 
-    edges: [B, h, w], 0..1; displacements: [B, 2, h, w]; labels: [B, h, w], 255 where unknown. A
-    pair of two known labels is one of background, of one class, or of two. Means are over each kind
-    of pair in the batch; a kind without pairs adds nothing. pair_accuracy: the mean of the shares
-    of the like and of the unlike pairs whose affinity is on the right side of a half.
+    displacements: [B, 2, h, w]; labels: [B, h, w], 255 where unknown. The mean |error| over both
+    directions and all pairs of a class, and the same of background, half each.
     """
-    names = (
-        "background", "class", "different", "displacement_class", "displacement_background",
-        "right_same", "right_different",
-    )  # fmt: skip
-    sums = dict.fromkeys(names, displacements.sum() * 0)
-    counts = dict.fromkeys(names, 0)
-
-    def add(name: str, values: Tensor, chosen: Tensor) -> None:
-        sums[name] = sums[name] + (values * chosen).sum()
-        counts[name] = counts[name] + chosen.sum()
-
+    means = PairMeans(displacements)
     for offset in offsets:
-        first, second = cells(labels, offset), cells(labels, offset, offset)
-        known = (first != IGNORED) & (second != IGNORED)
-        same = known & (first == second)
-        background, foreground = same & (first == 0), same & (first > 0)
-        close = affinity(edges, offset)
-        add("background", -(close + 1e-5).log(), background)
-        add("class", -(close + 1e-5).log(), foreground)
-        add("different", -(1 - close + 1e-5).log(), known & ~same)
-        add("right_same", close.detach() > 0.5, same)
-        add("right_different", close.detach() <= 0.5, known & ~same)
+        background, foreground, _ = kinds(labels, offset)
         # Both cells point at one centre, so they differ by the way from the first to the second.
         apart = cells(displacements, offset) - cells(displacements, offset, offset)
-        wrong = (apart - apart.new_tensor(offset).view(2, 1, 1)).abs().mean(1)
-        add("displacement_class", wrong, foreground)
-        add("displacement_background", apart.abs().mean(1), background)
-    means = {name: sums[name] / (counts[name] + 1e-5) for name in names}
-    boundary = (means["background"] + means["class"]) / 4 + means["different"] / 2
-    displacement = (means["displacement_class"] + means["displacement_background"]) / 2
-    accuracy = (means["right_same"] + means["right_different"]) / 2
-    return {
-        "loss": boundary + displacement,
-        "boundary": boundary,
-        "displacement": displacement,
-        "pair_accuracy": accuracy,
-    }
+        way = apart.new_tensor(offset).view(2, 1, 1)
+        means.add("class", (apart - way).abs().mean(1), foreground)
+        means.add("background", apart.abs().mean(1), background)
+    return (means["class"] + means["background"]) / 2
 
 
 def step(network: nn.Module, batch: list[Tensor], spec: IrnTraining) -> dict[str, Tensor]:
     """The losses on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored."""
     images, labels = batch
     logits, displacements = network(images.float() / 255)
-    small = F.interpolate(labels[:, None].float(), logits.shape[-2:], mode="nearest-exact")
-    edges = logits.float().sigmoid().squeeze(1)
-    return losses(edges, displacements.float(), small.squeeze(1), half_disc(spec.radius))
+    small = labels_of_cells(labels, logits.shape[-2:])
+    edges, offsets = logits.float().sigmoid().squeeze(1), half_disc(spec.radius)
+    affinities = (affinity(edges, offset) for offset in offsets)
+    boundary, accuracy = affinity_loss(affinities, small, offsets)
+    displacement = displacement_loss(displacements.float(), small, offsets)
+    return {
+        "loss": boundary + displacement,
+        "boundary": boundary,
+        "displacement": displacement,
+        "pair_accuracy": accuracy,
+    }
 
 
 def centre(network: EdgeDisplacement, batches: Iterable[Tensor]) -> None:

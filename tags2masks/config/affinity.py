@@ -8,9 +8,8 @@ from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
 class AffinityTraining(Training):
-    """What affinity networks share: a backbone that is not trained."""
+    """What affinity networks share."""
 
-    backbone: Backbone = Backbone(weights="pretrained")
     init_from_classifier: bool = Field(
         False, description="Take the backbone's weights from the classifier of the experiment."
     )
@@ -20,6 +19,9 @@ class IrnTraining(AffinityTraining):
     """Class boundaries and displacements to the instances' centres (Ahn et al., CVPR 2019)."""
 
     method: Literal["irn"] = "irn"
+    backbone: Backbone = Field(
+        Backbone(weights="pretrained"), description="It is not trained: its weights must be."
+    )
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(32, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=1e-4)
@@ -29,4 +31,18 @@ class IrnTraining(AffinityTraining):
     )
 
 
-METHODS = {"irn": IrnTraining}
+class PsaTraining(AffinityTraining):
+    """Features that are alike where pixels belong together (AffinityNet, Ahn & Kwak, CVPR 2018)."""
+
+    method: Literal["psa"] = "psa"
+    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=5e-4)
+    augment: Augment = Augment(resize=(500, 500), crop=448)
+    radius: int = Field(
+        5, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 8 pixels."
+    )
+
+
+METHODS = {"irn": IrnTraining, "psa": PsaTraining}

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tags2masks.config.affinity import IrnTraining
+from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Block, free
 
 
@@ -71,17 +71,34 @@ class Confident(LabelCrf):
         return self
 
 
+class Agreed(DenseCrf):
+    """Labels where two CRFs, of a weak and a strong background map, agree; 255 elsewhere."""
+
+    method: Literal["agreed"] = "agreed"
+    low_power: float = Field(
+        4, gt=0, description="Background is (1 − highest score)^this where classes are certain."
+    )
+    high_power: float = Field(
+        32, gt=0, description="And to this where background is certain; SEAM has 24."
+    )
+    bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
+    batch_size: int = free(64, ge=1, description="Images in memory at a time.")
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.low_power > self.high_power:
+            raise ValueError("low_power is the lower of the two")
+        return self
+
+
 class Walk(Block):
-    """A random walk along affinities, then a constant background score."""
+    """A random walk of maps along affinities."""
 
     radius: int = Field(5, ge=2, le=64, description="The walk goes to cells nearer than this.")
     beta: float = Field(10, gt=0, description="Power of the affinities: higher, fewer leaps.")
     steps: int = Field(256, ge=0, description="Length of the walk (t).")
     map_power: float = Field(
         1, gt=0, description="Power of the maps before they walk; methods §4 has some papers'."
-    )
-    background_score: float = Field(
-        0.25, ge=0, le=1, description="Score of the background, of the image's highest."
     )
     crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
@@ -93,6 +110,9 @@ class Irn(Walk):
     method: Literal["irn"] = "irn"
     labels: Confident = Confident()
     affinity: IrnTraining = IrnTraining()
+    background_score: float = Field(
+        0.25, ge=0, le=1, description="Score of the background, of the image's highest."
+    )
     flip: bool = Field(True, description="Average the boundaries with the mirrored image's.")
     instances: bool = Field(
         False, description="Tell instances apart by the displacements' centres, and keep them."
@@ -129,11 +149,25 @@ class Superpixel(Block):
     min_size: int = Field(50, ge=1, description="Smallest superpixel, pixels.")
 
 
+class Psa(Walk):
+    """Maps and background spread over what an affinity network finds alike."""
+
+    method: Literal["psa"] = "psa"
+    labels: Agreed = Agreed()
+    affinity: PsaTraining = PsaTraining()
+    beta: float = Field(8, gt=0, description="Power of the affinities: higher, fewer leaps.")
+    background_power: float = Field(
+        16, gt=0, description="Background is (1 − highest score)^this (α); SEAM has 6."
+    )
+
+
 METHODS = {
     "threshold": Threshold,
     "crf": Crf,
     "smooth": Smooth,
     "superpixel": Superpixel,
     "confident": Confident,
+    "agreed": Agreed,
     "irn": Irn,
+    "psa": Psa,
 }

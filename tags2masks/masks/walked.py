@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from skimage.measure import label as connected
 
-from tags2masks.config.masks import Walk
+from tags2masks.config.masks import Irn, Walk
 from tags2masks.data.images import read_image
 from tags2masks.masks.crf import refine
 from tags2masks.masks.seeds import upsample
@@ -16,7 +16,7 @@ FRAGMENT = 0.01
 
 
 class Walked(NamedTuple):
-    """An image's walked maps, float32 [N, h, w] in 0..1, and the mask id of each.
+    """An image's walked maps, float32 [N, h, w] in 0..1, and the mask id of each, 0 of background.
 
     More than one map of an id are instances of its class.
     """
@@ -50,13 +50,13 @@ def finish(walked: Walked, spec: Walk) -> Finished:
         scores /= scores.max()
     best = np.zeros(walked.size, np.uint16)  # 1 and up: the winning map
     if len(scores):
-        winner = scores.argmax(0)
-        best[scores.max(0) > np.float32(spec.background_score)] = 1
-        best *= (winner + 1).astype(np.uint16)
+        best = (scores.argmax(0) + 1).astype(np.uint16)
+        if isinstance(spec, Irn):  # others have a map of the background
+            best[scores.max(0) <= np.float32(spec.background_score)] = 0
     mask = np.concatenate([[0], walked.class_ids]).astype(np.uint8)[best]
     if spec.crf:
         mask = refine(read_image(walked.path), mask, spec.crf)
-    if not getattr(spec, "instances", False):
+    if not (isinstance(spec, Irn) and spec.instances):
         return Finished(walked.image, mask, None, [])
     return Finished(walked.image, mask, *_instances(best, scores, walked.class_ids))
 

@@ -31,7 +31,7 @@ BASE = {
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
-            "choose from confident, crf, irn, smooth, superpixel, threshold",
+            "choose from agreed, confident, crf, irn, psa, smooth, superpixel, threshold",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (

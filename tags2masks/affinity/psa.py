@@ -1,0 +1,81 @@
+"""AffinityNet (Ahn & Kwak, CVPR 2018; the dissertation's section 2.3.2).
+
+The features of three stages are brought together; two cells' affinity is exp(-mean |Δ|) of theirs
+(eq. 2.5, which has the sum; the public code has the mean over channels), learned from pairs of
+cells whose labels are certain. Layers are those of the public code.
+
+Differs from it: the whole backbone learns, but for its batch norm; any backbone of three stages, at
+the stride of the first; pairs at the image's border count, too.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tags2masks.affinity.losses import affinity_loss, labels_of_cells
+from tags2masks.affinity.pairs import Offset, cells, half_disc
+from tags2masks.config.affinity import PsaTraining
+from tags2masks.nets.backbones import (
+    Normalize,
+    create_backbone,
+    stage_channels,
+    stage_features,
+)
+
+WIDTHS = (64, 128, 256)
+
+
+class AffinityNet(nn.Module):
+    """Features [B, 448, h, w] that are alike where cells belong together.
+
+    images: [B, 3, H, W] in 0 to 1, any size. Raises UserError for a backbone of fewer stages.
+    """
+
+    def __init__(self, spec: PsaTraining):
+        super().__init__()
+        self.normalize = Normalize(spec.backbone)
+        self.backbone = create_backbone(spec.backbone)
+        channels = stage_channels(self.backbone, len(WIDTHS))
+        self.branches = nn.ModuleList(
+            nn.Conv2d(sides[0], sides[1], 1, bias=False)
+            for sides in zip(channels, WIDTHS, strict=True)
+        )
+        self.merge = nn.Conv2d(sum(WIDTHS), sum(WIDTHS), 1, bias=False)
+        for branch in self.branches:
+            nn.init.kaiming_normal_(branch.weight)
+        nn.init.xavier_uniform_(self.merge.weight, gain=4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        stages = stage_features(self.backbone, self.normalize(images), len(WIDTHS))
+        size = stages[0].shape[-2:]
+        found = [
+            F.interpolate(F.elu(branch(stage)), size, mode="bilinear", align_corners=False)
+            for branch, stage in zip(self.branches, stages, strict=True)
+        ]
+        return F.elu(self.merge(torch.cat(found, 1)))
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What is learned anew, with the higher rate."""
+        return [*self.branches.parameters(), *self.merge.parameters()]
+
+
+def build(spec: PsaTraining, classes: int) -> AffinityNet:
+    """The network, with random weights; the number of classes does not matter to it."""
+    return AffinityNet(spec)
+
+
+def affinity(features: Tensor, offset: Offset) -> Tensor:
+    """exp(-mean |Δ|) of every pair: [B, h - dy, w - |dx|]; features: [B, C, h, w]."""
+    apart = cells(features, offset) - cells(features, offset, offset)
+    return (-apart.abs().mean(1)).exp()
+
+
+def step(network: nn.Module, batch: list[Tensor], spec: PsaTraining) -> dict[str, Tensor]:
+    """The loss on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored."""
+    images, labels = batch
+    features = network(images.float() / 255).float()
+    offsets = half_disc(spec.radius)
+    affinities = (affinity(features, offset) for offset in offsets)
+    small = labels_of_cells(labels, features.shape[-2:])
+    loss, accuracy = affinity_loss(affinities, small, offsets)
+    return {"loss": loss, "pair_accuracy": accuracy}

@@ -1,0 +1,48 @@
+"""Labels that are certain, from two strengths of the background (AffinityNet's public code).
+
+The background's map is (1 - the highest score) to a power: a low power makes much background, and
+the classes that are left are sure; a high one makes little, and that is sure. Both are refined by a
+CRF on the maps themselves.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tags2masks.config.masks import Agreed
+from tags2masks.masks.dense_crf import on_probabilities
+from tags2masks.masks.seeds import upsample
+
+READS_IMAGES = True
+UNSURE = 255
+
+
+def make_mask(
+    image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Agreed
+) -> np.ndarray:
+    """uint8 [H, W]: 0 where both have background, a class where the low power leaves one, else 255.
+
+    image: uint8 [H, W, 3]; maps: float16 [K, h, w]; class_ids: their K mask ids.
+    Raises UserError as `seeds.upsample` does.
+    """
+    scores = upsample(maps, image.shape[:2])
+    ids = np.array([0, *class_ids], np.uint8)
+    strict, loose = (
+        ids[_winners(image, with_background(scores, power), spec)]
+        for power in (spec.low_power, spec.high_power)
+    )
+    labels = np.where(strict == 0, UNSURE, strict).astype(np.uint8)
+    labels[loose == 0] = 0
+    return labels
+
+
+def with_background(scores: np.ndarray, power: float) -> np.ndarray:
+    """[1 + K, H, W]: before the scores [K, H, W] the background's, (1 - the highest)^power."""
+    highest = scores.max(0) if len(scores) else np.zeros(scores.shape[1:], scores.dtype)
+    return np.concatenate([((1 - highest) ** power)[None], scores])
+
+
+def _winners(image: np.ndarray, probabilities: np.ndarray, spec: Agreed) -> np.ndarray:
+    if len(probabilities) == 1:
+        return np.zeros(image.shape[:2], np.intp)
+    return on_probabilities(image, probabilities, spec).argmax(0)

@@ -1,0 +1,121 @@
+"""AffinityNet, its labels, and the masks that it makes."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from tags2masks.affinity import psa
+from tags2masks.affinity.losses import affinity_loss, labels_of_cells
+from tags2masks.config.affinity import PsaTraining
+from tags2masks.config.masks import Agreed, Bilateral, Gaussian, Psa
+from tags2masks.config.training import Backbone
+from tags2masks.masks import agreed
+from tags2masks.masks import psa as masks
+from tags2masks.masks.walked import Walked, finish
+
+SPEC = PsaTraining(backbone=Backbone(name="test_resnet", output_stride=8), radius=3)
+# A CRF that changes nothing.
+STILL = {"gaussian": Gaussian(compat=0), "bilateral": Bilateral(compat=0)}
+
+
+def built() -> psa.AffinityNet:
+    torch.manual_seed(0)
+    return psa.build(SPEC, 5)
+
+
+def test_affinity_by_hand():
+    features = torch.tensor([[[[0.0, 1.0, 1.0]], [[2.0, 2.0, 0.0]]]])  # two channels, three cells
+    found = psa.affinity(features, (0, 1))
+    np.testing.assert_allclose(found, [[[np.exp(-0.5), np.exp(-1)]]], rtol=1e-6)
+    np.testing.assert_allclose(psa.affinity(features, (0, 2)), [[[np.exp(-1.5)]]], rtol=1e-6)
+
+
+def test_the_balanced_loss_by_hand():
+    close = torch.tensor([[[0.9, 0.6, 0.2]]])
+    labels = torch.tensor([[[0, 0, 0, 1]]])  # two pairs of background, one of two labels
+    loss, accuracy = affinity_loss([close], labels, [(0, 1)])
+    expected = -(np.log(0.9) + np.log(0.6)) / 2 / 4 - np.log(0.8) / 2
+    assert loss == pytest.approx(expected, abs=1e-4) and accuracy == 1
+    loss, accuracy = affinity_loss([close], torch.tensor([[[2, 2, 255, 1]]]), [(0, 1)])
+    assert loss == pytest.approx(-np.log(0.9) / 4, abs=1e-4)
+    assert accuracy == 0.5  # no pair of two labels
+
+
+def test_labels_of_cells_are_those_in_their_middle():
+    labels = torch.arange(64, dtype=torch.uint8).reshape(1, 8, 8)
+    assert labels_of_cells(labels, (2, 2)).tolist() == [[[18, 22], [50, 54]]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 50), (64, 64), (17, 5)])
+def test_shapes_at_any_size(size):
+    with torch.no_grad():
+        features = built().eval()(torch.rand(1, 3, *size))
+    assert features.shape == (1, 448, -(-size[0] // 8), -(-size[1] // 8))
+
+
+@pytest.mark.parametrize("value", [255, 0, 1])
+def test_labels_of_one_kind_give_a_finite_loss(value):
+    network = built().train()
+    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.full((2, 32, 32), value, dtype=torch.uint8)
+    found = psa.step(network, [images, labels], SPEC)
+    found["loss"].backward()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert gradients and all(torch.isfinite(g).all() for g in gradients)
+    assert (found["loss"] == 0) == (value == 255)
+
+
+def test_with_background_by_hand():
+    scores = np.array([[[0.5, 0.1]], [[0.2, 0.3]]])
+    found = agreed.with_background(scores, 2)
+    np.testing.assert_allclose(found, [[[0.25, 0.49]], [[0.5, 0.1]], [[0.2, 0.3]]])
+    np.testing.assert_allclose(agreed.with_background(np.zeros((0, 1, 2)), 4), [[[1, 1]]])
+
+
+def test_agreed_labels_by_hand():
+    # Background at powers 2 and 8: 0.04 and ~0, 0.36 and 0.017, 0.81 and 0.43, 0.9801 and 0.92.
+    maps = np.array([[[0.8, 0.4, 0.1, 0.01]], [[0.1, 0.3, 0.05, 0.005]]], np.float16)
+    image = np.zeros((1, 4, 3), np.uint8)
+    spec = Agreed(low_power=2, high_power=8, **STILL)
+    assert agreed.make_mask(image, maps, [4, 9], spec).tolist() == [[4, 4, 0, 0]]
+    maps[0, 0, 1] = 0.35  # 0.42 and 0.03: background for the low power alone
+    assert agreed.make_mask(image, maps, [4, 9], spec).tolist() == [[4, 255, 0, 0]]
+    none = agreed.make_mask(image, np.zeros((0, 1, 4), np.float16), [], spec)
+    assert none.tolist() == [[0] * 4]
+
+
+def test_powers_the_wrong_way_round():
+    with pytest.raises(ValidationError, match="low_power is the lower of the two"):
+        Agreed(low_power=8, high_power=4)
+
+
+def test_refined_maps():
+    network = built().eval()
+    images = torch.rand(2, 3, 32, 24)
+    maps = [np.random.default_rng(0).random((2, 8, 6)).astype(np.float16), np.zeros((0, 8, 6))]
+    spec = Psa(radius=3, steps=0, background_power=2)
+    with torch.no_grad():
+        (scores, rows), (alone, row) = masks.refine(network, images, maps, spec)
+    assert rows.tolist() == [-1, 0, 1] and row.tolist() == [-1]
+    # Without a step: means over 2 × 2 stored cells, and the background of them.
+    means = maps[0].astype(float).reshape(2, 4, 2, 3, 2).mean((2, 4))
+    np.testing.assert_allclose(scores[1:], means, atol=1e-6)
+    np.testing.assert_allclose(scores[0], (1 - means.max(0)) ** 2, atol=1e-6)
+    assert (alone == 1).all()
+
+
+def test_the_walk_follows_the_features():
+    features = torch.zeros(1, 3, 4)
+    features[..., 2:] = 20  # nothing in common with the left
+    scores = torch.zeros(1, 3, 4)
+    scores[0, 1, 0] = 1
+    found = masks.walked(scores, features, Psa(radius=2))
+    assert found[1, :, :2].min() > 0.05 and found[1, :, 2:].max() < 1e-6
+    assert found[0, :, 2:].min() > 0.999  # all background there
+
+
+def test_the_highest_map_wins_and_the_background_is_one_of_them():
+    scores = np.array([[[0.2, 0.9]], [[0.3, 0.1]]], np.float32)
+    walked = Walked("a", "none.png", scores, np.array([0, 7], np.uint8), (1, 2))
+    assert finish(walked, Psa()).mask.tolist() == [[7, 0]]
