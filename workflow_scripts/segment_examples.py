@@ -4,12 +4,9 @@ from pathlib import Path
 
 from tags2masks.config.segmenters import Test
 from tags2masks.data.index import images_sha, read_index, rows_of
-from tags2masks.nets.trained import load_trained
 from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
-from tags2masks.segmenters.applying import segmented
 from tags2masks.store import write_shard
-from tags2masks.training import Machine, prepare
 from workflow_scripts.program import add_paths, parser, run
 
 
@@ -20,6 +17,10 @@ def main() -> None:
     arguments.add_argument("--count", type=int, required=True, help="well done ones, and badly")
     arguments.add_argument("--images", type=Path, help="each image's quality, where known")
     args = arguments.parse_args()
+    # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.nets.trained import load_trained
+    from tags2masks.segmenters.applying import segmented
+    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])

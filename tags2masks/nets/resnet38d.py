@@ -62,13 +62,14 @@ class ResNet38d(nn.Module):
     """Features [B, 64·width, ⌈H/8⌉, ⌈W/8⌉] of normalised images [B, 3, H, W].
 
     width: channels of the first convolution; published weights have 64, so 4096 features.
-    Raises ValueError when it is not positive.
+    Raises ValueError when it is below 8: there torch 2.12 corrupts memory in the gradient of
+    strided 1 × 1 convolutions (on CPUs, channels last).
     """
 
     def __init__(self, width: int = 64):
         super().__init__()
-        if width < 1:
-            raise ValueError("width must be at least 1")
+        if width < 8:
+            raise ValueError("width must be at least 8")
         between = [2 * width, 4 * width, 8 * width, 8 * width]
         after = [2 * width, 4 * width, 8 * width, 16 * width]
         self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)

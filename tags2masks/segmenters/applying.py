@@ -22,7 +22,10 @@ from tags2masks.training import Machine
 def segmented(
     network: nn.Module, rows: pd.DataFrame, root: Path, test: Test, machine: Machine
 ) -> Iterator[tuple[str, np.ndarray, dict]]:
-    """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width."""
+    """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width.
+
+    A CRF works on `machine.threads` processes while the network looks at the next images.
+    """
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
     views = WholeImages(rows, root, test.batch_size)
     batches = iter(DataLoader(views, batch_size=None, num_workers=machine.loaders))
@@ -32,11 +35,12 @@ def segmented(
         masks = progress(best, "segment", total=len(rows))
     else:
         items = ((image.permute(1, 2, 0).numpy(), shares.cpu().numpy()) for image, shares in seen)
-        few = 2 * machine.threads  # probabilities are large: 16 MB of an image of VOC
+        workers = max(1, min(machine.threads, len(rows)))
+        few = 2 * workers  # probabilities are large: 16 MB of an image of VOC
         masks = map_ordered(
             partial(refined, spec=test.crf),
             ahead(items, few),
-            workers=machine.threads,
+            workers=workers,
             batch=few,
             desc="segment",
             total=len(rows),

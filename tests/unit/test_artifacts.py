@@ -8,6 +8,7 @@ import pytest
 
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import parse_config
+from tags2masks.config.segmenters import METHODS as SEGMENTERS
 from tags2masks.workflow.artifacts import all_artifacts, build_experiments, reference_cams
 
 BASE = {
@@ -151,6 +152,30 @@ def test_an_encoder_can_only_start_from_a_classifier_of_its_kind():
         ConfigError, match=r"segmenters\.net\.init_from_classifier: .* resnet18 .* resnet50"
     ):
         build_experiments(parse_config(raw))
+
+
+@pytest.mark.parametrize("method", SEGMENTERS)
+def test_another_test_of_a_segmenter_is_other_predictions_alone(method):
+    raw = changed(BASE, "segmenters.net", {"method": method, "test": {"crf": None}})
+    before = ids(raw)
+    for value in ({}, {"iterations": 1}, {"gaussian": {"compat": 3}}):
+        after = ids(changed(raw, "segmenters.net.test.crf", value))
+        assert {stage for stage in before if before[stage] != after[stage]} == {"predictions"}
+    larger = ids(changed(raw, "segmenters.net.test.batch_size", 3))
+    assert larger == before
+
+
+@pytest.mark.parametrize("method", SEGMENTERS)
+def test_every_segmenter_can_start_from_the_classifier(method):
+    backbone = {"name": "resnet18"}
+    raw = changed(BASE, "classifiers.vanilla.backbone", backbone)
+    raw["segmenters"]["net"] = {
+        "method": method,
+        "backbone": backbone,
+        "init_from_classifier": True,
+    }
+    upstream = build_experiments(parse_config(raw))[0].artifacts["segmenter"].upstream
+    assert set(upstream) == {"masks", "classifier"}
 
 
 def test_regions_are_told_apart_by_the_classifiers_own_cam():

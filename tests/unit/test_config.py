@@ -5,6 +5,7 @@ import pytest
 from tags2masks.config.base import ConfigError
 from tags2masks.config.experiments import expand_braces, expand_experiments
 from tags2masks.config.project import parse_config
+from tags2masks.config.segmenters import DeepLabV2
 from tags2masks.config.training import Backbone
 
 BASE = {
@@ -34,6 +35,19 @@ BASE = {
             "choose from agreed, confident, crf, irn, psa, smooth, superpixel, threshold",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
+        (
+            {"segmenters": {"net": {"method": "deeplab"}}},
+            "segmenters.net.method: unknown method 'deeplab'; did you mean 'deeplabv2'? "
+            "choose from deeplabv1, deeplabv2, deeplabv3plus, upernet",
+        ),
+        (
+            {"segmenters": {"net": {"method": "upernet", "test": {"crf": {"iteration": 1}}}}},
+            "segmenters.net.test.crf.iteration: unknown key; did you mean 'iterations'?",
+        ),
+        (
+            {"segmenters": {"net": {"method": "deeplabv2", "rates": [6, 0]}}},
+            "segmenters.net.rates.1: 0 is not valid",
+        ),
         (
             {"masks": {"crf": {"method": "crf", "gaussian": {"sxz": 1}}}},
             "masks.crf.gaussian.sxz: unknown key; did you mean 'sxy'? choose from compat, sxy",
@@ -139,6 +153,18 @@ def test_a_block_given_in_part_keeps_the_methods_other_defaults():
     )
     optimizer = config.classifiers["v"].optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.head_factor) == (1.0, 1e-4, 10)
+
+
+def test_a_networks_crf_given_in_part_keeps_its_other_defaults():
+    net = {"method": "deeplabv2", "test": {"crf": {"bilateral": {"sxy": 80}}}}
+    test = parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test
+    assert test.crf.bilateral.model_dump() == {"sxy": 80, "srgb": 3, "compat": 4}
+    assert (test.crf.iterations, test.crf.gaussian.compat) == (10, 1)
+    net = {"method": "deeplabv2", "test": {"crf": None}}
+    assert parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test.crf is None
+    net = {"method": "deeplabv3plus", "test": {"crf": {}}}
+    test = parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test
+    assert test.crf.model_dump() == DeepLabV2().test.crf.model_dump()
 
 
 def test_keys_leave_out_what_only_says_where_and_how_fast():

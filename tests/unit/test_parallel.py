@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from tags2masks import parallel
 from tags2masks.errors import UserError
-from tags2masks.parallel import fold, map_ordered
+from tags2masks.parallel import ahead, fold, map_ordered
 
 
 def square(number):
@@ -119,6 +120,43 @@ def test_no_more_than_a_batch_in_memory_nor_taken_ahead():
         assert len(ALIVE) == 3 - place % 4
     assert next(results, None) is None
     assert len(taken) == 20
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_items_made_ahead_in_order(count):
+    assert list(ahead(range(20), count)) == list(range(20))
+    assert list(ahead([], count)) == []
+
+
+def test_items_are_made_in_a_thread_but_no_more_than_asked_for():
+    made, third = [], threading.Event()
+
+    def items():
+        for number in range(20):
+            made.append(threading.current_thread())
+            if len(made) == 4:
+                third.set()
+            yield number
+
+    source = ahead(items(), 3)
+    assert next(source) == 0
+    # While we have the first, three more are made.
+    assert third.wait(10)
+    source.close()
+    assert len(made) == 4
+    assert threading.main_thread() not in made
+    assert not made[0].is_alive()
+
+
+def test_what_making_an_item_raises_comes_in_its_place():
+    def items():
+        yield 1
+        raise UserError("shard 0: damaged")
+
+    source = ahead(items(), 4)
+    assert next(source) == 1
+    with pytest.raises(UserError, match="shard 0: damaged"):
+        next(source)
 
 
 def test_fold_memory_does_not_grow_with_the_items():

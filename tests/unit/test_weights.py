@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -88,6 +89,19 @@ def test_an_unreachable_hub_is_told(monkeypatch):
     block = Backbone(name="resnet10t", weights="pretrained")
     with pytest.raises(UserError, match=r"timm's hub gave no weights for resnet10t \(no route\)"):
         load_initial_weights(torch.nn.Identity(), block)
+
+
+def test_weights_of_a_whole_network_fit_its_encoder(tmp_path):
+    """As an encoder, timm's `stages.0.` is called `stages_0.`."""
+    whole = timm.create_model("test_convnext")
+    encoder = timm.create_model("test_convnext", features_only=True)
+    torch.save(whole.state_dict(), tmp_path / "a.pth")
+    block = Backbone(name="test_convnext", weights=str(tmp_path / "a.pth"))
+    load_initial_weights(encoder, block)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = whole.eval().forward_features(images)
+        torch.testing.assert_close(encoder.eval()(images)[-1], expected)
 
 
 @pytest.mark.real
