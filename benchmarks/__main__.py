@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep
+from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep, walk
 from benchmarks.table import describe_machine, page
 from tags2masks.files import written_whole
 
@@ -17,6 +17,7 @@ SUBJECTS = {
     "saliency": saliency,
     "climbing": climbing,
     "prototypes": prototypes,
+    "walk": walk,
     "store": store,
     "memory": memory,
     "dag": dag,

@@ -22,7 +22,7 @@ def main() -> None:
     seed = args.recipe["seed"]
     prepare(machine, seed)
     spec = Prototypes.model_validate(args.recipe["spec"] | args.free)
-    network, classes = load_trained("classifiers", args.model, args.spec)
+    network, classes = load_trained("classifier", args.model, args.spec, args.recipe["upstream"])
     network.to(machine.device).to(memory_format=torch.channels_last)
     rows = rows_of(read_index(args.index), "train")
 

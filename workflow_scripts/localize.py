@@ -110,7 +110,7 @@ def main() -> None:
     prepare(machine, seed)
     spec = method_block("maps", args.recipe, args.free)
     method = method_module("maps", args.recipe)
-    network, classes = load_trained("classifiers", args.model, args.spec)
+    network, classes = load_trained("classifier", args.model, args.spec, args.recipe["upstream"])
     network.to(machine.device).to(memory_format=torch.channels_last)
     index = read_index(args.index)
     rows = rows_of(index, "train", args.shard)

@@ -48,7 +48,7 @@ def main() -> None:
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
-    network, classes = load_trained("segmenters", args.model, args.spec)
+    network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     names = ["background", *classes]
     test = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
     rows = find_images(args.images)

@@ -21,7 +21,7 @@ def main() -> None:
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
-    network, _ = load_trained("segmenters", args.model, args.spec)
+    network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
     index, split = read_index(args.index), spec.pop("split")
     if split not in set(index["split"]):

@@ -76,7 +76,7 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     spec = method_block("masks", args.recipe, args.free)
     method = method_module("masks", args.recipe)
-    network, _ = load_trained("affinity", args.model, args.spec)
+    network, _ = load_trained("affinity", args.model, args.spec, args.recipe["upstream"])
     network.to(machine.device).to(memory_format=torch.channels_last)
     rows = rows_of(read_index(args.index), "train", args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}

@@ -4,17 +4,36 @@ from pathlib import Path
 
 from torch import nn
 
+from tags2masks.errors import UserError
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.checkpoint import load_model, read_spec
+from tags2masks.workflow.ids import artifact_id
+
+PACKAGES = {"classifier": "classifiers", "affinity": "affinity", "segmenter": "segmenters"}
 
 
-def load_trained(package: str, model: Path, spec: Path) -> tuple[nn.Module, list[str]]:
-    """A trained classifier or segmenter in evaluation mode, frozen, and its class names.
+def load_trained(
+    stage: str, model: Path, spec: Path, upstream: dict[str, str]
+) -> tuple[nn.Module, list[str]]:
+    """A trained network in evaluation mode, frozen, and its class names.
 
-    package: `classifiers` or `segmenters`; model and spec: the files of its artifact.
+    stage: `classifier`, `affinity` or `segmenter`; model and spec: the files of its artifact;
+    upstream: the artifacts by stage that the work at hand is to be made from.
     Raises UserError naming the file that does not fit.
     """
     made = read_spec(spec)
-    block = method_block(package, made["recipe"])
-    network = method_module(package, made["recipe"]).build(block, len(made["classes"]))
+    recipe = made["recipe"]
+    if recipe["stage"] != stage:
+        raise UserError(
+            f"{spec}: of a {recipe['stage']} ({recipe['method']}), but a {stage} is needed; give "
+            f"the files of {upstream[stage]}"
+        )
+    if artifact_id(recipe) != upstream[stage]:
+        raise UserError(
+            f"{spec}: of {artifact_id(recipe)}, expected {upstream[stage]}; it was made from "
+            "something else: delete it and run again"
+        )
+    package = PACKAGES[stage]
+    block = method_block(package, recipe)
+    network = method_module(package, recipe).build(block, len(made["classes"]))
     return load_model(network, model).requires_grad_(False), made["classes"]

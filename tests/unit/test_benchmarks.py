@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as program
-from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep
+from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep, walk
 from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.peak import watched
 from benchmarks.project import make_project
@@ -377,3 +377,17 @@ def test_jobs_by_hand():
         "Job stats:\njob      count\n-----  -------\ncam          6\ntotal       74\n\nReasons:\n"
     )
     assert dag.jobs(told) == {"cam": 6, "total": 74}
+
+
+def test_walks_agree_and_take_turns():
+    affinities, scores = walk.material(5, 4)
+    dense = walk.matrix_of(affinities, scores)
+    expected = torch.linalg.matrix_power(dense.double(), 256) @ scores.flatten().double()
+    found = walk.sparse(affinities, scores)
+    torch.testing.assert_close(found.flatten().double(), expected, atol=1e-5, rtol=0)
+    walk.same(found, walk.squared(dense, scores))
+    with pytest.raises(AssertionError):
+        walk.same(found, found.flip(-1) ** 2)
+    rows = walk.measure(quick=True)
+    assert rows[0].what == "6 × 8; dense squaring" and rows[-1].unit == "MB"
+    assert rows[-1].plain == 4 * 192**2 / 1e6

@@ -21,9 +21,11 @@ from tags2masks.data.index import (
     spaced,
     write_index,
 )
+from tags2masks.errors import UserError
 from tags2masks.methods import method_block
-from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.trained import load_trained
 from tags2masks.store import Shard
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts import localize
@@ -59,14 +61,15 @@ def trained(tmp_path_factory):
     spec = Vanilla(backbone=Backbone(name="test_resnet", output_stride=8))
     torch.manual_seed(3)
     save_model(Classifier(spec.backbone, 2), folder / "model.safetensors")
-    recipe = {"method": "vanilla", "spec": spec.key()}
+    recipe = {"stage": "classifier", "method": "vanilla", "spec": spec.key()}
     write_spec(folder / "spec.json", {"recipe": recipe, "classes": CLASSES})
     return folder
 
 
 def localized(folder, monkeypatch, spec, shard, output, **free):
     """Run the program in this process; what it wrote, by image: (maps, steps)."""
-    recipe = {"stage": "maps", "method": spec["method"], "seed": 4, "dataset": {}, "upstream": {}}
+    upstream = {"classifier": artifact_id(read_spec(folder / "spec.json")["recipe"])}
+    recipe = {"stage": "maps", "method": spec["method"], "seed": 4, "upstream": upstream}
     block = method_block("maps", {"method": spec["method"], "spec": spec})
     recipe["spec"] = block.key()
     arguments = {
@@ -141,3 +144,22 @@ def test_some_images_are_spaced_over_all_shards(trained, monkeypatch):
     assert list(some) == ["image 1", "image 3", "image 5"]
     for image, (maps, _) in some.items():
         assert (maps == whole[image][0]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"stage": "segmenter", "method": "deeplabv3plus"},
+            r"spec.json: of a segmenter \(deeplabv3plus\), but a classifier is needed; give the "
+            "files of vanilla-",
+        ),
+        ({"seed": 9}, r"spec.json: of vanilla-\w{8}, expected vanilla-\w{8}; it was made from"),
+    ],
+)
+def test_the_files_of_another_network(trained, monkeypatch, tmp_path, change, message):
+    made = read_spec(trained / "spec.json")
+    write_spec(tmp_path / "spec.json", made | {"recipe": made["recipe"] | change})
+    upstream = {"classifier": artifact_id(made["recipe"])}
+    with pytest.raises(UserError, match=message):
+        load_trained("classifier", trained / "model.safetensors", tmp_path / "spec.json", upstream)

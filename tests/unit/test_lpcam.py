@@ -15,7 +15,7 @@ from tags2masks.config.training import Backbone
 from tags2masks.data.index import build_index, images_sha, read_index, rows_of, write_index
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.lpcam import fold, likeness, localize
-from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
 from tags2masks.nets.classifier import Classifier
 from tags2masks.prototypes.store import read_prototypes
 from tags2masks.store import Shard
@@ -208,7 +208,10 @@ def test_the_programs_find_prototypes_and_localize_with_them(tmp_path, classifie
         program.main()
 
     spec = Prototypes(clusters=3).key()
-    centres = {"stage": "prototypes", "method": "kmeans", "spec": spec, "seed": 0, "upstream": {}}
+    made_from = {"classifier": artifact_id(read_spec(classifier / "spec.json")["recipe"])}
+    centres = {
+        "stage": "prototypes", "method": "kmeans", "spec": spec, "seed": 0, "upstream": made_from
+    }  # fmt: skip
     path, again = tmp_path / "a/prototypes.zarr.zip", tmp_path / "b/prototypes.zarr.zip"
     call(find_prototypes, centres, path)
     call(find_prototypes, centres, again)
@@ -220,7 +223,7 @@ def test_the_programs_find_prototypes_and_localize_with_them(tmp_path, classifie
 
     spec = Lpcam(scales=(1,)).key()
     del spec["prototypes"]
-    upstream = {"prototypes": artifact_id(centres)}
+    upstream = made_from | {"prototypes": artifact_id(centres)}
     recipe = {"stage": "maps", "method": "lpcam", "spec": spec, "seed": 0, "upstream": upstream}
     output = tmp_path / "maps.zarr.zip"
     call(localize_program, recipe, output, "--shard", "0", "--prototypes", path)

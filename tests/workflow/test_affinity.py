@@ -1,0 +1,120 @@
+"""Chains with affinity networks and with growing labels, really run; and what runs again."""
+
+import copy as copying
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
+
+END = {"lineage": 1, "collect": 1, "report_page": 1, "outline": 1}
+IRN = {"irn": 2, "measure_labels": 1} | END
+PSA = {"psa": 2, "measure_labels": 1} | END
+TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
+
+
+def config_of(irn=None, psa=None, net=None):
+    """The small config with three chains: two walks, and a segmenter whose labels grow."""
+    config = copying.deepcopy(CONFIG)
+    frozen = {"backbone": NETWORK, "init_from_classifier": True} | TRAINING
+    config["masks"] = {
+        "irn": {"method": "irn", "affinity": frozen, "instances": True, "crf": {"iterations": 1}}
+        | (irn or {}),
+        "psa": {"method": "psa", "affinity": {"backbone": NETWORK} | TRAINING} | (psa or {}),
+        "sure": {"method": "confident"},
+    }
+    config["segmenters"]["net"] |= {"growing": {"stride": 4}} | (net or {})
+    config["experiments"] = ["digits / vanilla / cam / {irn,psa}", "digits/vanilla/cam/sure/net"]
+    return config
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The chains, finished."""
+    project = fresh_project(tmp_path_factory.mktemp("affinity"), config_of())
+    project.make()
+    return project
+
+
+def test_every_chain_ends_in_figures(made):
+    assert made.would_run() == {}
+    figures = pd.read_csv(made.folder / "results/metrics.csv")
+    stages = figures.groupby("experiment")["stage"].unique().map(set).to_dict()
+    walks = {"classifier", "maps", "labels", "masks"}
+    assert stages["digits/vanilla/cam/irn"] == stages["digits/vanilla/cam/psa"] == walks
+    assert stages["digits/vanilla/cam/sure/net"] == {"classifier", "maps", "masks", "predictions"}
+    assert {"labelled", "contour_f"} <= set(figures.loc[figures["stage"] == "labels", "metric"])
+    (table,) = (made.folder / "results/digits/segmenter").glob("*/training.csv")
+    grown = pd.read_csv(table)
+    assert {"seeding", "boundary", "grown"} <= set(grown.columns) and grown["grown"].iloc[0] > 0
+
+
+def test_instances_lie_beside_the_masks(made):
+    (folder,) = (made.folder / "results/digits/masks").glob("irn-*")
+    with zarr.storage.ZipStore(folder / "0.zarr.zip", mode="r") as store:
+        images = [name for name, _ in zarr.open_group(store, mode="r").arrays()]
+        assert len(images) == 8
+        for name in images:
+            mask = zarr.open_array(store, path=name)
+            instances = zarr.open_array(store, path=f"instances/{name}")[...]
+            assert instances.shape == mask.shape and instances.dtype == np.uint16
+            assert instances.max() == len(mask.attrs["instances"])
+
+
+def test_lineage_names_every_step(made):
+    (path,) = (made.folder / "results/digits/masks").glob("irn-*/lineage.json")
+    chain = json.loads(path.read_text())
+    steps = [(one["stage"], one["recipe"]["method"]) for one in chain]
+    assert steps == [
+        ("classifier", "vanilla"), ("maps", "cam"), ("labels", "confident"),
+        ("affinity", "irn"), ("masks", "irn"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"irn": {"beta": 4}}, IRN),
+        ({"irn": {"steps": 16}}, IRN),
+        ({"psa": {"background_power": 8}}, PSA),
+        ({"irn": {"labels": {"foreground_score": 0.4}}},
+         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
+        ({"psa": {"labels": {"low_power": 3}}},
+         {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
+        ({"irn": {"batch_size": 2}}, {}),
+        ({"net": {"growing": None}},
+         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1} | END),
+    ],
+)  # fmt: skip
+def test_a_changed_parameter(made, changes, expected):
+    made.configure(config_of(**changes))
+    try:
+        assert made.would_run() == expected
+    finally:
+        made.configure(config_of())
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("affinity/walk.py", {"irn": 2, "psa": 2, "measure_labels": 2}),
+        ("masks/irn.py", {"irn": 2, "measure_labels": 1}),
+        ("affinity/psa.py", {"psa_affinity": 1, "psa": 2, "measure_labels": 1}),
+        ("masks/agreed.py",
+         {"agreed_labels": 2, "psa_affinity": 1, "psa": 2, "measure_labels": 2}),
+        ("segmenters/dsrg.py",
+         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1}),
+    ],
+)  # fmt: skip
+def test_an_edited_source(made, file, expected):
+    path = made.folder / "tags2masks" / file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\nX = 1\n", encoding="utf-8")
+    try:
+        planned = {job: n for job, n in (expected | END).items() if job != "outline"}
+        assert made.would_run() == planned
+    finally:
+        path.write_text(text, encoding="utf-8")
