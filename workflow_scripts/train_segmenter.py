@@ -31,7 +31,9 @@ def main() -> None:
         train, args.root, args.masks, args.recipe["upstream"]["masks"], spec.augment, backbone.mean
     )
     state = run_state(args, images_sha(train))
-    rows = fit(network, views, method.step, spec, seed, machine, state)
+    rows = fit(
+        network, views, lambda net, batch, _: method.step(net, batch), spec, seed, machine, state
+    )
     if is_main_process():
         write_outputs(args, spec, network, classes, rows, state)
 

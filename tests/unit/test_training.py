@@ -37,7 +37,7 @@ class Noise(torch.utils.data.Dataset):
         return torch.rand(3, 8, 8, generator=generator), torch.tensor([draw[0] % 2, 1.0])
 
 
-def step(network, batch):
+def step(network, batch, moment):
     images, tags = batch
     return {"loss": nn.functional.multilabel_soft_margin_loss(network(images), tags)}
 
