@@ -6,6 +6,7 @@ rule vanilla:
         index=INDEX,
         classes=CLASSES,
         weights=plan.weights("classifier"),
+        ordinary=plan.ordinary_files,
     output:
         model="results/{dataset}/classifier/{id}/model.safetensors",
         spec="results/{dataset}/classifier/{id}/spec.json",
@@ -26,17 +27,49 @@ rule vanilla:
         mem_mb=scaled(16000),
         runtime=scaled(720),
     params:
-        recipe=plan.recipe("classifier"),
-        source=source("train_classifier", "classifiers.vanilla"),
-        free=plan.free("classifier"),
-        root=plan.root,
-        machine=plan.machine,
-        weights=lambda wildcards, input: option("weights", input.weights),
+        **plan.training_classifier("vanilla"),
     message:
         "Train the classifier {wildcards.id} of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.train_classifier --recipe {params.recipe:q}"
         " --free {params.free:q} {params.machine} --threads {threads} --source {params.source}"
-        " --root {params.root:q} {params.weights} --index {input.index:q}"
+        " --root {params.root:q} {params.weights} {params.ordinary} --index {input.index:q}"
         " --classes {input.classes:q} --model {output.model:q} --spec {output.spec:q}"
         " --training {output.training:q} 2>&1 | tee {log:q}"
+
+
+use rule vanilla as puzzle with:
+    wildcard_constraints:
+        id="puzzle-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("puzzle"),
+
+
+use rule vanilla as occse with:
+    wildcard_constraints:
+        id="occse-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("occse"),
+
+
+use rule vanilla as poc with:
+    wildcard_constraints:
+        id="poc-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("poc"),
+
+
+use rule vanilla as pnoc with:
+    output:
+        model="results/{dataset}/classifier/{id}/model.safetensors",
+        noc="results/{dataset}/classifier/{id}/noc.safetensors",
+        spec="results/{dataset}/classifier/{id}/spec.json",
+        training=report(
+            "results/{dataset}/classifier/{id}/training.csv",
+            category="Classifiers",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    wildcard_constraints:
+        id="pnoc-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("pnoc"),

@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.data import DataLoader, Dataset
 
 from tags2masks.allocator import keep_freed_memory
@@ -54,8 +55,38 @@ class State:
     fingerprint: str
 
 
-# What a method does with a batch: named losses, of which "loss" is descended.
-Step = Callable[[nn.Module, list[Tensor]], dict[str, Tensor]]
+@dataclass(frozen=True)
+class Moment:
+    """What a step may know beside the network and the batch.
+
+    progress: the share of the run's steps that are done, 0 to less than 1; number: how many.
+    seeds: (seed of the run, epoch, step of the epoch); rank: of this process among `ranks`.
+    consult: the answer of the second network, whose weights are constants in it; second: the same
+    network to learn through, if it learns.
+    """
+
+    progress: float
+    number: int
+    seeds: tuple[int, int, int]
+    rank: int = 0
+    ranks: int = 1
+    consult: Callable[..., Tensor] | None = None
+    second: nn.Module | None = None
+
+    def uniform(self, count: int) -> Tensor:
+        """A random number in 0 to 1 for each image of this process's batch, [count], on the CPU.
+
+        An image has the same one however many processes share the batch.
+        """
+        seed = int(np.random.SeedSequence(self.seeds).generate_state(1, np.uint64)[0])
+        generator = torch.Generator().manual_seed(seed)
+        return torch.rand(count * self.ranks, generator=generator)[self.rank :: self.ranks]
+
+
+# What a method does with a batch: named figures, of which "loss" is descended by the network and
+# "second_loss", where it is there, by the second one.
+Step = Callable[[nn.Module, list[Tensor], Moment], dict[str, Tensor | float]]
+DESCENDED = ("loss", "second_loss")
 # What is measured after an epoch, from the unwrapped network.
 Measure = Callable[[nn.Module], dict[str, float]]
 
@@ -123,23 +154,33 @@ def fit(
     machine: Machine,
     state: State,
     measure: Measure = lambda network: {},
+    second: nn.Module | None = None,
 ) -> list[dict[str, float]]:
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
     views: yields a batch's parts for a draw (row, seed, epoch, position).
     network: has `head_parameters()`, which learn `head_factor` times faster, and a `backbone`,
-    whose batch norm `freeze_bn` keeps as it is.
+    whose batch norm `freeze_bn` keeps as it is. `forward_methods` names what else of it a step may
+    call.
+    second: a network that steps consult. If it has weights that require a gradient, it learns with
+    an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
     Raises UserError when the loss is no longer a number.
     """
     scaler = torch.amp.GradScaler(machine.device) if spec.precision == "16-mixed" else None
     fabric = _fabric(spec, machine, scaler)
-    network.to(memory_format=torch.channels_last)
-    optimizer = _optimizer(network, spec.optimizer)
     inner = network
-    network, optimizer = fabric.setup(network, optimizer)
-    rows = _resume(inner, optimizer, scaler, state)
+    learning = [network] + ([second] if second is not None and _learns(second) else [])
+    made = [
+        fabric.setup(one.to(memory_format=torch.channels_last), _optimizer(one, spec.optimizer))
+        for one in learning
+    ]
+    (network, *seconds), optimizers = zip(*made, strict=True)
+    for name in getattr(inner, "forward_methods", ()):
+        network.mark_forward_method(name)
+    consult = None if second is None else _constant(fabric, second)
+    rows = _resume(learning, optimizers, scaler, state)
     sampler = _Batches(len(views), spec.batch_size, seed, fabric.global_rank, fabric.world_size)
     loader = fabric.setup_dataloaders(
         DataLoader(
@@ -156,35 +197,54 @@ def fit(
         torch.manual_seed(seed * 100_003 + epoch)
         sampler.epoch = epoch
         _train_mode(inner, spec.freeze_bn)
-        sums: dict[str, Tensor] = {}
+        sums: dict[str, Tensor | float] = {}
+        counts: dict[str, int] = {}
         began = time.perf_counter()
         bar = progress(loader, f"epoch {epoch + 1}/{spec.epochs}", unit="batch")
         for number, batch in enumerate(bar):
-            rate = poly_rate(epoch * len(sampler) + number, steps, spec.optimizer)
-            for group in optimizer.param_groups:
+            done = epoch * len(sampler) + number
+            rate = poly_rate(done, steps, spec.optimizer)
+            for group in (group for one in optimizers for group in one.param_groups):
                 group["lr"] = group["initial_lr"] * rate
-            losses = step(network, batch)
-            fabric.backward(losses["loss"])
-            optimizer.step()
-            optimizer.zero_grad()
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0) + value.detach()
-        seconds = time.perf_counter() - began
-        means = {name: fabric.all_reduce(v).item() / len(sampler) for name, v in sums.items()}
-        if not np.isfinite(means["loss"]):
-            raise UserError(
-                f"the loss became {means['loss']} in epoch {epoch + 1}; lower optimizer.lr"
+            moment = Moment(
+                done / steps,
+                done,
+                (seed, epoch, number),
+                fabric.global_rank,
+                fabric.world_size,
+                consult,
+                *seconds,
             )
+            figures = step(network, batch, moment)
+            for optimizer, name in zip(optimizers, DESCENDED, strict=False):
+                if name in figures:
+                    fabric.backward(figures[name])
+                    optimizer.step()
+                    optimizer.zero_grad()
+            for name, value in figures.items():
+                value = value.detach() if isinstance(value, Tensor) else value
+                sums[name] = sums.get(name, 0) + value
+                counts[name] = counts.get(name, 0) + 1
+        took = time.perf_counter() - began
+        means = {
+            name: fabric.all_reduce(total / counts[name]).item() for name, total in sums.items()
+        }
+        for name in DESCENDED:
+            if not np.isfinite(means.get(name, 0)):
+                raise UserError(
+                    f"the {name.replace('_', ' ')} became {means[name]} in epoch {epoch + 1}; "
+                    "lower optimizer.lr"
+                )
         inner.eval()
         with torch.no_grad():
             measured = measure(inner)
         rows.append(
             {"epoch": epoch + 1, **means, **measured, "lr": spec.optimizer.lr * rate}
-            | {"images_per_s": len(views) / seconds}
+            | {"images_per_s": len(views) / took}
         )
         if fabric.is_global_zero:
             _announce(rows[-1], spec.epochs)
-            _save(inner, optimizer, scaler, rows, state, spec.keep_states)
+            _save(learning, optimizers, scaler, rows, state, spec.keep_states)
         fabric.barrier()
     inner.eval()
     return rows
@@ -219,6 +279,22 @@ def _fabric(spec: Training, machine: Machine, scaler) -> Fabric:
     return fabric
 
 
+def _learns(network: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in network.parameters())
+
+
+def _constant(fabric: Fabric, network: nn.Module) -> Callable[..., Tensor]:
+    """The network as a function of its input alone, in the run's precision; answers in float32."""
+    fabric.to_device(network.eval())
+
+    def answer(*inputs: Tensor) -> Tensor:
+        weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+        with fabric.autocast():
+            return functional_call(network, weights, inputs).float()
+
+    return answer
+
+
 def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
     head = {id(parameter) for parameter in network.head_parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -248,14 +324,14 @@ def _announce(row: dict, epochs: int) -> None:
     print(f"epoch {row['epoch']}/{epochs}: {', '.join(figures)}", flush=True)
 
 
-def _save(network, optimizer, scaler, rows, state: State, keep: bool) -> None:
+def _save(networks, optimizers, scaler, rows, state: State, keep: bool) -> None:
     earlier = [] if keep else list(state.folder.glob("epoch-*.pt"))
     with written_whole(state.folder / f"epoch-{len(rows):04d}.pt") as beside:
         torch.save(
             {
                 "fingerprint": state.fingerprint,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "networks": [network.state_dict() for network in networks],
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "scaler": scaler.state_dict() if scaler else {},
                 "rows": rows,
             },
@@ -266,7 +342,7 @@ def _save(network, optimizer, scaler, rows, state: State, keep: bool) -> None:
             path.unlink(missing_ok=True)
 
 
-def _resume(network, optimizer, scaler, state: State) -> list[dict]:
+def _resume(networks, optimizers, scaler, state: State) -> list[dict]:
     """Fill everything from the last checkpoint of this run, if there is one; its rows."""
     for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
         try:
@@ -278,8 +354,9 @@ def _resume(network, optimizer, scaler, state: State) -> list[dict]:
         if saved["fingerprint"] != state.fingerprint:
             print(f"{path}: from another code or data; starting anew", flush=True)
             continue
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for own, key in ((networks, "networks"), (optimizers, "optimizers")):
+            for one, values in zip(own, saved[key], strict=True):
+                one.load_state_dict(values)
         if scaler:
             scaler.load_state_dict(saved["scaler"])
         print(f"{path}: going on after epoch {len(saved['rows'])}", flush=True)

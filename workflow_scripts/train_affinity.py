@@ -1,6 +1,5 @@
 """Train an affinity network on the labels that are certain."""
 
-from functools import partial
 from pathlib import Path
 
 from torch.utils.data import DataLoader
@@ -33,7 +32,15 @@ def main() -> None:
     artifact = args.recipe["upstream"]["labels"]
     views = MaskedViews(train, args.root, args.labels, artifact, spec.augment, spec.backbone.mean)
     state = run_state(args, images_sha(train))
-    rows = fit(network, views, partial(method.step, spec=spec), spec, seed, machine, state)
+    rows = fit(
+        network,
+        views,
+        lambda net, batch, _: method.step(net, batch, spec),
+        spec,
+        seed,
+        machine,
+        state,
+    )
     if is_main_process():
         if hasattr(method, "centre"):
             # One more view of each image: that of the epoch after the last.

@@ -1,6 +1,7 @@
 """Train an image classifier on tags."""
 
 from functools import partial
+from pathlib import Path
 
 import torch
 from sklearn.metrics import average_precision_score
@@ -10,6 +11,8 @@ from tags2masks.data.index import images_sha, multi_hot, read_classes, read_inde
 from tags2masks.data.views import PlainViews, TaggedViews
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.backbones import load_initial_weights
+from tags2masks.nets.checkpoint import save_model
+from tags2masks.nets.trained import load_trained
 from tags2masks.training import Machine, fit, is_main_process, prepare
 from workflow_scripts.program import run
 from workflow_scripts.trained import arguments, run_state, write_outputs
@@ -31,7 +34,11 @@ def mean_average_precision(network: torch.nn.Module, views: PlainViews, device: 
 
 def main() -> None:
     """Read the arguments, train, and write the model, its spec and the training table."""
-    args = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--ordinary", type=Path, help="model of the ordinary classifier; its spec.json is beside it"
+    )
+    args = parser.parse_args()
 
     machine = Machine(args.device, args.devices, args.threads, args.workers)
     seed = args.recipe["seed"]
@@ -47,11 +54,15 @@ def main() -> None:
     network = method.build(spec, len(classes))
     named = backbone.model_copy(update={"weights": str(args.weights)}) if args.weights else backbone
     load_initial_weights(network.backbone, named)
+    ordinary, learns = None, getattr(method, "ORDINARY_LEARNS", False)
+    if args.ordinary:
+        spec_file = args.ordinary.with_name("spec.json")
+        ordinary = load_trained("classifiers", args.ordinary, spec_file)[0].requires_grad_(learns)
     state = run_state(args, images_sha(train), images_sha(val))
     rows = fit(
         network,
         views(train, targets=multi_hot(train["tags"], classes)),
-        method.step,
+        partial(method.step, spec=spec),
         spec,
         seed,
         machine,
@@ -59,8 +70,11 @@ def main() -> None:
         lambda net: (
             {"val_map": mean_average_precision(net, plain, machine.device)} if len(val) else {}
         ),
+        ordinary,
     )
     if is_main_process():
+        if learns:
+            save_model(ordinary, args.model.with_name("noc.safetensors"))
         write_outputs(args, spec, network, classes, rows, state)
 
 

@@ -38,7 +38,7 @@ def main() -> None:
         dsrg = import_module("tags2masks.segmenters.dsrg")
         step = partial(dsrg.step, spec=spec.growing, fill=backbone.mean)
     state = run_state(args, images_sha(train))
-    rows = fit(network, views, step, spec, seed, machine, state)
+    rows = fit(network, views, lambda net, batch, _: step(net, batch), spec, seed, machine, state)
     if is_main_process():
         write_outputs(args, spec, network, classes, rows, state)
 

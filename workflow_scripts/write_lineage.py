@@ -20,6 +20,10 @@ def main() -> None:
         for one in experiments
         for stage, id in one["artifacts"].items()
     }
+    # Also of what no experiment goes through itself, such as another classifier's helper.
+    for dataset, stage, id in list(artifacts):
+        for one in lineage(args.results, dataset, stage, id):
+            artifacts[dataset, one["stage"], one["id"]] = None
     for dataset, stage, id in artifacts:
         chain = lineage(args.results, dataset, stage, id)
         with written_whole(args.results / dataset / stage / id / "lineage.json") as beside:

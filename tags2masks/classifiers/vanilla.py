@@ -5,18 +5,30 @@ default, as there.
 """
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from tags2masks.config.classifiers import Vanilla
+from tags2masks.config.classifiers import TagTraining, Vanilla
 from tags2masks.nets.classifier import Classifier
+from tags2masks.training import Moment
 
 
-def build(spec: Vanilla, classes: int) -> Classifier:
+def build(spec: TagTraining, classes: int) -> Classifier:
     """The network, with random weights."""
     return Classifier(spec.backbone, classes)
 
 
-def step(network: nn.Module, batch: list[Tensor]) -> dict[str, Tensor]:
-    """The loss on a batch: uint8 images [B, 3, S, S] and multi-hot tags [B, K]."""
+def step(
+    network: Classifier, batch: list[Tensor], moment: Moment, spec: Vanilla
+) -> dict[str, Tensor]:
+    """The loss on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K]."""
     images, tags = batch
-    return {"loss": F.multilabel_soft_margin_loss(network(images.float() / 255), tags)}
+    return {"loss": tag_loss(network(images.float() / 255), tags, spec.label_smoothing)}
+
+
+def tag_loss(logits: Tensor, tags: Tensor, smoothing: float, reduction: str = "mean") -> Tensor:
+    """Multi-label soft margin loss against y(1 − a) + a/2, a being `smoothing` (methods §2).
+
+    logits and tags: [B, K]. Returns a number, or [B] with reduction `none`.
+    """
+    target = tags * (1 - smoothing) + smoothing / 2
+    return F.multilabel_soft_margin_loss(logits, target, reduction=reduction)

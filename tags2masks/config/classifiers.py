@@ -2,12 +2,60 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from tags2masks.config.training import Optimizer, Training
+from tags2masks.config.base import Block
+from tags2masks.config.training import Augment, Optimizer, Training
 
 
-class Vanilla(Training):
+class TagAugment(Augment):
+    """Views for learning from tags alone, in which things may move and colours change."""
+
+    randaugment: int = Field(
+        0, ge=0, description="Operations of RandAugment on each image; 0: none. P-NOC's code: 2."
+    )
+    magnitude: int = Field(9, ge=0, le=30, description="Of these operations. P-NOC's code: 10.")
+    jitter: tuple[float, float, float, float] = Field(
+        (0, 0, 0, 0),
+        description="Random change of brightness, contrast, saturation (shares of 1) and hue (of a "
+        "full turn, up to 0.5). P-NOC's code: [0.3, 0.3, 0.3, 0.1].",
+    )
+    perturb: Literal["gaussian", "binary"] | None = Field(
+        None, description="gaussian: noise on every value; binary: pixels switched off."
+    )
+    sigma: float = Field(0.15, ge=0, description="Deviation of that noise, of values in 0 to 1.")
+    keep: float = Field(0.9, gt=0, le=1, description="Chance of a pixel to stay on.")
+
+    @field_validator("jitter")
+    @classmethod
+    def _within(cls, value):
+        if min(value) < 0 or value[3] > 0.5:
+            raise ValueError("jitter is four numbers of 0 or more, the last (hue) 0.5 at most")
+        return value
+
+
+class TagTraining(Training):
+    """What all classifiers have."""
+
+    augment: TagAugment = TagAugment()
+    label_smoothing: float = Field(
+        0, ge=0, lt=1, description="a of the target y·(1 − a) + a/2. P-NOC's code: 0.1."
+    )
+
+
+class Ramp(Block):
+    """A weight that changes evenly over the steps of a training, then stays."""
+
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+    until: float = Field(1, gt=0, le=1, description="Share of the steps at which it is `end`.")
+
+    def at(self, progress: float) -> float:
+        """Its value when this share of the steps, 0 to 1, is done."""
+        return self.start + (self.end - self.start) * min(1.0, progress / self.until)
+
+
+class Vanilla(TagTraining):
     """A backbone, global average pooling and a linear head (methods §0)."""
 
     method: Literal["vanilla"] = "vanilla"
@@ -15,4 +63,74 @@ class Vanilla(Training):
     optimizer: Optimizer = Optimizer(momentum=1e-4)
 
 
-METHODS = {"vanilla": Vanilla}
+class PnocTraining(TagTraining):
+    """The setting of the P-NOC paper (section 4, A.1.1)."""
+
+    epochs: int = Field(15, ge=1)
+    batch_size: int = Field(32, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(momentum=1e-4, poly_power=1)
+    augment: TagAugment = TagAugment(resize=(256, 1024))
+
+
+class Puzzle(PnocTraining):
+    """Puzzle-CAM: maps of an image and of its quarters agree (Jo & Yu, ICIP 2021)."""
+
+    method: Literal["puzzle"] = "puzzle"
+    lambda_re: Ramp = Ramp(start=0, end=4, until=0.5)
+    re_classes: Literal["all", "tagged"] = Field(
+        "all",
+        description="Whose maps must agree. tagged, as the public code has it: those of other "
+        "classes count as no difference; the mean is over all classes in either case.",
+    )
+
+    @model_validator(mode="after")
+    def _tiles(self):
+        stride = 1 if self.backbone.name == "convnet" else self.backbone.output_stride
+        if self.augment.crop % (2 * stride):
+            below = self.augment.crop // (2 * stride) * 2 * stride
+            raise ValueError(
+                f"augment.crop: {self.augment.crop} makes no four quarters of whole cells of "
+                f"{stride} pixels (backbone.output_stride); take a multiple of {2 * stride}, such "
+                f"as {max(below, 2 * stride)}"
+            )
+        return self
+
+
+class Occse(PnocTraining):
+    """OC-CSE: erasing a class hides it from an ordinary classifier (Kweon et al., ICCV 2021)."""
+
+    method: Literal["occse"] = "occse"
+    ordinary: str = Field(
+        "vanilla", description="The entry of `classifiers` that looks at the erased images."
+    )
+    lambda_cse: Ramp = Ramp(start=0.3, end=1)
+    erase_max: Literal["batch", "image"] = Field(
+        "batch",
+        description="Maximum that the erasing map is divided by: over the images of a step (of one "
+        "process), as in the public code, or of each image. The paper does not say.",
+    )
+
+
+class Poc(Puzzle, Occse):
+    """P-OC: Puzzle-CAM and OC-CSE together (P-NOC paper, eq. 1)."""
+
+    method: Literal["poc"] = "poc"
+
+
+class Pnoc(Poc):
+    """P-NOC: P-OC whose ordinary classifier learns from what is left (eq. 2 and 3)."""
+
+    method: Literal["pnoc"] = "pnoc"
+    lambda_noc: Ramp = Field(
+        Ramp(start=0, end=1), description="Its end is 0.5 by default in the public code."
+    )
+    delta_noc: Ramp = Ramp(start=0.2, end=0.2)
+    k_noc: int = Field(
+        1,
+        ge=1,
+        description="The ordinary classifier learns at every k-th step. The paper names no number; "
+        "the public code's default is 1.",
+    )
+
+
+METHODS = {"vanilla": Vanilla, "puzzle": Puzzle, "occse": Occse, "poc": Poc, "pnoc": Pnoc}

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms import v2
 
+from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
 
@@ -29,15 +31,50 @@ def random_view(
     """Resize, crop (or pad) and flip an image, and its labels alike.
 
     image: uint8 [h, w, 3]; labels: uint8 [h, w] or None; fill: the colour of the padding, 0 to 1.
+    A TagAugment also changes colours, and may turn or shear the image, before it is cropped.
     Returns uint8 [crop, crop, 3] and uint8 [crop, crop], padded labels being ignored (255).
+    Raises ValueError for a TagAugment with labels.
     """
     long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
     image, labels = _resize(image, labels, long_side)
+    if isinstance(augment, TagAugment):
+        if labels is not None:
+            raise ValueError("a TagAugment moves what is in the image, but not its labels")
+        image = _changed(image, augment, fill, rng)
     image, labels = _place(image, labels, augment.crop, fill, rng.random(2))
     if rng.random() < augment.flip:
         image = image[:, ::-1]
         labels = None if labels is None else labels[:, ::-1]
     return image, labels
+
+
+def _changed(image, augment: TagAugment, fill, rng) -> np.ndarray:
+    """Colour jitter, then RandAugment (Cubuk et al., 2020), as torchvision has them."""
+    steps = []
+    if any(augment.jitter):
+        steps.append(v2.ColorJitter(*augment.jitter))
+    if augment.randaugment:
+        colour = [round(255 * part) for part in fill]
+        steps.append(v2.RandAugment(augment.randaugment, augment.magnitude, fill=colour))
+    if not steps:
+        return image
+    with torch.random.fork_rng(devices=[]):  # they draw from torch's one generator
+        torch.manual_seed(int(rng.integers(2**63)))
+        return np.asarray(v2.Compose(steps)(Image.fromarray(image)))
+
+
+def perturb(view: np.ndarray, augment: TagAugment, rng: np.random.Generator) -> np.ndarray:
+    """A view with noise, or with pixels switched off (Maruf et al., 2023, eq. 15 and 16).
+
+    view: uint8 [S, S, 3]. Returns float32 in the same units, beyond 0 to 255 too, for noise; uint8,
+    black where a pixel is off, for `binary`; else the view.
+    """
+    if augment.perturb == "gaussian":
+        noise = rng.standard_normal(view.shape, dtype=np.float32)
+        return view + np.float32(255 * augment.sigma) * noise
+    if augment.perturb == "binary":
+        return view * (rng.random((*view.shape[:2], 1), dtype=np.float32) < augment.keep)
+    return view
 
 
 def plain_view(image: np.ndarray, augment: Augment, fill: Sequence[float]) -> np.ndarray:
@@ -76,14 +113,19 @@ def _place(image, labels, crop, fill, where):
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
-    """uint8 [h, w, 3] to uint8 [3, h, w]; networks take it as float in 0 to 1."""
+    """[h, w, 3] to [3, h, w], in 0 to 255 as before; networks take it as float in 0 to 1."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 class TaggedViews(Dataset):
-    """Random views of training images with their tags: (uint8 [3, S, S], float [K])."""
+    """Random views of training images with their tags: (uint8 [3, S, S], float [K]).
 
-    def __init__(self, rows: pd.DataFrame, root: Path, targets: np.ndarray, augment: Augment, fill):
+    With noise a view is float32 in the same units.
+    """
+
+    def __init__(
+        self, rows: pd.DataFrame, root: Path, targets: np.ndarray, augment: TagAugment, fill
+    ):
         self.paths = [Path(root) / path for path in rows["path"]]
         self.targets = torch.from_numpy(targets)
         self.augment, self.fill = augment, fill
@@ -93,9 +135,9 @@ class TaggedViews(Dataset):
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         row, *seeds = draw
-        image = read_image(self.paths[row])
-        view, _ = random_view(image, None, self.augment, self.fill, np.random.default_rng(seeds))
-        return to_tensor(view), self.targets[row]
+        image, rng = read_image(self.paths[row]), np.random.default_rng(seeds)
+        view, _ = random_view(image, None, self.augment, self.fill, rng)
+        return to_tensor(perturb(view, self.augment, rng)), self.targets[row]
 
 
 class PlainViews(TaggedViews):

@@ -11,8 +11,11 @@ class Classifier(nn.Module):
     """Logits from the spatial mean of w·f, so that w·f at a location is its part in the logit.
 
     images: [B, 3, H, W] in 0 to 1; normalisation is part of the network.
+    forward_methods: what a training may call on it beside itself.
     Raises UserError for a backbone whose features are no [B, C, h, w] map.
     """
+
+    forward_methods = ("score_all",)
 
     def __init__(self, backbone: Backbone, classes: int):
         super().__init__()
@@ -28,6 +31,10 @@ class Classifier(nn.Module):
     def score_maps(self, features: Tensor) -> Tensor:
         """w_c·f at every location, [B, K, h, w]; their mean is the logit."""
         return self.head(features)
+
+    def score_all(self, *batches: Tensor) -> list[Tensor]:
+        """The score maps of images of several sizes, in one call, as several processes need it."""
+        return [self.score_maps(self.features(images)) for images in batches]
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits [B, K] from the last feature map."""

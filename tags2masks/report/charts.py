@@ -9,6 +9,9 @@ from tags2masks.errors import UserError
 from tags2masks.report import plots, tables
 from tags2masks.report.lineage import Made
 
+# Columns of training.csv that are no results: what a method was told to do.
+SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
+
 
 def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iterator[dict]:
     """The data set's charts, with what the page says around them."""
@@ -44,6 +47,30 @@ def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iter
                 "marks": False,
                 "source": f"{stage}/…/training.csv",
             }
+            yield from _schedule_charts(f"{key}-{stage}", lines, f"{stage}/…/training.csv")
+
+
+def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterator[dict]:
+    """A chart of the weights and limits that change during training, if there are any."""
+    panels = [
+        (name, [line for line in lines if name in line.values])
+        for name in SCHEDULES
+        if any(name in line.values for line in lines)
+    ]
+    if panels:
+        yield {
+            "title": "Schedules of the losses, mean over an epoch's steps",
+            "svg": plots.schedules(f"{key}-schedules", panels),
+            "legend": list({line.name: line for _, mine in panels for line in mine}.values()),
+            "alt": "; ".join(
+                f"{line.name}: {name} {line.values[name].iloc[0]:.3g} in the first epoch, "
+                f"{line.values[name].iloc[-1]:.3g} in the last"
+                for name, mine in panels
+                for line in mine
+            ),
+            "marks": False,
+            "source": source,
+        }
 
 
 def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:

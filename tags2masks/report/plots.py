@@ -116,6 +116,18 @@ def training(key: str, series: Sequence[Series], measure: str, title: str) -> st
         return _svg(figure, key)
 
 
+def schedules(key: str, panels: Sequence[tuple[str, Sequence[Series]]]) -> str:
+    """Columns of the training tables over the epochs, a panel for each: its name, the series."""
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
+        figure, axes = _figure(0.8 + 0.9 * len(panels), len(panels))
+        for panel, (name, series) in zip(axes, panels, strict=True):
+            _over_epochs(panel, series, name, 1, name)
+            panel.set_ylim(bottom=0)
+            panel.tick_params(labelbottom=panel is axes[-1])
+        axes[-1].set_xlabel("epoch")
+        return _svg(figure, key)
+
+
 def sensitivity(
     key: str, panels: Sequence[tuple[str, Sequence[Series], Sequence[Series]]], parameter: str
 ) -> str:

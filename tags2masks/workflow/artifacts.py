@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.experiments import STEPS
 from tags2masks.config.maps import Cam
-from tags2masks.config.project import SECTIONS, Config
+from tags2masks.config.project import SECTIONS, Config, choices
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
 from tags2masks.workflow.ids import artifact_id
 
@@ -108,6 +108,10 @@ def build_experiments(config: Config) -> list[Experiment]:
         _check_whole(config, names)
         for section, name in zip(STEPS[1:], names[1:], strict=False):
             block, stage = getattr(config, section)[name], STAGES[section]
+            if stage == "classifier":
+                made[stage] = _classifier(config, dataset, name)
+                upstream = {stage: made[stage]}
+                continue
             spec = block.key()
             where = f"{section}.{name}"
             upstream |= _build_parts(config, dataset, where, block, spec, made)
@@ -123,6 +127,28 @@ def build_experiments(config: Config) -> list[Experiment]:
             upstream = {stage: made[stage]}
         experiments.append(Experiment(names, made, setting))
     return experiments
+
+
+def _classifier(config: Config, dataset: str, name: str, above: tuple[str, ...] = ()) -> Artifact:
+    """The artifact of a classifier's entry, and upstream the ordinary classifier that it names.
+
+    above: the entries that this one is the ordinary classifier of.
+    """
+    block, upstream = config.classifiers[name], {}
+    spec = block.key()
+    ordinary = spec.pop("ordinary", None)  # a name; the id that it leads to counts
+    if ordinary is not None:
+        where, known = f"classifiers.{name}.ordinary", config.classifiers
+        if ordinary not in known:
+            raise ConfigError(
+                f"{where}: no entry '{ordinary}' in classifiers; {choices(ordinary, known)}"
+            )
+        if ordinary in (*above, name):
+            raise ConfigError(
+                f"{where}: {ordinary} is itself made with {name}; name a classifier that is not"
+            )
+        upstream["classifier"] = _classifier(config, dataset, ordinary, (*above, name))
+    return build_artifact(config, dataset, "classifier", block, spec, upstream)
 
 
 def _check_whole(config: Config, names: tuple[str, ...]) -> None:
@@ -195,8 +221,15 @@ def reference_cams(
 
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
-    """Every artifact of the experiments by (dataset, stage, id)."""
-    return {(a.dataset, a.stage, a.id): a for e in experiments for a in e.artifacts.values()}
+    """Every artifact of the experiments and what it is made from, by (dataset, stage, id)."""
+    found = {(a.dataset, a.stage, a.id): a for e in experiments for a in e.artifacts.values()}
+    waiting = list(found.values())
+    for artifact in waiting:
+        for one in artifact.upstream.values():
+            if (one.dataset, one.stage, one.id) not in found:
+                found[one.dataset, one.stage, one.id] = one
+                waiting.append(one)
+    return found
 
 
 assert list(STAGES) == list(SECTIONS)

@@ -145,6 +145,7 @@ def weights_of(artifact: Artifact) -> list[str]:
     """The file of initial weights that an artifact's training reads, as a list of none or one."""
     backbone = getattr(artifact.block, "backbone", None)
     starts = artifact.stage in ("classifier", "affinity", "segmenter") and backbone is not None
-    if not starts or "classifier" in artifact.upstream or not backbone.weights_file():
+    from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream
+    if not starts or from_classifier or not backbone.weights_file():
         return []
     return [backbone.weights_file()]

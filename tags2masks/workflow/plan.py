@@ -62,6 +62,12 @@ class Plan(Described):
 
         return file
 
+    def ordinary_files(self, wildcards) -> list[str]:
+        """Input function: model and spec of the ordinary classifier that one is trained with."""
+        ordinary = self.get("classifier", wildcards).upstream.get("classifier")
+        names = ("model.safetensors", "spec.json") if ordinary else ()
+        return [f"{ordinary.folder}/{name}" for name in names]
+
     def example_quality(self, wildcards) -> list[str]:
         """Input function: each image's quality, by which a report picks its examples."""
         masks = self.get("predictions", wildcards).upstream["segmenter"].upstream["masks"]
@@ -134,6 +140,18 @@ class Plan(Described):
             "root": self.root,
             "machine": self.machine,
             "helpers": given,
+        }
+
+    def training_classifier(self, method: str) -> dict[str, Callable]:
+        """The params of a rule that trains a classifier."""
+        return {
+            "recipe": self.recipe("classifier"),
+            "source": source("train_classifier", f"classifiers.{method}"),
+            "free": self.free("classifier"),
+            "root": self.root,
+            "machine": self.machine,
+            "weights": lambda wildcards, input: option("weights", input.weights),
+            "ordinary": lambda wildcards, input: option("ordinary", input.ordinary[:1]),
         }
 
     def masking(self, method: str, stage: str = "masks") -> dict[str, Callable]:

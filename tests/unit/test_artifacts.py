@@ -129,6 +129,51 @@ def test_what_prototypes_and_their_maps_are_made_from():
     assert made["prototypes"].recipe["spec"]["clusters"] == 12
 
 
+def with_ordinary(**classifiers):
+    ours = {"ours": {"method": "pnoc", "ordinary": "vanilla"}}
+    return BASE | {
+        "classifiers": BASE["classifiers"] | ours | classifiers,
+        "experiments": ["digits / ours / cam / plain"],
+    }
+
+
+def test_a_classifier_named_in_another_is_one_more_upstream():
+    experiments = build_experiments(parse_config(with_ordinary()))
+    ours, plain = experiments[0].artifacts["classifier"], ids(BASE)["classifier"]
+    assert {role: one.id for role, one in ours.upstream.items()} == {"classifier": plain}
+    assert "ordinary" not in ours.recipe["spec"]
+    assert ours.recipe["upstream"] == {"classifier": plain}
+    assert list(experiments[0].artifacts) == ["classifier", "maps", "masks"]
+    assert ("digits", "classifier", plain) in all_artifacts(experiments)
+    assert len(all_artifacts(experiments)) == 4
+
+
+def test_the_named_classifier_counts_and_its_name_does_not():
+    first = ids(with_ordinary())["classifier"]
+    other = with_ordinary(vanilla={"method": "vanilla", "epochs": 6})
+    assert ids(other)["classifier"] != first
+    renamed = with_ordinary(
+        plain={"method": "vanilla"}, ours={"method": "pnoc", "ordinary": "plain"}
+    )
+    assert ids(renamed)["classifier"] == first
+
+
+@pytest.mark.parametrize(
+    ("ordinary", "message"),
+    [
+        ("vanila", "classifiers.ours.ordinary: no entry 'vanila' in classifiers; did you mean"),
+        ("ours", "classifiers.ours.ordinary: ours is itself made with ours; name a"),
+        ("third", "classifiers.third.ordinary: ours is itself made with third; name a"),
+    ],
+)
+def test_an_ordinary_classifier_that_cannot_be_is_told(ordinary, message):
+    ours = {"method": "occse", "ordinary": ordinary}
+    third = {"method": "poc", "ordinary": "ours"}
+    with pytest.raises(ConfigError) as error:
+        build_experiments(parse_config(with_ordinary(ours=ours, third=third)))
+    assert str(error.value).startswith(message)
+
+
 def test_the_folder_of_weights_is_in_no_id_but_their_name_is():
     def with_weights(path):
         return changed(BASE, "classifiers.vanilla.backbone", {"weights": path})

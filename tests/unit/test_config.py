@@ -27,7 +27,8 @@ BASE = {
         ({"device": "gpu"}, "device: unknown value 'gpu'; choose from 'cpu', 'cuda' or 'auto'"),
         (
             {"classifiers": {"v": {"method": "vanila"}}},
-            "classifiers.v.method: unknown value 'vanila'; choose from 'vanilla'",
+            "classifiers.v.method: unknown method 'vanila'; did you mean 'vanilla'? "
+            "choose from occse, pnoc, poc, puzzle, vanilla",
         ),
         (
             {"masks": {"crf": {"method": "crff"}}},

@@ -13,9 +13,10 @@ import pytest
 
 from tags2masks.data.index import spaced
 from tags2masks.errors import UserError
+from tags2masks.report.charts import charts as dataset_charts
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.gallery import gallery, image_iou, read_dataset
-from tags2masks.report.lineage import chain_numbers
+from tags2masks.report.lineage import Made, chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.pictures import (
     BACKGROUND,
@@ -308,6 +309,30 @@ def test_charts_are_inline_and_alike_every_time():
     assert "var(--series-1)" in charts[0]  # the ninth colour is the first again, but one
     assert "validation mAP, %" in charts[1]
     assert "&lt;b&gt;" in charts[2] and "<b>" not in charts[2]
+
+
+def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
+    plain = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
+    rising = plain.assign(lambda_re=[1.0, 4.0], delta_noc=[0.2, 0.2])
+    made = {"maps": [], "masks": [], "affinity": [], "segmenter": [], "classifier": []}
+    for number, (name, table) in enumerate({"vanilla": plain, "pnoc": rising}.items()):
+        (tmp_path / name).mkdir()
+        table.to_csv(tmp_path / name / "training.csv", index=False)
+        one = Made("classifier", name, name, number, [], tmp_path / name)
+        made["classifier"].append(one)
+    metrics = pd.DataFrame({"stage": [], "threshold": [], "artifact": []})
+    training_chart, chart = dataset_charts("d", made, metrics)
+    assert training_chart["title"] == "Training of the classifiers"
+    assert [line.name for line in chart["legend"]] == ["pnoc"]
+    assert chart["alt"] == (
+        "pnoc: lambda_re 1 in the first epoch, 4 in the last; "
+        "pnoc: delta_noc 0.2 in the first epoch, 0.2 in the last"
+    )
+    assert all(name in chart["svg"] for name in ("lambda_re", "delta_noc"))
+    assert "lambda_cse" not in chart["svg"]
+    Page(chart["svg"])
+    without = made | {"classifier": made["classifier"][:1]}
+    assert len(list(dataset_charts("d", without, metrics))) == 1
 
 
 def test_a_measure_that_nothing_has_is_left_out():

@@ -37,7 +37,7 @@ class Noise(torch.utils.data.Dataset):
         return torch.rand(3, 8, 8, generator=generator), torch.tensor([draw[0] % 2, 1.0])
 
 
-def step(network, batch):
+def step(network, batch, moment):
     images, tags = batch
     return {"loss": nn.functional.multilabel_soft_margin_loss(network(images), tags)}
 
@@ -164,3 +164,22 @@ def test_mixed_precision_runs_and_resumes(tmp_path, precision):
     (tmp_path / "kept/epoch-0004.pt").unlink()
     (tmp_path / "kept/epoch-0003.pt").unlink()
     assert same(whole, trained(tmp_path / "kept", mixed)[0])
+
+
+def test_a_consulted_network_answers_in_the_runs_precision_and_is_left_alone(tmp_path):
+    prepare(Machine(threads=1), 0)
+    network, consulted, seen = Tiny(), Tiny().requires_grad_(False), set()
+    consulted.head.register_forward_hook(lambda module, given, answer: seen.add(answer.dtype))
+    before = {name: tensor.clone() for name, tensor in consulted.state_dict().items()}
+
+    def asking(network, batch, moment):
+        answer = moment.consult(batch[0])
+        assert answer.dtype == torch.float32 and moment.second is None
+        return {"loss": (network(batch[0]) - answer).square().mean(), "told": moment.progress}
+
+    state, mixed = State(tmp_path, "f"), spec(precision="bf16-mixed")
+    rows = fit(network, Noise(), asking, mixed, 0, Machine(threads=1), state, second=consulted)
+    assert seen == {torch.bfloat16}
+    assert same(before, consulted.state_dict())
+    # Three steps in each of four epochs; a row has the mean over an epoch's steps.
+    assert [row["told"] for row in rows] == pytest.approx([1 / 12, 4 / 12, 7 / 12, 10 / 12])

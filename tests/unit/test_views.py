@@ -1,10 +1,21 @@
 """Views of images: where pixels go when an image is resized, cropped, padded and flipped."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
 
+from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
-from tags2masks.data.views import batches_of_like_size, plain_view, random_view
+from tags2masks.data.views import (
+    TaggedViews,
+    batches_of_like_size,
+    perturb,
+    plain_view,
+    random_view,
+)
 
 FILL = (0.0, 0.5, 1.0)
 
@@ -65,6 +76,92 @@ def test_one_pixel_wide():
     )
     assert out.shape == (16, 16, 3)
     assert (labels == 1).sum() == 16
+
+
+CHANGES = [{"jitter": (0.3, 0.3, 0.3, 0.1)}, {"randaugment": 2}]
+PLACE = {"resize": (40, 40), "crop": 40, "flip": 0}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_colours_are_of_the_draw_alone(change):
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+
+    def draw(seed):
+        augment = TagAugment(**PLACE, **change)
+        return random_view(image, None, augment, FILL, np.random.default_rng(seed))[0]
+
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = draw(3)
+    assert torch.equal(torch.get_rng_state(), state)  # the training's own draws go on as before
+    torch.manual_seed(2)
+    np.testing.assert_array_equal(first, draw(3))
+    others = [draw(seed) for seed in range(4, 9)]
+    assert sum((other != first).any() for other in others) >= 4
+    assert first.shape == image.shape and first.dtype == np.uint8
+
+
+def test_changes_are_torchvisions_and_come_before_the_crop():
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    augment = TagAugment(**PLACE | {"crop": 48}, jitter=(0.5, 0, 0, 0), randaugment=3)
+    view, _ = random_view(image, None, augment, FILL, np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    rng.integers(40, 41)
+    torch.manual_seed(int(rng.integers(2**63)))
+    steps = [v2.ColorJitter(0.5, 0, 0, 0), v2.RandAugment(3, 9, fill=[0, 128, 255])]
+    expected = np.asarray(v2.Compose(steps)(Image.fromarray(image)))
+    down, right = (rng.random(2) * (np.array([48 - 30, 48 - 40]) + 1)).astype(int)
+    np.testing.assert_array_equal(view[down : down + 30, right : right + 40], expected)
+    view[down : down + 30, right : right + 40] = (0, 128, 255)
+    assert (view == [0, 128, 255]).all()  # the padding is not changed
+
+
+def test_brightness_by_hand():
+    image = np.full((40, 40, 3), 100, np.uint8)
+    augment = TagAugment(**PLACE, jitter=(0.3, 0, 0, 0))
+    seen = [
+        int(random_view(image, None, augment, FILL, np.random.default_rng(seed))[0][0, 0, 0])
+        for seed in range(60)
+    ]
+    assert 70 <= min(seen) < 80 and 120 < max(seen) <= 130
+
+
+def test_without_changes_the_view_is_that_of_a_plain_augment():
+    image = gradient(20, 30)
+    for seed in range(3):
+        tagged = random_view(image, None, TagAugment(crop=16), FILL, np.random.default_rng(seed))
+        plain = random_view(image, None, Augment(crop=16), FILL, np.random.default_rng(seed))
+        np.testing.assert_array_equal(tagged[0], plain[0])
+    with pytest.raises(ValueError, match="but not its labels"):
+        random_view(image, image[..., 0], TagAugment(), FILL, np.random.default_rng(0))
+
+
+def test_perturbed_views():
+    view = np.full((100, 100, 3), 200, np.uint8)
+    rng = np.random.default_rng(0)
+    noisy = perturb(view, TagAugment(perturb="gaussian", sigma=0.15), rng)
+    assert noisy.dtype == np.float32
+    assert noisy.mean() == pytest.approx(200, abs=1)
+    assert noisy.std() == pytest.approx(0.15 * 255, rel=0.02)
+    assert noisy.max() > 255  # not cut off
+    switched = perturb(view, TagAugment(perturb="binary", keep=0.9), rng)
+    assert switched.dtype == np.uint8
+    off = (switched == 0).all(-1)
+    assert ((switched == 200).all(-1) | off).all()  # all colours of a pixel alike
+    assert off.mean() == pytest.approx(0.1, abs=0.015)
+    assert perturb(view, TagAugment(), rng) is view
+
+
+@pytest.mark.parametrize("kind", [None, "gaussian", "binary"])
+def test_tagged_views_are_perturbed_by_their_draw(tmp_path, kind):
+    Image.fromarray(gradient(20, 20)).save(tmp_path / "a.png")
+    rows = pd.DataFrame({"path": ["a.png"]})
+    augment = TagAugment(resize=(20, 20), crop=16, perturb=kind)
+    views = TaggedViews(rows, tmp_path, np.ones((1, 2), np.float32), augment, FILL)
+    (image, tags), again = views[0, 1, 2, 3], views[0, 1, 2, 3][0]
+    assert image.shape == (3, 16, 16) and tags.tolist() == [1, 1]
+    assert image.dtype == (torch.float32 if kind == "gaussian" else torch.uint8)
+    assert torch.equal(image, again) and not torch.equal(image, views[0, 1, 2, 4][0])
 
 
 def test_a_plain_view_is_centred():

@@ -7,6 +7,23 @@ import pytest
 
 from tests.workflow.conftest import CONFIG
 
+PNOC = {"method": "pnoc", "erase_max": "image", "k_noc": 2, "epochs": 2}
+
+
+def test_two_processes_train_two_networks_as_one_does(copy):
+    config = copying.deepcopy(CONFIG)
+    config["classifiers"]["pnoc"] = config["classifiers"]["vanilla"] | PNOC
+    config["experiments"] = ["digits / pnoc"]
+    copy.configure(config)
+    copy.make("--until", "pnoc")
+    table = next((copy.folder / "results/digits/classifier").glob("pnoc-*/training.csv"))
+    alone = pd.read_csv(table)
+    copy.configure(config | {"devices": 2})
+    assert "2 processes" in copy.make("--forcerun", "pnoc", "--until", "pnoc")
+    together = pd.read_csv(table)
+    for column in ("loss", "cse", "noc", "second_loss", "lambda_noc"):
+        assert together[column].tolist() == pytest.approx(alone[column].tolist(), rel=1e-3)
+
 
 def test_two_processes_train_what_one_does(copy):
     table = next((copy.folder / "results/digits/classifier").glob("*/training.csv"))
