@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -37,6 +38,9 @@ def walked(
     for rows, pixels in loader:
         read = [shard.read(names[row]) for row in rows]
         images = pixels.to(machine.device).float() / 255
+        if spec.scale != 1:
+            size = [max(1, round(side * spec.scale)) for side in images.shape[-2:]]
+            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
         images = images.contiguous(memory_format=torch.channels_last)
         found = refine(network, images, [maps for maps, _ in read], spec)
         for row, (scores, of_class), (_, attributes) in zip(rows, found, read, strict=True):

@@ -94,6 +94,13 @@ class Agreed(DenseCrf):
 class Walk(Block):
     """A random walk of maps along affinities."""
 
+    scale: float = Field(
+        1,
+        gt=0,
+        le=8,
+        description="Size, relative to the image, that the network sees: more for small images, "
+        "whose objects are few cells wide. Its training's size is `affinity.augment`.",
+    )
     radius: int = Field(5, ge=2, le=64, description="The walk goes to cells nearer than this.")
     beta: float = Field(10, gt=0, description="Power of the affinities: higher, fewer leaps.")
     steps: int = Field(256, ge=0, description="Length of the walk (t).")
