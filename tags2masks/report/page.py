@@ -20,6 +20,7 @@ GROUPS = {
 }
 SPLITS = {"train": "training", "val": "validation", "ood": "out-of-domain"}
 READERS = {
+    "coco": "COCO",
     "digits": "embedded digits",
     "folder": "folder of images",
     "mnist": "MNIST",

@@ -113,6 +113,9 @@ class Catalog:
         spec = self.config.datasets[dataset]
         if spec.kind == "folder":
             return [spec.tags]
+        if spec.kind == "coco":
+            files = (spec.train_annotations, spec.val_annotations, spec.train_list, spec.val_list)
+            return [str(Path(spec.root) / name) for name in dict.fromkeys(files) if name]
         if spec.kind == "voc":
             lists = Path(spec.root) / "ImageSets" / "Segmentation"
             return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
