@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing but itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.lineage import STAGES, STEPS, chain_numbers, chain_of, made_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
+from tags2masks.report.published import published_tables
 
 GROUPS = {
     WELL: ("Well done", "masks spread over the best fifth by IoU"),
@@ -28,12 +30,19 @@ READERS = {
 }
 
 
-def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count: int) -> str:
+def write_page(
+    outline: list[dict],
+    roots: dict[str, dict],
+    results: Path,
+    count: int,
+    published: Sequence[Path] = (),
+) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
-    count: example images per group. Equal files give equal text.
+    count: example images per group. published: tables of papers' figures.
+    Equal files give equal text.
     Raises UserError naming a file that is absent or does not fit.
     """
     numbers = chain_numbers(outline)
@@ -73,6 +82,7 @@ def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count
         columns=tables.leaderboard_columns(board),
         rows=tables.leaderboard_cells(board),
         numbers=numbers,
+        published=published_tables(published, outline, metrics),
         steps=_steps(datasets, outline),
         headings=GROUPS,
         shades=plots.SHADES,

@@ -52,6 +52,9 @@ class Catalog:
                     raise ConfigError(
                         f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
                     )
+        for path in self.published:
+            if not Path(path).is_file():
+                raise ConfigError(f"published: {path} does not exist; correct its path")
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             if not Path(wanted.images).is_dir():
@@ -102,6 +105,12 @@ class Catalog:
         """The figures of every step, of the maps that keep them."""
         kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
         return [f"{a.folder}/steps.csv" for a in kept]
+
+    @property
+    def published(self) -> list[str]:
+        """The tables of papers' figures that the report shows."""
+        paths = self.config.published
+        return [paths] if isinstance(paths, str) else list(paths)
 
     @property
     def lineages(self) -> list[str]:

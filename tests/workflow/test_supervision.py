@@ -35,6 +35,8 @@ def stand_ins(config: dict, folder: Path) -> dict:
                 (folder / name).touch()
         if "tags" in spec:
             spec["tags"] = str(empty)
+    if "published" in config:
+        config["published"] = str(empty)
     for section in ("classifiers", "segmenters"):
         for block in config.get(section, {}).values():
             if block.get("backbone", {}).get("weights") not in (None, "pretrained"):
