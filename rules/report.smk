@@ -40,6 +40,8 @@ rule report_page:
         leaderboard="results/leaderboard.csv",
         sweep=SWEEP,
         published=plan.published,
+        properties=PROPERTIES,
+        correlations=CORRELATIONS,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],

@@ -55,6 +55,10 @@ def write_page(
     if any("sweep" in one for one in outline):
         swept = tables.read_sweep(results / "sweep.csv")
         swept = swept[swept["experiment"].isin(numbers)]
+    related = None
+    if any(one["has_truth"] for one in outline):
+        related = tables.read_correlations(results / "correlations.csv")
+        related = related[related["experiment"].isin(numbers)]
     datasets = [
         _dataset(
             [one for one in outline if one["dataset"] == name],
@@ -63,6 +67,7 @@ def write_page(
             results,
             metrics[metrics["dataset"] == name],
             None if swept is None else swept[swept["dataset"] == name],
+            None if related is None else related[related["dataset"] == name],
             numbers,
             count,
         )
@@ -85,6 +90,7 @@ def write_page(
         published=published_tables(published, outline, metrics),
         steps=_steps(datasets, outline),
         headings=GROUPS,
+        said_splits=SPLITS,
         shades=plots.SHADES,
         series=plots.SERIES,
         background="#{:02x}{:02x}{:02x}".format(*BACKGROUND),
@@ -100,6 +106,7 @@ def _dataset(
     results: Path,
     metrics: pd.DataFrame,
     swept: pd.DataFrame | None,
+    related: pd.DataFrame | None,
     numbers: dict[str, int],
     count: int,
 ) -> dict:
@@ -146,6 +153,12 @@ def _dataset(
             }
             for at, one in enumerate(outline)
         ],
+        "properties": (
+            tables.class_properties(tables.read_properties(results / name / "properties.csv"))
+            if has_truth
+            else []
+        ),
+        "correlations": tables.correlation_rows(related) if has_truth else [],
         "prototypes": [shown_prototypes(one, read) for one in made["prototypes"]],
         "artifacts": [told(one) for stage in STAGES for one in made[stage]],
     }
