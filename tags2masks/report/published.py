@@ -20,11 +20,12 @@ from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent
 COLUMNS = ("paper", "table", "dataset", "split", "method", "metric", "value", "note")
 MEND = "correct it, or take it out of `published`"
 BEST = "_best"
+NAMES = METRIC_NAMES | {"fp": "False positives", "fn": "False negatives"}
 CHAINED = ("classifier", "maps", "masks", "segmenter")
 
 
 class Figure(NamedTuple):
-    """A published figure; measured: (experiment, percent) of those that did the same here."""
+    """A published figure; measured: (chain, percent) of those that did the same here."""
 
     method: str
     dataset: str
@@ -78,6 +79,7 @@ def published_tables(
     metrics: as `tables.read_metrics` gives it. An experiment did the same when its steps up to the
     figure's stage are those of `method`, and it was measured on the same split; data sets are not
     compared. A step is known by its entry's name if a table has that name, else by its method.
+    Experiments that share these steps stand there once, with them alone.
     """
     if not paths:
         return []
@@ -96,12 +98,12 @@ def published_tables(
                 & (means["tuned_on_masks"] == tuned)
                 & (means["split"] == row["split"])
             ]
-            chain = row["method"].split("/")
-            measured = [
-                (name, percent(value))
+            chain, depth = row["method"].split("/"), DEPTHS.get(stage, 0)
+            measured = {
+                "/".join(name.split("/")[: depth + 1]): percent(value)
                 for name, value in zip(mine["experiment"], mine["value"], strict=True)
-                if steps[name][: _depth(stage)] == chain
-            ]
+                if steps[name][:depth] == chain
+            }
             figures.append(
                 Figure(
                     row["method"],
@@ -111,7 +113,7 @@ def published_tables(
                     tuned,
                     row["value"],
                     row["note"],
-                    measured,
+                    list(measured.items()),
                 )
             )
         tables.append(Published(paper, table, figures))
@@ -128,10 +130,6 @@ def _steps(one: dict, named: set[str]) -> list[str]:
     ]
 
 
-def _depth(stage: str | None) -> int:
-    return DEPTHS.get(stage, 0)
-
-
 def _parts(metric: str) -> tuple[str | None, str, bool]:
     """Stage, metric and tuned_on_masks in metrics.csv; no stage where it has no such figure."""
     for stage, name in STAGE_NAMES.items():
@@ -143,6 +141,6 @@ def _parts(metric: str) -> tuple[str | None, str, bool]:
 
 def _said(metric: str) -> str:
     stage, plain, tuned = _parts(metric)
-    name = METRIC_NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
+    name = NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
     said = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
     return f"{said}, best score" if tuned else said
