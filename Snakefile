@@ -48,6 +48,7 @@ wildcard_constraints:
 localrules:
     all,
     collect,
+    correlate,
     describe,
     export_masks,
     lineage,

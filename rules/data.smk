@@ -44,6 +44,20 @@ rule voc:
         " --threads {threads} {params.needs} 2>&1 | tee {log:q}"
 
 
+use rule voc as coco with:
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("coco"),
+    resources:
+        mem_mb=scaled(6000),
+        runtime=scaled(120),
+    params:
+        recipe=plan.dataset_recipe,
+        source=source("list_images", "data.coco"),
+        shards=plan.shard_count,
+        root=plan.root,
+        needs=plan.needed_split,
+
+
 rule folder:
     input:
         description=plan.described("dataset"),
@@ -166,6 +180,35 @@ use rule voc_truth as folder_truth with:
         recipe=plan.truth_recipe,
         source=source("list_truth", "data.folder"),
         root=plan.truth_root,
+
+
+rule coco_truth:
+    input:
+        description=plan.described("truth"),
+        index=INDEX,
+        classes=CLASSES,
+    output:
+        truth=TRUTH,
+        masks=directory("results/{dataset}/truth"),
+    log:
+        "logs/{dataset}/truth.log",
+    wildcard_constraints:
+        dataset=plan.datasets_of_kind("coco"),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(6000),
+        runtime=scaled(180),
+    params:
+        recipe=plan.truth_recipe,
+        source=source("list_truth", "data.coco"),
+        root=plan.truth_root,
+        files=plan.files_root,
+    message:
+        "Draw the masks of {wildcards.dataset}, for evaluation"
+    shell:
+        "python -m workflow_scripts.list_truth --recipe {params.recipe:q} --root {params.root:q}"
+        " --files {params.files:q} --index {input.index:q} --classes {input.classes:q}"
+        " --truth {output.truth:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
 use rule voc_truth as digits_truth with:

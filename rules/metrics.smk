@@ -1,4 +1,6 @@
 # Quality against pixel masks. These rules alone, and the report's, read truth.csv.
+PROPERTIES = [f"results/{name}/properties.csv" for name in plan.datasets(with_truth=True)]
+CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
 
 
 rule measure_maps:
@@ -160,6 +162,37 @@ rule measure_scores:
 ruleorder: measure_scores > measure_labels
 
 
+rule measure_classes:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+    output:
+        report(
+            "results/{dataset}/properties.csv",
+            category="Data sets",
+            labels={"data set": "{dataset}"},
+        ),
+    log:
+        "logs/{dataset}/properties.log",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=plan.measuring_source("measure_classes"),
+        root=plan.truth_root,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the classes of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_classes --recipe {params.recipe:q}"
+        " --root {params.root:q} {params.scheduler} --threads {threads} --index {input.index:q}"
+        " --classes {input.classes:q} --truth {input.truth:q} --output {output:q} 2>&1"
+        " | tee {log:q}"
+
+
 # A file, because many experiments would not fit into an argument of a command.
 rule outline:
     output:
@@ -214,6 +247,27 @@ rule collect:
     shell:
         "python -m workflow_scripts.collect --outline {input.outline:q} --results results"
         " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"
+
+
+rule correlate:
+    input:
+        metrics="results/metrics.csv",
+        properties=PROPERTIES,
+    output:
+        report("results/correlations.csv", category="Summary"),
+    log:
+        "logs/correlations.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("correlate"),
+        datasets=plan.datasets(with_truth=True),
+    message:
+        "Correlate the classes' properties with their IoU"
+    shell:
+        "python -m workflow_scripts.correlate --metrics {input.metrics:q} --results results"
+        " --datasets {params.datasets:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule sweep_table:

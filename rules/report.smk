@@ -39,6 +39,9 @@ rule report_page:
         metrics="results/metrics.csv",
         leaderboard="results/leaderboard.csv",
         sweep=SWEEP,
+        published=plan.published,
+        properties=PROPERTIES,
+        correlations=CORRELATIONS,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],
@@ -72,4 +75,4 @@ rule report_page:
     shell:
         "python -m workflow_scripts.write_report --outline {input.outline:q}"
         " --roots {params.roots:q} --examples {params.examples} --results results"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --published {input.published:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from tags2masks.files import written_whole
 from tags2masks.report.page import write_page
@@ -18,11 +19,16 @@ def main() -> None:
         help="per data set its root, truth_root and spec, as JSON",
     )
     parser.add_argument("--examples", type=int, required=True, help="images per group")
+    parser.add_argument(
+        "--published", type=Path, nargs="*", default=[], help="tables of papers' figures"
+    )
     add_paths(parser, "outline", "results", "output")
     args = parser.parse_args()
 
     outline = json.loads(args.outline.read_text(encoding="utf-8"))
-    page = write_page(outline["experiments"], args.roots, args.results, args.examples)
+    page = write_page(
+        outline["experiments"], args.roots, args.results, args.examples, args.published
+    )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")
 

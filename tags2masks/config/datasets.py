@@ -136,6 +136,41 @@ class Voc(Dataset):
         return self
 
 
+class Coco(Dataset):
+    """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014."""
+
+    kind: Literal["coco"] = "coco"
+    root: str = free(description="Folder of the images and of the files of instances.")
+    train_annotations: str = Field(
+        "annotations/instances_train2014.json", description="Instances of the training images."
+    )
+    val_annotations: str | None = Field(
+        "annotations/instances_val2014.json",
+        description="Instances of the evaluation images, the same file if lists divide it; null: "
+        "no such images.",
+    )
+    train_images: str = Field("train2014", description="Folder of the training images.")
+    val_images: str = Field("val2014", description="Folder of the evaluation images.")
+    train_list: str | None = Field(
+        None, description="File with a name a line of the training images to take; null: all."
+    )
+    val_list: str | None = Field(None, description="The same of the evaluation images.")
+    classes: ClassNames | None = Field(
+        None,
+        description="Categories to learn; images with none of them are left out. null: all, in the "
+        "order of the training file.",
+    )
+    others: Literal["background", "ignore"] = free(
+        "background",
+        description="What the pixels of classes not chosen count as; only evaluation runs again.",
+    )
+    crowd: Literal["class", "ignore"] = free(
+        "class",
+        description="What regions that hold a crowd count as: their class, as in the usual "
+        "conversion to VOC's form, or not at all; only evaluation runs again.",
+    )
+
+
 class Mnist(Dataset):
     """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
 
@@ -154,4 +189,4 @@ class Mnist(Dataset):
         return self
 
 
-DatasetSpec = Annotated[Digits | Folder | Mnist | Voc, Field(discriminator="kind")]
+DatasetSpec = Annotated[Coco | Digits | Folder | Mnist | Voc, Field(discriminator="kind")]

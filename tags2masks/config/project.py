@@ -100,6 +100,11 @@ class Config(Block):
     sweep: tuple[Sweep, ...] = Field((), description="Parameters to try at several values.")
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
+    published: str | tuple[str, ...] = Field(
+        (),
+        description="Tables of papers' figures that the report shows beside the measured ones, "
+        "such as papers/published/lpcam.csv.",
+    )
     predict: dict[Name, Predict] = Field({}, description="New images to segment, see `predict`.")
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic.fields import FieldInfo
 
 from tags2masks.config.base import Block
-from tags2masks.config.datasets import Digits, Folder, Mnist, Voc
+from tags2masks.config.datasets import Coco, Digits, Folder, Mnist, Voc
 from tags2masks.config.project import SECTIONS, Config, Sweep
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -45,7 +45,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-_KINDS = (Digits, Folder, Mnist, Voc)
+_KINDS = (Coco, Digits, Folder, Mnist, Voc)
 
 
 def _section(title: str, block: type[Block], level: int = 2) -> str:

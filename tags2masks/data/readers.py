@@ -18,7 +18,13 @@ from tags2masks.config.datasets import Dataset, DatasetSpec
 from tags2masks.errors import UserError
 
 # Required fields that are in no recipe. Programs get the folders themselves, as --root.
-PLACES = {"digits": (), "folder": ("images", "tags"), "mnist": ("root",), "voc": ("root",)}
+PLACES = {
+    "coco": ("root",),
+    "digits": (),
+    "folder": ("images", "tags"),
+    "mnist": ("root",),
+    "voc": ("root",),
+}
 
 
 def reader_module(kind: str) -> ModuleType:

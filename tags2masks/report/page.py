@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing but itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.lineage import STAGES, STEPS, chain_numbers, chain_of, made_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
+from tags2masks.report.published import published_tables
 
 GROUPS = {
     WELL: ("Well done", "masks spread over the best fifth by IoU"),
@@ -20,6 +22,7 @@ GROUPS = {
 }
 SPLITS = {"train": "training", "val": "validation", "ood": "out-of-domain"}
 READERS = {
+    "coco": "COCO",
     "digits": "embedded digits",
     "folder": "folder of images",
     "mnist": "MNIST",
@@ -27,12 +30,19 @@ READERS = {
 }
 
 
-def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count: int) -> str:
+def write_page(
+    outline: list[dict],
+    roots: dict[str, dict],
+    results: Path,
+    count: int,
+    published: Sequence[Path] = (),
+) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
-    count: example images per group. Equal files give equal text.
+    count: example images per group. published: tables of papers' figures.
+    Equal files give equal text.
     Raises UserError naming a file that is absent or does not fit.
     """
     numbers = chain_numbers(outline)
@@ -45,6 +55,10 @@ def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count
     if any("sweep" in one for one in outline):
         swept = tables.read_sweep(results / "sweep.csv")
         swept = swept[swept["experiment"].isin(numbers)]
+    related = None
+    if any(one["has_truth"] for one in outline):
+        related = tables.read_correlations(results / "correlations.csv")
+        related = related[related["experiment"].isin(numbers)]
     datasets = [
         _dataset(
             [one for one in outline if one["dataset"] == name],
@@ -53,6 +67,7 @@ def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count
             results,
             metrics[metrics["dataset"] == name],
             None if swept is None else swept[swept["dataset"] == name],
+            None if related is None else related[related["dataset"] == name],
             numbers,
             count,
         )
@@ -72,8 +87,10 @@ def write_page(outline: list[dict], roots: dict[str, dict], results: Path, count
         columns=tables.leaderboard_columns(board),
         rows=tables.leaderboard_cells(board),
         numbers=numbers,
+        published=published_tables(published, outline, metrics),
         steps=_steps(datasets, outline),
         headings=GROUPS,
+        said_splits=SPLITS,
         shades=plots.SHADES,
         series=plots.SERIES,
         background="#{:02x}{:02x}{:02x}".format(*BACKGROUND),
@@ -89,6 +106,7 @@ def _dataset(
     results: Path,
     metrics: pd.DataFrame,
     swept: pd.DataFrame | None,
+    related: pd.DataFrame | None,
     numbers: dict[str, int],
     count: int,
 ) -> dict:
@@ -135,6 +153,12 @@ def _dataset(
             }
             for at, one in enumerate(outline)
         ],
+        "properties": (
+            tables.class_properties(tables.read_properties(results / name / "properties.csv"))
+            if has_truth
+            else []
+        ),
+        "correlations": tables.correlation_rows(related) if has_truth else [],
         "prototypes": [shown_prototypes(one, read) for one in made["prototypes"]],
         "artifacts": [told(one) for stage in STAGES for one in made[stage]],
     }

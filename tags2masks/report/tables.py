@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from tags2masks.data.index import read_table
+from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
+from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
 from tags2masks.report.summary import METRICS, SWEEP
 
 NOTHING = "–"
@@ -96,10 +98,22 @@ def read_sweep(path: Path | str) -> pd.DataFrame:
     return _read_figures(path, SWEEP)
 
 
+def read_properties(path: Path | str) -> pd.DataFrame:
+    """properties.csv of a data set, numbers as numbers, class names as they are."""
+    return _with_numbers(read_table(path, PROPERTY_COLUMNS, MEND), PROPERTY_COLUMNS[2:])
+
+
+def read_correlations(path: Path | str) -> pd.DataFrame:
+    """correlations.csv likewise."""
+    return _with_numbers(read_table(path, CORRELATIONS, MEND), ("pearson", "spearman", "classes"))
+
+
+def _with_numbers(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in names})
+
+
 def _read_figures(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
-    frame = read_table(path, columns, MEND)
-    for name in ("value", "threshold"):
-        frame[name] = pd.to_numeric(frame[name])
+    frame = _with_numbers(read_table(path, columns, MEND), ("value", "threshold"))
     frame["tuned_on_masks"] = frame["tuned_on_masks"] == "True"
     return frame
 
@@ -211,3 +225,45 @@ def class_values(
         for name in ("mean", "background", *classes)
     ]
     return list(known), [row for row in table if any(value is not None for value in row[1])]
+
+
+class Split(NamedTuple):
+    """What is said of the classes of a split: rows of a class and its figures as shown."""
+
+    name: str
+    rows: list[tuple[str, list[str]]]
+
+
+def class_properties(properties: pd.DataFrame) -> list[Split]:
+    """The classes' properties by split: images, size and co-occurrence in %, number of tags."""
+    return [
+        Split(
+            str(name),
+            [
+                (
+                    row["class"],
+                    [
+                        f"{row['images']:,.0f}",
+                        percent(row["relative_size"]),
+                        percent(row["co_occurrence"]),
+                        NOTHING if pd.isna(row["cardinality"]) else f"{row['cardinality']:.2f}",
+                    ],
+                )
+                for row in rows.to_dict("records")
+            ],
+        )
+        for name, rows in properties.groupby("split", sort=False)
+    ]
+
+
+def correlation_rows(correlations: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
+    """Per experiment its name, the stage that was measured, and Pearson's and Spearman's
+    correlation with each of `PROPERTIES` in turn; none where no figure is known.
+    """
+    rows = []
+    for (name, stage), mine in correlations.groupby(["experiment", "stage"], sort=False):
+        figures = mine.set_index("property").loc[list(PROPERTIES), ["pearson", "spearman"]]
+        if figures.notna().any(axis=None):
+            shown = [NOTHING if pd.isna(v) else f"{v:.2f}" for v in figures.to_numpy().ravel()]
+            rows.append((name, STAGE_NAMES[stage], shown))
+    return rows

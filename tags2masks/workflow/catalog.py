@@ -52,6 +52,9 @@ class Catalog:
                     raise ConfigError(
                         f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
                     )
+        for path in self.published:
+            if not Path(path).is_file():
+                raise ConfigError(f"published: {path} does not exist; correct its path")
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             if not Path(wanted.images).is_dir():
@@ -104,6 +107,12 @@ class Catalog:
         return [f"{a.folder}/steps.csv" for a in kept]
 
     @property
+    def published(self) -> list[str]:
+        """The tables of papers' figures that the report shows."""
+        paths = self.config.published
+        return [paths] if isinstance(paths, str) else list(paths)
+
+    @property
     def lineages(self) -> list[str]:
         """The files that say of every artifact what it was made of."""
         return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]
@@ -113,6 +122,9 @@ class Catalog:
         spec = self.config.datasets[dataset]
         if spec.kind == "folder":
             return [spec.tags]
+        if spec.kind == "coco":
+            files = (spec.train_annotations, spec.val_annotations, spec.train_list, spec.val_list)
+            return [str(Path(spec.root) / name) for name in dict.fromkeys(files) if name]
         if spec.kind == "voc":
             lists = Path(spec.root) / "ImageSets" / "Segmentation"
             return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]

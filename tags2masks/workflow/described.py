@@ -4,6 +4,7 @@ So that another config is seen to be another even where Snakemake's records are 
 """
 
 import json
+import os
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 from tags2masks.files import written_whole
 from tags2masks.workflow.artifacts import Experiment
 from tags2masks.workflow.catalog import Catalog
-from tags2masks.workflow.ids import canonical, digest
+from tags2masks.workflow.ids import canonical, digest, file_digest
 from tags2masks.workflow.started import kept
 
 
@@ -27,7 +28,8 @@ class Described(Catalog):
     def truth_recipe(self, wildcards) -> str:
         """Param function: the same, and how the masks are to be read."""
         spec = self.config.datasets[wildcards.dataset]
-        reading = {"others": spec.others} if spec.kind == "voc" else {}
+        ways = {"coco": ("others", "crowd"), "voc": ("others",)}
+        reading = {name: getattr(spec, name) for name in ways.get(spec.kind, ())}
         key = self.config.datasets[wildcards.dataset].key() | reading
         value = canonical({"seed": self.config.seed, "dataset": key})
         return _kept("truth", wildcards.dataset, value)
@@ -91,17 +93,24 @@ class Described(Catalog):
 
         Of the files that list the images it holds the content, not the place.
         """
-        one = SimpleNamespace(dataset=dataset)
-        if what == "truth":
+        one, spec = SimpleNamespace(dataset=dataset), self.config.datasets[dataset]
+        if what == "truth" and spec.kind != "coco":
             return self.truth_recipe(one)
-        tables = {Path(p).name: self._file_digest(p) for p in self.index_inputs(dataset)}
+        # COCO's files may bear the same name in different folders of its root.
+        start = spec.root if spec.kind == "coco" else None
+        tables = {
+            os.path.relpath(path, start) if start else Path(path).name: self._file_digest(path)
+            for path in self.index_inputs(dataset)
+        }
+        if what == "truth":
+            return canonical(json.loads(self.truth_recipe(one)) | {"tables": tables})
         about = {"shards": self.shard_count(one), "tables": tables}
         return canonical(json.loads(self.dataset_recipe(one)) | about)
 
     @cached_property
     def _file_digest(self) -> Callable[[str], str]:
-        """The digest of a file, read once: each parse asks often, and MNIST's files are large."""
-        return cache(lambda path: digest(Path(path).read_bytes()))
+        """The digest of a file, read once: each parse asks often, and COCO's files are large."""
+        return cache(file_digest)
 
     def description_file(self, what: str, dataset: str) -> str:
         """Where it is written: named by its content for the same reason as the outline."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 
 def canonical(recipe: dict) -> str:
@@ -12,6 +13,12 @@ def canonical(recipe: dict) -> str:
 def digest(content: str | bytes) -> str:
     """8 hex digits that tell contents apart."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:8]
+
+
+def file_digest(path: str) -> str:
+    """`digest` of a file's bytes, which may be many."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 
 def artifact_id(recipe: dict) -> str:

@@ -199,7 +199,7 @@ class Plan(Described):
     def root(self, wildcards, resources) -> str:
         """Param function: where the images are."""
         spec = self.config.datasets[wildcards.dataset]
-        places = {"folder": "images", "voc": "root"}
+        places = {"coco": "root", "folder": "images", "voc": "root"}
         return getattr(spec, places[spec.kind]) if spec.kind in places else self.own(wildcards)
 
     def tags(self, wildcards, resources) -> str:
@@ -207,12 +207,14 @@ class Plan(Described):
         return option("tags", self.index_inputs(wildcards.dataset))
 
     def files_root(self, wildcards, resources) -> str:
-        """Param function: the folder of files that images are unpacked from."""
+        """Param function: the folder of files that images or masks are made from."""
         return self.config.datasets[wildcards.dataset].root
 
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
         spec = self.config.datasets[wildcards.dataset]
+        if spec.kind == "coco":
+            return self.own(wildcards)
         return spec.masks if spec.kind == "folder" else self.root(wildcards, resources)
 
     def all_roots(self, wildcards, resources) -> str:

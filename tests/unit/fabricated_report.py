@@ -15,6 +15,8 @@ from PIL import Image
 from tags2masks.data.index import build_index, images_sha, rows_of, write_classes, write_index
 from tags2masks.data.truth import write_truth
 from tags2masks.masks.seeds import seed, upsample
+from tags2masks.metrics.properties import COLUMNS as PROPERTIES
+from tags2masks.metrics.properties import CORRELATIONS
 from tags2masks.palette import write_palette_png
 from tags2masks.provenance import SUPERVISION
 from tags2masks.report.examples import choose
@@ -25,6 +27,7 @@ from tags2masks.store import write_shard
 
 PETS, PHOTOS = ["cat", "dog"], ["rock & <roll>", "tree"]
 COUNT = 2
+TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
 CLASSIFIER, MAPS = "vanilla-00000001", "cam-00000002"
 OUTLINE = [
     {
@@ -124,6 +127,8 @@ def fabricate(folder: Path) -> tuple[list[dict], dict[str, dict]]:
             _examples(one, folder)
     _metrics().to_csv(folder / "results" / "metrics.csv", index=False)
     _leaderboard().to_csv(folder / "results" / "leaderboard.csv", index=False)
+    _properties().to_csv(folder / "results" / "pets" / "properties.csv", index=False)
+    _correlations().to_csv(folder / "results" / "correlations.csv", index=False)
     return OUTLINE, roots
 
 
@@ -334,6 +339,29 @@ def _metrics():
                     for value in values
                 ]
     return pd.DataFrame(rows, columns=list(METRICS))
+
+
+def _properties():
+    rows = [
+        (split, name, images, *figures)
+        for split, images in (("train", 10), ("val", 4))
+        for name, figures in (
+            ("background", (0.812, None, None)),
+            ("cat", (0.1234, 0.5, 1.5)),
+            ("dog", (0.2, 0.25, 1.25)),
+        )
+    ]
+    return pd.DataFrame(rows, columns=list(PROPERTIES))
+
+
+def _correlations():
+    rows = [
+        (TRAIL, "pets", "predictions", "val", name, *figures, 2)
+        for name, figures in zip(
+            PROPERTIES[3:], ((0.756, 0.5), (-1, -0.5), (None, None)), strict=True
+        )
+    ]
+    return pd.DataFrame(rows, columns=list(CORRELATIONS))
 
 
 def _leaderboard():

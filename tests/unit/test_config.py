@@ -64,7 +64,7 @@ BASE = {
         (
             {"datasets": {"a": {"kind": "digit"}}},
             "datasets.a.kind: unknown kind 'digit'; did you mean 'digits'? "
-            "choose from digits, folder, mnist, voc",
+            "choose from coco, digits, folder, mnist, voc",
         ),
         (
             {"datasets": {"a": {"kind": "voc", "root": "x", "classes": ["cat", "doggy"]}}},

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tags2masks.config.base import ConfigError
-from tags2masks.workflow import started
+from tags2masks.workflow import described, ids, started
 from tags2masks.workflow.plan import Plan
 
 TABLE = b"image,tags,split\na.png,cat,train\n"
@@ -50,8 +50,9 @@ def test_a_description_holds_the_content_of_the_table_and_names_its_file():
 
 
 def test_a_table_is_read_once_by_a_plan_and_again_by_the_next(monkeypatch):
-    read, read_bytes = [], Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
+    read = []
+    digest_of = ids.file_digest
+    monkeypatch.setattr(described, "file_digest", lambda path: read.append(path) or digest_of(path))
     plan = Plan(RAW)
     for _ in range(2):
         before = plan.description_files

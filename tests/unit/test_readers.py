@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import Digits, Folder, Mnist, Voc
+from tags2masks.config.datasets import Coco, Digits, Folder, Mnist, Voc
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
@@ -18,6 +18,7 @@ from workflow_scripts import list_images, list_truth
 @pytest.mark.parametrize(
     "block",
     [
+        Coco(root="", classes=("cow",), val_annotations=None, train_list="some.txt"),
         Digits(classes=("two", "one"), digit_size=(9, 12)),
         Folder(images="", tags="", classes=("cat", "dog")),
         Mnist(root="", classes=("two", "one"), size=56),

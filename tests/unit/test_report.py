@@ -36,10 +36,8 @@ from tags2masks.report.tables import (
     read_leaderboard,
     read_metrics,
 )
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, TRAIL, fabricate
 from tests.unit.read_page import Page, decoded, table_of
-
-TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
 
 
 @pytest.fixture(scope="module")
@@ -400,6 +398,22 @@ def test_recipes_are_shown(page):
     assert "Made with python 3.11.7, torch 2.12.1" in page
 
 
+def test_properties_of_the_classes_stand_beside_their_correlations(made, page):
+    classes = page[page.index('id="d0-classes"') :]
+    cells = [
+        " ".join(re.sub(r"<[^>]+>", " ", row).split())
+        for row in classes.split("<tr>")[1:]
+        if "</td>" in row
+    ]
+    name = TRAIL.partition("/")[2].replace("/", " / ")
+    assert cells[0].startswith(f"{name} Prediction 0.76 0.50 -1.00 -0.50 – –")
+    rows = ["background {} 81.2 – –", "cat {} 12.3 50.0 1.50", "dog {} 20.0 25.0 1.25"]
+    found = [cell[: len(rows[at % 3].format(10))] for at, cell in enumerate(cells[1:7])]
+    assert found[:3] == [row.format(10) for row in rows]
+    assert [cell.split()[1] for cell in cells[4:7]] == ["4"] * 3
+    assert 'id="d1-classes"' not in page  # photos have no masks
+
+
 def test_contours_are_explained_where_they_were_measured(page):
     assert page.count("Contour F:") == 1  # pets have masks, photos none
 
@@ -410,7 +424,7 @@ def test_an_experiment_may_end_at_the_classifier(made):
     text = write_page([one], {"pets": roots["pets"]}, results, COUNT)
     Page(text)
     assert "Training of the classifiers" in text
-    assert "Training of the segmenters" not in text and "<h3 id=" not in text
+    assert "Training of the segmenters" not in text and 'id="d0-examples"' not in text
 
 
 def test_no_masks_at_all(made):

@@ -43,6 +43,7 @@ def run_badly(project, *arguments):
             {"datasets": {"digits": {"kind": "folder", "images": "i", "tags": "no.csv"}}},
             "config: datasets.digits: no.csv does not exist; correct its path or root",
         ),
+        ({"published": "no.csv"}, "config: published: no.csv does not exist; correct its path"),
         (
             {"predict": {"new": {"experiment": "digits/vanilla", "images": "."}}},
             "config: predict.new.experiment: 'digits/vanilla'",

@@ -7,7 +7,7 @@ import pytest
 from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_housekeeping import command
 
-END = {"measure_maps": 1, "collect": 1, "report_page": 1, "outline": 1}
+END = {"measure_maps": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
 MAPS = {"lineage": 1, "lpcam": 2} | END
 
 
@@ -62,7 +62,10 @@ def test_a_changed_parameter(made, values, expected):
         ("tags2masks/prototypes/kmeans.py", {"kmeans": 1} | MAPS),
         ("tags2masks/maps/lpcam.py", MAPS),
         # Not made from it: but its figures look at the regions that a plain CAM tells apart.
-        ("tags2masks/maps/cam.py", {"cam": 2, "measure_maps": 1, "collect": 1, "report_page": 1}),
+        (
+            "tags2masks/maps/cam.py",
+            {"cam": 2, "measure_maps": 1, "collect": 1, "correlate": 1, "report_page": 1},
+        ),
     ],
 )
 def test_an_edited_source(made, file, expected):

@@ -9,7 +9,7 @@ import pytest
 from tests.workflow.conftest import CONFIG
 
 # Jobs of the small config, from a stage to the end; two shards, two masks methods.
-END = {"collect": 1, "report_page": 1}
+END = {"collect": 1, "correlate": 1, "report_page": 1}
 MADE = {"lineage": 1} | END
 PREDICTIONS = {"predictions": 4, "measure_labels": 2, "examples": 2} | MADE
 SEGMENTER = {"deeplabv3plus": 2} | PREDICTIONS
@@ -17,7 +17,7 @@ ONE_CHAIN = {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "example
 MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
 MAPS = {"cam": 2, "measure_maps": 1} | MASKS
 CLASSIFIER = {"vanilla": 1} | MAPS
-EVERYTHING = {"digits": 1, "digits_truth": 1} | CLASSIFIER
+EVERYTHING = {"digits": 1, "digits_truth": 1, "measure_classes": 1} | CLASSIFIER
 OUTLINE = {"outline": 1, "lineage": 1}  # other ids or settings to write down
 INDEX = {"describe": 1, "digits": 1}  # another data set
 

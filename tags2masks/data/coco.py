@@ -1,0 +1,383 @@
+"""COCO: tags from the categories of an instances file, masks drawn from its polygons and RLE.
+
+Masks are drawn as the public conversion to VOC's form draws them (github.com/alicranck/coco2voc,
+which weakly supervised work on COCO refers to): smaller objects over larger ones, and regions that
+hold a crowd as their class. It sorts by the file's `area`, we by the pixels that are drawn.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pycocotools import mask as coco_mask
+
+from tags2masks.config.datasets import Coco
+from tags2masks.config.project import choices
+from tags2masks.data.problems import raise_together
+from tags2masks.data.truth import IGNORED, plain_table
+from tags2masks.errors import UserError
+from tags2masks.files import written_whole
+from tags2masks.palette import write_palette_png
+from tags2masks.progress import progress
+
+FIELDS = {
+    "images": {"id": int, "file_name": str, "width": int, "height": int},
+    "categories": {"id": int, "name": str},
+    "annotations": {"image_id": int, "category_id": int},
+}
+FILES_AT_ONCE = 4  # masks are drawn by one thread at a time, but written beside it
+MEND = "correct the file, or download it again"
+
+
+class Listed(NamedTuple):
+    """An image of an instances file; path is relative to the data set's root."""
+
+    image: str
+    path: str
+    split: str
+    size: tuple[int, int]
+    objects: list[dict]
+
+
+class Instances(NamedTuple):
+    """An instances file: name by category id, image entries, annotations by image id."""
+
+    path: Path
+    names: dict[int, str]
+    images: list[dict]
+    objects: dict[int, list[dict]]
+
+
+def list_images(spec: Coco, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
+    """The images that show a chosen class, and the classes: the config's, or all categories.
+
+    An image is tagged with every chosen class among its annotations, crowds too. Its id is its
+    `file_name` without the suffix. Raises UserError naming the file and the entry of every mistake.
+    """
+    root = Path(root)
+    files = _files(spec, root)
+    classes = spec.classes or tuple(files["train"].names.values())
+    for path, names in {one.path: one.names for one in files.values()}.items():
+        _check_classes(path, set(names.values()), classes, chosen=spec.classes is not None)
+    rows = []
+    for one in _listed(spec, root, files):
+        names = files[one.split].names
+        shown = {names[thing["category_id"]] for thing in one.objects}
+        tags = tuple(name for name in classes if name in shown)
+        if tags:
+            rows.append((one.image, one.path, one.split, tags))
+    raise_together(
+        [
+            f"{root / path}: no such image, but {files[split].path} names it; complete the images, "
+            f"or correct {split}_images"
+            for _, path, split, _ in rows
+            if not (root / path).is_file()
+        ]
+    )
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(classes)
+
+
+def list_truth(spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Draw the mask of every image of the index into root/truth, and list it with its boxes.
+
+    spec.root: the folder of the data set. Boxes are the extents of the regions of chosen classes,
+    without crowds; pixels count from 0, both corners are inside.
+    Raises UserError naming the file and the annotation whose region is damaged.
+    """
+    root, data = Path(root), Path(spec.root)
+    files = _files(spec, data)
+    classes = spec.classes or tuple(files["train"].names.values())
+    rest = 0 if spec.others == "background" else IGNORED
+    ids = {
+        split: {
+            number: classes.index(name) + 1 if name in classes else rest
+            for number, name in one.names.items()
+        }
+        for split, one in files.items()
+    }
+    by_path = {(one.split, one.path): one for one in _listed(spec, data, files)}
+
+    with written_whole(root / "truth") as folder:
+        folder.mkdir()
+
+        def draw(image: str, path: str, split: str, height: int, width: int) -> list[list]:
+            one, file = by_path.get((split, path)), files[split]
+            if one is None:
+                raise UserError(f"{file.path}: image '{path}' is gone; run the indexing step again")
+            if one.size != (height, width):
+                raise UserError(
+                    f"{file.path}: image '{path}' is given as {one.size[1]} × {one.size[0]} "
+                    f"pixels, but it has {width} × {height} (upright); correct width and height"
+                )
+            regions = [_region(file, thing, one) for thing in one.objects]
+            mask = semantic_mask(regions, one.objects, ids[split], spec.crowd)
+            write_palette_png(folder / f"{image}.png", mask)
+            return [
+                [file.names[thing["category_id"]], *extent(region)]
+                for thing, region in zip(one.objects, regions, strict=True)
+                if file.names[thing["category_id"]] in classes
+                and not thing.get("iscrowd")
+                and region.any()
+            ]
+
+        columns = [index[name] for name in ("image", "path", "split", "height", "width")]
+        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+            drawn = pool.map(draw, *(column.tolist() for column in columns))
+            boxes = list(progress(drawn, "draw masks", total=len(index)))
+    return pd.DataFrame(
+        {
+            "image": index["image"].tolist(),
+            "mask": [f"truth/{image}.png" for image in index["image"]],
+            "instances": "",
+            "boxes": boxes,
+        }
+    )
+
+
+def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:
+    """The drawn masks hold our ids."""
+    return plain_table(len(classes))
+
+
+def semantic_mask(
+    regions: Sequence[np.ndarray], objects: Sequence[dict], ids: dict[int, int], crowd: str
+) -> np.ndarray:
+    """uint8 [h, w]: each pixel the id of the smallest region it lies in, the first of equal ones.
+
+    regions: bool [h, w], one for each of objects (an image has at least one). ids: by category id.
+    crowd: "class" draws crowds as any object; "ignore" as 255.
+    """
+    mask = np.zeros(regions[0].shape, np.uint8)
+    order = sorted(range(len(regions)), key=lambda at: (-regions[at].sum(), -at))
+    for at in order:
+        ignored = crowd == "ignore" and objects[at].get("iscrowd")
+        mask[regions[at]] = IGNORED if ignored else ids[objects[at]["category_id"]]
+    return mask
+
+
+def extent(region: np.ndarray) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 of a bool [h, w] region that is not empty, both corners inside."""
+    lines, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    return int(columns[0]), int(lines[0]), int(columns[-1]), int(lines[-1])
+
+
+def region_of(segmentation: object, size: tuple[int, int]) -> np.ndarray:
+    """bool [h, w] of a COCO segmentation: polygons, or RLE, compressed or not.
+
+    A part of fewer than three points has no area. Points may lie outside the image by its width
+    or height. Raises ValueError saying what is wrong.
+    """
+    if isinstance(segmentation, dict):
+        return _from_rle(segmentation, size)
+    if not isinstance(segmentation, list) or not segmentation:
+        raise ValueError("no polygon and no RLE")
+    parts = [_polygon(part, size) for part in segmentation]
+    parts = [part for part in parts if len(part) >= 6]
+    if not parts:
+        return np.zeros(size, bool)
+    drawn = coco_mask.frPyObjects(parts, *size)
+    return coco_mask.decode(coco_mask.merge(drawn)).astype(bool)
+
+
+def _polygon(part: object, size: tuple[int, int]) -> list[float]:
+    try:
+        points = np.array(part, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("a polygon with something that is no number") from None
+    if points.ndim != 1 or len(points) % 2:
+        raise ValueError("a polygon that is no flat list x, y, x, y, …")
+    limits = np.array(size[::-1])
+    pairs = points.reshape(-1, 2)
+    if not ((pairs >= -limits) & (pairs <= 2 * limits)).all():  # NaN fails too
+        raise ValueError(f"a polygon far outside the image of {size[1]} × {size[0]} pixels")
+    return points.tolist()
+
+
+def _from_rle(rle: dict, size: tuple[int, int]) -> np.ndarray:
+    """Runs of 0 and 1 by turns, down the columns. Checked here: pycocotools trusts their sum."""
+    if rle.get("size") != list(size):
+        raise ValueError(f"an RLE of size {rle.get('size')}, but the image has {list(size)}")
+    counts = rle.get("counts")
+    counts = unpacked(counts) if isinstance(counts, str) else counts
+    if not isinstance(counts, list) or not all(isinstance(n, int) and n >= 0 for n in counts):
+        raise ValueError("an RLE whose counts are no numbers from 0")
+    if sum(counts) != size[0] * size[1]:
+        raise ValueError(f"an RLE of {sum(counts)} pixels, but the image has {size[0] * size[1]}")
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return flat.reshape(size[::-1]).T
+
+
+def unpacked(text: str) -> list[int]:
+    """The counts of a compressed RLE.
+
+    Six bits a character from '0' on: five of the number, lowest first, and whether more follow; the
+    last bit is the sign. From the fourth count on the difference from the last but one is stored.
+    Raises ValueError for a character that cannot be, or a text that ends within a number.
+    """
+    counts: list[int] = []
+    number, shift = 0, 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64:
+            raise ValueError(f"an RLE with the character {character!r}")
+        number |= (code & 0x1F) << shift
+        shift += 5
+        if code & 0x20:
+            continue
+        if code & 0x10:
+            number -= 1 << shift
+        counts.append(number + counts[-2] if len(counts) > 2 else number)
+        number, shift = 0, 0
+    if shift:
+        raise ValueError("an RLE that ends within a number")
+    return counts
+
+
+def _region(file: Instances, thing: dict, one: Listed) -> np.ndarray:
+    try:
+        return region_of(thing.get("segmentation"), one.size)
+    except ValueError as error:
+        raise UserError(
+            f"{file.path}: annotation {thing.get('id')} of image '{one.path}': {error}; {MEND}"
+        ) from None
+
+
+def _files(spec: Coco, root: Path) -> dict[str, Instances]:
+    """The instances files by split; one that serves both is read once."""
+    names = {"train": spec.train_annotations, "val": spec.val_annotations}
+    read = {name: read_instances(root / name) for name in dict.fromkeys(names.values()) if name}
+    return {split: read[name] for split, name in names.items() if name}
+
+
+def read_instances(path: Path) -> Instances:
+    """Read and check an instances file.
+
+    Raises UserError naming the file and the entries that are no such thing, speak of an image or a
+    category that is not there, or give a name twice.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = json.load(file)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: no whole JSON ({error}); download it again") from None
+    for key in FIELDS:
+        if not isinstance(raw, dict) or not isinstance(raw.get(key), list):
+            raise UserError(
+                f"{path}: no list '{key}'; expected a file of instances, with "
+                f"{', '.join(FIELDS)} (captions and keypoints do not do)"
+            )
+    raise_together(
+        [
+            f"{path}: {key}, entry {number}: {field} is {_short(entry, field)}; {MEND}"
+            for key, fields in FIELDS.items()
+            for number, entry in enumerate(raw[key])
+            for field, kind in fields.items()
+            if not isinstance(entry, dict) or type(entry.get(field)) is not kind
+        ]
+    )
+    names = {entry["id"]: entry["name"] for entry in raw["categories"]}
+    objects: dict[int, list[dict]] = {entry["id"]: [] for entry in raw["images"]}
+    problems = _twins(path, "categories", "id", raw) + _twins(path, "categories", "name", raw)
+    problems += _twins(path, "images", "id", raw) + _twins(path, "images", "file_name", raw)
+    for entry in raw["annotations"]:
+        image, category = entry["image_id"], entry["category_id"]
+        if category not in names:
+            problems.append(
+                f"{path}: annotation {entry.get('id')}: unknown category {category}; {MEND}"
+            )
+        elif image not in objects:
+            problems.append(f"{path}: annotation {entry.get('id')}: no image {image}; {MEND}")
+        else:
+            objects[image].append(entry)
+    raise_together(problems)
+    return Instances(path, names, raw["images"], objects)
+
+
+def _short(entry: object, field: str) -> str:
+    return repr(entry.get(field) if isinstance(entry, dict) else entry)[:40]
+
+
+def _twins(path: Path, key: str, field: str, raw: dict) -> list[str]:
+    values = pd.Series([entry[field] for entry in raw[key]], dtype=object)
+    return [
+        f"{path}: {key}: {field} {value!r} is there twice; keep one"
+        for value in values[values.duplicated()].unique()
+    ]
+
+
+def _check_classes(path: Path, known: set[str], classes: Sequence[str], chosen: bool) -> None:
+    if chosen:
+        unknown = [name for name in classes if name not in known]
+        raise_together([f"{path}: no category '{n}'; {choices(n, known)}" for n in unknown])
+        return
+    absent = [name for name in classes if name not in known]
+    raise_together([f"{path}: no category '{n}', but train has it; set classes" for n in absent])
+    odd = [n for n in classes if n in ("background", "mean") or ";" in n or len(n.split("\n")) > 1]
+    raise_together([f"{path}: {n!r} cannot be a class; set classes without it" for n in odd])
+
+
+def _listed(spec: Coco, root: Path, files: dict[str, Instances]) -> list[Listed]:
+    """The images of both splits, of those lists that the config names, in the order of the files.
+
+    Raises UserError for a path that leads outside, or a list with a name that the file has not.
+    """
+    folders = {"train": spec.train_images, "val": spec.val_images}
+    lists = {"train": spec.train_list, "val": spec.val_list}
+    found = []
+    for split, file in files.items():
+        paths = {
+            entry["file_name"]: PurePosixPath(folders[split]) / entry["file_name"]
+            for entry in file.images
+        }
+        raise_together(
+            [
+                f"{file.path}: image '{name}' may lie outside {root / folders[split]}; write the "
+                "path from there, without '..'"
+                for name in paths
+                if name.startswith("/") or ".." in PurePosixPath(name).parts or not name
+            ]
+        )
+        wanted = _read_list(root / lists[split], paths) if lists[split] else set(paths)
+        found += [
+            Listed(
+                _image_id(entry["file_name"]),
+                str(paths[entry["file_name"]]),
+                split,
+                (entry["height"], entry["width"]),
+                file.objects[entry["id"]],
+            )
+            for entry in file.images
+            if entry["file_name"] in wanted
+        ]
+    return found
+
+
+def _image_id(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix else str(path)
+
+
+def _read_list(path: Path, names: dict[str, PurePosixPath]) -> set[str]:
+    """The file names that a list chooses: a line is a file name, or one without its suffix."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
+    except ValueError as error:
+        raise UserError(f"{path}: no text ({error}); replace the file") from None
+    known = {_image_id(name): name for name in names} | {name: name for name in names}
+    lines = [line.strip() for line in lines]
+    raise_together(
+        [
+            f"{path}, line {number}: no image '{line}' in the annotations; correct it"
+            for number, line in enumerate(lines, start=1)
+            if line and line not in known
+        ]
+    )
+    return {known[line] for line in lines if line}

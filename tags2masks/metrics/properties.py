@@ -1,0 +1,89 @@
+"""What sets a class's images apart, and how its IoU goes with that (P-NOC, table 8).
+
+The paper gives the names of the properties. Its figures for VOC's animals come out as computed
+here: shares of all pixels, ignored ones too, and its ρ is Pearson's over the foreground classes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import pearsonr, spearmanr
+
+from tags2masks.data.truth import read_mask
+
+COLUMNS = ("split", "class", "images", "relative_size", "co_occurrence", "cardinality")
+PROPERTIES = COLUMNS[3:]
+CORRELATIONS = (
+    "experiment", "dataset", "stage", "split", "property", "pearson", "spearman", "classes",
+)  # fmt: skip
+FEWEST = 3  # classes: two always lie on a line
+STAGES = ("maps", "masks", "predictions")
+
+
+def region_shares(
+    truths: Sequence[tuple[str, str, tuple[int, int]]], table: np.ndarray, count: int
+) -> np.ndarray:
+    """float64 [2, count + 1]: by mask id, the sum of its shares of images, and how many show it.
+
+    truths: (image, mask file, (H, W)) of each; table: the data set's mask table.
+    A share is of all the image's pixels. Raises UserError for a mask that cannot be read.
+    """
+    found = np.zeros((2, count + 1))
+    for _, path, size in truths:
+        mask = read_mask(path, table, size)
+        shares = np.bincount(mask.ravel(), minlength=count + 1)[: count + 1] / mask.size
+        found += shares, shares > 0
+    return found
+
+
+def class_properties(
+    shares: np.ndarray, tags: Sequence[Sequence[str]], classes: Sequence[str], split: str
+) -> pd.DataFrame:
+    """Rows (`COLUMNS`) of the background and each class, of the images of a split with a mask.
+
+    shares: the sum of `region_shares` over these images; tags: of each image.
+    images: how many are tagged with the class; relative_size: its region's mean share of the images
+    whose mask shows it; co_occurrence: the share of its images that have another tag too;
+    cardinality: their mean number of tags. NaN where no image shows the class, or for the
+    background, which is no tag.
+    """
+    with np.errstate(invalid="ignore"):
+        sizes = shares[0] / shares[1]
+    rows = [(split, "background", len(tags), sizes[0], np.nan, np.nan)]
+    for name, size in zip(classes, sizes[1:], strict=True):
+        counts = np.array([len(one) for one in tags if name in one])
+        means = ((counts > 1).mean(), counts.mean()) if len(counts) else (np.nan, np.nan)
+        rows.append((split, name, len(counts), size, *means))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def correlations(properties: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows (`CORRELATIONS`) of each experiment and property.
+
+    properties: rows of `class_properties`, of all splits of a data set. metrics: those rows of
+    metrics.csv that are of this data set. The IoU is that of the foreground classes at the last
+    stage that was measured, at nothing that was tuned on masks. classes: how many have an IoU and
+    the property. NaN for fewer than three classes, or where all have the same value.
+    """
+    iou = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"].astype(bool)]
+    rows = []
+    for experiment, mine in iou.groupby("experiment", sort=False):
+        stage = max(set(mine["stage"]) & set(STAGES), key=STAGES.index, default=None)
+        if stage is None:
+            continue
+        last = mine[(mine["stage"] == stage) & ~mine["class"].isin(("mean", "background"))]
+        both = last.merge(properties, on=["split", "class"])
+        for name in PROPERTIES:
+            known = both.dropna(subset=["value", name])
+            figures = _correlated(known[name].to_numpy(), known["value"].to_numpy())
+            about = (experiment, mine["dataset"].iloc[0], stage, mine["split"].iloc[-1])
+            rows.append((*about, name, *figures, len(known)))
+    return pd.DataFrame(rows, columns=list(CORRELATIONS))
+
+
+def _correlated(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Pearson's and Spearman's correlation."""
+    if len(one) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return np.nan, np.nan
+    return float(pearsonr(one, other).statistic), float(spearmanr(one, other).statistic)

@@ -1,0 +1,146 @@
+"""Figures that papers report, beside those that were measured here.
+
+A table is a CSV file with `COLUMNS`, a row per figure, in percent as printed. `method` is a chain
+from the classifier on, such as vanilla/cam/crf, or a name that is no method here. `metric` is a
+stage and a metric as metrics.csv has it, such as seed_iou or mask_contour_f; `_best` at its end
+says that pixel masks chose the background score.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from tags2masks.data.index import read_table
+from tags2masks.data.problems import raise_together
+from tags2masks.report.lineage import DEPTHS
+from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent
+
+COLUMNS = ("paper", "table", "dataset", "split", "method", "metric", "value", "note")
+MEND = "correct it, or take it out of `published`"
+BEST = "_best"
+NAMES = METRIC_NAMES | {"fp": "False positives", "fn": "False negatives"}
+CHAINED = ("classifier", "maps", "masks", "segmenter")
+
+
+class Figure(NamedTuple):
+    """A published figure; measured: (chain, percent) of those that did the same here."""
+
+    method: str
+    dataset: str
+    split: str
+    metric: str
+    tuned: bool
+    value: str
+    note: str
+    measured: list[tuple[str, str]]
+
+
+class Published(NamedTuple):
+    """A paper's table."""
+
+    paper: str
+    table: str
+    figures: list[Figure]
+
+    @property
+    def measured(self) -> int:
+        """How many of its figures were measured here too."""
+        return sum(bool(figure.measured) for figure in self.figures)
+
+
+def read_published(path: Path | str) -> pd.DataFrame:
+    """A table of published figures, every cell as it is written.
+
+    Raises UserError naming the file and the row of a value that is no number, or of an empty cell.
+    """
+    frame = read_table(path, COLUMNS, MEND)
+    numbers = pd.to_numeric(frame["value"], errors="coerce")
+    raise_together(
+        [
+            f"{path}, row {row + 1}: value '{value}' is no number; {MEND}"
+            for row, value in frame["value"][numbers.isna()].items()
+        ]
+        + [
+            f"{path}, row {row + 1}: no {name}; {MEND}"
+            for name in ("paper", "method", "metric")
+            for row in frame.index[frame[name].str.strip() == ""]
+        ]
+    )
+    return frame
+
+
+def published_tables(
+    paths: Sequence[Path | str], outline: list[dict], metrics: pd.DataFrame
+) -> list[Published]:
+    """The papers' tables in the order of the files, each figure with what was measured here.
+
+    metrics: as `tables.read_metrics` gives it. An experiment did the same when its steps up to the
+    figure's stage are those of `method`, and it was measured on the same split; data sets are not
+    compared. A step is known by its entry's name if a table has that name, else by its method.
+    Experiments that share these steps stand there once, with them alone.
+    """
+    if not paths:
+        return []
+    frame = pd.concat([read_published(path) for path in paths], ignore_index=True)
+    named = {step for method in frame["method"] for step in method.split("/")}
+    steps = {one["experiment"]: _steps(one, named) for one in outline}
+    means = metrics[metrics["class"] == "mean"]
+    tables = []
+    for (paper, table), rows in frame.groupby(["paper", "table"], sort=False):
+        figures = []
+        for row in rows.to_dict("records"):
+            stage, metric, tuned = _parts(row["metric"])
+            mine = means[
+                (means["stage"] == stage)
+                & (means["metric"] == metric)
+                & (means["tuned_on_masks"] == tuned)
+                & (means["split"] == row["split"])
+            ]
+            chain, depth = row["method"].split("/"), DEPTHS.get(stage, 0)
+            measured = {
+                "/".join(name.split("/")[: depth + 1]): percent(value)
+                for name, value in zip(mine["experiment"], mine["value"], strict=True)
+                if steps[name][:depth] == chain
+            }
+            figures.append(
+                Figure(
+                    row["method"],
+                    row["dataset"],
+                    row["split"],
+                    _said(row["metric"]),
+                    tuned,
+                    row["value"],
+                    row["note"],
+                    list(measured.items()),
+                )
+            )
+        tables.append(Published(paper, table, figures))
+    return tables
+
+
+def _steps(one: dict, named: set[str]) -> list[str]:
+    entries = one["experiment"].split("/")[1:]
+    methods = [
+        one["artifacts"][stage].rpartition("-")[0] for stage in CHAINED if stage in one["artifacts"]
+    ]
+    return [
+        entry if entry in named else method for entry, method in zip(entries, methods, strict=True)
+    ]
+
+
+def _parts(metric: str) -> tuple[str | None, str, bool]:
+    """Stage, metric and tuned_on_masks in metrics.csv; no stage where it has no such figure."""
+    for stage, name in STAGE_NAMES.items():
+        if metric.startswith(f"{name}_"):
+            plain = metric.removeprefix(f"{name}_")
+            return stage, plain.removesuffix(BEST), plain.endswith(BEST)
+    return None, metric.removesuffix(BEST), metric.endswith(BEST)
+
+
+def _said(metric: str) -> str:
+    stage, plain, tuned = _parts(metric)
+    name = NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
+    said = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
+    return f"{said}, best score" if tuned else said

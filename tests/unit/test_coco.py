@@ -1,0 +1,350 @@
+"""The COCO reader on a folder of a few files with masks counted by hand, and on real ones."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from tags2masks.config.datasets import Coco
+from tags2masks.data import coco
+from tags2masks.data.index import build_index
+from tags2masks.data.truth import check_masks, read_mask
+from tags2masks.errors import UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_train100"
+
+CATEGORIES = [
+    {"id": 7, "name": "dog"},
+    {"id": 1, "name": "person"},
+    {"id": 90, "name": "traffic light"},
+]
+
+
+def square(x1, y1, x2, y2):
+    """A polygon whose pixels are x1 to x2 and y1 to y2."""
+    return [[x1, y1, x2 + 1, y1, x2 + 1, y2 + 1, x1, y2 + 1]]
+
+
+def thing(number, image, category, segmentation, crowd=0):
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "segmentation": segmentation,
+        "iscrowd": crowd,
+    }
+
+
+# 6 wide, 4 high, down the columns: 8 background, column 2 whole, the rest background.
+CROWD = {"size": [4, 6], "counts": [8, 4, 12]}
+TRAIN = {
+    "images": [
+        {"id": 2, "file_name": "b.jpg", "width": 6, "height": 4},
+        {"id": 1, "file_name": "a.jpg", "width": 6, "height": 4},
+        {"id": 3, "file_name": "c.jpg", "width": 6, "height": 4},
+    ],
+    "categories": CATEGORIES,
+    "annotations": [
+        # In a.jpg a small dog before a large person, listed first and so hidden if drawn in order.
+        thing(10, 1, 7, square(1, 1, 2, 2)),
+        thing(11, 1, 1, square(0, 0, 3, 3)),
+        thing(12, 2, 1, CROWD, crowd=1),
+        thing(13, 2, 90, square(4, 0, 5, 1)),
+    ],
+}
+VAL = {
+    "images": [{"id": 1, "file_name": "v.jpg", "width": 3, "height": 3}],
+    "categories": [{"id": 5, "name": "traffic light"}, *CATEGORIES[:2]],
+    "annotations": [thing(1, 1, 5, square(0, 0, 0, 0)), thing(2, 1, 7, square(2, 0, 2, 2))],
+}
+
+
+def write(folder, train=TRAIN, val=VAL):
+    """The folder of a data set in COCO's form."""
+    (folder / "annotations").mkdir(exist_ok=True)
+    for split, content in (("train", train), ("val", val)):
+        (folder / split).mkdir(exist_ok=True)
+        (folder / f"annotations/{split}.json").write_text(json.dumps(content))
+        for one in (TRAIN if split == "train" else VAL)["images"]:
+            size = (one["width"], one["height"])
+            Image.new("RGB", size).save(folder / split / one["file_name"])
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "coco").mkdir()
+    return write(tmp_path / "coco")
+
+
+def block(root, **options):
+    places = {
+        "train_annotations": "annotations/train.json",
+        "val_annotations": "annotations/val.json",
+        "train_images": "train",
+        "val_images": "val",
+    }
+    return Coco(root=str(root), **(places | options))
+
+
+def truth_of(root, out, **options):
+    """The masks by image, and the table."""
+    spec = block(root, **options)
+    listing, classes = coco.list_images(spec, root)
+    index = build_index(listing, root, classes, 1, 1)
+    truth = coco.list_truth(spec, out, index)
+    table = coco.mask_table(spec, classes)
+    check_masks(truth, index, out, table, 1)
+    sizes = index.set_index("image")[["height", "width"]]
+    masks = {
+        row.image: read_mask(out / row.mask, table, tuple(sizes.loc[row.image]))
+        for row in truth.itertuples()
+    }
+    return masks, truth.set_index("image")
+
+
+def test_tags_are_the_categories_of_the_annotations_crowds_too(folder):
+    listing, classes = coco.list_images(block(folder), folder)
+    assert classes == ["dog", "person", "traffic light"]
+    # c.jpg shows nothing, and is left out.
+    assert listing.to_numpy().tolist() == [
+        ["b", "train/b.jpg", "train", ("person", "traffic light")],
+        ["a", "train/a.jpg", "train", ("dog", "person")],
+        ["v", "val/v.jpg", "val", ("dog", "traffic light")],
+    ]
+
+
+def test_chosen_classes_and_lists(folder):
+    (folder / "some.txt").write_text("a\n\nc.jpg\n")
+    spec = block(folder, classes=("person", "dog"), train_list="some.txt", val_annotations=None)
+    listing, classes = coco.list_images(spec, folder)
+    assert classes == ["person", "dog"]
+    assert listing.to_numpy().tolist() == [["a", "train/a.jpg", "train", ("person", "dog")]]
+
+
+def test_one_file_divided_by_lists(folder):
+    (folder / "train.txt").write_text("a\n")
+    (folder / "val.txt").write_text("b\n")
+    spec = block(
+        folder,
+        val_annotations="annotations/train.json",
+        val_images="train",
+        train_list="train.txt",
+        val_list="val.txt",
+    )
+    listing, _ = coco.list_images(spec, folder)
+    assert listing[["image", "split"]].to_numpy().tolist() == [["a", "train"], ["b", "val"]]
+
+
+def test_masks_by_hand(folder, tmp_path):
+    masks, truth = truth_of(folder, tmp_path)
+    assert masks["a"].tolist() == [
+        [2, 2, 2, 2, 0, 0],
+        [2, 1, 1, 2, 0, 0],
+        [2, 1, 1, 2, 0, 0],
+        [2, 2, 2, 2, 0, 0],
+    ]
+    assert masks["b"].tolist() == [
+        [0, 0, 2, 0, 3, 3],
+        [0, 0, 2, 0, 3, 3],
+        [0, 0, 2, 0, 0, 0],
+        [0, 0, 2, 0, 0, 0],
+    ]
+    assert masks["v"].tolist() == [[3, 0, 1], [0, 0, 1], [0, 0, 1]]
+    assert truth.loc["a", "boxes"] == [["dog", 1, 1, 2, 2], ["person", 0, 0, 3, 3]]
+    assert truth.loc["b", "boxes"] == [["traffic light", 4, 0, 5, 1]]
+    assert truth["mask"].tolist() == ["truth/a.png", "truth/b.png", "truth/v.png"]
+    assert Image.open(tmp_path / "truth/a.png").mode == "P"
+
+
+def test_crowds_and_classes_not_chosen(folder, tmp_path):
+    masks, truth = truth_of(folder, tmp_path, crowd="ignore")
+    assert masks["b"][:, 2].tolist() == [255] * 4
+    masks, truth = truth_of(folder, tmp_path, classes=("person", "dog"), others="ignore")
+    assert masks["b"][0].tolist() == [0, 0, 1, 0, 255, 255]
+    assert truth.loc["b", "boxes"] == []
+    masks, _ = truth_of(folder, tmp_path, classes=("person", "dog"))
+    assert masks["b"][0].tolist() == [0, 0, 1, 0, 0, 0]
+    # What is in front and not chosen hides what is behind.
+    masks, _ = truth_of(folder, tmp_path, classes=("person", "traffic light"))
+    assert masks["a"][1].tolist() == [1, 0, 0, 1, 0, 0]
+
+
+def test_of_equal_regions_the_first_is_in_front():
+    same = [np.ones((2, 2), bool)] * 3
+    objects = [{"category_id": number} for number in (4, 5, 6)]
+    mask = coco.semantic_mask(same, objects, {4: 1, 5: 2, 6: 3}, "class")
+    assert mask.tolist() == [[1, 1], [1, 1]]
+
+
+def test_rle_is_what_pycocotools_decodes():
+    rng = np.random.default_rng(0)
+    for share in (0.02, 0.5, 1.0):
+        region = rng.random((37, 53)) < share
+        packed = coco_mask.encode(np.asfortranarray(region.astype(np.uint8)))
+        text = packed["counts"].decode()
+        found = coco.region_of({"size": [37, 53], "counts": text}, (37, 53))
+        np.testing.assert_array_equal(found, region)
+        plain = {"size": [37, 53], "counts": coco.unpacked(text)}
+        np.testing.assert_array_equal(coco.region_of(plain, (37, 53)), region)
+
+
+def test_several_polygons_are_one_region():
+    parts = [*square(0, 0, 1, 0), *square(1, 0, 2, 1), [5, 0, 6, 1], [-2, 3, -1, 3, -1, 4]]
+    found = coco.region_of(parts, (4, 6))
+    assert found.astype(int)[:2].tolist() == [[1, 1, 1, 0, 0, 0], [0, 1, 1, 0, 0, 0]]
+    assert not coco.region_of([[5, 0, 6, 1]], (4, 6)).any()
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        (None, "no polygon and no RLE"),
+        ([], "no polygon and no RLE"),
+        ([[0, 0, 1, 1, 2]], "a polygon that is no flat list"),
+        ([0, 0, 1, 1, 2, 0], "a polygon that is no flat list"),
+        ([[0, 0, "x", 1, 2, 0]], "a polygon with something that is no number"),
+        ([[0, 0, 1, float("nan"), 2, 0]], "a polygon far outside the image of 6 × 4 pixels"),
+        ([[0, 0, 1e9, 1, 2, 0]], "a polygon far outside"),
+        ({"counts": [24]}, "an RLE of size None, but the image has [4, 6]"),
+        ({"size": [6, 4], "counts": [24]}, "an RLE of size [6, 4]"),
+        ({"size": [4, 6], "counts": [3, 2]}, "an RLE of 5 pixels, but the image has 24"),
+        ({"size": [4, 6], "counts": [-3, 27]}, "an RLE whose counts are no numbers from 0"),
+        ({"size": [4, 6], "counts": 24}, "an RLE whose counts are no numbers from 0"),
+        ({"size": [4, 6], "counts": "a b"}, "an RLE with the character ' '"),
+        ({"size": [4, 6], "counts": "h"}, "an RLE that ends within a number"),
+        ({"size": [4, 6], "counts": "8"}, "an RLE of 8 pixels, but the image has 24"),
+    ],
+)
+def test_a_damaged_region_is_refused(folder, tmp_path, segmentation, said):
+    harmed = copy.deepcopy(TRAIN)
+    harmed["annotations"][0]["segmentation"] = segmentation
+    write(folder, train=harmed)
+    line = f"{folder}/annotations/train.json: annotation 10 of image 'train/a.jpg': {said}"
+    with pytest.raises(UserError, match=f"^{re.escape(line)}"):
+        truth_of(folder, tmp_path)
+    assert not (tmp_path / "truth").exists()
+
+
+def test_a_wrong_size_is_refused(folder, tmp_path):
+    Image.new("RGB", (4, 6)).save(folder / "train/a.jpg")
+    with pytest.raises(UserError, match=r"'train/a\.jpg' is given as 6 × 4 pixels, but it has 4 ×"):
+        truth_of(folder, tmp_path)
+
+
+def edited(place, value):
+    """TRAIN with the value at the place (key, entry, field)."""
+    content = copy.deepcopy(TRAIN)
+    key, entry, field = place
+    content[key][entry][field] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no whole JSON (Expecting value"),
+        (json.dumps(TRAIN)[:-100], "no whole JSON ("),
+        ("[" * 100_000, "no whole JSON ("),
+        ("[]", "no list 'images'; expected a file of instances, with images, categories, anno"),
+        (json.dumps({"images": [], "annotations": []}), "no list 'categories'; expected"),
+        (edited(("annotations", 1, "category_id"), 8), "annotation 11: unknown category 8"),
+        (edited(("annotations", 1, "image_id"), 99), "annotation 11: no image 99"),
+        (edited(("annotations", 1, "image_id"), "1"), "annotations, entry 1: image_id is '1'"),
+        (edited(("images", 1, "height"), None), "images, entry 1: height is None"),
+        (edited(("images", 1, "id"), 2), "images: id 2 is there twice"),
+        (edited(("images", 1, "file_name"), "../a.jpg"), "image '../a.jpg' may lie outside "),
+        (edited(("categories", 1, "name"), "dog"), "categories: name 'dog' is there twice"),
+        (edited(("categories", 1, "name"), "mean"), "'mean' cannot be a class; set classes"),
+        (edited(("categories", 1, "name"), "a;b"), "'a;b' cannot be a class"),
+    ],
+)
+def test_a_damaged_file_is_refused(folder, text, said):
+    path = folder / "annotations/train.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"^{re.escape(f'{path}: {said}')}"):
+        coco.list_images(block(folder), folder)
+
+
+def test_unknown_classes_and_names(folder):
+    with pytest.raises(UserError, match=r"train\.json: no category 'dgo'; did you mean 'dog'\?"):
+        coco.list_images(block(folder, classes=("dgo",)), folder)
+    val = copy.deepcopy(VAL) | {"annotations": []}
+    val["categories"][0]["name"] = "lamp"
+    write(folder, val=val)
+    with pytest.raises(UserError, match=r"val\.json: no category 'traffic light', but train has"):
+        coco.list_images(block(folder), folder)
+    write(folder)
+    (folder / "some.txt").write_text("a\nd\n")
+    with pytest.raises(UserError, match=r"some\.txt, line 2: no image 'd' in the annotations"):
+        coco.list_images(block(folder, train_list="some.txt"), folder)
+    with pytest.raises(UserError, match=r"no\.txt: cannot be read \(No such file"):
+        coco.list_images(block(folder, train_list="no.txt"), folder)
+    with pytest.raises(UserError, match=r"no\.json: cannot be read \(No such file"):
+        coco.list_images(block(folder, train_annotations="no.json"), folder)
+
+
+def test_absent_images_are_named(folder):
+    (folder / "train/a.jpg").unlink()
+    (folder / "train/c.jpg").unlink()  # shows no class, and is not asked for
+    with pytest.raises(UserError, match=r"train/a\.jpg: no such image, but .*train\.json names it"):
+        coco.list_images(block(folder), folder)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real data is absent: no folder {REAL}")
+def test_real_images(tmp_path):
+    """All masks as they come from the smallest object to the largest, each where nothing is yet."""
+    spec = Coco(
+        root=str(REAL),
+        train_annotations="annotations/instances.json",
+        val_annotations=None,
+        train_images="images",
+    )
+    raw = json.loads((REAL / "annotations/instances.json").read_text())
+    names = {one["id"]: one["name"] for one in raw["categories"]}
+    shown = {names[one["category_id"]] for one in raw["annotations"]}
+    classes = tuple(name for name in names.values() if name in shown)
+    assert len(classes) == 69
+    spec = spec.model_copy(update={"classes": classes})
+    listing, _ = coco.list_images(spec, REAL)
+    assert len(listing) == 98
+    assert sum(map(len, listing["tags"])) == len(
+        {(one["image_id"], one["category_id"]) for one in raw["annotations"]}
+    )
+    index = build_index(listing, REAL, classes, 1, 2)
+    truth = coco.list_truth(spec, tmp_path, index)
+    table = coco.mask_table(spec, classes)
+    check_masks(truth, index, tmp_path, table, 2)
+    # Every object is seen but what smaller ones hide: the boxes are as many as the annotations.
+    assert truth["boxes"].map(len).sum() == len(raw["annotations"]) == 746
+    objects = {Path(one["file_name"]).stem: [] for one in raw["images"]}
+    stems = {one["id"]: Path(one["file_name"]).stem for one in raw["images"]}
+    for one in raw["annotations"]:
+        objects[stems[one["image_id"]]].append(one)
+    for row, size in zip(
+        truth.itertuples(), index[["height", "width"]].to_numpy().tolist(), strict=True
+    ):
+        parts = [
+            (
+                coco_mask.decode(
+                    coco_mask.merge(coco_mask.frPyObjects(one["segmentation"], *size))
+                ),
+                classes.index(names[one["category_id"]]) + 1,
+                one["area"],
+            )
+            for one in objects[row.image]
+        ]
+        for region, _, area in parts:
+            assert abs(region.sum() - area) < 30 + 0.05 * area
+        expected = np.zeros(size, np.uint8)
+        for region, number, _ in sorted(parts, key=lambda part: part[0].sum()):
+            expected[(expected == 0) & (region == 1)] = number
+        np.testing.assert_array_equal(read_mask(tmp_path / row.mask, table, size), expected)
