@@ -16,6 +16,7 @@ from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
 from tags2masks.training import Machine, Moment, State, fit, poly_rate, prepare
+from tags2masks.workflow.ids import artifact_id
 
 CONVNET = Backbone(name="convnet", args={"kernel": 3, "channels": 4, "layers": 2})
 NEW = ("puzzle", "occse", "poc", "pnoc")
@@ -267,9 +268,11 @@ def test_what_is_saved_is_a_classifier(tmp_path, method):
     save_model(network, tmp_path / "model.safetensors")
     values = spec.key()
     values.pop("ordinary", None)
-    recipe = {"method": method, "spec": values}
+    recipe = {"stage": "classifier", "method": method, "spec": values}
     (tmp_path / "spec.json").write_text(json.dumps({"recipe": recipe, "classes": ["a", "b", "c"]}))
-    loaded, _ = load_trained("classifiers", tmp_path / "model.safetensors", tmp_path / "spec.json")
+    upstream = {"classifier": artifact_id(recipe)}
+    files = (tmp_path / "model.safetensors", tmp_path / "spec.json")
+    loaded, _ = load_trained("classifier", *files, upstream)
     image = torch.rand(1, 3, 12, 10)
     assert type(loaded) is Classifier
     assert torch.equal(loaded(image), network.eval()(image))
