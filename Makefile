@@ -2,6 +2,7 @@
 # itself up.
 PYTHON ?= python3
 CORES ?= 2
+KILLS ?= 30
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -19,8 +20,9 @@ demo: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "Read results/leaderboard.csv and open results/report.html"
 
+# A process per core, each with one numeric thread; a file's tests stay together.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 # A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
 test-slurm: $(READY)
@@ -29,7 +31,7 @@ test-slurm: $(READY)
 		--no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; fi
 	$(BIN)/python -m pytest -m slurm tests/slurm -s
 test-kills: $(READY)
-	$(BIN)/python -m tests.kills --kills 30 --seed 0
+	$(BIN)/python -m tests.kills --kills $(KILLS) --seed 0
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -18,6 +18,7 @@ def main() -> int:
         .item()
     )
     best = board.loc["digits/vanilla/cam/crf/deeplabv3plus"]
+    irn = board.loc["digits/vanilla/cam/irn/deeplabv3plus"]
     outside = metrics.query(
         "stage == 'maps' and metric == 'ndr_recall' and `class` == 'mean' and not tuned_on_masks"
     )
@@ -26,8 +27,9 @@ def main() -> int:
     checks = {
         "the experiments are there": set(board.index)
         >= {
-            "digits/vanilla/cam/threshold/deeplabv3plus",
+            "digits/vanilla/cam/threshold",
             "digits/vanilla/cam/crf/deeplabv3plus",
+            "digits/vanilla/cam/irn/deeplabv3plus",
             "digits/vanilla/lpcam",
         },
         f"LPCAM finds more outside the discriminative regions, {ndr['lpcam']:.3f} of them, than "
@@ -36,6 +38,9 @@ def main() -> int:
         f"mask IoU {best.mask_iou:.3f} > 3 × background alone {background_alone:.3f}": (
             best.mask_iou > 3 * background_alone
         ),
+        f"IRN's masks {irn.mask_iou:.3f} > their CAM seed {irn.seed_iou:.3f} "
+        f"(tuned on masks: {irn.seed_iou_best:.3f})": irn.mask_iou
+        > max(irn.seed_iou, irn.seed_iou_best),
         f"the segmenter {best.prediction_iou:.3f} > its CAM seed {best.seed_iou:.3f} "
         f"(tuned on masks: {best.seed_iou_best:.3f})": best.prediction_iou
         > max(best.seed_iou, best.seed_iou_best),
