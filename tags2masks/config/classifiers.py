@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block
-from tags2masks.config.training import Augment, Optimizer, Training
+from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
 class TagAugment(Augment):
@@ -133,4 +133,48 @@ class Pnoc(Poc):
     )
 
 
-METHODS = {"vanilla": Vanilla, "puzzle": Puzzle, "occse": Occse, "poc": Poc, "pnoc": Pnoc}
+class Seam(TagTraining):
+    """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
+
+    method: Literal["seam"] = "seam"
+    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(momentum=5e-4, weight_decay=5e-4)
+    augment: TagAugment = TagAugment(resize=(448, 768), crop=448)
+    scale: float = Field(0.3, gt=0, lt=1, description="Of the second, smaller image.")
+    taps: tuple[int, int] = Field(
+        (3, 2),
+        description="Stages of the backbone whose features tell which cells are alike, counted "
+        "from its last, 1; of resnet38d 3 and 2 are conv4 and conv5.",
+    )
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Of whole channels before the head. The public code's; the paper is silent.",
+    )
+    ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
+    min_weight: float = Field(
+        1, ge=0, description="Of the lowest cells' loss, which is in the public code alone."
+    )
+    min_share: float = Field(0.25, gt=0, le=1, description="Share of the cells that it is of.")
+
+    @field_validator("taps")
+    @classmethod
+    def _shallow_first(cls, value):
+        if not value[0] > value[1] >= 1:
+            raise ValueError(
+                "taps are two stages counted from the last, 1, the shallower one first"
+            )
+        return value
+
+
+METHODS = {
+    "vanilla": Vanilla,
+    "puzzle": Puzzle,
+    "occse": Occse,
+    "poc": Poc,
+    "pnoc": Pnoc,
+    "seam": Seam,
+}
