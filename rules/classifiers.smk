@@ -80,3 +80,10 @@ use rule vanilla as seam with:
         id="seam-[0-9a-f]{8}",
     params:
         **plan.training_classifier("seam"),
+
+
+use rule vanilla as sampling with:
+    wildcard_constraints:
+        id="sampling-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("sampling"),
