@@ -73,3 +73,17 @@ use rule vanilla as pnoc with:
         id="pnoc-[0-9a-f]{8}",
     params:
         **plan.training_classifier("pnoc"),
+
+
+use rule vanilla as seam with:
+    wildcard_constraints:
+        id="seam-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("seam"),
+
+
+use rule vanilla as sampling with:
+    wildcard_constraints:
+        id="sampling-[0-9a-f]{8}",
+    params:
+        **plan.training_classifier("sampling"),

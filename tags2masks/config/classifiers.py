@@ -1,11 +1,11 @@
 """Image classifiers learned from tags: one block per method."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tags2masks.config.base import Block
-from tags2masks.config.training import Augment, Optimizer, Training
+from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
 class TagAugment(Augment):
@@ -133,4 +133,85 @@ class Pnoc(Poc):
     )
 
 
-METHODS = {"vanilla": Vanilla, "puzzle": Puzzle, "occse": Occse, "poc": Poc, "pnoc": Pnoc}
+def _shallow_first(taps: tuple[int, int]) -> tuple[int, int]:
+    if not taps[0] > taps[1] >= 1:
+        raise ValueError("taps are two stages counted from the last, 1, the shallower one first")
+    return taps
+
+
+Taps = Annotated[tuple[int, int], AfterValidator(_shallow_first)]
+
+
+class Seam(TagTraining):
+    """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
+
+    method: Literal["seam"] = "seam"
+    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(momentum=5e-4, weight_decay=5e-4)
+    augment: TagAugment = TagAugment(resize=(448, 768), crop=448)
+    scale: float = Field(0.3, gt=0, lt=1, description="Of the second, smaller image.")
+    taps: Taps = Field(
+        (3, 2),
+        description="Stages of the backbone whose features tell which cells are alike, counted "
+        "from its last, 1; of resnet38d 3 and 2 are conv4 and conv5.",
+    )
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Of whole channels before the head. The public code's; the paper is silent.",
+    )
+    ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
+    min_weight: float = Field(
+        1, ge=0, description="Of the lowest cells' loss, which is in the public code alone."
+    )
+    min_share: float = Field(0.25, gt=0, le=1, description="Share of the cells that it is of.")
+
+
+class Sampling(TagTraining):
+    """Importance sampling and feature similarity (Jonnarth et al.), on SEAM or a plain network."""
+
+    method: Literal["sampling"] = "sampling"
+    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(momentum=5e-4, weight_decay=5e-4)
+    augment: TagAugment = TagAugment(resize=(448, 768), crop=448)
+    host: Literal["seam", "plain"] = Field(
+        "seam", description="plain: neither a second scale nor refined maps."
+    )
+    scale: float = Field(0.3, gt=0, lt=1, description="As of `seam`, on it.")
+    taps: Taps = Field((3, 2), description="As of `seam`, on it.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="As of `seam`.")
+    pooling: Literal["gap", "gmp"] = Field(
+        "gap", description="How the other prediction is made: mean logit or highest probability."
+    )
+    lambda_sampled: float = Field(
+        0.8, ge=0, le=1, description="Weight of drawn cells. The paper: 1 with gmp, COCO 0.9."
+    )
+    samples: int = Field(1, ge=1, description="Cells drawn per class. The public code: 100.")
+    refined_pooling: Literal["gap", "gmp"] | None = Field(
+        None, description="Refined maps learn the tags, too. The public code: gmp."
+    )
+    similarity_weight: float = Field(1, ge=0, description="Of the feature similarity loss.")
+    similarity_mean: Literal["pairs", "cells"] = Field(
+        "pairs",
+        description="What eq. 9 is divided by: (HW)², or HW as in the public code, which makes the "
+        "loss as many times larger as there are cells.",
+    )
+    sigma: float = Field(5, gt=0, description="Deviation of nearness at the start, cells.")
+    mu: float = Field(2.5, description="Bias of unlikeness at the start.")
+    window: int = Field(15, ge=2, description="Cells at this distance count no more.")
+
+
+METHODS = {
+    "vanilla": Vanilla,
+    "puzzle": Puzzle,
+    "occse": Occse,
+    "poc": Poc,
+    "pnoc": Pnoc,
+    "seam": Seam,
+    "sampling": Sampling,
+}

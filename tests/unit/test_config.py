@@ -28,7 +28,7 @@ BASE = {
         (
             {"classifiers": {"v": {"method": "vanila"}}},
             "classifiers.v.method: unknown method 'vanila'; did you mean 'vanilla'? "
-            "choose from occse, pnoc, poc, puzzle, vanilla",
+            "choose from occse, pnoc, poc, puzzle, sampling, seam, vanilla",
         ),
         (
             {"masks": {"crf": {"method": "crff"}}},

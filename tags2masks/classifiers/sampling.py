@@ -1,0 +1,215 @@
+"""Importance sampling and the feature similarity loss: one pixel a class speaks for the image.
+
+Source: Jonnarth, Felsberg & Zhang, "Activation-based sampling for pixel- to image-level
+aggregation" (eq. numbers are theirs). Softmax over the classes and the background gives a map of
+each class; a cell, drawn from the map itself, gives the class's prediction, beside the pooled one.
+Predictions of cells that are near and look alike are drawn together, of those that look different
+apart.
+
+`host: seam` adds SEAM's second scale, refined maps and equivariant losses, in the form of the
+public code: PCM spreads the logits; ER is the mean |difference| of the four pairs of the two sizes'
+maps, plain and refined, that share a size or a kind, ECR that of the other two. `host: plain` has
+neither.
+
+Differs from the paper and the code: the background, always present, is in no classification loss
+(eq. 7 counts it; so does the code with GMP alone); the losses of the two sizes are averaged, as in
+SEAM, where the code sums them; eq. 12 is computed without the logarithm, so that no clamp is
+needed; pairs further apart than `window` are left out, and the similarity loss sees padding,
+too. The code divides eq. 9 by the number of cells (`similarity_mean: cells`), not of
+their pairs, has σ and μ fixed, draws 100 cells (`samples`), and classifies refined maps, too
+(`refined_pooling: gmp`).
+
+`score_maps` are a class's logit less the background's: what softmax decides by, still w·f at every
+location, so CAM is its ReLU. The published masks are of the softmax maps, plain and refined.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tags2masks.affinity.pairs import cells, half_disc
+from tags2masks.classifiers.seam import Correlation, resized, shrunk
+from tags2masks.classifiers.vanilla import tag_loss
+from tags2masks.config.classifiers import Sampling
+from tags2masks.nets.classifier import Classifier
+from tags2masks.training import Moment
+
+EPSILON = 1e-3
+
+
+class SampledClassifier(Classifier):
+    """A classifier that tells the background apart, and learns σ and μ of the similarity loss.
+
+    images: [B, 3, H, W] in 0 to 1. Raises UserError for a backbone that has not the asked stages.
+    """
+
+    forward_methods = ("score_all", "judge_all")
+
+    def __init__(self, spec: Sampling, classes: int):
+        super().__init__(spec.backbone, classes)
+        self.background = nn.Conv2d(self.head.in_channels, 1, 1, bias=False)
+        self.dropout = nn.Dropout2d(spec.dropout)
+        self.correlation = Correlation(self.backbone, spec.taps) if spec.host == "seam" else None
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(spec.sigma)))
+        self.mu = nn.Parameter(torch.tensor(spec.mu))
+
+    def score_maps(self, features: Tensor) -> Tensor:
+        """(w_c − w_background)·f at every location, [B, K, h, w]; their mean is the logit."""
+        return self.head(features) - self.background(features)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits [B, K] from the last feature map."""
+        return self.score_maps(F.adaptive_avg_pool2d(features, 1)).flatten(1)
+
+    def judge_all(self, *batches: Tensor) -> tuple[list[list[Tensor]], Tensor, Tensor]:
+        """The logits of images of several sizes, and σ and μ, in one call.
+
+        For each batch a list: [B, K + 1, h, w], the background first, and on SEAM what PCM makes of
+        it. While the network learns, features are dropped.
+        """
+        return [self._judged(images) for images in batches], self.log_sigma.exp(), self.mu
+
+    def _judged(self, images: Tensor) -> list[Tensor]:
+        if self.correlation is None:
+            features = self.dropout(self.features(images))
+            return [torch.cat([self.background(features), self.head(features)], 1)]
+        images = self.normalize(images)
+        count = max(self.correlation.taps)
+        features, stages = self.backbone.forward_intermediates(images, indices=count)
+        features = self.dropout(features)
+        logits = torch.cat([self.background(features), self.head(features)], 1)
+        return [logits, self.correlation(logits, images, stages)]
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What is learned anew, with the higher rate."""
+        new = [self.head, self.background, *([self.correlation] if self.correlation else [])]
+        return [parameter for module in new for parameter in module.parameters()]
+
+
+def build(spec: Sampling, classes: int) -> SampledClassifier:
+    """The network, with random weights."""
+    return SampledClassifier(spec, classes)
+
+
+def step(
+    network: SampledClassifier, batch: list[Tensor], moment: Moment, spec: Sampling
+) -> dict[str, Tensor]:
+    """The losses on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K]."""
+    images, tags = batch
+    images = images.float() / 255
+    sizes = [images, shrunk(images, spec.scale)] if spec.host == "seam" else [images]
+    judged, sigma, mu = network.judge_all(*sizes)
+    shape = (len(sizes), tags.shape[1], spec.samples)
+    uniform = uniforms(moment, len(tags), shape).to(images.device).unbind(1)
+    cls, maps = 0.0, []
+    for (logits, *refined), numbers in zip(judged, uniform, strict=True):
+        maps.append([one.softmax(1) for one in (logits, *refined)])
+        cls = cls + class_loss(logits, tags, numbers, spec) / len(sizes)
+        if refined and spec.refined_pooling:
+            pooled = pool(refined[0], spec.refined_pooling)
+            cls = cls + tag_loss(pooled, tags, spec.label_smoothing) / len(sizes)
+    small = resized(images, maps[0][0].shape[-2:])
+    fs = similarity_loss(maps[0][0], small, sigma, mu, spec.window, spec.similarity_mean)
+    figures = {"cls": cls, "fs": fs, "sigma": sigma, "mu": mu}
+    loss = cls + spec.similarity_weight * fs
+    if spec.host == "seam":
+        figures["er"], figures["ecr"] = equivariance(*maps)
+        loss = loss + figures["er"] + figures["ecr"]
+    return {"loss": loss} | figures
+
+
+def uniforms(moment: Moment, count: int, shape: tuple[int, ...]) -> Tensor:
+    """Random numbers in 0 to 1 for each image of this process's batch: [count, *shape].
+
+    An image has the same ones however many processes share the batch.
+    """
+    own = (moment.uniform(count).double() * 2**24).long().tolist()
+    rows = [np.random.default_rng([*moment.seeds, one]).random(shape) for one in own]
+    return torch.from_numpy(np.stack(rows))
+
+
+def class_loss(logits: Tensor, tags: Tensor, uniform: Tensor, spec: Sampling) -> Tensor:
+    """(1 − λ) of the pooled prediction's loss and λ of that of the drawn cells (eq. 8).
+
+    logits: [B, K + 1, h, w], the background first; tags: [B, K]; uniform: [B, K, n].
+    """
+    drawn = draw(logits.softmax(1)[:, 1:], uniform)
+    of_drawn = sum(
+        tag_loss(to_logits(one), tags, spec.label_smoothing) for one in drawn.unbind(2)
+    ) / len(drawn.unbind(2))
+    of_pooled = tag_loss(pool(logits, spec.pooling), tags, spec.label_smoothing)
+    return (1 - spec.lambda_sampled) * of_pooled + spec.lambda_sampled * of_drawn
+
+
+def pool(logits: Tensor, pooling: str) -> Tensor:
+    """The classes' logits [B, K]: the mean (eq. 3), or of the highest probability (eq. 4).
+
+    logits: [B, K + 1, h, w], the background first.
+    """
+    if pooling == "gap":
+        return logits[:, 1:].mean((2, 3))
+    return to_logits(logits.softmax(1)[:, 1:].amax((2, 3)))
+
+
+def to_logits(probabilities: Tensor) -> Tensor:
+    """log p/(1 − p), where 0 counts as 1e-3; at 1 it is about 6.9, too (the public code's)."""
+    kept = probabilities * (1 - EPSILON)
+    return (kept + EPSILON).log() - (1 - kept).log()
+
+
+def draw(maps: Tensor, uniform: Tensor) -> Tensor:
+    """The values of cells that are drawn with chances proportional to them (eq. 5 and 6).
+
+    maps: [B, K, h, w], 0 or more; uniform: [B, K, n] in 0 to less than 1, which decides. Returns
+    [B, K, n]; gradients go into the values. A cell of 0 is never drawn, unless all are 0.
+    """
+    flat = maps.flatten(2)
+    upto = flat.detach().double().cumsum(2)
+    chosen = torch.searchsorted(upto, uniform.double() * upto[..., -1:], right=True)
+    return flat.gather(2, chosen.clamp(max=flat.shape[2] - 1))
+
+
+def similarity_loss(
+    maps: Tensor, images: Tensor, sigma: Tensor, mu: Tensor, window: int, mean: str
+) -> Tensor:
+    """Eq. 9 to 12, the mean over a batch, of cells nearer to each other than `window` cells.
+
+    maps: [B, K, h, w], predictions; images: [B, 3, h, w] in 0 to 1; mean: over the (h·w)² `pairs`,
+    as eq. 9 has it, or over the `cells`. Takes time for h·w·window² pairs, and memory for three
+    numbers of each.
+    """
+    count = maps.shape[-2] * maps.shape[-1]
+    lengths, total = maps.square().sum(1), maps.new_zeros(())
+    for dy, dx in half_disc(window):
+        one, other = (0, 0), (dy, dx)
+        if not cells(lengths, other).numel():
+            continue
+        both = (cells(maps, other, one) * cells(maps, other, other)).sum(1)
+        apart = (cells(lengths, other, one) + cells(lengths, other, other)) / 2 - both
+        delta = (cells(images, other, one) - cells(images, other, other)).abs().mean(1)
+        weight = (-(dy * dy + dx * dx) / (2 * sigma**2)).exp()
+        total = total + weight * (apart * unlike(delta, mu)).sum()
+    total = 2 * total / (2 * math.pi * sigma**2)  # a pair counts in both orders
+    return -total / (len(maps) * count * (count if mean == "pairs" else 1))
+
+
+def unlike(delta: Tensor, mu: Tensor) -> Tensor:
+    """tanh(μ + log δ/(1 − δ)) (eq. 12), −1 at δ = 0 and 1 at δ = 1; delta: in 0 to 1."""
+    odds, rest = (2 * mu).exp() * delta.square(), (1 - delta).square()
+    return (odds - rest) / (odds + rest)
+
+
+def equivariance(of_image: list[Tensor], of_smaller: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """ER and ECR of maps and refined maps, [B, K + 1, h, w], at the smaller image's size."""
+    one, one_refined = (resized(maps, of_smaller[0].shape[-2:]) for maps in of_image)
+    other, other_refined = of_smaller
+
+    def apart(first: Tensor, second: Tensor) -> Tensor:
+        return (first - second).abs().mean()
+
+    er = apart(one, other) + apart(one_refined, other_refined)
+    er = er + apart(one, one_refined) + apart(other, other_refined)
+    return er, apart(one, other_refined) + apart(other, one_refined)

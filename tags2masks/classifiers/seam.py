@@ -1,0 +1,205 @@
+"""SEAM: a classifier whose maps of an image and of a smaller one agree, refined or not.
+
+Source: Wang et al., "Self-supervised equivariant attention mechanism", CVPR 2020. The image is seen
+at its size and at `scale` of it. The pixel correlation module (PCM) spreads the maps over cells
+that look alike; equivariant regularization (ER) draws the maps of the two sizes together, and
+equivariant cross regularization (ECR) draws the refined maps of each to the maps of the other.
+
+The public code fixes what the paper leaves open, and is followed: maps are ReLU'd, stretched to
+0 to 1 and those of untagged classes zero before they are compared; the background is 1 less the
+highest class; ECR takes the largest 20 % of the differences from maps that keep, at each place, the
+background and the highest class alone; the lowest quarter of the refined maps is drawn to 0, which
+is in the code only (`min_weight: 0` leaves it out); PCM sees neither the trunk's gradient nor gives
+it one; features before the head are dropped by channel.
+
+Differs from it: logits are the mean over cells, not over the maps at the image's size; maps go from
+cells to the smaller image's size in one step, with `align_corners=False`; batch norm's statistics
+are fixed, there its weights and the first layers too. There the head has a weight for the
+background that no loss reaches; here it has none.
+
+`score_maps` are the maps before PCM, as CAM needs them. The published masks are of the maps after
+it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tags2masks.classifiers.vanilla import tag_loss
+from tags2masks.config.classifiers import Seam
+from tags2masks.nets.backbones import stage_channels
+from tags2masks.nets.classifier import Classifier
+from tags2masks.training import Moment
+
+EPSILON = 1e-5
+WIDTHS = (64, 128)
+
+
+class Correlation(nn.Module):
+    """The pixel correlation module: maps spread over cells that look alike, for a backbone.
+
+    Raises UserError for a backbone that has not the asked stages.
+    """
+
+    def __init__(self, backbone: nn.Module, taps: tuple[int, int]):
+        super().__init__()
+        self.taps = taps
+        channels = stage_channels(backbone, max(taps))
+        self.branches = nn.ModuleList(
+            nn.Conv2d(channels[-tap], width, 1, bias=False)
+            for tap, width in zip(taps, WIDTHS, strict=True)
+        )
+        self.merge = nn.Conv2d(3 + sum(WIDTHS), sum(WIDTHS), 1, bias=False)
+        for branch in self.branches:
+            nn.init.kaiming_normal_(branch.weight)
+        nn.init.xavier_uniform_(self.merge.weight, gain=4)
+
+    def forward(self, maps: Tensor, images: Tensor, stages: list[Tensor]) -> Tensor:
+        """The maps [B, C, h, w] spread; images are normalised, stages the backbone's last ones."""
+        seen = [images]
+        for tap, branch in zip(self.taps, self.branches, strict=True):
+            seen.append(F.relu(branch(stages[-tap].detach())))
+        looks = torch.cat([resized(part, maps.shape[-2:]) for part in seen], 1)
+        return spread(maps, self.merge(looks))
+
+
+class RefinedClassifier(Classifier):
+    """A classifier with a pixel correlation module beside its head.
+
+    images: [B, 3, H, W] in 0 to 1. Raises UserError for a backbone that has not the asked stages.
+    """
+
+    forward_methods = ("score_all", "refine_all")
+
+    def __init__(self, spec: Seam, classes: int):
+        super().__init__(spec.backbone, classes)
+        self.correlation = Correlation(self.backbone, spec.taps)
+        self.dropout = nn.Dropout2d(spec.dropout)
+
+    def refine_all(self, *batches: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The score maps and what PCM makes of them, for images of several sizes, in one call.
+
+        For each batch [B, K, h, w], the mean of which is the logit, and [B, K + 1, h, w] in 0 to 1,
+        the background first. While the network learns, features are dropped.
+        """
+        return [self._refined(images) for images in batches]
+
+    def _refined(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        images = self.normalize(images)
+        count = max(self.correlation.taps)
+        features, stages = self.backbone.forward_intermediates(images, indices=count)
+        maps = self.head(self.dropout(features))
+        shown = beside_background(over_maximum(maps.detach().float()))
+        return maps, self.correlation(shown, images, stages)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What is learned anew, with the higher rate."""
+        return [*super().head_parameters(), *self.correlation.parameters()]
+
+
+def build(spec: Seam, classes: int) -> RefinedClassifier:
+    """The network, with random weights."""
+    return RefinedClassifier(spec, classes)
+
+
+def step(
+    network: RefinedClassifier, batch: list[Tensor], moment: Moment, spec: Seam
+) -> dict[str, Tensor]:
+    """The losses on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K]."""
+    images, tags = batch
+    images = images.float() / 255
+    smaller = shrunk(images, spec.scale)
+    of_image, of_smaller = network.refine_all(images, smaller)
+    return seam_losses(of_image, of_smaller, tags, smaller.shape[-2:], spec)
+
+
+def seam_losses(
+    of_image: tuple[Tensor, Tensor],
+    of_smaller: tuple[Tensor, Tensor],
+    tags: Tensor,
+    size: tuple[int, int],
+    spec: Seam,
+) -> dict[str, Tensor]:
+    """The losses of the score maps and refined maps of the image and of the smaller one.
+
+    The maps are of `refine_all`; they are compared at `size`. "cls" is the mean of both
+    classification losses, "low" that of both minimum pooling losses, "er" and "ecr" the
+    differences.
+    """
+    tagged = tags[:, :, None, None]
+    shown = torch.cat([torch.ones_like(tagged[:, :1]), tagged], 1)
+    cls, low, maps, refined = 0.0, 0.0, [], []
+    for scores, spread_out in (of_image, of_smaller):
+        cls = cls + tag_loss(scores.mean((2, 3)), tags, spec.label_smoothing) / 2
+        low = low + lowest(spread_out[:, 1:] * tagged, spec.min_share) / 2
+        maps.append(resized(stretched(scores), size) * tagged)
+        refined.append(resized(stretched(spread_out), size) * shown)
+    er = (maps[0] - maps[1]).abs().mean()
+    targets = [beside_background(one.detach()) for one in maps]
+    ecr = largest((targets[1] - refined[0]).abs(), spec.ecr_share)
+    ecr = ecr + largest((targets[0] - refined[1]).abs(), spec.ecr_share)
+    loss = cls + spec.min_weight * low + er + ecr
+    return {"loss": loss, "cls": cls, "low": low, "er": er, "ecr": ecr}
+
+
+def shrunk(images: Tensor, scale: float) -> Tensor:
+    """Images [B, 3, H, W] at this share of their sides, rounded."""
+    return resized(images, [max(1, round(side * scale)) for side in images.shape[-2:]])
+
+
+def resized(maps: Tensor, size) -> Tensor:
+    """[B, C, h, w] to [B, C, *size], bilinear."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+
+def spread(maps: Tensor, looks: Tensor) -> Tensor:
+    """PCM: at each cell the mean of the maps, weighted by how alike cells are (ReLU of cosines).
+
+    maps: [B, C, h, w]; looks: [B, F, h, w]. Returns float32 [B, C, h, w]; takes memory for (h·w)²
+    numbers an image.
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = looks.float().flatten(2)
+        flat = flat / (torch.linalg.vector_norm(flat, dim=1, keepdim=True) + EPSILON)
+        alike = (flat.transpose(1, 2) @ flat).relu()
+        weighted = maps.float().flatten(2) @ (alike / (alike.sum(1, keepdim=True) + EPSILON))
+    return weighted.unflatten(2, maps.shape[-2:])
+
+
+def over_maximum(maps: Tensor) -> Tensor:
+    """ReLU of maps [B, K, h, w], each over its maximum."""
+    return (maps.relu() - EPSILON).relu() / (maps.relu().amax((2, 3), keepdim=True) + EPSILON)
+
+
+def stretched(maps: Tensor) -> Tensor:
+    """ReLU of maps [B, K, h, w], each from its minimum, 0, to its maximum, about 1."""
+    maps = maps.relu()
+    low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+    return (maps - low - EPSILON).relu() / (high - low + EPSILON)
+
+
+def beside_background(maps: Tensor) -> Tensor:
+    """The background, 1 less the highest class, and the highest class of each place alone.
+
+    maps: [B, K, h, w] in 0 to 1. Returns [B, K + 1, h, w]; equally high classes stay together.
+    """
+    highest = maps.amax(1, keepdim=True)
+    return torch.cat([1 - highest, maps * (maps == highest)], 1)
+
+
+def largest(apart: Tensor, share: float) -> Tensor:
+    """Mean of the largest numbers, this share of each image's, of [B, C, h, w]."""
+    apart = apart.flatten(1)
+    return apart.topk(max(1, int(apart.shape[1] * share)), 1).values.mean()
+
+
+def lowest(maps: Tensor, share: float) -> Tensor:
+    """Mean over the cells of each image, this share of them, where the highest class is lowest.
+
+    maps: [B, K, h, w]; what is below 0 counts as 0.
+    """
+    highest = maps.amax(1).flatten(1)
+    cells = max(1, int(highest.shape[1] * share))
+    return highest.topk(cells, 1, largest=False).values.relu().mean()
