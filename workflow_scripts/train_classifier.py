@@ -57,7 +57,9 @@ def main() -> None:
     ordinary, learns = None, getattr(method, "ORDINARY_LEARNS", False)
     if args.ordinary:
         spec_file = args.ordinary.with_name("spec.json")
-        ordinary = load_trained("classifiers", args.ordinary, spec_file)[0].requires_grad_(learns)
+        upstream = args.recipe["upstream"]
+        ordinary, _ = load_trained("classifier", args.ordinary, spec_file, upstream)
+        ordinary.requires_grad_(learns)
     state = run_state(args, images_sha(train), images_sha(val))
     rows = fit(
         network,
