@@ -1,0 +1,51 @@
+"""Every way to train a classifier, really run, and maps from each."""
+
+import copy as copying
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
+
+TRAINING = {"backbone": NETWORK, "augment": VIEWS, "epochs": 1, "batch_size": 8}
+METHODS = {
+    "puzzle": {},
+    "occse": {"ordinary": "vanilla"},
+    "poc": {"ordinary": "vanilla"},
+    "pnoc": {"ordinary": "vanilla"},
+    "seam": {},
+    "sampling": {},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A chain of each method that ends in maps; finished."""
+    config = copying.deepcopy(CONFIG)
+    del config["masks"], config["segmenters"]
+    for name, more in METHODS.items():
+        config["classifiers"][name] = {"method": name} | TRAINING | more
+    config["experiments"] = [f"digits / {{{','.join(METHODS)}}} / cam"]
+    project = fresh_project(tmp_path_factory.mktemp("classifiers"), config)
+    project.make()
+    return project
+
+
+def test_each_has_maps_with_figures(made):
+    assert made.would_run() == {}
+    board = pd.read_csv(made.folder / "results/leaderboard.csv").set_index("experiment")
+    assert set(board.index) == {f"digits/{name}/cam" for name in METHODS}
+    assert board["seed_iou"].between(0, 1).all() and board["classifier_map"].between(0, 1).all()
+
+
+def test_the_helper_is_trained_once_and_not_again(made):
+    folders = (made.folder / "results/digits/classifier").glob("vanilla-*")
+    assert len(list(folders)) == 1
+    path = made.folder / "tags2masks/classifiers/occse.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\nX = 1\n", encoding="utf-8")
+    try:
+        planned = made.would_run()
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert planned["occse"] == 1 and "vanilla" not in planned and "seam" not in planned
