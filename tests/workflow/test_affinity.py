@@ -10,7 +10,7 @@ import zarr
 
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
-END = {"lineage": 1, "collect": 1, "report_page": 1, "outline": 1}
+END = {"lineage": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
 IRN = {"irn": 2, "measure_labels": 1} | END
 PSA = {"psa": 2, "measure_labels": 1} | END
 TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
