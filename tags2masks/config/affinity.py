@@ -1,6 +1,6 @@
 """Affinity networks, learned from what is certain in the maps: one block per method."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ class AffinityTraining(Training):
 
 class IrnTraining(AffinityTraining):
     """Class boundaries and displacements to the instances' centres (Ahn et al., CVPR 2019)."""
+
+    frozen: ClassVar[bool] = True  # its backbone must come with weights
 
     method: Literal["irn"] = "irn"
     backbone: Backbone = Field(

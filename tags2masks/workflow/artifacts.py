@@ -180,6 +180,11 @@ def _build_parts(
 def _start(where: str, block: Block, made: dict[str, Artifact]) -> dict[str, Artifact]:
     """The classifier, if a training starts from its backbone."""
     if not getattr(block, "init_from_classifier", False):
+        if getattr(block, "frozen", False) and block.backbone.weights is None:
+            raise ConfigError(
+                f"{where}.backbone.weights: null, but this backbone is not trained; name a file, "
+                "'pretrained', or set init_from_classifier: true"
+            )
         return {}
     ours, theirs = block.backbone, made["classifier"].block.backbone
     if (ours.name, ours.args) != (theirs.name, theirs.args):

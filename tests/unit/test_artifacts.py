@@ -264,3 +264,26 @@ def test_maps_of_some_images_end_their_experiment_and_tell_no_regions_apart():
     assert reference.block.images is None
     with pytest.raises(ConfigError, match=r"maps\.cam\.images: 5 localizes a part"):
         build_experiments(parse_config(changed(BASE, "maps.cam.images", 5)))
+
+
+def with_irn(**affinity):
+    """BASE with a chain that walks along IRN's affinities."""
+    raw = changed(BASE, "masks.irn", {"method": "irn", "affinity": affinity})
+    return raw | {"experiments": ["digits / vanilla / cam / irn"]}
+
+
+def test_labels_and_affinity_are_artifacts_of_their_own():
+    made = build_experiments(parse_config(with_irn()))[0].artifacts
+    assert list(made) == ["classifier", "maps", "labels", "affinity", "masks"]
+    assert {stage: set(made[stage].upstream) for stage in ("labels", "affinity", "masks")} == {
+        "labels": {"maps"}, "affinity": {"labels"}, "masks": {"maps", "affinity"}
+    }  # fmt: skip
+    assert not {"labels", "affinity"} & set(made["masks"].recipe["spec"])
+    own = build_experiments(parse_config(with_irn(init_from_classifier=True)))[0].artifacts
+    assert own["affinity"].upstream["classifier"].id == own["classifier"].id
+
+
+def test_a_backbone_that_is_not_trained_needs_weights():
+    message = r"masks\.irn\.affinity\.backbone\.weights: null, but this backbone is not trained"
+    with pytest.raises(ConfigError, match=message):
+        build_experiments(parse_config(with_irn(backbone={"weights": None})))
