@@ -1,0 +1,55 @@
+"""Walking the maps of a shard along a network's affinities, batch by batch."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from tags2masks.config.masks import Walk
+from tags2masks.data.views import WholeImages
+from tags2masks.masks.walked import Walked
+from tags2masks.store import Shard
+from tags2masks.training import Machine
+
+# From the network, images [B, 3, H, W] and the maps of each to its walked maps, and of which map
+# each is; -1 stands for the background.
+Refine = Callable[[nn.Module, Tensor, list[np.ndarray], Walk], list[tuple[np.ndarray, np.ndarray]]]
+
+
+def walked(
+    network: nn.Module,
+    refine: Refine,
+    rows: pd.DataFrame,
+    root: Path,
+    shard: Shard,
+    ids: dict[str, int],
+    spec: Walk,
+    machine: Machine,
+) -> Iterator[Walked]:
+    """What is left to do for each image, when the network and the walk have been over it.
+
+    rows: with image, path, height, width, all of them in the shard of maps; ids: mask ids of the
+    class names. Images come in batches of like size, not in the rows' order.
+    """
+    network.to(machine.device).to(memory_format=torch.channels_last)
+    names = rows["image"].tolist()
+    batches = WholeImages(rows, root, spec.batch_size)
+    for numbers, pixels in DataLoader(batches, batch_size=None, num_workers=machine.loaders):
+        read = [shard.read(names[number]) for number in numbers]
+        images = pixels.to(machine.device).float() / 255
+        if spec.scale != 1:
+            size = [max(1, round(side * spec.scale)) for side in images.shape[-2:]]
+            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
+        with torch.no_grad():
+            images = images.contiguous(memory_format=torch.channels_last)
+            found = refine(network, images, [maps for maps, _ in read], spec)
+        for number, (scores, of_class), (_, about) in zip(numbers, found, read, strict=True):
+            # The last stands for the background, whose row is -1.
+            class_ids = np.array([*(ids[name] for name in about["classes"]), 0], np.uint8)
+            size = tuple(about["size"])
+            yield Walked(names[number], batches.paths[number], scores, class_ids[of_class], size)
