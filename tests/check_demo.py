@@ -18,7 +18,7 @@ def main() -> int:
         .item()
     )
     best = board.loc["digits/vanilla/cam/crf/deeplabv3plus"]
-    irn = board.loc["digits/vanilla/cam/irn/deeplabv3plus"]
+    irn = board.loc["digits/vanilla/cam/irn"]
     outside = metrics.query(
         "stage == 'maps' and metric == 'ndr_recall' and `class` == 'mean' and not tuned_on_masks"
     )
@@ -29,7 +29,7 @@ def main() -> int:
         >= {
             "digits/vanilla/cam/threshold",
             "digits/vanilla/cam/crf/deeplabv3plus",
-            "digits/vanilla/cam/irn/deeplabv3plus",
+            "digits/vanilla/cam/irn",
             "digits/vanilla/lpcam",
         },
         f"LPCAM finds more outside the discriminative regions, {ndr['lpcam']:.3f} of them, than "
