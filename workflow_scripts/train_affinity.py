@@ -4,13 +4,18 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.index import images_sha, rows_of
 from tags2masks.data.masked import MaskedViews
-from tags2masks.methods import method_block, method_module
 from tags2masks.progress import progress
-from tags2masks.training import Machine, epoch_batches, fit, is_main_process, prepare
+from tags2masks.training import epoch_batches, fit, is_main_process
 from workflow_scripts.program import run
-from workflow_scripts.trained import arguments, initialize_backbone, run_state, write_outputs
+from workflow_scripts.trained import (
+    arguments,
+    initialize_backbone,
+    run_state,
+    start,
+    write_outputs,
+)
 
 
 def main() -> None:
@@ -20,15 +25,10 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="model that the backbone is of")
     args = parser.parse_args()
 
-    machine = Machine(args.device, args.devices, args.threads, args.workers)
-    seed = args.recipe["seed"]
-    prepare(machine, seed)
-    spec = method_block("affinity", args.recipe, args.free)
-    method = method_module("affinity", args.recipe)
-    train, classes = rows_of(read_index(args.index), "train"), read_classes(args.classes)
-
+    machine, seed, spec, method, index, classes = start(args, "affinity")
+    train = rows_of(index, "train")
     network = method.build(spec, len(classes))
-    initialize_backbone(network, spec.backbone, args)
+    initialize_backbone(network, spec.backbone, args.weights, args.classifier)
     artifact = args.recipe["upstream"]["labels"]
     views = MaskedViews(train, args.root, args.labels, artifact, spec.augment, spec.backbone.mean)
     state = run_state(args, images_sha(train))

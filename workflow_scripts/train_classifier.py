@@ -7,15 +7,19 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch.utils.data import DataLoader
 
-from tags2masks.data.index import images_sha, multi_hot, read_classes, read_index, rows_of
+from tags2masks.data.index import images_sha, multi_hot, rows_of
 from tags2masks.data.views import PlainViews, TaggedViews
-from tags2masks.methods import method_block, method_module
-from tags2masks.nets.backbones import load_initial_weights
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.trained import load_trained
-from tags2masks.training import Machine, fit, is_main_process, prepare
+from tags2masks.training import fit, is_main_process
 from workflow_scripts.program import run
-from workflow_scripts.trained import arguments, run_state, write_outputs
+from workflow_scripts.trained import (
+    arguments,
+    initialize_backbone,
+    run_state,
+    start,
+    write_outputs,
+)
 
 
 def mean_average_precision(network: torch.nn.Module, views: PlainViews, device: str) -> float:
@@ -40,30 +44,25 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    machine = Machine(args.device, args.devices, args.threads, args.workers)
-    seed = args.recipe["seed"]
-    prepare(machine, seed)
-    spec = method_block("classifiers", args.recipe, args.free)
-    method = method_module("classifiers", args.recipe)
-    index, classes = read_index(args.index), read_classes(args.classes)
+    machine, seed, spec, method, index, classes = start(args, "classifiers")
     train, val = rows_of(index, "train"), rows_of(index, "val")
-    backbone = spec.backbone
-    views = partial(TaggedViews, root=args.root, augment=spec.augment, fill=backbone.mean)
-    plain = PlainViews(val, args.root, multi_hot(val["tags"], classes), spec.augment, backbone.mean)
+    fill = spec.backbone.mean
+    plain = PlainViews(val, args.root, multi_hot(val["tags"], classes), spec.augment, fill)
 
     network = method.build(spec, len(classes))
-    named = backbone.model_copy(update={"weights": str(args.weights)}) if args.weights else backbone
-    load_initial_weights(network.backbone, named)
+    initialize_backbone(network, spec.backbone, args.weights)
     ordinary, learns = None, getattr(method, "ORDINARY_LEARNS", False)
     if args.ordinary:
         spec_file = args.ordinary.with_name("spec.json")
         upstream = args.recipe["upstream"]
         ordinary, _ = load_trained("classifier", args.ordinary, spec_file, upstream)
         ordinary.requires_grad_(learns)
+    targets = multi_hot(train["tags"], classes)
+    views = TaggedViews(train, args.root, targets, spec.augment, fill)
     state = run_state(args, images_sha(train), images_sha(val))
     rows = fit(
         network,
-        views(train, targets=multi_hot(train["tags"], classes)),
+        views,
         partial(method.step, spec=spec),
         spec,
         seed,

@@ -4,12 +4,17 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.index import images_sha, rows_of
 from tags2masks.data.masked import MaskedViews
-from tags2masks.methods import method_block, method_module
-from tags2masks.training import Machine, fit, is_main_process, prepare
+from tags2masks.training import fit, is_main_process
 from workflow_scripts.program import run
-from workflow_scripts.trained import arguments, initialize_backbone, run_state, write_outputs
+from workflow_scripts.trained import (
+    arguments,
+    initialize_backbone,
+    run_state,
+    start,
+    write_outputs,
+)
 
 
 def main() -> None:
@@ -19,24 +24,17 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="model to start the encoder from")
     args = parser.parse_args()
 
-    machine = Machine(args.device, args.devices, args.threads, args.workers)
-    seed = args.recipe["seed"]
-    prepare(machine, seed)
-    spec = method_block("segmenters", args.recipe, args.free)
-    method = method_module("segmenters", args.recipe)
-    train, classes = rows_of(read_index(args.index), "train"), read_classes(args.classes)
-    backbone = spec.backbone
-
+    machine, seed, spec, method, index, classes = start(args, "segmenters")
+    train, fill = rows_of(index, "train"), spec.backbone.mean
     network = method.build(spec, len(classes))
-    initialize_backbone(network, backbone, args)
-    views = MaskedViews(
-        train, args.root, args.masks, args.recipe["upstream"]["masks"], spec.augment, backbone.mean
-    )
+    initialize_backbone(network, spec.backbone, args.weights, args.classifier)
+    artifact = args.recipe["upstream"]["masks"]
+    views = MaskedViews(train, args.root, args.masks, artifact, spec.augment, fill)
     step = method.step
     if spec.growing:
         # By name: an edit of growing concerns no segmenter that learns without it.
         dsrg = import_module("tags2masks.segmenters.dsrg")
-        step = partial(dsrg.step, spec=spec.growing, fill=backbone.mean)
+        step = partial(dsrg.step, spec=spec.growing, fill=fill)
     state = run_state(args, images_sha(train))
     rows = fit(network, views, lambda net, batch, _: step(net, batch), spec, seed, machine, state)
     if is_main_process():

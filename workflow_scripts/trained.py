@@ -2,16 +2,20 @@
 
 import argparse
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import pandas as pd
 from torch import nn
 
 from tags2masks.config.training import Backbone, Training
+from tags2masks.data.index import read_classes, read_index
 from tags2masks.files import written_whole
+from tags2masks.methods import method_block, method_module
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
 from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.provenance import provenance
-from tags2masks.training import State, end_state
+from tags2masks.training import Machine, State, end_state, prepare
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser
 
@@ -25,17 +29,48 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     return made
 
 
-def initialize_backbone(network: nn.Module, backbone: Backbone, args: argparse.Namespace) -> None:
-    """Fill the network's backbone: from a classifier's, if there is one, else as the config says.
+class Start(NamedTuple):
+    """What a training begins with.
 
-    args: with `classifier`, the model's file or None, and `weights`.
+    spec: the method's block of the config; method: its module; index: all images' rows.
     """
-    if args.classifier:
-        state = read_weights(args.classifier, "delete it and run again")
+
+    machine: Machine
+    seed: int
+    spec: Training
+    method: ModuleType
+    index: pd.DataFrame
+    classes: list[str]
+
+
+def start(args: argparse.Namespace, section: str) -> Start:
+    """Prepare the machine, and look up what a training of this config section begins with."""
+    machine = Machine(args.device, args.devices, args.threads, args.workers)
+    seed = args.recipe["seed"]
+    prepare(machine, seed)
+    return Start(
+        machine,
+        seed,
+        method_block(section, args.recipe, args.free),
+        method_module(section, args.recipe),
+        read_index(args.index),
+        read_classes(args.classes),
+    )
+
+
+def initialize_backbone(
+    network: nn.Module, backbone: Backbone, weights: Path | None, classifier: Path | None = None
+) -> None:
+    """Fill the network's backbone: with a classifier's, if there is one, else as the config says.
+
+    weights: the file behind `backbone.weights`, where that names one.
+    """
+    if classifier:
+        state = read_weights(classifier, "delete it and run again")
         inner = {k.removeprefix("backbone."): v for k, v in state.items()}
-        fill(network.backbone, inner, str(args.classifier))
+        fill(network.backbone, inner, str(classifier))
     else:
-        named = {"weights": str(args.weights)} if args.weights else {}
+        named = {"weights": str(weights)} if weights else {}
         load_initial_weights(network.backbone, backbone.model_copy(update=named))
 
 

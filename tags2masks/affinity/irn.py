@@ -9,7 +9,7 @@ Differs from it: pairs at the image's border count too; images are not cropped t
 the backbone is used, however many there are, and any size.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from tags2masks.nets.backbones import (
     stage_channels,
     stage_features,
 )
+from tags2masks.nets.resize import resized
 
 STRIDE = 4
 
@@ -61,7 +62,8 @@ class EdgeDisplacement(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         quarter, eighth = ([-(-side // s) for side in images.shape[-2:]] for s in (4, 8))
         with torch.no_grad():
-            taps = stage_features(self.backbone, self.normalize(images), self.stages)
+            stages = stage_features(self.backbone, self.normalize(images), self.stages)
+            taps = [pooled(stage, quarter) for stage in stages]
         edges = [
             resized(branch(tap), quarter) for branch, tap in zip(self.edges, taps, strict=True)
         ]
@@ -89,13 +91,11 @@ def _branch(channels: int, width: int, groups: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.GroupNorm(groups, width))
 
 
-def resized(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Features [B, C, h, w] at another size: pooled where they are larger, else interpolated."""
+def pooled(features: Tensor, size: Sequence[int]) -> Tensor:
+    """Features [B, C, h, w], pooled by 2 if they are larger than `size`, as ResNet does at once."""
     if features.shape[-1] > size[1] or features.shape[-2] > size[0]:
-        features = F.max_pool2d(features, 3, stride=2, padding=1)
-    if features.shape[-2:] == torch.Size(size):
-        return features
-    return F.interpolate(features, size, mode="bilinear", align_corners=False)
+        return F.max_pool2d(features, 3, stride=2, padding=1)
+    return features
 
 
 def build(spec: IrnTraining, classes: int) -> EdgeDisplacement:

@@ -21,6 +21,7 @@ from tags2masks.nets.backbones import (
     stage_channels,
     stage_features,
 )
+from tags2masks.nets.resize import resized
 
 WIDTHS = (64, 128, 256)
 
@@ -49,7 +50,7 @@ class AffinityNet(nn.Module):
         stages = stage_features(self.backbone, self.normalize(images), len(WIDTHS))
         size = stages[0].shape[-2:]
         found = [
-            F.interpolate(F.elu(branch(stage)), size, mode="bilinear", align_corners=False)
+            resized(F.elu(branch(stage)), size)
             for branch, stage in zip(self.branches, stages, strict=True)
         ]
         return F.elu(self.merge(torch.cat(found, 1)))

@@ -12,13 +12,13 @@ Differs from the public code: an image without a tag has no class to erase; it c
 a loss. Where several processes train, `erase_max: batch` looks at a process's own images.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from tags2masks.classifiers import vanilla
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Occse
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.resize import resized
 from tags2masks.training import Moment
 
 build = vanilla.build
@@ -83,7 +83,7 @@ def hard_share(maps: Tensor, drawn: Tensor, size: tuple[int, int], limit: float)
 
 def _drawn_map(maps: Tensor, drawn: Tensor, size: tuple[int, int]) -> Tensor:
     own = (maps * drawn[:, :, None, None]).sum(1, keepdim=True)
-    return F.interpolate(own, size, mode="bilinear", align_corners=False).relu()
+    return resized(own, size).relu()
 
 
 def erase(images: Tensor, share: Tensor, mean: tuple[float, float, float]) -> Tensor:

@@ -31,10 +31,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tags2masks.affinity.pairs import cells, half_disc
-from tags2masks.classifiers.seam import Correlation, resized, shrunk
+from tags2masks.classifiers.seam import Correlation
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Sampling
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.resize import at_scale, resized
 from tags2masks.training import Moment
 
 EPSILON = 1e-3
@@ -100,7 +101,7 @@ def step(
     """The losses on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K]."""
     images, tags = batch
     images = images.float() / 255
-    sizes = [images, shrunk(images, spec.scale)] if spec.host == "seam" else [images]
+    sizes = [images, at_scale(images, spec.scale)] if spec.host == "seam" else [images]
     judged, sigma, mu = network.judge_all(*sizes)
     shape = (len(sizes), tags.shape[1], spec.samples)
     uniform = uniforms(moment, len(tags), shape).to(images.device).unbind(1)

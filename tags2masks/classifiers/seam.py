@@ -29,6 +29,7 @@ from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Seam
 from tags2masks.nets.backbones import stage_channels
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.resize import at_scale, resized
 from tags2masks.training import Moment
 
 EPSILON = 1e-5
@@ -108,7 +109,7 @@ def step(
     """The losses on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K]."""
     images, tags = batch
     images = images.float() / 255
-    smaller = shrunk(images, spec.scale)
+    smaller = at_scale(images, spec.scale)
     of_image, of_smaller = network.refine_all(images, smaller)
     return seam_losses(of_image, of_smaller, tags, smaller.shape[-2:], spec)
 
@@ -140,18 +141,6 @@ def seam_losses(
     ecr = ecr + largest((targets[0] - refined[1]).abs(), spec.ecr_share)
     loss = cls + spec.min_weight * low + er + ecr
     return {"loss": loss, "cls": cls, "low": low, "er": er, "ecr": ecr}
-
-
-def shrunk(images: Tensor, scale: float) -> Tensor:
-    """Images [B, 3, H, W] at this share of their sides, rounded."""
-    return resized(images, [max(1, round(side * scale)) for side in images.shape[-2:]])
-
-
-def resized(maps: Tensor, size) -> Tensor:
-    """[B, C, h, w] to [B, C, *size], bilinear."""
-    if tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
 
 
 def spread(maps: Tensor, looks: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from tags2masks.config.maps import RandomCrop
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, saliency_maps
+from tags2masks.nets.resize import resized
 
 
 class Box(NamedTuple):
@@ -69,10 +70,7 @@ def crop_saliency(
     total = torch.zeros(len(classes), *size, device=image.device)
     for start in range(0, len(boxes), spec.samples_per_pass):
         together = boxes[start : start + spec.samples_per_pass]
-        crops = [
-            F.interpolate(box.of(image)[None], size, mode="bilinear", align_corners=False)
-            for box in together
-        ]
+        crops = [resized(box.of(image)[None], size) for box in together]
         maps, logits = saliency_maps(network, torch.cat(crops), classes.expand(len(together), -1))
         weighted = logits.sigmoid()[:, :, None, None] * maps
         for box, one in zip(together, weighted, strict=True):

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from tags2masks.nets.resize import at_scale, resized
 
 
 def multi_scale(
@@ -20,21 +21,17 @@ def multi_scale(
     images: [B, 3, H, W]. Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
     Bilinear, `align_corners=False` (methods §0). The mirrored images ride in the same batch.
     """
-    height, width = images.shape[-2:]
-    size = stored_size((height, width), stride)
+    size = stored_size(images.shape[-2:], stride)
     total = None
     for scale in scales:
-        scaled = images
-        if scale != 1:
-            sides = (max(1, round(height * scale)), max(1, round(width * scale)))
-            scaled = F.interpolate(images, sides, mode="bilinear", align_corners=False)
+        scaled = at_scale(images, scale)
         if flip:
             scaled = torch.cat([scaled, scaled.flip(-1)])
         maps = score(scaled.contiguous(memory_format=torch.channels_last)).relu().float()
         if flip:
             straight, mirrored = maps.chunk(2)
             maps = straight + mirrored.flip(-1)
-        maps = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+        maps = resized(maps, size)
         total = maps if total is None else total + maps
     return total
 

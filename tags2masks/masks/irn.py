@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from skimage.measure import label as connected
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from tags2masks.affinity.irn import EdgeDisplacement, affinity
 from tags2masks.affinity.pairs import half_disc
 from tags2masks.affinity.walk import transition, walk
 from tags2masks.config.masks import Irn
+from tags2masks.nets.resize import resized
 
 FOLLOWED = 300
 """How many times a cell goes on to where it points."""
@@ -60,10 +60,9 @@ def refine(
 def stretched(maps: np.ndarray, like: Tensor) -> Tensor:
     """Maps [K, ?, ?] as float32 [K, h, w] of the size and on the device of `like` [..., h, w]."""
     scores = torch.from_numpy(maps).to(like.device).float()
-    if scores.shape[-2:] == like.shape[-2:] or not len(scores):
-        return scores.new_zeros(0, *like.shape[-2:]) if not len(scores) else scores
-    size = like.shape[-2:]
-    return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0]
+    if not len(scores):
+        return scores.new_zeros(0, *like.shape[-2:])
+    return resized(scores[None], like.shape[-2:])[0]
 
 
 def walked(scores: Tensor, edges: Tensor, spec: Irn) -> Tensor:

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tags2masks.config.masks import Walk
 from tags2masks.data.views import WholeImages
 from tags2masks.masks.walked import Walked
+from tags2masks.nets.resize import at_scale
 from tags2masks.store import Shard
 from tags2masks.training import Machine
 
@@ -41,10 +41,7 @@ def walked(
     batches = WholeImages(rows, root, spec.batch_size)
     for numbers, pixels in DataLoader(batches, batch_size=None, num_workers=machine.loaders):
         read = [shard.read(names[number]) for number in numbers]
-        images = pixels.to(machine.device).float() / 255
-        if spec.scale != 1:
-            size = [max(1, round(side * spec.scale)) for side in images.shape[-2:]]
-            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
+        images = at_scale(pixels.to(machine.device).float() / 255, spec.scale)
         with torch.no_grad():
             images = images.contiguous(memory_format=torch.channels_last)
             found = refine(network, images, [maps for maps, _ in read], spec)

@@ -1,10 +1,10 @@
 """Applying a segmentation network to whole images."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tags2masks.config.segmenters import Test
+from tags2masks.nets.resize import at_scale, resized
 
 
 def predict(network: nn.Module, images: Tensor, test: Test) -> Tensor:
@@ -12,18 +12,14 @@ def predict(network: nn.Module, images: Tensor, test: Test) -> Tensor:
 
     images: [B, 3, H, W] in 0 to 1. Returns float32 [B, K+1, H, W].
     """
-    height, width = images.shape[-2:]
     total = 0
     for scale in test.scales:
-        scaled = images
-        if scale != 1:
-            sides = (max(1, round(height * scale)), max(1, round(width * scale)))
-            scaled = F.interpolate(images, sides, mode="bilinear", align_corners=False)
+        scaled = at_scale(images, scale)
         if test.flip:
             scaled = torch.cat([scaled, scaled.flip(-1)])
         shares = network(scaled.contiguous(memory_format=torch.channels_last)).float().softmax(1)
         if test.flip:
             straight, mirrored = shares.chunk(2)
             shares = (straight + mirrored.flip(-1)) / 2
-        total = total + F.interpolate(shares, (height, width), mode="bilinear", align_corners=False)
+        total = total + resized(shares, images.shape[-2:])
     return total / len(test.scales)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.backbones import Normalize, check_name, create_backbone, feature_shape
+from tags2masks.nets.resize import resized
 
 
 def on_whole_cells(network: Callable[[Tensor], Tensor], images: Tensor, stride: int) -> Tensor:
@@ -21,9 +22,7 @@ def on_whole_cells(network: Callable[[Tensor], Tensor], images: Tensor, stride: 
     height, width = images.shape[-2:]
     padded = F.pad(images, (0, -width % stride, 0, -height % stride))
     logits = network(padded)
-    if logits.shape[-2:] != padded.shape[-2:]:
-        logits = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
-    return logits[..., :height, :width]
+    return resized(logits, padded.shape[-2:])[..., :height, :width]
 
 
 class OnFeatures(nn.Module):

@@ -130,8 +130,8 @@ class Plan(Described):
         plain = {"index", "model", "spec"}
 
         def given(wildcards, input) -> str:
-            names = [name for name in input.keys() if name not in plain]  # noqa: SIM118 (it is a list)
-            return " ".join(option(name, [input[name]]) for name in names)
+            helpers = [(name, file) for name, file in input.items() if name not in plain]
+            return " ".join(option(name, [file]) for name, file in helpers)
 
         return {
             "recipe": self.recipe("maps"),

@@ -119,6 +119,14 @@ def test_shapes_at_any_size(size):
     assert logits.shape == (1, 1, *small) and displacements.shape == (1, 2, *small)
 
 
+def test_finer_maps_are_pooled_by_hand():
+    features = torch.arange(20.0).view(1, 1, 4, 5)
+    found = irn.pooled(features, (2, 3))[0, 0]
+    assert found.tolist() == [[6, 8, 9], [16, 18, 19]]
+    assert irn.pooled(features, (4, 5)) is features
+    assert irn.pooled(features, (8, 10)) is features
+
+
 def test_the_backbone_is_not_trained():
     network = built().train()
     trained = {name for name, p in network.named_parameters() if p.requires_grad}

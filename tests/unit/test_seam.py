@@ -16,7 +16,6 @@ from tags2masks.classifiers.seam import (
     lowest,
     over_maximum,
     seam_losses,
-    shrunk,
     spread,
     step,
     stretched,
@@ -29,6 +28,7 @@ from tags2masks.maps import advcam, cam, lpcam
 from tags2masks.maps.batch import Batch
 from tags2masks.nets.backbones import stage_features
 from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.nets.resize import at_scale
 from tags2masks.nets.trained import load_trained
 from tags2masks.prototypes.store import ClassPrototypes
 from tags2masks.training import Machine, Moment, State, fit, prepare
@@ -181,7 +181,7 @@ def test_the_network_on_several_backbones(backbone, taps):
     network = build(spec_of(backbone=backbone, taps=taps), 3).eval()
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        (maps, refined), (small, _) = network.refine_all(images, shrunk(images, 0.5))
+        (maps, refined), (small, _) = network.refine_all(images, at_scale(images, 0.5))
         torch.testing.assert_close(maps, network.score_maps(network.features(images)))
         torch.testing.assert_close(maps.mean((2, 3)), network(images), atol=1e-5, rtol=1e-4)
         stages = stage_features(network.backbone, network.normalize(images), max(taps))
