@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tags2masks.affinity.pairs import cells, half_disc
-from tags2masks.classifiers.seam import Correlation
+from tags2masks.classifiers.seam import Correlation, tapped
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Sampling
 from tags2masks.nets.classifier import Classifier
@@ -75,14 +75,13 @@ class SampledClassifier(Classifier):
 
     def _judged(self, images: Tensor) -> list[Tensor]:
         if self.correlation is None:
-            features = self.dropout(self.features(images))
-            return [torch.cat([self.background(features), self.head(features)], 1)]
-        images = self.normalize(images)
-        count = max(self.correlation.taps)
-        features, stages = self.backbone.forward_intermediates(images, indices=count)
-        features = self.dropout(features)
-        logits = torch.cat([self.background(features), self.head(features)], 1)
+            return [self._background_and_classes(self.dropout(self.features(images)))]
+        images, features, stages = tapped(self, images)
+        logits = self._background_and_classes(features)
         return [logits, self.correlation(logits, images, stages)]
+
+    def _background_and_classes(self, features: Tensor) -> Tensor:
+        return torch.cat([self.background(features), self.head(features)], 1)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """What is learned anew, with the higher rate."""

@@ -86,16 +86,26 @@ class RefinedClassifier(Classifier):
         return [self._refined(images) for images in batches]
 
     def _refined(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        images = self.normalize(images)
-        count = max(self.correlation.taps)
-        features, stages = self.backbone.forward_intermediates(images, indices=count)
-        maps = self.head(self.dropout(features))
+        images, features, stages = tapped(self, images)
+        maps = self.head(features)
         shown = beside_background(over_maximum(maps.detach().float()))
         return maps, self.correlation(shown, images, stages)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """What is learned anew, with the higher rate."""
         return [*super().head_parameters(), *self.correlation.parameters()]
+
+
+def tapped(network: Classifier, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """What a network with a correlation module and dropout sees of images [B, 3, H, W] in 0 to 1.
+
+    Returns the normalised images, the features before the head, of which some are dropped while it
+    learns, and the backbone's last stages.
+    """
+    images = network.normalize(images)
+    count = max(network.correlation.taps)
+    features, stages = network.backbone.forward_intermediates(images, indices=count)
+    return images, network.dropout(features), stages
 
 
 def build(spec: Seam, classes: int) -> RefinedClassifier:

@@ -142,10 +142,9 @@ def _shallow_first(taps: tuple[int, int]) -> tuple[int, int]:
 Taps = Annotated[tuple[int, int], AfterValidator(_shallow_first)]
 
 
-class Seam(TagTraining):
-    """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
+class SeamTraining(TagTraining):
+    """SEAM's setting, with two scales and refined maps."""
 
-    method: Literal["seam"] = "seam"
     backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
     epochs: int = Field(8, ge=1)
     batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
@@ -163,6 +162,12 @@ class Seam(TagTraining):
         lt=1,
         description="Of whole channels before the head. The public code's; the paper is silent.",
     )
+
+
+class Seam(SeamTraining):
+    """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
+
+    method: Literal["seam"] = "seam"
     ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
     min_weight: float = Field(
         1, ge=0, description="Of the lowest cells' loss, which is in the public code alone."
@@ -170,21 +175,13 @@ class Seam(TagTraining):
     min_share: float = Field(0.25, gt=0, le=1, description="Share of the cells that it is of.")
 
 
-class Sampling(TagTraining):
+class Sampling(SeamTraining):
     """Importance sampling and feature similarity (Jonnarth et al.), on SEAM or a plain network."""
 
     method: Literal["sampling"] = "sampling"
-    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
-    epochs: int = Field(8, ge=1)
-    batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
-    optimizer: Optimizer = Optimizer(momentum=5e-4, weight_decay=5e-4)
-    augment: TagAugment = TagAugment(resize=(448, 768), crop=448)
     host: Literal["seam", "plain"] = Field(
-        "seam", description="plain: neither a second scale nor refined maps."
+        "seam", description="plain: neither a second scale nor refined maps; no scale and no taps."
     )
-    scale: float = Field(0.3, gt=0, lt=1, description="As of `seam`, on it.")
-    taps: Taps = Field((3, 2), description="As of `seam`, on it.")
-    dropout: float = Field(0.5, ge=0, lt=1, description="As of `seam`.")
     pooling: Literal["gap", "gmp"] = Field(
         "gap", description="How the other prediction is made: mean logit or highest probability."
     )

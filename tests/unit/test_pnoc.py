@@ -10,33 +10,16 @@ from tags2masks.classifiers import pnoc, poc
 from tags2masks.classifiers.occse import draw_class, erase, hard_share, soft_share
 from tags2masks.classifiers.puzzle import merge, tile
 from tags2masks.config.classifiers import METHODS, Pnoc, Poc, TagAugment
-from tags2masks.config.training import Backbone, Optimizer
+from tags2masks.config.training import Optimizer
 from tags2masks.methods import method_module
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
-from tags2masks.training import Machine, Moment, State, fit, poly_rate, prepare
+from tags2masks.training import Machine, Moment, poly_rate, prepare
 from tags2masks.workflow.ids import artifact_id
+from tests.unit.learning import CONVNET, TINY, Scenes, resumed, same, trained, weights_of
 
-CONVNET = Backbone(name="convnet", args={"kernel": 3, "channels": 4, "layers": 2})
 NEW = ("puzzle", "occse", "poc", "pnoc")
-
-
-class Scenes(torch.utils.data.Dataset):
-    """Images drawn from their draw alone; the last one has no tag."""
-
-    tags = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 1], [0, 0, 0]])
-
-    def __init__(self, size=8):
-        self.size = size
-
-    def __len__(self):
-        return len(self.tags)
-
-    def __getitem__(self, draw):
-        generator = torch.Generator().manual_seed(hash(draw) % 2**31)
-        image = torch.randint(256, (3, self.size, self.size), generator=generator)
-        return image.to(torch.uint8), self.tags[draw[0]]
 
 
 def spec_of(method, **changes):
@@ -46,45 +29,9 @@ def spec_of(method, **changes):
     return METHODS[method](**values | {"optimizer": optimizer} | changes)
 
 
-def trained(folder, method, measure=lambda network: {}, images=None, **changes):
-    """The weights of network and ordinary classifier after a run, and its rows."""
-    prepare(Machine(threads=1), 0)
-    spec, module = spec_of(method, **changes), method_module("classifiers", {"method": method})
-    network = module.build(spec, 3)
-    ordinary = Classifier(spec.backbone, 3)
-    ordinary.requires_grad_(getattr(module, "ORDINARY_LEARNS", False))
-
-    def step(network, batch, moment):
-        return module.step(network, batch, moment, spec)
-
-    state, machine = State(folder, "f"), Machine(threads=1)
-    second = None if method == "puzzle" else ordinary
-    rows = fit(network, images or Scenes(), step, spec, 0, machine, state, measure, second)
-    return {"f": network.state_dict(), "oc": ordinary.state_dict()}, rows
-
-
-def same(one, other):
-    return all(torch.equal(one[net][name], other[net][name]) for net in one for name in one[net])
-
-
 @pytest.mark.parametrize("method", NEW)
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, method):
-    whole, rows = trained(tmp_path / "whole", method)
-    assert same(whole, trained(tmp_path / "again", method)[0])
-    epochs = []
-
-    def kill(network):
-        epochs.append(1)
-        if len(epochs) == 3:
-            raise KeyboardInterrupt
-        return {}
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "killed", method, kill)
-    resumed, again = trained(tmp_path / "killed", method)
-    assert same(whole, resumed)
-    for row, other in zip(rows, again, strict=True):
-        assert row | {"images_per_s": 0} == other | {"images_per_s": 0}
+    resumed(tmp_path, spec_of(method))
 
 
 def test_only_pnoc_changes_the_ordinary_classifier(tmp_path):
@@ -93,14 +40,14 @@ def test_only_pnoc_changes_the_ordinary_classifier(tmp_path):
         prepare(Machine(threads=1), 0)
         Classifier(CONVNET, 3)
         before = Classifier(CONVNET, 3).state_dict()
-        after = trained(tmp_path / method, method)[0]["oc"]
-        kept = all(torch.equal(before[name], after[name]) for name in before)
+        after = trained(tmp_path / method, spec_of(method))[0]
+        kept = all(torch.equal(before[name], after[f"oc.{name}"]) for name in before)
         assert kept == (method != "pnoc"), method
 
 
 def test_the_schedules_are_in_the_table(tmp_path):
     # Three steps in each of four epochs: the means are those of the middle steps.
-    rows = trained(tmp_path / "a", "pnoc")[1]
+    rows = trained(tmp_path / "a", spec_of("pnoc"))[1]
     middles = [1 / 12, 4 / 12, 7 / 12, 10 / 12]
     means = [(0 + 1 + 2) / 12 / 3 * 8, (3 + 4 + 5) / 12 / 3 * 8, 4, 4]
     assert [row["lambda_re"] for row in rows] == pytest.approx(means)
@@ -108,7 +55,7 @@ def test_the_schedules_are_in_the_table(tmp_path):
     assert [row["lambda_noc"] for row in rows] == pytest.approx(middles)
     assert [row["delta_noc"] for row in rows] == pytest.approx([0.2] * 4)
     assert {row["k_noc"] for row in rows} == {1}
-    changed = trained(tmp_path / "b", "pnoc", delta_noc={"end": 0.8}, k_noc=2)[1]
+    changed = trained(tmp_path / "b", spec_of("pnoc", delta_noc={"end": 0.8}, k_noc=2))[1]
     assert changed[1]["delta_noc"] == pytest.approx(0.4)
     assert {row["k_noc"] for row in changed} == {2}
 
@@ -156,12 +103,11 @@ def plain_algorithm(steps):
             optimizers[oc].zero_grad()
             (progress * loss(oc(hard), tags, has)).backward()
             optimizers[oc].step()
-    return {"f": f.state_dict(), "oc": oc.state_dict()}
+    return weights_of(f, oc)
 
 
 def test_the_loop_is_algorithm_1(tmp_path):
-    seen = []
-    original, views = pnoc.step, Scenes()
+    seen, original = [], pnoc.step
 
     def recording(network, batch, moment, spec):
         seen.append((batch[0].clone(), batch[1].clone(), moment))
@@ -169,14 +115,12 @@ def test_the_loop_is_algorithm_1(tmp_path):
 
     pnoc.step = recording
     try:
-        looped, rows = trained(tmp_path, "pnoc", images=views, k_noc=2, label_smoothing=0.1)
+        looped, rows = trained(tmp_path, spec_of("pnoc", k_noc=2, label_smoothing=0.1))
     finally:
         pnoc.step = original
     assert len(seen) == 12
-    plain = plain_algorithm(seen)
-    for net in ("f", "oc"):
-        for name, tensor in plain[net].items():
-            torch.testing.assert_close(looped[net][name], tensor, rtol=1e-4, atol=1e-6)
+    for name, tensor in plain_algorithm(seen).items():
+        torch.testing.assert_close(looped[name], tensor, rtol=1e-4, atol=1e-6)
     assert all(row["noc"] > 0 for row in rows)
 
 
@@ -184,7 +128,7 @@ def test_each_loss_teaches_its_own_network():
     torch.manual_seed(0)
     spec = spec_of("pnoc")
     f, oc = Classifier(CONVNET, 3), Classifier(CONVNET, 3)
-    images = torch.stack([Scenes()[row, 0, 0, 0][0] for row in range(5)])
+    images = torch.stack([Scenes(8)[row, 0, 0, 0][0] for row in range(5)])
 
     def frozen(erased):
         weights = {name: weight.detach() for name, weight in oc.named_parameters()}
@@ -211,7 +155,7 @@ def test_each_loss_teaches_its_own_network():
 def test_poc_is_the_sum_of_its_parts():
     torch.manual_seed(0)
     f, oc = Classifier(CONVNET, 3), Classifier(CONVNET, 3)
-    batch = [torch.stack([Scenes()[row, 0, 0, 0][0] for row in range(5)]), Scenes.tags]
+    batch = [torch.stack([Scenes(8)[row, 0, 0, 0][0] for row in range(5)]), Scenes.tags]
     moment = Moment(0.25, 0, (0, 0, 0), consult=oc)
     losses = {
         method: method_module("classifiers", {"method": method}).step(
@@ -230,35 +174,31 @@ def test_poc_is_the_sum_of_its_parts():
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 @pytest.mark.parametrize("method", ["occse", "pnoc"])
 def test_mixed_precision_runs_and_resumes(tmp_path, method, precision):
-    whole, rows = trained(tmp_path / "whole", method, precision=precision)
-    assert not same(whole, trained(tmp_path / "full", method)[0])
+    spec = spec_of(method, precision=precision)
+    whole, rows = trained(tmp_path / "whole", spec)
+    assert not same(whole, trained(tmp_path / "full", spec_of(method))[0])
     assert all(row["loss"] == row["loss"] for row in rows)
-    trained(tmp_path / "kept", method, precision=precision, keep_states=True)
+    trained(tmp_path / "kept", spec_of(method, precision=precision, keep_states=True))
     for epoch in (3, 4):
         (tmp_path / f"kept/epoch-000{epoch}.pt").unlink()
-    assert same(whole, trained(tmp_path / "kept", method, precision=precision)[0])
+    assert same(whole, trained(tmp_path / "kept", spec)[0])
 
 
 @pytest.mark.parametrize("method", ["vanilla", *NEW])
 def test_batches_of_one_image_and_images_without_a_tag(tmp_path, method):
-    rows = trained(tmp_path, method, batch_size=1, epochs=2)[1]
+    rows = trained(tmp_path, spec_of(method, batch_size=1, epochs=2))[1]
     assert len(rows) == 2 and rows[-1]["loss"] > 0
 
 
 def test_the_ordinary_classifiers_batch_norm_is_fixed(tmp_path):
-    backbone = Backbone(name="test_resnet", output_stride=8)
-    changes = {
-        "backbone": backbone,
-        "augment": TagAugment(crop=32),
-        "epochs": 1,
-        "freeze_bn": False,
-    }
-    after, _ = trained(tmp_path, "pnoc", images=Scenes(32), **changes)
-    fresh = Classifier(backbone, 3).state_dict()
+    augment = TagAugment(crop=32)
+    changes = {"backbone": TINY, "augment": augment, "epochs": 1, "freeze_bn": False}
+    after, _ = trained(tmp_path, spec_of("pnoc", **changes))
+    fresh = Classifier(TINY, 3).state_dict()
     names = [name for name in fresh if "running_mean" in name]
     assert names
-    assert all(torch.equal(fresh[name], after["oc"][name]) for name in names)
-    assert not any(torch.equal(fresh[name], after["f"][name]) for name in names)
+    assert all(torch.equal(fresh[name], after[f"oc.{name}"]) for name in names)
+    assert not any(torch.equal(fresh[name], after[f"f.{name}"]) for name in names)
 
 
 @pytest.mark.parametrize("method", NEW)

@@ -11,12 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tags2masks.data.index import spaced
 from tags2masks.errors import UserError
-from tags2masks.report.charts import charts as dataset_charts
-from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.gallery import gallery, image_iou, read_dataset
-from tags2masks.report.lineage import Made, chain_numbers
+from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.pictures import (
     BACKGROUND,
@@ -25,7 +22,6 @@ from tags2masks.report.pictures import (
     map_picture,
     mask_picture,
 )
-from tags2masks.report.plots import Mark, Series, class_bars, curves, training
 from tags2masks.report.tables import (
     COLUMNS,
     class_figures,
@@ -52,69 +48,6 @@ def made(tmp_path_factory):
 def page(made):
     results, outline, roots = made
     return write_page(outline, roots, results, COUNT)
-
-
-# -- which images -------------------------------------------------------------------------------
-
-
-def images_table(folder, ious):
-    path = folder / "images.csv"
-    pd.DataFrame({"image": list(ious), "iou": list(ious.values())}).to_csv(path, index=False)
-    return path
-
-
-def rows_of_images(names, untagged=()):
-    tags = [() if name in untagged else ("cat",) for name in names]
-    return pd.DataFrame({"image": list(names), "tags": pd.Series(tags, dtype=object)})
-
-
-def test_spaced_takes_the_middle_of_equal_stretches():
-    assert spaced("abcdefghij", 2) == ["c", "h"]  # stretches of five: the third of each
-    assert spaced("abcdefghi", 3) == ["b", "e", "h"]
-    assert spaced("ab", 5) == ["a", "b"]
-    assert spaced("", 3) == []
-
-
-def test_choose_by_hand(tmp_path):
-    # 20 images, i00 the best: the best fifth is i00-i03, the worst i16-i19.
-    names = [f"i{number:02}" for number in range(20)]
-    quality = images_table(tmp_path, {name: 1 - at / 20 for at, name in enumerate(names)})
-    rows = rows_of_images(names[::-1])
-    groups = choose_groups(rows, quality, 2)
-    assert groups == {"well": ["i01", "i03"], "badly": ["i17", "i19"]}
-    # In the order of the rows, whatever the group.
-    assert choose(rows, quality, 2) == ["i19", "i17", "i03", "i01"]
-
-
-def test_choose_prefers_images_with_a_tag(tmp_path):
-    names = [f"i{number}" for number in range(10)]
-    quality = images_table(tmp_path, {name: 1 - at / 10 for at, name in enumerate(names)})
-    # The best one has no tag. Of the other nine a fifth is two images.
-    groups = choose_groups(rows_of_images(names, untagged=["i0"]), quality, 2)
-    assert groups == {"well": ["i1", "i2"], "badly": ["i8", "i9"]}
-    # With three tagged images two groups of two are not to be had from them: all count.
-    groups = choose_groups(rows_of_images(names, untagged=names[:7]), quality, 2)
-    assert groups == {"well": ["i0", "i1"], "badly": ["i8", "i9"]}
-
-
-def test_choose_from_few_images_takes_each_once(tmp_path):
-    quality = images_table(tmp_path, {"a": 0.5, "b": 0.9, "c": 0.1})
-    groups = choose_groups(rows_of_images("abc"), quality, 3)
-    assert groups == {"well": ["b", "a"], "badly": ["c"]}
-    assert choose_groups(rows_of_images("a"), quality, 3) == {"well": ["a"]}
-
-
-def test_choose_leaves_out_what_was_not_measured_and_orders_ties_by_name(tmp_path):
-    quality = images_table(tmp_path, {"007": 0.5, "b": None, "a": 0.5, "elsewhere": 1.0})
-    rows = rows_of_images(["b", "a", "007", "unmeasured"])
-    assert choose_groups(rows, quality, 1) == {"well": ["007"], "badly": ["a"]}
-
-
-def test_choose_without_masks_is_even(tmp_path):
-    rows = rows_of_images("abcdefghij")
-    assert choose_groups(rows, None, 1) == {"evenly": ["c", "h"]}
-    assert choose(rows, images_table(tmp_path, {}), 1) == ["c", "h"]  # nothing was measured
-    assert choose(rows_of_images(""), None, 1) == []
 
 
 # -- figures ------------------------------------------------------------------------------------
@@ -278,65 +211,6 @@ def test_gallery_without_truth(made):
     tiles = [tile for tile in shown.groups["evenly"][0].tiles if tile]
     assert [tile.title for tile in tiles] == ["image", "map", "mask", "prediction"]
     assert [tile.note for tile in tiles] == ["tree"] * 4
-
-
-# -- charts -------------------------------------------------------------------------------------
-
-
-def test_charts_are_inline_and_alike_every_time():
-    curve = pd.DataFrame({"threshold": [0, 0.5, 1], "iou": [0.1, 0.5, 0.2]})
-    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [0.6, 0.8]})
-
-    def draw():
-        return [
-            curves("a", [Series("m & <m>", 9, curve)], {"m & <m>": [Mark(0.5, 0.5, True)]}),
-            training("b", [Series("c", 0, epochs)], "val_map", "validation mAP"),
-            class_bars("c", ["seed", "mask"], [("mean", [0.4, 0.5]), ("<b>", [0.3, None])], 1),
-        ]
-
-    charts = draw()
-    assert charts == draw()
-    ids = [set(re.findall(r'id="([^"]*)"', chart)) for chart in charts]
-    assert ids[0] and not ids[0] & ids[1]
-    for chart in charts:
-        Page(chart)
-        assert chart.startswith("<svg viewBox=")
-        assert "font-family" not in chart and "metadata" not in chart
-        assert not re.findall(r"#0a0[ab]", chart)  # every stand-in got the page's colour
-        assert "currentColor" in chart and "<text" in chart
-    assert "var(--series-1)" in charts[0]  # the ninth colour is the first again, but one
-    assert "validation mAP, %" in charts[1]
-    assert "&lt;b&gt;" in charts[2] and "<b>" not in charts[2]
-
-
-def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
-    plain = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
-    rising = plain.assign(lambda_re=[1.0, 4.0], delta_noc=[0.2, 0.2])
-    made = {"maps": [], "masks": [], "affinity": [], "segmenter": [], "classifier": []}
-    for number, (name, table) in enumerate({"vanilla": plain, "pnoc": rising}.items()):
-        (tmp_path / name).mkdir()
-        table.to_csv(tmp_path / name / "training.csv", index=False)
-        one = Made("classifier", name, name, number, [], tmp_path / name)
-        made["classifier"].append(one)
-    metrics = pd.DataFrame({"stage": [], "threshold": [], "artifact": []})
-    training_chart, chart = dataset_charts("d", made, metrics)
-    assert training_chart["title"] == "Training of the classifiers"
-    assert [line.name for line in chart["legend"]] == ["pnoc"]
-    assert chart["alt"] == (
-        "pnoc: lambda_re 1 in the first epoch, 4 in the last; "
-        "pnoc: delta_noc 0.2 in the first epoch, 0.2 in the last"
-    )
-    assert all(name in chart["svg"] for name in ("lambda_re", "delta_noc"))
-    assert "lambda_cse" not in chart["svg"]
-    Page(chart["svg"])
-    without = made | {"classifier": made["classifier"][:1]}
-    assert len(list(dataset_charts("d", without, metrics))) == 1
-
-
-def test_a_measure_that_nothing_has_is_left_out():
-    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [np.nan, np.nan]})
-    chart = training("a", [Series("c", 0, epochs)], "val_map", "validation mAP")
-    assert "validation mAP" not in chart and ">loss<" in chart
 
 
 # -- the page -----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Importance sampling: draws against chances, losses by hand, eq. 9 as it stands, exact resume."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -22,19 +21,10 @@ from tags2masks.classifiers.sampling import (
 )
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Sampling, TagAugment
-from tags2masks.config.maps import AdvCam, Cam, Lpcam
-from tags2masks.config.training import Backbone, Optimizer
+from tags2masks.config.training import Optimizer
 from tags2masks.errors import UserError
-from tags2masks.maps import advcam, cam, lpcam
-from tags2masks.maps.batch import plain_batch
-from tags2masks.nets.checkpoint import save_model, write_spec
-from tags2masks.nets.trained import load_trained
-from tags2masks.prototypes.store import ClassPrototypes
-from tags2masks.training import Machine, Moment, State, fit, prepare
-from tags2masks.workflow.ids import artifact_id
-
-TINY = Backbone(name="test_resnet", output_stride=8)
-CONVNET = Backbone(name="convnet", args={"kernel": 3, "channels": 4, "layers": 2})
+from tags2masks.training import Moment
+from tests.unit.learning import CONVNET, TINY, localized, resumed
 
 
 def spec_of(**changes):
@@ -42,20 +32,6 @@ def spec_of(**changes):
     values = {"backbone": TINY, "epochs": 3, "batch_size": 2, "scale": 0.5, "window": 4}
     optimizer = Optimizer(lr=0.02, head_factor=2, momentum=0.9)
     return Sampling(**values | {"augment": TagAugment(crop=32), "optimizer": optimizer} | changes)
-
-
-class Scenes(torch.utils.data.Dataset):
-    """Images drawn from their draw alone; the last one has no tag."""
-
-    tags = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
-
-    def __len__(self):
-        return len(self.tags)
-
-    def __getitem__(self, draw_):
-        generator = torch.Generator().manual_seed(hash(draw_) % 2**31)
-        image = torch.randint(256, (3, 32, 32), generator=generator)
-        return image.to(torch.uint8), self.tags[draw_[0]]
 
 
 # -- drawing ---------------------------------------------------------------------------------------
@@ -245,66 +221,14 @@ def test_what_a_backbone_cannot_give_is_told():
 # -- training and maps -----------------------------------------------------------------------------
 
 
-def trained(folder, measure=lambda network: {}, **changes):
-    """The weights after a run, and its rows."""
-    prepare(Machine(threads=1), 0)
-    spec = spec_of(**changes)
-    network, machine = build(spec, 3), Machine(threads=1)
-    learn = partial(step, spec=spec)
-    rows = fit(network, Scenes(), learn, spec, 0, machine, State(folder, "f"), measure)
-    return network.state_dict(), rows
-
-
-def same(one, other):
-    return all(torch.equal(one[name], other[name]) for name in one)
-
-
 @pytest.mark.parametrize(
     "changes", [{}, {"host": "plain", "pooling": "gmp", "lambda_sampled": 1}], ids=["seam", "plain"]
 )
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, changes):
-    whole, rows = trained(tmp_path / "whole", **changes)
-    assert same(whole, trained(tmp_path / "again", **changes)[0])
-    epochs = []
-
-    def kill(network):
-        epochs.append(1)
-        if len(epochs) == 2:
-            raise KeyboardInterrupt
-        return {}
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "killed", kill, **changes)
-    resumed, again = trained(tmp_path / "killed", **changes)
-    assert same(whole, resumed)
-    for row, other in zip(rows, again, strict=True):
-        assert row | {"images_per_s": 0} == other | {"images_per_s": 0}
+    rows = resumed(tmp_path, spec_of(**changes))
     assert rows[-1]["mu"] != 2.5 and rows[-1]["sigma"] != 5
 
 
 @pytest.mark.parametrize("host", ["seam", "plain"])
 def test_a_trained_network_gives_maps(tmp_path, host):
-    spec = spec_of(host=host)
-    torch.manual_seed(0)
-    network = build(spec, 2)
-    save_model(network, tmp_path / "model.safetensors")
-    recipe = {"stage": "classifier", "method": "sampling", "spec": spec.key(), "seed": 0}
-    write_spec(tmp_path / "spec.json", {"recipe": recipe, "classes": ["a", "b"]})
-    upstream = {"classifier": artifact_id(recipe)}
-    files = (tmp_path / "model.safetensors", tmp_path / "spec.json")
-    loaded, _ = load_trained("classifier", *files, upstream)
-    images = torch.rand(2, 3, 40, 32)
-    assert torch.equal(loaded(images), network.eval()(images))
-    batch = plain_batch(images, 2)
-    vectors = np.random.default_rng(0).random((2, loaded.head.in_channels), np.float32)
-    context, chosen = np.array([False, True]), np.array([True, True])
-    one = ClassPrototypes(vectors, context, np.ones(2), chosen, np.ones(2, int), [[], []])
-    with torch.no_grad():
-        found = [
-            cam.localize(loaded, batch, Cam()),
-            advcam.localize(loaded, batch, AdvCam(steps=1)),
-            lpcam.localize(loaded, batch, Lpcam(), prototypes=[one] * 2),
-        ]
-    for maps in found:
-        assert maps.shape == (2, 2, 10, 8) and maps.min() >= 0 and maps.max() <= 1
-        assert maps.max() > 0.9
+    localized(tmp_path, spec_of(host=host))

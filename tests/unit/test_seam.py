@@ -3,12 +3,10 @@
 import math
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tags2masks.classifiers import seam
 from tags2masks.classifiers.seam import (
     beside_background,
     build,
@@ -21,20 +19,13 @@ from tags2masks.classifiers.seam import (
     stretched,
 )
 from tags2masks.config.classifiers import Seam, TagAugment
-from tags2masks.config.maps import AdvCam, Cam, Lpcam
 from tags2masks.config.training import Backbone, Optimizer
 from tags2masks.errors import UserError
-from tags2masks.maps import advcam, cam, lpcam
-from tags2masks.maps.batch import Batch
 from tags2masks.nets.backbones import stage_features
-from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.nets.resize import at_scale
-from tags2masks.nets.trained import load_trained
-from tags2masks.prototypes.store import ClassPrototypes
-from tags2masks.training import Machine, Moment, State, fit, prepare
-from tags2masks.workflow.ids import artifact_id
+from tags2masks.training import Moment
+from tests.unit.learning import TINY, localized, resumed
 
-TINY = Backbone(name="test_resnet", output_stride=8)
 MOMENT = Moment(0, 0, (0, 0, 0))
 
 
@@ -43,23 +34,6 @@ def spec_of(**changes):
     values = {"backbone": TINY, "epochs": 3, "batch_size": 2, "scale": 0.5}
     optimizer = Optimizer(lr=0.02, head_factor=2, momentum=0.9)
     return Seam(**values | {"augment": TagAugment(crop=32), "optimizer": optimizer} | changes)
-
-
-class Scenes(torch.utils.data.Dataset):
-    """Images drawn from their draw alone; the last one has no tag."""
-
-    tags = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
-
-    def __len__(self):
-        return len(self.tags)
-
-    def __getitem__(self, draw):
-        generator = torch.Generator().manual_seed(hash(draw) % 2**31)
-        image = torch.randint(256, (3, 32, 32), generator=generator)
-        return image.to(torch.uint8), self.tags[draw[0]]
-
-
-# -- by hand ---------------------------------------------------------------------------------------
 
 
 def test_spreading_by_hand():
@@ -241,63 +215,11 @@ def test_what_a_backbone_or_config_cannot_give_is_told():
 # -- training and maps -----------------------------------------------------------------------------
 
 
-def trained(folder, measure=lambda network: {}, **changes):
-    """The weights after a run, and its rows."""
-    prepare(Machine(threads=1), 0)
-    spec = spec_of(**changes)
-    network, machine = build(spec, 3), Machine(threads=1)
-    learn = partial(seam.step, spec=spec)
-    rows = fit(network, Scenes(), learn, spec, 0, machine, State(folder, "f"), measure)
-    return network.state_dict(), rows
-
-
-def same(one, other):
-    return all(torch.equal(one[name], other[name]) for name in one)
-
-
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, precision):
-    whole, rows = trained(tmp_path / "whole", precision=precision)
-    assert same(whole, trained(tmp_path / "again", precision=precision)[0])
-    epochs = []
-
-    def kill(network):
-        epochs.append(1)
-        if len(epochs) == 2:
-            raise KeyboardInterrupt
-        return {}
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "killed", kill, precision=precision)
-    resumed, again = trained(tmp_path / "killed", precision=precision)
-    assert same(whole, resumed)
-    for row, other in zip(rows, again, strict=True):
-        assert row | {"images_per_s": 0} == other | {"images_per_s": 0}
+    rows = resumed(tmp_path, spec_of(precision=precision))
     assert all(math.isfinite(row[name]) for row in rows for name in ("cls", "low", "er", "ecr"))
 
 
 def test_a_trained_network_gives_maps(tmp_path):
-    spec = spec_of()
-    torch.manual_seed(0)
-    network = build(spec, 2)
-    save_model(network, tmp_path / "model.safetensors")
-    recipe = {"stage": "classifier", "method": "seam", "spec": spec.key(), "seed": 0}
-    write_spec(tmp_path / "spec.json", {"recipe": recipe, "classes": ["a", "b"]})
-    upstream = {"classifier": artifact_id(recipe)}
-    files = (tmp_path / "model.safetensors", tmp_path / "spec.json")
-    loaded, _ = load_trained("classifier", *files, upstream)
-    images = torch.rand(2, 3, 40, 32)
-    assert torch.equal(loaded(images), network.eval()(images))
-    assert loaded(images).shape == (2, 2)
-    batch = Batch(images, torch.tensor([[True, False], [True, True]]), [0, 1])
-    vectors = np.random.default_rng(0).random((2, loaded.head.in_channels), np.float32)
-    context, chosen = np.array([False, True]), np.array([True, True])
-    one = ClassPrototypes(vectors, context, np.ones(2), chosen, np.ones(2, int), [[], []])
-    with torch.no_grad():
-        found = [
-            cam.localize(loaded, batch, Cam()),
-            advcam.localize(loaded, batch, AdvCam(steps=1)),
-            lpcam.localize(loaded, batch, Lpcam(), prototypes=[one] * 2),
-        ]
-    for maps in found:
-        assert maps.shape == (2, 2, 10, 8) and 0.9 < maps.max() <= 1
+    localized(tmp_path, spec_of())

@@ -1,0 +1,67 @@
+"""The report's charts: inline, alike every time, a panel for what there is."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from tags2masks.report.charts import charts as dataset_charts
+from tags2masks.report.lineage import Made
+from tags2masks.report.plots import Mark, Series, class_bars, curves, training
+from tests.unit.read_page import Page
+
+
+def test_charts_are_inline_and_alike_every_time():
+    curve = pd.DataFrame({"threshold": [0, 0.5, 1], "iou": [0.1, 0.5, 0.2]})
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [0.6, 0.8]})
+
+    def draw():
+        return [
+            curves("a", [Series("m & <m>", 9, curve)], {"m & <m>": [Mark(0.5, 0.5, True)]}),
+            training("b", [Series("c", 0, epochs)], "val_map", "validation mAP"),
+            class_bars("c", ["seed", "mask"], [("mean", [0.4, 0.5]), ("<b>", [0.3, None])], 1),
+        ]
+
+    charts = draw()
+    assert charts == draw()
+    ids = [set(re.findall(r'id="([^"]*)"', chart)) for chart in charts]
+    assert ids[0] and not ids[0] & ids[1]
+    for chart in charts:
+        Page(chart)
+        assert chart.startswith("<svg viewBox=")
+        assert "font-family" not in chart and "metadata" not in chart
+        assert not re.findall(r"#0a0[ab]", chart)  # every stand-in got the page's colour
+        assert "currentColor" in chart and "<text" in chart
+    assert "var(--series-1)" in charts[0]  # the ninth colour is the first again, but one
+    assert "validation mAP, %" in charts[1]
+    assert "&lt;b&gt;" in charts[2] and "<b>" not in charts[2]
+
+
+def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
+    plain = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
+    rising = plain.assign(lambda_re=[1.0, 4.0], delta_noc=[0.2, 0.2])
+    made = {"maps": [], "masks": [], "affinity": [], "segmenter": [], "classifier": []}
+    for number, (name, table) in enumerate({"vanilla": plain, "pnoc": rising}.items()):
+        (tmp_path / name).mkdir()
+        table.to_csv(tmp_path / name / "training.csv", index=False)
+        one = Made("classifier", name, name, number, [], tmp_path / name)
+        made["classifier"].append(one)
+    metrics = pd.DataFrame({"stage": [], "threshold": [], "artifact": []})
+    training_chart, chart = dataset_charts("d", made, metrics)
+    assert training_chart["title"] == "Training of the classifiers"
+    assert [line.name for line in chart["legend"]] == ["pnoc"]
+    assert chart["alt"] == (
+        "pnoc: lambda_re 1 in the first epoch, 4 in the last; "
+        "pnoc: delta_noc 0.2 in the first epoch, 0.2 in the last"
+    )
+    assert all(name in chart["svg"] for name in ("lambda_re", "delta_noc"))
+    assert "lambda_cse" not in chart["svg"]
+    Page(chart["svg"])
+    without = made | {"classifier": made["classifier"][:1]}
+    assert len(list(dataset_charts("d", without, metrics))) == 1
+
+
+def test_a_measure_that_nothing_has_is_left_out():
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [np.nan, np.nan]})
+    chart = training("a", [Series("c", 0, epochs)], "val_map", "validation mAP")
+    assert "validation mAP" not in chart and ">loss<" in chart
