@@ -64,6 +64,7 @@ rule all:
         "results/report.html",
         SWEEP,
         plan.step_tables,
+        plan.epoch_tables,
         plan.lineages,
         # Asked for by name: Snakemake makes no absent file for the sake of what is there.
         plan.outline_file,

@@ -30,6 +30,13 @@ rule cam:
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
+use rule cam as pcm with:
+    wildcard_constraints:
+        id="pcm-[0-9a-f]{8}",
+    params:
+        **plan.localizing("pcm"),
+
+
 use rule cam as lpcam with:
     input:
         index=INDEX,

@@ -79,6 +79,51 @@ rule measure_steps:
         " {params.localized} --metrics {output:q} 2>&1 | tee {log:q}"
 
 
+# Opt-in (evaluation.epoch_images). Nothing but the report takes what it writes.
+rule measure_epochs:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        truth=TRUTH,
+        model=plan.upstream("maps", "classifier", "model.safetensors"),
+        spec=plan.upstream("maps", "classifier", "spec.json"),
+    output:
+        report(
+            "results/{dataset}/maps/{id}/epochs.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/maps/{id}/epochs.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(12000),
+        runtime=scaled(360),
+    params:
+        recipe=plan.truth_recipe,
+        maps=plan.recipe("maps"),
+        source=plan.epochs_source,
+        free=plan.free("maps"),
+        counts=plan.epoch_counts,
+        background_score=plan.setting("evaluation", "background_score"),
+        thresholds=plan.setting("evaluation", "thresholds"),
+        root=plan.truth_root,
+        image_root=plan.root,
+        machine=plan.machine,
+        scheduler=plan.scheduler,
+    message:
+        "Measure the maps {wildcards.id} of {wildcards.dataset} after each epoch"
+    shell:
+        "python -m workflow_scripts.measure_epochs --recipe {params.recipe:q} --id {wildcards.id}"
+        " --maps {params.maps:q} --free {params.free:q} {params.machine} --split train"
+        " --background-score {params.background_score} --thresholds {params.thresholds}"
+        " --root {params.root:q} --image-root {params.image_root:q} {params.scheduler}"
+        " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
+        " --truth {input.truth:q} --model {input.model:q} --spec {input.spec:q} {params.counts}"
+        " --metrics {output:q} 2>&1 | tee {log:q}"
+
+
 rule measure_labels:
     input:
         index=INDEX,

@@ -158,6 +158,7 @@ def fit(
     state: State,
     measure: Measure = lambda network: {},
     second: nn.Module | None = None,
+    measure_every: int = 1,
 ) -> list[dict[str, float]]:
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
@@ -167,6 +168,7 @@ def fit(
     call.
     second: a network that steps consult. If it has weights that require a gradient, it learns with
     an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
+    measure_every: epochs between measures; after the last epoch there always is one.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
     Raises UserError when the loss is no longer a number.
@@ -239,8 +241,10 @@ def fit(
                     "lower optimizer.lr"
                 )
         inner.eval()
-        with torch.no_grad():
-            measured = measure(inner)
+        measured = {}
+        if (epoch + 1) % measure_every == 0 or epoch + 1 == spec.epochs:
+            with torch.no_grad():
+                measured = measure(inner)
         rows.append(
             {"epoch": epoch + 1, **means, **measured, "lr": spec.optimizer.lr * rate}
             | {"images_per_s": len(views) / took}
@@ -251,6 +255,23 @@ def fit(
         fabric.barrier()
     inner.eval()
     return rows
+
+
+def state_file(folder: Path, epoch: int) -> Path:
+    """Where the state after an epoch, counted from 1, is written."""
+    return folder / f"epoch-{epoch:04d}.pt"
+
+
+def read_state(path: Path) -> dict:
+    """A checkpoint's contents: `fingerprint`, `networks` (the state of each), `rows`, …
+
+    Raises UserError naming a file that cannot be read.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(f"{path}: not readable ({said})") from None
 
 
 def is_main_process() -> bool:
@@ -329,7 +350,7 @@ def _announce(row: dict, epochs: int) -> None:
 
 def _save(networks, optimizers, scaler, rows, state: State, keep: bool) -> None:
     earlier = [] if keep else list(state.folder.glob("epoch-*.pt"))
-    with written_whole(state.folder / f"epoch-{len(rows):04d}.pt") as beside:
+    with written_whole(state_file(state.folder, len(rows))) as beside:
         torch.save(
             {
                 "fingerprint": state.fingerprint,
@@ -341,7 +362,7 @@ def _save(networks, optimizers, scaler, rows, state: State, keep: bool) -> None:
             beside,
         )
     for path in earlier:
-        if path.name != f"epoch-{len(rows):04d}.pt":
+        if path != state_file(state.folder, len(rows)):
             path.unlink(missing_ok=True)
 
 
@@ -349,10 +370,9 @@ def _resume(networks, optimizers, scaler, state: State) -> list[dict]:
     """Fill everything from the last checkpoint of this run, if there is one; its rows."""
     for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
         try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-            said = str(error).partition("\n")[0]
-            print(f"{path}: not readable ({said}); left aside, no need to act", flush=True)
+            saved = read_state(path)
+        except UserError as error:
+            print(f"{error}; left aside, no need to act", flush=True)
             continue
         if saved["fingerprint"] != state.fingerprint:
             print(f"{path}: from another code or data; starting anew", flush=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Block
-from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of, spaced
+from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
 from tags2masks.data.views import WholeImages
 from tags2masks.maps.batch import Batch, Localized, image_seed
 from tags2masks.methods import method_block, method_module
@@ -113,16 +113,19 @@ def main() -> None:
     network, classes = load_trained("classifier", args.model, args.spec, args.recipe["upstream"])
     network.to(machine.device).to(memory_format=torch.channels_last)
     index = read_index(args.index)
-    rows = rows_of(index, "train", args.shard)
     helpers = {
         name: HELPERS[name](args, index, classes, machine)
         for name in getattr(method, "HELPERS", ())
     }
-    there = set(spaced(rows_of(index, "train")["image"].tolist(), spec.images))
-    some = rows[rows["image"].isin(there)].reset_index(drop=True)
+    some = rows_of(index, "train", args.shard, only=spec.images)
     localize = partial(method.localize, network, **helpers)
     entries = localized(localize, spec, some, args.root, classes, seed, machine)
-    write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
+    write_shard(
+        args.output,
+        provenance(args.recipe),
+        images_sha(rows_of(index, "train", args.shard)),
+        entries,
+    )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
-"""What both measuring programs do first: line images up with their truth, in chunks."""
+"""What measuring programs do first: line images up with their truth, in chunks."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.metrics.quality import Chunk
-from workflow_scripts.program import add_paths
+from workflow_scripts.program import add_paths, parser
 
 CHUNK = 32  # images that one worker measures at a time
 
@@ -29,9 +28,8 @@ class Work(NamedTuple):
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:
-    """A parser of what both programs take."""
-    made = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    made.add_argument("--recipe", type=json.loads, required=True, help="the data set, as JSON")
+    """A parser of what they take; the recipe is the data set's."""
+    made = parser(doc)
     made.add_argument("--id", required=True, help="id of the artifact")
     made.add_argument("--split", required=True, choices=["train", "val"])
     add_paths(made, "index", "classes", "truth", "root", "metrics")
@@ -39,8 +37,6 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     made.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
     made.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
     made.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
-    made.add_argument("--threads", type=int, default=2)
-    made.add_argument("--dask", default=None, help="address of a Dask scheduler")
     return made
 
 
@@ -52,11 +48,10 @@ def work(args: argparse.Namespace) -> Work:
     index, classes = read_index(args.index), read_classes(args.classes)
     spec = dataset_block(args.recipe["dataset"])
     masks = read_truth(args.truth).set_index("image")["mask"]
-    there = set(spaced(rows_of(index, args.split)["image"].tolist(), args.only))
     chunks, count, listed = [], 0, 0
     for number, shard in enumerate(args.shards):
-        rows = rows_of(index, args.split, number)
-        sha, rows = images_sha(rows), rows[rows["image"].isin(there)]
+        sha = images_sha(rows_of(index, args.split, number))
+        rows = rows_of(index, args.split, number, args.only)
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
         truths = [

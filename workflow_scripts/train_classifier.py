@@ -72,6 +72,7 @@ def main() -> None:
             {"val_map": mean_average_precision(net, plain, machine.device)} if len(val) else {}
         ),
         ordinary,
+        spec.validate_every,
     )
     if is_main_process():
         if learns:

@@ -22,12 +22,20 @@ def main() -> None:
     parser.add_argument(
         "--published", type=Path, nargs="*", default=[], help="tables of papers' figures"
     )
+    parser.add_argument(
+        "--epochs", type=Path, nargs="*", default=[], help="tables of maps after each epoch"
+    )
     add_paths(parser, "outline", "results", "output")
     args = parser.parse_args()
 
     outline = json.loads(args.outline.read_text(encoding="utf-8"))
     page = write_page(
-        outline["experiments"], args.roots, args.results, args.examples, args.published
+        outline["experiments"],
+        args.roots,
+        args.results,
+        args.examples,
+        args.published,
+        args.epochs,
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

@@ -20,7 +20,8 @@ their pairs, has σ and μ fixed, draws 100 cells (`samples`), and classifies re
 (`refined_pooling: gmp`).
 
 `score_maps` are a class's logit less the background's: what softmax decides by, still w·f at every
-location, so CAM is its ReLU. The published masks are of the softmax maps, plain and refined.
+location, so CAM is its ReLU. The published masks are of the softmax maps, plain and refined; the
+refined ones are `maps/pcm.py`'s.
 """
 
 import math
@@ -72,6 +73,10 @@ class SampledClassifier(Classifier):
         it. While the network learns, features are dropped.
         """
         return [self._judged(images) for images in batches], self.log_sigma.exp(), self.mu
+
+    def refined_maps(self, images: Tensor) -> Tensor:
+        """The classes' softmax maps after PCM, [B, K, h, w] in 0 to 1; images [B, 3, H, W]."""
+        return self._judged(images)[1].softmax(1)[:, 1:]
 
     def _judged(self, images: Tensor) -> list[Tensor]:
         if self.correlation is None:

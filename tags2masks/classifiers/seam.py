@@ -18,7 +18,7 @@ are fixed, there its weights and the first layers too. There the head has a weig
 background that no loss reaches; here it has none.
 
 `score_maps` are the maps before PCM, as CAM needs them. The published masks are of the maps after
-it.
+it (`maps/pcm.py`).
 """
 
 import torch
@@ -34,6 +34,8 @@ from tags2masks.training import Moment
 
 EPSILON = 1e-5
 WIDTHS = (64, 128)
+PAIRS = 2**24
+"""Of cells that PCM compares at a time: 64 MiB of likeness."""
 
 
 class Correlation(nn.Module):
@@ -84,6 +86,10 @@ class RefinedClassifier(Classifier):
         the background first. While the network learns, features are dropped.
         """
         return [self._refined(images) for images in batches]
+
+    def refined_maps(self, images: Tensor) -> Tensor:
+        """The classes' maps after PCM, [B, K, h, w], 0 or more; images [B, 3, H, W] in 0 to 1."""
+        return self._refined(images)[1][:, 1:]
 
     def _refined(self, images: Tensor) -> tuple[Tensor, Tensor]:
         images, features, stages = tapped(self, images)
@@ -156,15 +162,17 @@ def seam_losses(
 def spread(maps: Tensor, looks: Tensor) -> Tensor:
     """PCM: at each cell the mean of the maps, weighted by how alike cells are (ReLU of cosines).
 
-    maps: [B, C, h, w]; looks: [B, F, h, w]. Returns float32 [B, C, h, w]; takes memory for (h·w)²
-    numbers an image.
+    maps: [B, C, h, w]; looks: [B, F, h, w]. Returns float32 [B, C, h, w]. Takes memory for the
+    likeness of at most PAIRS pairs of cells at a time; where gradients are kept, of all (h·w)².
     """
     with torch.autocast(maps.device.type, enabled=False):
-        flat = looks.float().flatten(2)
+        flat, values = looks.float().flatten(2), maps.float().flatten(2)
         flat = flat / (torch.linalg.vector_norm(flat, dim=1, keepdim=True) + EPSILON)
-        alike = (flat.transpose(1, 2) @ flat).relu()
-        weighted = maps.float().flatten(2) @ (alike / (alike.sum(1, keepdim=True) + EPSILON))
-    return weighted.unflatten(2, maps.shape[-2:])
+        parts = []
+        for some in flat.split(max(1, PAIRS // (len(flat) * flat.shape[2])), dim=2):
+            alike = (flat.transpose(1, 2) @ some).relu()
+            parts.append(values @ alike / (alike.sum(1, keepdim=True) + EPSILON))
+    return torch.cat(parts, 2).unflatten(2, maps.shape[-2:])
 
 
 def over_maximum(maps: Tensor) -> Tensor:

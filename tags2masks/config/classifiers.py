@@ -1,10 +1,10 @@
 """Image classifiers learned from tags: one block per method."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tags2masks.config.base import Block
+from tags2masks.config.base import Block, free
 from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
@@ -37,7 +37,12 @@ class TagAugment(Augment):
 class TagTraining(Training):
     """What all classifiers have."""
 
+    refines: ClassVar[bool] = False  # whether it has refined maps, for `pcm`
+
     augment: TagAugment = TagAugment()
+    validate_every: int = free(
+        1, ge=1, description="Epochs between measures of val's mAP; after the last it is measured."
+    )
     label_smoothing: float = Field(
         0, ge=0, lt=1, description="a of the target y·(1 − a) + a/2. P-NOC's code: 0.1."
     )
@@ -167,6 +172,8 @@ class SeamTraining(TagTraining):
 class Seam(SeamTraining):
     """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
 
+    refines: ClassVar[bool] = True
+
     method: Literal["seam"] = "seam"
     ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
     min_weight: float = Field(
@@ -201,6 +208,11 @@ class Sampling(SeamTraining):
     sigma: float = Field(5, gt=0, description="Deviation of nearness at the start, cells.")
     mu: float = Field(2.5, description="Bias of unlikeness at the start.")
     window: int = Field(15, ge=2, description="Cells at this distance count no more.")
+
+    @property
+    def refines(self) -> bool:
+        """Whether it has refined maps, for `pcm`."""
+        return self.host == "seam"
 
 
 METHODS = {

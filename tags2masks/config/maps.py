@@ -1,6 +1,6 @@
 """Localization: per-class score maps from a classifier, one block per method."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -15,6 +15,8 @@ Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_le
 
 class Maps(Block):
     """What all methods share."""
+
+    helped: ClassVar[bool] = False  # whether they need more than classifier and image
 
     images: int | None = Field(
         None,
@@ -38,6 +40,12 @@ class Cam(MultiScale):
     """Class activation maps over scales and flips."""
 
     method: Literal["cam"] = "cam"
+
+
+class Pcm(MultiScale):
+    """Maps refined by the classifier's pixel correlation module, of `seam` and `sampling`."""
+
+    method: Literal["pcm"] = "pcm"
 
 
 class Prototypes(Block):
@@ -85,6 +93,8 @@ class Prototypes(Block):
 
 class Lpcam(MultiScale):
     """Local prototype CAM (Chen & Sun, CVPR 2023)."""
+
+    helped: ClassVar[bool] = True
 
     method: Literal["lpcam"] = "lpcam"
     prototypes: Prototypes = Prototypes()
@@ -235,6 +245,8 @@ class Rib(Maps):
     `margin: 1000`.
     """
 
+    helped: ClassVar[bool] = True
+
     method: Literal["rib"] = "rib"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
     flip: bool = Field(True, description="Also look at the mirrored image.")
@@ -284,6 +296,7 @@ class Rib(Maps):
 
 METHODS = {
     "cam": Cam,
+    "pcm": Pcm,
     "lpcam": Lpcam,
     "gradcam": GradCam,
     "saliency": Saliency,

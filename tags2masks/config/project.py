@@ -47,6 +47,14 @@ class Evaluation(Block):
         "classifier tells them apart: the first experiment's own `cam`, else one of defaults.",
     )
 
+    epoch_images: int | None = Field(
+        None,
+        ge=1,
+        description="Opt-in: also measure maps as they would be after each epoch of their "
+        "classifier, on so many training images (`epochs.csv`). It uses pixel masks, and nothing "
+        "is chosen by it. Classifiers need `keep_states: true`.",
+    )
+
 
 class Report(Block):
     """What report.html shows."""

@@ -86,9 +86,16 @@ def write_classes(path: Path | str, classes: Sequence[str]) -> None:
         beside.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
 
 
-def rows_of(index: pd.DataFrame, split: str, shard: int | None = None) -> pd.DataFrame:
-    """The rows of a split, or of one of its shards, in order and numbered from 0."""
+def rows_of(
+    index: pd.DataFrame, split: str, shard: int | None = None, only: int | None = None
+) -> pd.DataFrame:
+    """The rows of a split, or of one of its shards, in order and numbered from 0.
+
+    only: at most so many of the split's images, as `spaced` takes them; None: all.
+    """
     chosen = index["split"] == split
+    if only is not None:
+        chosen &= index["image"].isin(spaced(index["image"][chosen].tolist(), only))
     if shard is not None:
         chosen &= index["shard"] == shard
     return index[chosen].reset_index(drop=True)

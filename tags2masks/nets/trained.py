@@ -6,7 +6,9 @@ from torch import nn
 
 from tags2masks.errors import UserError
 from tags2masks.methods import method_block, method_module
+from tags2masks.nets.backbones import fill
 from tags2masks.nets.checkpoint import load_model, read_spec
+from tags2masks.training import read_state
 from tags2masks.workflow.ids import artifact_id
 
 PACKAGES = {"classifier": "classifiers", "affinity": "affinity", "segmenter": "segmenters"}
@@ -17,7 +19,28 @@ def load_trained(
 ) -> tuple[nn.Module, list[str]]:
     """A trained network in evaluation mode, frozen, and its class names.
 
-    stage: `classifier`, `affinity` or `segmenter`; model and spec: the files of its artifact;
+    Arguments and errors are those of `build_trained`; model: the file of the weights.
+    """
+    network, classes = build_trained(stage, spec, upstream)
+    return load_model(network, model).requires_grad_(False), classes
+
+
+def load_epoch(
+    stage: str, state: Path, spec: Path, upstream: dict[str, str]
+) -> tuple[nn.Module, list[str]]:
+    """The network as it was when this checkpoint of its training was written; else the same."""
+    network, classes = build_trained(stage, spec, upstream)
+    saved = read_state(state)
+    if not saved["fingerprint"].startswith(f"{upstream[stage]}-"):
+        raise UserError(f"{state}: of another training than {upstream[stage]}; delete it")
+    fill(network, saved["networks"][0], str(state))
+    return network.eval().requires_grad_(False), classes
+
+
+def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.Module, list[str]]:
+    """A network with random weights, as its artifact describes it, and its class names.
+
+    stage: `classifier`, `affinity` or `segmenter`; spec: the file of its artifact;
     upstream: the artifacts by stage that the work at hand is to be made from.
     Raises UserError naming the file that does not fit.
     """
@@ -35,5 +58,4 @@ def load_trained(
         )
     package = PACKAGES[stage]
     block = method_block(package, recipe)
-    network = method_module(package, recipe).build(block, len(made["classes"]))
-    return load_model(network, model).requires_grad_(False), made["classes"]
+    return method_module(package, recipe).build(block, len(made["classes"])), made["classes"]

@@ -13,8 +13,13 @@ from tags2masks.report.lineage import Made
 SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
 
 
-def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iterator[dict]:
-    """The data set's charts, with what the page says around them."""
+def charts(
+    key: str, made: dict[str, list[Made]], metrics: pd.DataFrame, epochs: Sequence[Path] = ()
+) -> Iterator[dict]:
+    """The data set's charts, with what the page says around them.
+
+    epochs: the tables of maps after each epoch that there are.
+    """
     for stage, title in (
         ("maps", "Seed IoU against the background score"),
         ("masks", "Mask IoU against the background score"),
@@ -48,25 +53,61 @@ def charts(key: str, made: dict[str, list[Made]], metrics: pd.DataFrame) -> Iter
                 "source": f"{stage}/…/training.csv",
             }
             yield from _schedule_charts(f"{key}-{stage}", lines, f"{stage}/…/training.csv")
+        if stage == "classifier":
+            yield from _epoch_charts(key, [m for m in made["maps"] if epochs_of(m) in epochs])
+
+
+def epochs_of(maps: Made) -> Path:
+    """Where the figures of maps after each epoch are, if there are any."""
+    return maps.folder / "epochs.csv"
+
+
+def _epoch_charts(key: str, measured: list[Made]) -> Iterator[dict]:
+    """A chart of the mean IoU of maps after each epoch of their classifiers, if there are any."""
+    lines: dict[bool, list[plots.Series]] = {False: [], True: []}
+    for one in measured:
+        table = _table(epochs_of(one), {"class": str})
+        means = table[(table["metric"] == "iou") & (table["class"] == "mean")]
+        for tuned in lines:
+            lines[tuned].append(_series(one, means[means["tuned_on_masks"] == tuned]))
+    if measured:
+        yield {
+            "title": "Seed IoU after each epoch, measured with masks",
+            "svg": plots.over_epochs(
+                f"{key}-epochs",
+                [
+                    plots.Panel("value", "at the fixed score, %", lines[False], 100),
+                    plots.Panel("value", "at the best score, %", lines[True], 100),
+                ],
+            ),
+            "legend": lines[False],
+            "alt": "; ".join(
+                f"{line.name}, at the fixed score: "
+                + ", ".join(tables.percent(value) for value in line.values["value"])
+                for line in lines[False]
+            ),
+            "marks": False,
+            "source": "maps/…/epochs.csv",
+        }
 
 
 def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterator[dict]:
     """A chart of the weights and limits that change during training, if there are any."""
     panels = [
-        (name, [line for line in lines if name in line.values])
+        plots.Panel(name, name, [line for line in lines if name in line.values])
         for name in SCHEDULES
         if any(name in line.values for line in lines)
     ]
     if panels:
         yield {
             "title": "Schedules of the losses, mean over an epoch's steps",
-            "svg": plots.schedules(f"{key}-schedules", panels),
-            "legend": list({line.name: line for _, mine in panels for line in mine}.values()),
+            "svg": plots.over_epochs(f"{key}-schedules", panels),
+            "legend": list({line.name: line for one in panels for line in one.series}.values()),
             "alt": "; ".join(
-                f"{line.name}: {name} {line.values[name].iloc[0]:.3g} in the first epoch, "
-                f"{line.values[name].iloc[-1]:.3g} in the last"
-                for name, mine in panels
-                for line in mine
+                f"{line.name}: {one.column} {line.values[one.column].iloc[0]:.3g} in the first "
+                f"epoch, {line.values[one.column].iloc[-1]:.3g} in the last"
+                for one in panels
+                for line in one.series
             ),
             "marks": False,
             "source": source,

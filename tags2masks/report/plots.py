@@ -116,14 +116,23 @@ def training(key: str, series: Sequence[Series], measure: str, title: str) -> st
         return _svg(figure, key)
 
 
-def schedules(key: str, panels: Sequence[tuple[str, Sequence[Series]]]) -> str:
-    """Columns of the training tables over the epochs, a panel for each: its name, the series."""
+class Panel(NamedTuple):
+    """A column of some series over the epochs, times a factor."""
+
+    column: str
+    title: str
+    series: Sequence[Series]
+    factor: float = 1
+
+
+def over_epochs(key: str, panels: Sequence[Panel]) -> str:
+    """Panels below each other, with the epochs in common; values: epoch and the panel's column."""
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, axes = _figure(0.8 + 0.9 * len(panels), len(panels))
-        for panel, (name, series) in zip(axes, panels, strict=True):
-            _over_epochs(panel, series, name, 1, name)
-            panel.set_ylim(bottom=0)
-            panel.tick_params(labelbottom=panel is axes[-1])
+        for at, panel in zip(axes, panels, strict=True):
+            _over_epochs(at, panel.series, panel.column, panel.factor, panel.title)
+            at.set_ylim(bottom=0)
+            at.tick_params(labelbottom=at is axes[-1])
         axes[-1].set_xlabel("epoch")
         return _svg(figure, key)
 
@@ -205,7 +214,7 @@ def class_bars(
 
 def _over_epochs(axes: Axes, series: Sequence[Series], column: str, factor: float, title: str):
     for line in series:
-        table = line.values.sort_values("epoch")
+        table = line.values.dropna(subset=[column]).sort_values("epoch")
         marker = "o" if len(table) <= 25 else None
         axes.plot(
             table["epoch"],

@@ -106,6 +106,8 @@ def build_experiments(config: Config) -> list[Experiment]:
         made: dict[str, Artifact] = {}
         dataset, upstream = names[0], {}
         _check_whole(config, names)
+        _check_refined(config, names)
+        _check_states(config, names)
         for section, name in zip(STEPS[1:], names[1:], strict=False):
             block, stage = getattr(config, section)[name], STAGES[section]
             if stage == "classifier":
@@ -156,6 +158,25 @@ def _check_whole(config: Config, names: tuple[str, ...]) -> None:
         raise ConfigError(
             f"maps.{names[2]}.images: {images} localizes a part of the training images, so "
             f"'{'/'.join(names)}' must end there; leave out what follows, or images"
+        )
+
+
+def _check_refined(config: Config, names: tuple[str, ...]) -> None:
+    if len(names) > 2 and config.maps[names[2]].method == "pcm":
+        classifier = config.classifiers[names[1]]
+        if not classifier.refines:
+            raise ConfigError(
+                f"maps.{names[2]}: pcm needs a classifier with a pixel correlation module, and "
+                f"classifiers.{names[1]} ({classifier.method}) has none; take one of method seam, "
+                "or sampling with host: seam"
+            )
+
+
+def _check_states(config: Config, names: tuple[str, ...]) -> None:
+    if config.evaluation.epoch_images and not config.classifiers[names[1]].keep_states:
+        raise ConfigError(
+            f"evaluation.epoch_images: classifiers.{names[1]} does not keep what it was after each "
+            "epoch; set keep_states: true in it, or leave out epoch_images"
         )
 
 

@@ -107,6 +107,14 @@ class Catalog:
         return [f"{a.folder}/steps.csv" for a in kept]
 
     @property
+    def epoch_tables(self) -> list[str]:
+        """The figures after each epoch, if they are asked for: of maps that need no helper."""
+        if self.config.evaluation.epoch_images is None:
+            return []
+        found = [a for a in self.with_truth("maps") if not a.block.helped]
+        return [f"{a.folder}/epochs.csv" for a in found]
+
+    @property
     def published(self) -> list[str]:
         """The tables of papers' figures that the report shows."""
         paths = self.config.published

@@ -102,6 +102,12 @@ class Plan(Described):
         digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
         return digest_of(wildcards)
 
+    def epochs_source(self, wildcards) -> str:
+        """Param function: the same of the one that makes and measures maps after each epoch."""
+        maps = self.get("maps", wildcards)
+        parts = [f"maps.{maps.method}", f"classifiers.{maps.upstream['classifier'].method}"]
+        return source("measure_epochs", self.reader(wildcards.dataset), *parts)(wildcards)
+
     def setting(self, block: str, name: str) -> Callable:
         """Param function: a value of `evaluation` or `report`."""
         value = getattr(getattr(self.config, block), name)
@@ -124,6 +130,14 @@ class Plan(Described):
         """Param function: the argument that says how many images have maps, if not all."""
         count = self.get("maps", wildcards).block.images
         return f"--only {count}" if count else ""
+
+    def epoch_counts(self, wildcards) -> str:
+        """Param function: the arguments that say how many epochs, shards and images there are."""
+        maps = self.get("maps", wildcards)
+        images = min(filter(None, [self.config.evaluation.epoch_images, maps.block.images]))
+        shards = " ".join(f"{n}.zarr.zip" for n in range(len(self.shard_files(maps))))
+        epochs = maps.upstream["classifier"].block.epochs
+        return f"--only {images} --epochs {epochs} --shards {shards}"
 
     def localizing(self, method: str) -> dict[str, Callable]:
         """The params of a rule of maps. A helper's file is an input of the helper's name."""

@@ -61,6 +61,22 @@ def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_measures_are_taken_when_due_and_after_the_last_epoch(tmp_path):
+    prepare(Machine(threads=1), 0)
+    rows = fit(
+        Tiny(),
+        Noise(),
+        step,
+        spec(epochs=5),
+        0,
+        Machine(threads=1),
+        State(tmp_path, "f"),
+        lambda network: {"known": 1},
+        measure_every=2,
+    )
+    assert ["known" in row for row in rows] == [False, True, False, True, True]
+
+
 def test_poly_rate_by_hand():
     plain = Optimizer(poly_power=2)
     assert poly_rate(0, 10, plain) == 1

@@ -16,6 +16,7 @@ from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 # What may depend on pixel masks: figures, tables, and the page with the examples that it shows.
 MEASURING = {
     "measure_classes",
+    "measure_epochs",
     "measure_maps",
     "measure_labels",
     "measure_scores",
