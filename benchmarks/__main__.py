@@ -7,17 +7,31 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep, walk
+from benchmarks import (
+    cam,
+    climbing,
+    crf,
+    dag,
+    memory,
+    prototypes,
+    saliency,
+    store,
+    sweep,
+    training,
+    walk,
+)
 from benchmarks.table import describe_machine, page
 from tags2masks.files import written_whole
 
 SUBJECTS = {
     "sweep": sweep,
+    "training": training,
     "cam": cam,
     "saliency": saliency,
     "climbing": climbing,
     "prototypes": prototypes,
     "walk": walk,
+    "crf": crf,
     "store": store,
     "memory": memory,
     "dag": dag,

@@ -10,7 +10,19 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as program
-from benchmarks import cam, climbing, dag, memory, prototypes, saliency, store, sweep, walk
+from benchmarks import (
+    cam,
+    climbing,
+    crf,
+    dag,
+    memory,
+    prototypes,
+    saliency,
+    store,
+    sweep,
+    training,
+    walk,
+)
 from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.peak import watched
 from benchmarks.project import make_project
@@ -377,6 +389,46 @@ def test_jobs_by_hand():
         "Job stats:\njob      count\n-----  -------\ncam          6\ntotal       74\n\nReasons:\n"
     )
     assert dag.jobs(told) == {"cam": 6, "total": 74}
+
+
+class Learns(Passes):
+    """Notes passes as above; may be consulted, and has what steps ask of a classifier."""
+
+    def __init__(self):
+        super().__init__(20)
+        self.requires_grad_(True)
+
+    def forward(self, images):
+        return self.score_maps(images).mean((2, 3))
+
+    def score_all(self, *batches):
+        return [self.score_maps(self.features(images)) for images in batches]
+
+
+@pytest.mark.parametrize("method", ["vanilla", "puzzle", "occse", "poc", "pnoc"])
+def test_the_bare_step_has_the_passes_of_the_real_one(method):
+    network, ordinary = Learns(), Learns()
+    network.eval()
+    batch = [torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8), torch.eye(20)[:2]]
+    spec = training.specs(32)[method]
+    seen = []
+    for step in (training.real_step, training.bare_step):
+        step(network, ordinary, batch, spec)
+        seen.append((sorted(network.seen), sorted(ordinary.seen)))
+        network.seen, ordinary.seen = [], []
+    assert seen[0] == seen[1] and seen[0][0]
+    assert bool(seen[0][1]) == (method in ("occse", "poc", "pnoc"))
+
+
+def test_every_classifiers_training_is_measured():
+    rows = training.measure(quick=True)  # compares the double sum too
+    assert [row.what.split(",")[0] for row in rows[:7]] == list(training.specs(64))
+    assert len(rows) == 10 and all(row.ratio > 0 for row in rows)
+
+
+def test_crfs_on_two_processes_are_those_on_one():
+    (row,) = crf.measure(quick=True)  # compares the masks
+    assert row.what == "2 images of 50 × 75" and "images/s against" in row.note
 
 
 def test_walks_agree_and_take_turns():
