@@ -51,7 +51,7 @@ def prototypes_of(
     return store.read_prototypes(args.prototypes, artifact, sha, classes)
 
 
-# What a method may name in its HELPERS, to be given it by that name beside the batch.
+# What a config block may name in its `helpers`: its method is given it by that name.
 HELPERS = {"prototypes": prototypes_of, "training": training_images}
 
 
@@ -113,10 +113,7 @@ def main() -> None:
     network, classes = load_trained("classifier", args.model, args.spec, args.recipe["upstream"])
     network.to(machine.device).to(memory_format=torch.channels_last)
     index = read_index(args.index)
-    helpers = {
-        name: HELPERS[name](args, index, classes, machine)
-        for name in getattr(method, "HELPERS", ())
-    }
+    helpers = {name: HELPERS[name](args, index, classes, machine) for name in spec.helpers}
     some = rows_of(index, "train", args.shard, only=spec.images)
     localize = partial(method.localize, network, **helpers)
     entries = localized(localize, spec, some, args.root, classes, seed, machine)

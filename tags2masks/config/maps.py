@@ -16,7 +16,7 @@ Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_le
 class Maps(Block):
     """What all methods share."""
 
-    helped: ClassVar[bool] = False  # whether they need more than classifier and image
+    helpers: ClassVar[tuple[str, ...]] = ()  # what a method is given beside classifier and batch
 
     images: int | None = Field(
         None,
@@ -94,7 +94,7 @@ class Prototypes(Block):
 class Lpcam(MultiScale):
     """Local prototype CAM (Chen & Sun, CVPR 2023)."""
 
-    helped: ClassVar[bool] = True
+    helpers: ClassVar[tuple[str, ...]] = ("prototypes",)
 
     method: Literal["lpcam"] = "lpcam"
     prototypes: Prototypes = Prototypes()
@@ -245,7 +245,7 @@ class Rib(Maps):
     `margin: 1000`.
     """
 
-    helped: ClassVar[bool] = True
+    helpers: ClassVar[tuple[str, ...]] = ("training",)
 
     method: Literal["rib"] = "rib"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")

@@ -23,8 +23,6 @@ from tags2masks.maps.scales import multi_scale, normalize
 from tags2masks.nets.classifier import Classifier
 from tags2masks.prototypes.store import ClassPrototypes
 
-HELPERS = ("prototypes",)
-
 
 def localize(
     network: Classifier, batch: Batch, spec: Lpcam, *, prototypes: Sequence[ClassPrototypes]

@@ -31,8 +31,6 @@ from tags2masks.maps.batch import Batch, Localized, empty_maps
 from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
 from tags2masks.nets.classifier import Classifier
 
-HELPERS = ("training",)
-
 
 def localize(
     network: Classifier, batch: Batch, spec: Rib, *, training: TrainingImages

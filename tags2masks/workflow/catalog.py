@@ -111,7 +111,7 @@ class Catalog:
         """The figures after each epoch, if they are asked for: of maps that need no helper."""
         if self.config.evaluation.epoch_images is None:
             return []
-        found = [a for a in self.with_truth("maps") if not a.block.helped]
+        found = [a for a in self.with_truth("maps") if not a.block.helpers]
         return [f"{a.folder}/epochs.csv" for a in found]
 
     @property
