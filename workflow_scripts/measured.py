@@ -1,18 +1,24 @@
-"""What measuring programs do first: line images up with their truth, in chunks."""
+"""What measuring programs share: images lined up with their truth in chunks, maps measured."""
 
 import argparse
+import operator
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.metrics.quality import Chunk
+from tags2masks.metrics.quality import Chunk, map_confusions
+from tags2masks.metrics.rows import map_rows
+from tags2masks.metrics.sweep import thresholds
+from tags2masks.parallel import fold
 from workflow_scripts.program import add_paths, parser
 
 CHUNK = 32  # images that one worker measures at a time
@@ -74,6 +80,35 @@ def work(args: argparse.Namespace) -> Work:
         print(f"{listed - count} of {listed} {args.split} images have no mask and are not measured")
     table = reader_module(spec.kind).mask_table(spec, classes)
     return Work(chunks, table, classes, count)
+
+
+def add_scores(made: argparse.ArgumentParser) -> None:
+    """Add what maps are measured at."""
+    made.add_argument("--background-score", type=float, required=True, help="the fixed one")
+    made.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
+
+
+def maps_measured(
+    args: argparse.Namespace, found: Work, desc: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows and the curve of maps, as `map_rows` gives them; args: with `add_scores`."""
+    limits = thresholds(args.thresholds, args.background_score)
+    quality = fold(
+        partial(
+            map_confusions,
+            table=found.table,
+            classes=found.classes,
+            limits=limits,
+            contours_at=args.background_score,
+        ),
+        found.chunks,
+        operator.add,
+        workers=args.threads,
+        scheduler=args.dask,
+        desc=desc,
+        total=len(found.chunks),
+    )
+    return map_rows(quality, limits, args.background_score, found.classes, args.split, found.images)
 
 
 def write_empty(path: Path, columns: Sequence[str]) -> None:
