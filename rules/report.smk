@@ -40,7 +40,7 @@ rule report_page:
         leaderboard="results/leaderboard.csv",
         sweep=SWEEP,
         published=plan.published,
-        epochs=plan.epoch_tables,
+        asked=plan.epoch_tables + plan.step_tables,
         properties=PROPERTIES,
         correlations=CORRELATIONS,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
@@ -76,4 +76,4 @@ rule report_page:
     shell:
         "python -m workflow_scripts.write_report --outline {input.outline:q}"
         " --roots {params.roots:q} --examples {params.examples} --results results"
-        " --published {input.published:q} --epochs {input.epochs:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --published {input.published:q} --asked {input.asked:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -23,7 +23,7 @@ def main() -> None:
         "--published", type=Path, nargs="*", default=[], help="tables of papers' figures"
     )
     parser.add_argument(
-        "--epochs", type=Path, nargs="*", default=[], help="tables of maps after each epoch"
+        "--asked", type=Path, nargs="*", default=[], help="tables of each epoch's, each step's maps"
     )
     add_paths(parser, "outline", "results", "output")
     args = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> None:
         args.results,
         args.examples,
         args.published,
-        args.epochs,
+        args.asked,
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

@@ -14,11 +14,11 @@ SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
 
 
 def charts(
-    key: str, made: dict[str, list[Made]], metrics: pd.DataFrame, epochs: Sequence[Path] = ()
+    key: str, made: dict[str, list[Made]], metrics: pd.DataFrame, asked: Sequence[Path] = ()
 ) -> Iterator[dict]:
     """The data set's charts, with what the page says around them.
 
-    epochs: the tables of maps after each epoch that there are.
+    asked: the tables that a config may ask for: of maps after each epoch, or of each step.
     """
     for stage, title in (
         ("maps", "Seed IoU against the background score"),
@@ -54,19 +54,15 @@ def charts(
             }
             yield from _schedule_charts(f"{key}-{stage}", lines, f"{stage}/…/training.csv")
         if stage == "classifier":
-            yield from _epoch_charts(key, [m for m in made["maps"] if epochs_of(m) in epochs])
-
-
-def epochs_of(maps: Made) -> Path:
-    """Where the figures of maps after each epoch are, if there are any."""
-    return maps.folder / "epochs.csv"
+            for name, draw in (("epochs.csv", _epoch_charts), ("steps.csv", _step_charts)):
+                yield from draw(key, [one for one in made["maps"] if one.folder / name in asked])
 
 
 def _epoch_charts(key: str, measured: list[Made]) -> Iterator[dict]:
     """A chart of the mean IoU of maps after each epoch of their classifiers, if there are any."""
     lines: dict[bool, list[plots.Series]] = {False: [], True: []}
     for one in measured:
-        table = _table(epochs_of(one), {"class": str})
+        table = _table(one.folder / "epochs.csv", {"class": str})
         means = table[(table["metric"] == "iou") & (table["class"] == "mean")]
         for tuned in lines:
             lines[tuned].append(_series(one, means[means["tuned_on_masks"] == tuned]))
@@ -88,6 +84,32 @@ def _epoch_charts(key: str, measured: list[Made]) -> Iterator[dict]:
             ),
             "marks": False,
             "source": "maps/…/epochs.csv",
+        }
+
+
+def _step_charts(key: str, measured: list[Made]) -> Iterator[dict]:
+    """A chart of what the steps of maps are worth, if there are any."""
+    lines = [_series(one, _table(one.folder / "steps.csv")) for one in measured]
+    if lines:
+        yield {
+            "title": "Maps of each step, measured with masks",
+            "svg": plots.over_epochs(
+                f"{key}-steps",
+                [
+                    plots.Panel("iou", "mean IoU of the step's maps, %", lines, 100),
+                    plots.Panel("iou_so_far", "of all steps so far, %", lines, 100),
+                    plots.Panel("noise", "share of what is found that is wrong, %", lines, 100),
+                ],
+                over="step",
+            ),
+            "legend": lines,
+            "alt": "; ".join(
+                f"{line.name}, of all steps so far: "
+                + ", ".join(tables.percent(value) for value in line.values["iou_so_far"])
+                for line in lines
+            ),
+            "marks": False,
+            "source": "maps/…/steps.csv",
         }
 
 

@@ -36,14 +36,14 @@ def write_page(
     results: Path,
     count: int,
     published: Sequence[Path] = (),
-    epochs: Sequence[Path] = (),
+    asked: Sequence[Path] = (),
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
-    count: example images per group. published: tables of papers' figures; epochs: tables of maps
-    after each epoch.
+    count: example images per group. published: tables of papers' figures; asked: tables that
+    the config asks for, of maps after each epoch and of each step.
     Equal files give equal text.
     Raises UserError naming a file that is absent or does not fit.
     """
@@ -72,7 +72,7 @@ def write_page(
             None if related is None else related[related["dataset"] == name],
             numbers,
             count,
-            epochs,
+            asked,
         )
         for place, name in enumerate(names)
     ]
@@ -112,7 +112,7 @@ def _dataset(
     related: pd.DataFrame | None,
     numbers: dict[str, int],
     count: int,
-    epochs: Sequence[Path],
+    asked: Sequence[Path],
 ) -> dict:
     """All that the page says of a data set."""
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
@@ -134,7 +134,7 @@ def _dataset(
         "best": _best(outline, metrics),
         "charts": [
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
-            *charts(key, made, metrics, epochs),
+            *charts(key, made, metrics, asked),
         ],
         "experiments": [
             {

@@ -125,15 +125,18 @@ class Panel(NamedTuple):
     factor: float = 1
 
 
-def over_epochs(key: str, panels: Sequence[Panel]) -> str:
-    """Panels below each other, with the epochs in common; values: epoch and the panel's column."""
+def over_epochs(key: str, panels: Sequence[Panel], over: str = "epoch") -> str:
+    """Panels below each other, with the epochs in common; values: epoch and the panel's column.
+
+    over: the column that stands in for the epoch, if it is another.
+    """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, axes = _figure(0.8 + 0.9 * len(panels), len(panels))
         for at, panel in zip(axes, panels, strict=True):
-            _over_epochs(at, panel.series, panel.column, panel.factor, panel.title)
+            _over_epochs(at, panel.series, panel.column, panel.factor, panel.title, over)
             at.set_ylim(bottom=0)
             at.tick_params(labelbottom=at is axes[-1])
-        axes[-1].set_xlabel("epoch")
+        axes[-1].set_xlabel(over)
         return _svg(figure, key)
 
 
@@ -212,12 +215,19 @@ def class_bars(
         return _svg(figure, key)
 
 
-def _over_epochs(axes: Axes, series: Sequence[Series], column: str, factor: float, title: str):
+def _over_epochs(
+    axes: Axes,
+    series: Sequence[Series],
+    column: str,
+    factor: float,
+    title: str,
+    over: str = "epoch",
+) -> None:
     for line in series:
-        table = line.values.dropna(subset=[column]).sort_values("epoch")
+        table = line.values.dropna(subset=[column]).sort_values(over)
         marker = "o" if len(table) <= 25 else None
         axes.plot(
-            table["epoch"],
+            table[over],
             factor * table[column],
             marker=marker,
             markersize=3,

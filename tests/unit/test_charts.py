@@ -61,6 +61,40 @@ def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
     assert len(list(dataset_charts("d", without, metrics))) == 1
 
 
+def test_tables_that_were_asked_for_are_drawn_and_no_others(tmp_path):
+    epochs = pd.DataFrame(
+        {
+            "epoch": [1, 1, 2, 2, 2],
+            "metric": ["iou", "iou", "iou", "iou", "recall"],
+            "class": "mean",
+            "value": [0.1, 0.15, 0.2, 0.25, 0.9],
+            "tuned_on_masks": [False, True, False, True, False],
+        }
+    )
+    steps = pd.DataFrame(
+        {"step": [0, 1], "iou": [0.3, 0.2], "iou_so_far": [0.3, 0.35], "noise": [0.5, np.nan]}
+    )
+    made = {"masks": [], "affinity": [], "segmenter": [], "classifier": []}
+    training_csv = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
+    training_csv.to_csv(tmp_path / "training.csv", index=False)
+    made["classifier"] = [Made("classifier", "c", "c", 0, [], tmp_path)]
+    made["maps"] = [Made("maps", "m", "c/advcam", 1, [], tmp_path)]
+    metrics = pd.DataFrame({"stage": [], "threshold": [], "artifact": []})
+    tables = {"epochs.csv": epochs, "steps.csv": steps}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / name, index=False)
+    assert len(list(dataset_charts("d", made, metrics))) == 1
+    asked = [tmp_path / name for name in tables]
+    _, of_epochs, of_steps = dataset_charts("d", made, metrics, asked)
+    assert of_epochs["alt"] == "c/advcam, at the fixed score: 10.0, 20.0"
+    assert of_steps["alt"] == "c/advcam, of all steps so far: 30.0, 35.0"
+    assert ">step<" in of_steps["svg"] and ">epoch<" in of_epochs["svg"]
+    assert "at the best score, %" in of_epochs["svg"]
+    for chart in (of_epochs, of_steps):
+        assert "with masks" in chart["title"] and chart["source"].startswith("maps/")
+        Page(chart["svg"])
+
+
 def test_a_measure_that_nothing_has_is_left_out():
     epochs = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3], "val_map": [np.nan, np.nan]})
     chart = training("a", [Series("c", 0, epochs)], "val_map", "validation mAP")
