@@ -170,6 +170,6 @@ def test_a_plain_view_is_centred():
     assert (out[:, [0, 1, 6, 7], 2] == 255).all()
 
 
-def test_batches_hold_images_of_one_size():
-    sizes = [(2, 3), (4, 4), (2, 3), (2, 3), (4, 4)]
-    assert list(batches_of_like_size(sizes, 2)) == [[0, 2], [3], [1, 4]]
+def test_batches_hold_images_of_one_size_and_the_largest_comes_first():
+    sizes = [(2, 3), (4, 4), (2, 3), (2, 3), (4, 4), (5, 7)]
+    assert batches_of_like_size(sizes, 2) == [[5], [1, 4], [0, 2], [3]]
