@@ -5,7 +5,7 @@ head's, w·f at every location, neither rectified nor normalised.
 
 Differs from the original's public code: the last network is the result (the paper's fair Puzzle),
 where the code keeps the one whose masks are best; batch norm is fixed by default, where it is live
-there (`freeze_bn: false`); maps of classes without a tag count, which `re_classes: tagged` ends.
+there (`freeze_bn: false`).
 """
 
 import torch

@@ -83,9 +83,10 @@ class Puzzle(PnocTraining):
     method: Literal["puzzle"] = "puzzle"
     lambda_re: Ramp = Ramp(start=0, end=4, until=0.5)
     re_classes: Literal["all", "tagged"] = Field(
-        "all",
+        "tagged",
         description="Whose maps must agree. tagged, as the public code has it: those of other "
-        "classes count as no difference; the mean is over all classes in either case.",
+        "classes count as no difference; the mean is over all classes in either case. all is the "
+        "papers' formula, which weighs several times as much.",
     )
 
     @model_validator(mode="after")

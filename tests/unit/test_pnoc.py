@@ -91,7 +91,8 @@ def plain_algorithm(steps):
         has = r.sum(1)
         p_oc = oc(erase(x, soft_share(maps, r, x.shape[-2:], "batch"), mean))
         total = loss(maps.mean((2, 3)), tags) + loss(merged.mean((2, 3)), tags)
-        total = total + min(1, progress / 0.5) * 4 * (maps - merged).abs().mean()
+        apart = (maps - merged).abs() * tags[:, :, None, None]
+        total = total + min(1, progress / 0.5) * 4 * apart.mean()
         total = total + (0.3 + 0.7 * progress) * loss(p_oc, tags - r, has)
         optimizers[f].zero_grad()
         total.backward()
