@@ -20,7 +20,7 @@ from benchmarks import (
     training,
     walk,
 )
-from benchmarks.table import describe_machine, page
+from benchmarks.table import describe_machine, page, section
 from tags2masks.files import written_whole
 
 SUBJECTS = {
@@ -51,6 +51,7 @@ def main() -> None:
     for name in args.only:
         print(f"{name} …", file=sys.stderr, flush=True)
         results.append((SUBJECTS[name], SUBJECTS[name].measure(args.quick)))
+        print(section(*results[-1]), file=sys.stderr, flush=True)  # not lost if the next one fails
     whole = not args.quick and args.only == list(SUBJECTS)
     command = "make bench" if whole else " ".join(["python -m benchmarks", *sys.argv[1:]])
     text = page(results, machine, command)

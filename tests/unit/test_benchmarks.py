@@ -437,7 +437,7 @@ def test_walks_agree_and_take_turns():
     expected = torch.linalg.matrix_power(dense.double(), 256) @ scores.flatten().double()
     found = walk.sparse(affinities, scores)
     torch.testing.assert_close(found.flatten().double(), expected, atol=1e-5, rtol=0)
-    walk.same(found, walk.squared(dense, scores))
+    walk.same(found, walk.squared(dense.float(), scores))
     with pytest.raises(AssertionError):
         walk.same(found, found.flip(-1) ** 2)
     rows = walk.measure(quick=True)

@@ -46,10 +46,11 @@ def stand_ins(config: dict, folder: Path) -> dict:
             spec["tags"] = str(empty)
     if "published" in config:
         config["published"] = str(empty)
-    for section in ("classifiers", "segmenters"):
-        for block in config.get(section, {}).values():
-            if block.get("backbone", {}).get("weights") not in (None, "pretrained"):
-                block["backbone"]["weights"] = str(empty)
+    blocks = [*config.get("classifiers", {}).values(), *config.get("segmenters", {}).values()]
+    blocks += [block.get("affinity", {}) for block in config.get("masks", {}).values()]
+    for block in blocks:
+        if block.get("backbone", {}).get("weights") not in (None, "pretrained"):
+            block["backbone"]["weights"] = str(empty)
     return config
 
 
