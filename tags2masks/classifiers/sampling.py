@@ -13,11 +13,10 @@ neither.
 
 Differs from the paper and the code: the background, always present, is in no classification loss
 (eq. 7 counts it; so does the code with GMP alone); the losses of the two sizes are averaged, as in
-SEAM, where the code sums them; eq. 12 is computed without the logarithm, so that no clamp is
-needed; pairs further apart than `window` are left out, and the similarity loss sees padding,
-too. The code divides eq. 9 by the number of cells (`similarity_mean: cells`), not of
-their pairs, has σ and μ fixed, draws 100 cells (`samples`), and classifies refined maps, too
-(`refined_pooling: gmp`).
+SEAM, where the code sums them; eq. 12 is not clamped (it is ±1 where δ is 0 or 1); pairs further
+apart than `window` are left out, and the similarity loss sees padding, too. The code divides eq. 9
+by the number of cells (`similarity_mean: cells`), not of their pairs, has σ and μ fixed, draws 100
+cells (`samples`), and classifies refined maps, too (`refined_pooling: gmp`).
 
 `score_maps` are a class's logit less the background's: what softmax decides by, still w·f at every
 location, so CAM is its ReLU. The published masks are of the softmax maps, plain and refined; the
@@ -25,13 +24,13 @@ refined ones are `maps/pcm.py`'s.
 """
 
 import math
+from itertools import product
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tags2masks.affinity.pairs import cells, half_disc
 from tags2masks.classifiers.seam import Correlation, tapped
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Sampling
@@ -183,28 +182,34 @@ def similarity_loss(
     """Eq. 9 to 12, the mean over a batch, of cells nearer to each other than `window` cells.
 
     maps: [B, K, h, w], predictions; images: [B, 3, h, w] in 0 to 1; mean: over the (h·w)² `pairs`,
-    as eq. 9 has it, or over the `cells`. Takes time for h·w·window² pairs, and memory for three
+    as eq. 9 has it, or over the `cells`. A row's cells meet those of the row dy below in matrix
+    products, 2·window columns at a time: time for at most h·w·4·window² pairs, and memory for two
     numbers of each.
     """
-    count = maps.shape[-2] * maps.shape[-1]
-    lengths, total = maps.square().sum(1), maps.new_zeros(())
-    for dy, dx in half_disc(window):
-        one, other = (0, 0), (dy, dx)
-        if not cells(lengths, other).numel():
-            continue
-        both = (cells(maps, other, one) * cells(maps, other, other)).sum(1)
-        apart = (cells(lengths, other, one) + cells(lengths, other, other)) / 2 - both
-        delta = (cells(images, other, one) - cells(images, other, other)).abs().mean(1)
-        weight = (-(dy * dy + dx * dx) / (2 * sigma**2)).exp()
-        total = total + weight * (apart * unlike(delta, mu)).sum()
-    total = 2 * total / (2 * math.pi * sigma**2)  # a pair counts in both orders
-    return -total / (len(maps) * count * (count if mean == "pairs" else 1))
+    height, width = maps.shape[-2:]
+    columns, total = torch.arange(width, device=maps.device), 0.0
+    with torch.autocast(maps.device.type, enabled=False):  # like numbers are subtracted
+        rows = maps.float().movedim(1, 3)
+        halves = rows.square().sum(3) / 2
+        for dy, left in product(range(min(window, height)), range(0, width, 2 * window)):
+            upper, lower = slice(height - dy), slice(dy, height)
+            of = slice(left, left + 2 * window)
+            by = slice(max(0, left + 1 - window), left + 3 * window - 1)
+            apart = halves[:, upper, of, None] + halves[:, lower, None, by]
+            apart = apart - rows[:, upper, of] @ rows[:, lower, by].mT
+            delta = images[:, :, upper, of, None] - images[:, :, lower, None, by]
+            far = dy * dy + (columns[of, None] - columns[by]).square()
+            counts = ((far > 0) & (far < window * window)) * (2 if dy else 1)  # in both orders
+            weight = counts * (-far / (2 * sigma**2)).exp()
+            alike = (apart * unlike(delta.abs().mean(1), mu)).sum((0, 1))
+            total = total - (weight * alike).sum()
+    count = height * width
+    return total / (2 * math.pi * sigma**2 * len(maps) * count * (count if mean == "pairs" else 1))
 
 
 def unlike(delta: Tensor, mu: Tensor) -> Tensor:
     """tanh(μ + log δ/(1 − δ)) (eq. 12), −1 at δ = 0 and 1 at δ = 1; delta: in 0 to 1."""
-    odds, rest = (2 * mu).exp() * delta.square(), (1 - delta).square()
-    return (odds - rest) / (odds + rest)
+    return (mu + delta.logit()).tanh()
 
 
 def equivariance(of_image: list[Tensor], of_smaller: list[Tensor]) -> tuple[Tensor, Tensor]:
