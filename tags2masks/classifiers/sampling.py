@@ -121,7 +121,7 @@ def step(
     loss = cls + spec.similarity_weight * fs
     if spec.host == "seam":
         figures["er"], figures["ecr"] = equivariance(*maps)
-        loss = loss + figures["er"] + figures["ecr"]
+        loss = loss + spec.equivariance_weight * (figures["er"] + figures["ecr"])
     return {"loss": loss} | figures
 
 

@@ -206,6 +206,12 @@ class Sampling(SeamTraining):
         description="What eq. 9 is divided by: (HW)², or HW as in the public code, which makes the "
         "loss as many times larger as there are cells.",
     )
+    equivariance_weight: float = Field(
+        1,
+        ge=0,
+        description="Of ER and ECR, on seam. They pull the harder the fewer the classes: with "
+        "five, 1, the paper's, makes all maps constant in the first epoch, and 0.3 does not.",
+    )
     sigma: float = Field(5, gt=0, description="Deviation of nearness at the start, cells.")
     mu: float = Field(2.5, description="Bias of unlikeness at the start.")
     window: int = Field(15, ge=2, description="Cells at this distance count no more.")

@@ -206,6 +206,8 @@ def test_the_step_on_seam_adds_its_losses():
     torch.testing.assert_close(found["ecr"], ecr)
     total = found["cls"] + found["fs"] + er + ecr
     torch.testing.assert_close(found["loss"], total)
+    less = step(network, batch, moment, spec_of(equivariance_weight=0.3))
+    torch.testing.assert_close(found["loss"] - less["loss"], 0.7 * (er + ecr))
     more = step(network, batch, moment, spec_of(refined_pooling="gap"))
     of_refined = sum(tag_loss(m[1][:, 1:].mean((2, 3)), batch[1], 0) for m in (one, other)) / 2
     torch.testing.assert_close(more["cls"] - found["cls"], of_refined, atol=1e-5, rtol=1e-4)
