@@ -1,6 +1,7 @@
 """Importance sampling: draws against chances, losses by hand, eq. 9 as it stands, exact resume."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -104,27 +105,33 @@ def test_unlikeness_is_equation_12():
     assert unlike(torch.tensor([0.0, 1.0]), mu).tolist() == [-1, 1]
 
 
-@pytest.mark.parametrize("mean", ["pairs", "cells"])
-def test_feature_similarity_is_the_plain_double_sum(mean):
+@pytest.mark.parametrize(
+    "mean, window, width",
+    [("pairs", 20, 6), ("cells", 20, 6), ("cells", 3, 15), ("cells", 2, 4)],
+)
+def test_feature_similarity_is_the_plain_double_sum(mean, window, width):
+    """Of all cells nearer than the window, also where a row is longer than what is done at once."""
     torch.manual_seed(0)
-    maps = torch.randn(2, 4, 5, 6).softmax(1).requires_grad_()
-    images = torch.rand(2, 3, 5, 6)
+    maps = torch.randn(2, 4, 5, width).softmax(1).requires_grad_()
+    images = torch.rand(2, 3, 5, width)
     images[:, :, 2:, 3:] = 0.5  # cells that look the same
     sigma = torch.tensor(2.0, requires_grad=True)
     mu = torch.tensor(1.5, requires_grad=True)
-    found = similarity_loss(maps, images, sigma, mu, 20, mean)
+    found = similarity_loss(maps, images, sigma, mu, window, mean)
     total = 0.0
-    places = [(y, x) for y in range(5) for x in range(6)]
+    places = [(y, x) for y in range(5) for x in range(width)]
     for b in range(2):
-        for yi, xi in places:
-            for yj, xj in places:
-                far = (yi - yj) ** 2 + (xi - xj) ** 2
-                w = torch.exp(-far / (2 * sigma**2)) / (2 * math.pi * sigma**2)
-                g = (maps[b, :, yi, xi] - maps[b, :, yj, xj]).square().sum() / 2
-                delta = (images[b, :, yi, xi] - images[b, :, yj, xj]).abs().sum() / 3
-                f = torch.tanh(mu + torch.logit(delta)) if delta > 0 else -1
-                total = total - w * g * f
-    expected = total / 2 / (30 * 30 if mean == "pairs" else 30)
+        for (yi, xi), (yj, xj) in product(places, places):
+            far = (yi - yj) ** 2 + (xi - xj) ** 2
+            if far >= window**2:
+                continue
+            w = torch.exp(-far / (2 * sigma**2)) / (2 * math.pi * sigma**2)
+            g = (maps[b, :, yi, xi] - maps[b, :, yj, xj]).square().sum() / 2
+            delta = (images[b, :, yi, xi] - images[b, :, yj, xj]).abs().sum() / 3
+            f = torch.tanh(mu + torch.logit(delta)) if delta > 0 else -1
+            total = total - w * g * f
+    cells = len(places)
+    expected = total / 2 / (cells * cells if mean == "pairs" else cells)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     for one, other in zip(
         torch.autograd.grad(found, (maps, sigma, mu)),
