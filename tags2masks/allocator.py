@@ -2,10 +2,10 @@
 
 import ctypes
 
-# Of glibc's malloc.h.
+# Of glibc's malloc.h and mallopt(3). The largest number would let go of 2 GiB at once.
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
-LARGEST = 2**31 - 1
+NEVER = -1
 
 
 def keep_freed_memory() -> bool:
@@ -19,4 +19,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, LARGEST))
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
