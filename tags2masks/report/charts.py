@@ -73,7 +73,7 @@ def _epoch_charts(key: str, measured: list[Made]) -> Iterator[dict]:
                 f"{key}-epochs",
                 [
                     plots.Panel("value", "at the fixed score, %", lines[False], 100),
-                    plots.Panel("value", "at the best score, %", lines[True], 100),
+                    plots.Panel("value", "at the best score (tuned on masks), %", lines[True], 100),
                 ],
             ),
             "legend": lines[False],
