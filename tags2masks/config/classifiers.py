@@ -209,8 +209,8 @@ class Sampling(SeamTraining):
     equivariance_weight: float = Field(
         1,
         ge=0,
-        description="Of ER and ECR, on seam. They pull the harder the fewer the classes: with "
-        "five, 1, the paper's, makes all maps constant in the first epoch, and 0.3 does not.",
+        description="Of ER and ECR, on seam. The paper: 1, which made all maps of five classes "
+        "constant in the first epoch; 0.3 did not (docs/results.md).",
     )
     sigma: float = Field(5, gt=0, description="Deviation of nearness at the start, cells.")
     mu: float = Field(2.5, description="Bias of unlikeness at the start.")
