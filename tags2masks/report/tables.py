@@ -1,6 +1,6 @@
 """The report's tables: figures of the CSV files as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,10 +10,11 @@ from tags2masks.data.index import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
 from tags2masks.report.summary import METRICS, SWEEP
+from tags2masks.stages import STAGES
 
 NOTHING = "–"
 MEND = "run the workflow again"
-STAGE_NAMES = {"maps": "seed", "masks": "mask", "predictions": "prediction"}
+STAGE_NAMES = {name: stage.figure for name, stage in STAGES.items() if stage.figure}
 METRIC_NAMES = {
     "iou": "IoU",
     "precision": "Precision",
@@ -123,6 +124,14 @@ def percent(value: float | str | None) -> str:
     if value is None or value == "" or pd.isna(value):
         return NOTHING
     return f"{100 * float(value):.1f}"
+
+
+def percent_spread(values: Iterable[float]) -> str:
+    """The mean in percent, with the sample's standard deviation where there are several values."""
+    known = pd.Series(list(values), dtype=float).dropna()
+    if len(known) < 2:
+        return percent(known.mean() if len(known) else None)
+    return f"{percent(known.mean())} ± {100 * known.std():.1f}"
 
 
 def leaderboard_columns(frame: pd.DataFrame) -> list[Column]:

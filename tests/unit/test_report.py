@@ -32,7 +32,7 @@ from tags2masks.report.tables import (
     read_leaderboard,
     read_metrics,
 )
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, TRAIL, fabricate
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, TRAIL, fabricate, with_steps
 from tests.unit.read_page import Page, decoded, table_of
 
 
@@ -253,13 +253,13 @@ def test_shared_pictures_stand_in_the_page_once(page):
 
 
 def test_supervision_is_told(page):
-    rows = table_of(page, "supervision")
+    rows, nothing = table_of(page, "supervision"), "nothing beside what it is made from"
     assert rows[1:] == [
-        ["Classifier", "image tags", "2"],
-        ["Maps (seed)", "image tags", "3"],
-        ["Masks", "no pixel masks: maps and images", "3"],
-        ["Segmenter", "pseudo-masks made from image tags", "3"],
-        ["Predictions", "no pixel masks: the segmenter and the images", "3"],
+        ["Classifier", "tags", "2"],
+        ["Maps (seed)", "tags", "3"],
+        ["Masks", nothing, "3"],
+        ["Segmenter", nothing, "3"],
+        ["Predictions", nothing, "3"],
         ["Quality figures", "pixel masks, evaluation only", "–"],
     ]
 
@@ -294,7 +294,7 @@ def test_contours_are_explained_where_they_were_measured(page):
 
 def test_an_experiment_may_end_at_the_classifier(made):
     results, outline, roots = made
-    one = outline[0] | {"artifacts": {"classifier": CLASSIFIER}}
+    one = with_steps(outline[0], {"classifier": CLASSIFIER})
     text = write_page([one], {"pets": roots["pets"]}, results, COUNT)
     Page(text)
     assert "Training of the classifiers" in text
