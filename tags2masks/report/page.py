@@ -89,7 +89,7 @@ def write_page(
     return environment.get_template("page.html.jinja").render(
         datasets=datasets,
         experiments=len(outline),
-        columns=tables.leaderboard_columns(board),
+        columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
         numbers=numbers,
         published=published_tables(published, outline, metrics),
