@@ -10,7 +10,7 @@ from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
-from tags2masks.report.lineage import chain_numbers, chain_of, made_of, told
+from tags2masks.report.lineage import chain_numbers, chain_of, first_seeds, made_of, path_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
@@ -53,7 +53,8 @@ def write_page(
     metrics = tables.read_metrics(results / "metrics.csv")
     metrics = metrics[metrics["experiment"].isin(numbers)]
     board = tables.read_leaderboard(results / "leaderboard.csv")
-    board = board[board["experiment"].isin(numbers)]
+    known = numbers | {path_of(one): numbers[one["experiment"]] for one in outline}
+    board = board[board["experiment"].isin(known)]
     names = list(dict.fromkeys(one["dataset"] for one in outline))
     swept = None
     if any("sweep" in one for one in outline):
@@ -91,7 +92,7 @@ def write_page(
         experiments=len(outline),
         columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
-        numbers=numbers,
+        numbers=known,
         published=published_tables(published, outline, metrics),
         steps=_steps(datasets, outline),
         headings=GROUPS,
@@ -157,7 +158,7 @@ def _dataset(
                     else None
                 ),
             }
-            for at, one in enumerate(outline)
+            for at, one in enumerate(first_seeds(outline))
         ],
         "properties": (
             tables.class_properties(tables.read_properties(results / name / "properties.csv"))

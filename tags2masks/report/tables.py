@@ -9,7 +9,7 @@ import pandas as pd
 from tags2masks.data.index import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
-from tags2masks.report.summary import LEADERBOARD, METRICS, SWEEP
+from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP
 from tags2masks.stages import STAGES
 
 NOTHING = "–"
@@ -42,7 +42,13 @@ def _predicted(row: dict[str, str]) -> str:
     if not row["prediction_images"]:
         return ""
     count = int(float(row["prediction_images"]))
-    return f"{count:,} {row['prediction_split']} image{'s' if count != 1 else ''}"
+    said = f"{count:,} {row['prediction_split']} image{'s' if count != 1 else ''}"
+    share = row["share_of_full"]
+    return f"{said}, {100 * float(share):.0f}\N{NO-BREAK SPACE}% of full" if share else said
+
+
+def _cost(row: dict[str, str]) -> str:
+    return f"{float(row['label_cost']):.0f} s an image"
 
 
 class Column(NamedTuple):
@@ -69,6 +75,7 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
+    Column("supervision", "Supervision", "text", below=_cost),
     Column("classifier_map", "Classifier mAP", "percent", ranked=True),
     Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_score("seed_background_score")),
     Column(
@@ -162,16 +169,29 @@ def percent_spread(values: Iterable[float]) -> str:
 
 
 def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
-    """A row of cells per experiment, in the order of `COLUMNS`.
+    """A row of cells per row of the leaderboard, in the order of `COLUMNS`.
 
-    frame: as `read_leaderboard` gives it.
+    frame: as `read_leaderboard` gives it. The deviation of several seeds stands under their mean.
     The best figure of a ranked column among a data set's experiments is marked, several when they
-    are equal, none when all are.
+    are equal, none when all are; single seeds of several have no part in that.
     """
-    best = {column.name: _best(frame, column.name) for column in COLUMNS if column.ranked}
+    deviations = {
+        row["experiment"]: row for row in frame.to_dict("records") if row["seed"] == DEVIATION
+    }
+    shown = frame[frame["seed"] != DEVIATION]
+    ranked = shown[~shown["experiment"].str.contains("@", regex=False)]
+    best = {column.name: _best(ranked, column.name) for column in COLUMNS if column.ranked}
     return [
-        [_cell(column, row, best.get(column.name, {}).get(row["dataset"])) for column in COLUMNS]
-        for row in frame.to_dict("records")
+        [
+            _cell(
+                column,
+                row,
+                deviations.get(row["experiment"], {}).get(column.name, ""),
+                None if "@" in row["experiment"] else best.get(column.name, {}).get(row["dataset"]),
+            )
+            for column in COLUMNS
+        ]
+        for row in shown.to_dict("records")
     ]
 
 
@@ -182,13 +202,15 @@ def _best(frame: pd.DataFrame, column: str) -> dict[str, float]:
     return {dataset: group.max() for dataset, group in groups if group.nunique() > 1}
 
 
-def _cell(column: Column, row: dict[str, str], best: float | None) -> Cell:
+def _cell(column: Column, row: dict[str, str], deviation: str, best: float | None) -> Cell:
     value, below = row[column.name], column.below(row)
     if value == "":
         return Cell(NOTHING, "", below=below)
     if column.kind == "text":
         return Cell(value, value, below=below)
     if column.kind == "percent":
+        if deviation:
+            below = f"± {percent(deviation)}" + (f", {below}" if below else "")
         return Cell(percent(value), value, best is not None and float(value) == best, below)
     return Cell(f"{float(value):,.0f}", value, below=below)
 

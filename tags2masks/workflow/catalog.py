@@ -12,6 +12,7 @@ from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import (
     Artifact,
+    Experiment,
     all_artifacts,
     build_experiments,
     reference_cams,
@@ -60,6 +61,14 @@ class Catalog:
             self.predictor(name)
             if not Path(wanted.images).is_dir():
                 raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
+
+    def is_full(self, experiment: Experiment) -> bool:
+        """Whether it learns from the true masks of all training images, and from nothing else."""
+        learned = experiment.steps[-1][1].supervision
+        return (
+            learned == ("masks",)
+            and getattr(self.config.datasets[experiment.dataset], "labelled", None) == "all"
+        )
 
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""

@@ -53,6 +53,8 @@ class Described(Catalog):
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "seed": e.seed,
+                "supervision": list(e.steps[-1][1].supervision),
+                "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
