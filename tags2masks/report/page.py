@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tags2masks.config.datasets import KINDS
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
@@ -23,13 +24,6 @@ GROUPS = {
 }
 OWN = "nothing beside what it is made from"
 SPLITS = {"train": "training", "val": "validation", "ood": "out-of-domain"}
-READERS = {
-    "coco": "COCO",
-    "digits": "embedded digits",
-    "folder": "folder of images",
-    "mnist": "MNIST",
-    "voc": "PASCAL VOC",
-}
 
 
 def write_page(
@@ -126,7 +120,7 @@ def _dataset(
     return {
         "name": name,
         "key": key,
-        "reader": READERS.get(where["spec"]["kind"], where["spec"]["kind"]),
+        "reader": KINDS[where["spec"]["kind"]].title,
         "classes": read.classes,
         "images": [
             (said, int((read.index["split"] == split).sum())) for split, said in SPLITS.items()

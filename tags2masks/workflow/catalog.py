@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import MNIST_FILES
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import (
@@ -43,7 +42,7 @@ class Catalog:
     def _check_files(self) -> None:
         """What would end as a puzzling missing input is told here by its key."""
         for name in self.datasets():
-            for path in self.index_inputs(name):
+            for path in self.config.datasets[name].index_files():
                 if not Path(path).exists():
                     raise ConfigError(
                         f"datasets.{name}: {path} does not exist; correct its path or root"
@@ -134,22 +133,6 @@ class Catalog:
     def lineages(self) -> list[str]:
         """The files that say of every artifact what it was made of."""
         return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]
-
-    def index_inputs(self, dataset: str) -> list[str]:
-        """The files that list a data set's images."""
-        spec = self.config.datasets[dataset]
-        if spec.kind == "folder":
-            return [spec.tags]
-        if spec.kind == "coco":
-            files = (spec.train_annotations, spec.val_annotations, spec.train_list, spec.val_list)
-            return [str(Path(spec.root) / name) for name in dict.fromkeys(files) if name]
-        if spec.kind == "voc":
-            lists = Path(spec.root) / "ImageSets" / "Segmentation"
-            return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
-        if spec.kind == "mnist":
-            plain = [Path(spec.root) / name for pair in MNIST_FILES.values() for name in pair]
-            return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
-        return []
 
     def reader(self, dataset: str) -> str:
         """The module that reads a data set."""

@@ -189,24 +189,15 @@ class Plan(Described):
 
     def root(self, wildcards, resources) -> str:
         """Param function: where the images are."""
-        spec = self.config.datasets[wildcards.dataset]
-        places = {"coco": "root", "folder": "images", "voc": "root"}
-        return getattr(spec, places[spec.kind]) if spec.kind in places else self.own(wildcards)
+        return self.config.datasets[wildcards.dataset].image_root(self.own(wildcards))
 
-    def tags(self, wildcards, resources) -> str:
-        """Param function: the argument that says where a folder's table of tags is."""
-        return option("tags", self.index_inputs(wildcards.dataset))
-
-    def files_root(self, wildcards, resources) -> str:
-        """Param function: the folder of files that images or masks are made from."""
-        return self.config.datasets[wildcards.dataset].root
+    def dataset_free(self, wildcards, resources) -> str:
+        """Param function: the fields of the data set that are in no recipe, as JSON."""
+        return json.dumps(free_fields(self.config.datasets[wildcards.dataset]))
 
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
-        spec = self.config.datasets[wildcards.dataset]
-        if spec.kind == "coco":
-            return self.own(wildcards)
-        return spec.masks if spec.kind == "folder" else self.root(wildcards, resources)
+        return self.config.datasets[wildcards.dataset].truth_root(self.own(wildcards))
 
     def all_roots(self, wildcards, resources) -> str:
         """Param function: where the images and masks of every data set are, as JSON."""
