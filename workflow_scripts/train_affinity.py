@@ -6,8 +6,9 @@ from torch.utils.data import DataLoader
 
 from tags2masks.data.index import images_sha, rows_of
 from tags2masks.data.masked import MaskedViews
+from tags2masks.machine import is_main_process
 from tags2masks.progress import progress
-from tags2masks.training import epoch_batches, fit, is_main_process
+from tags2masks.training import epoch_batches, fit
 from workflow_scripts.program import run
 from workflow_scripts.trained import (
     arguments,

@@ -9,9 +9,10 @@ from torch.utils.data import DataLoader
 
 from tags2masks.data.index import images_sha, multi_hot, rows_of
 from tags2masks.data.views import PlainViews, TaggedViews
+from tags2masks.machine import is_main_process
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.trained import load_trained
-from tags2masks.training import fit, is_main_process
+from tags2masks.training import fit
 from workflow_scripts.program import run
 from workflow_scripts.trained import (
     arguments,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tags2masks.data.index import images_sha, rows_of
 from tags2masks.data.masked import MaskedViews
-from tags2masks.training import fit, is_main_process
+from tags2masks.machine import is_main_process
+from tags2masks.training import fit
 from workflow_scripts.program import run
 from workflow_scripts.trained import (
     arguments,

@@ -8,14 +8,15 @@ from typing import NamedTuple
 import pandas as pd
 from torch import nn
 
+from tags2masks.checkpoints import State, end_state
 from tags2masks.config.training import Backbone, Training
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.files import written_whole
+from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
 from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.provenance import provenance
-from tags2masks.training import Machine, State, end_state, prepare
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts.program import add_paths, parser
 

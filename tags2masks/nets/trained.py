@@ -4,11 +4,11 @@ from pathlib import Path
 
 from torch import nn
 
+from tags2masks.checkpoints import read_state
 from tags2masks.errors import UserError
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.backbones import fill
 from tags2masks.nets.checkpoint import load_model, read_spec
-from tags2masks.training import read_state
 from tags2masks.workflow.ids import artifact_id
 
 PACKAGES = {"classifier": "classifiers", "affinity": "affinity", "segmenter": "segmenters"}

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tags2masks.checkpoints import State
 from tags2masks.config.classifiers import TagTraining
 from tags2masks.config.maps import AdvCam, Cam, Lpcam
 from tags2masks.config.training import Backbone
+from tags2masks.machine import Machine, prepare
 from tags2masks.maps import advcam, cam, lpcam
 from tags2masks.maps.batch import plain_batch
 from tags2masks.methods import method_module
@@ -18,7 +20,7 @@ from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
 from tags2masks.prototypes.store import ClassPrototypes
-from tags2masks.training import Machine, State, fit, prepare
+from tags2masks.training import fit
 from tags2masks.workflow.ids import artifact_id
 
 TINY = Backbone(name="test_resnet", output_stride=8)

@@ -9,17 +9,19 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from tags2masks.checkpoints import State
 from tags2masks.config import segmenters
 from tags2masks.config.masks import Bilateral, Gaussian
 from tags2masks.config.segmenters import DeepLabV1, DeepLabV2, DeepLabV3Plus, UPerNet
 from tags2masks.errors import UserError
+from tags2masks.machine import Machine
 from tags2masks.methods import method_module
 from tags2masks.nets.backbones import fill
 from tags2masks.nets.classifier import Classifier
 from tags2masks.segmenters.deeplabv2 import Aspp
 from tags2masks.segmenters.inference import predict
 from tags2masks.segmenters.learning import step
-from tags2masks.training import Machine, State, fit
+from tags2masks.training import fit
 
 RESNET8 = {"name": "test_resnet", "output_stride": 8}
 RESNET32 = {"name": "test_resnet", "output_stride": 32}
