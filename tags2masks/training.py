@@ -52,9 +52,9 @@ class Moment:
         return torch.rand(count * self.ranks, generator=generator)[self.rank :: self.ranks]
 
 
-# What a method does with a batch: named figures, of which "loss" is descended by the network and
-# "second_loss", where it is there, by the second one.
-Step = Callable[[nn.Module, list[Tensor], Moment], dict[str, Tensor | float]]
+# What a method does with a batch, the parts of which its stage decides: named figures, of which the
+# network descends "loss" and the second one "second_loss", where it is there.
+Step = Callable[[nn.Module, list[Tensor], Moment, Training], dict[str, Tensor | float]]
 DESCENDED = ("loss", "second_loss")
 # What is measured after an epoch, from the unwrapped network.
 Measure = Callable[[nn.Module], dict[str, float]]
@@ -171,7 +171,7 @@ def fit(
                 consult,
                 *seconds,
             )
-            figures = step(network, batch, moment)
+            figures = step(network, batch, moment, spec)
             for optimizer, name in zip(optimizers, DESCENDED, strict=False):
                 if name in figures:
                     fabric.backward(figures[name])

@@ -36,7 +36,7 @@ def main() -> None:
     rows = fit(
         network,
         views,
-        lambda net, batch, _: method.step(net, batch, spec),
+        method.step,
         spec,
         seed,
         machine,

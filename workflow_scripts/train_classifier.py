@@ -1,6 +1,5 @@
 """Train an image classifier on tags."""
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -64,7 +63,7 @@ def main() -> None:
     rows = fit(
         network,
         views,
-        partial(method.step, spec=spec),
+        method.step,
         spec,
         seed,
         machine,

@@ -1,7 +1,5 @@
 """Train a segmentation network on pseudo-masks."""
 
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from tags2masks.data.index import images_sha, rows_of
@@ -31,13 +29,8 @@ def main() -> None:
     initialize_backbone(network, spec.backbone, args.weights, args.classifier)
     artifact = args.recipe["upstream"]["masks"]
     views = MaskedViews(train, args.root, args.masks, artifact, spec.augment, fill)
-    step = method.step
-    if spec.growing:
-        # By name: an edit of growing concerns no segmenter that learns without it.
-        dsrg = import_module("tags2masks.segmenters.dsrg")
-        step = partial(dsrg.step, spec=spec.growing, fill=fill)
     state = run_state(args, images_sha(train))
-    rows = fit(network, views, lambda net, batch, _: step(net, batch), spec, seed, machine, state)
+    rows = fit(network, views, method.step, spec, seed, machine, state)
     if is_main_process():
         write_outputs(args, spec, network, classes, rows, state)
 

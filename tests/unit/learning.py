@@ -64,7 +64,7 @@ def trained(
     rows = fit(
         network,
         Scenes(spec.augment.crop),
-        lambda net, batch, moment: module.step(net, batch, moment, spec),
+        module.step,
         spec,
         0,
         machine,

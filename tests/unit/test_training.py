@@ -37,7 +37,7 @@ class Noise(torch.utils.data.Dataset):
         return torch.rand(3, 8, 8, generator=generator), torch.tensor([draw[0] % 2, 1.0])
 
 
-def step(network, batch, moment):
+def step(network, batch, moment, spec):
     images, tags = batch
     return {"loss": nn.functional.multilabel_soft_margin_loss(network(images), tags)}
 
@@ -185,7 +185,7 @@ def test_a_consulted_network_answers_in_the_runs_precision_and_is_left_alone(tmp
     consulted.head.register_forward_hook(lambda module, given, answer: seen.add(answer.dtype))
     before = {name: tensor.clone() for name, tensor in consulted.state_dict().items()}
 
-    def asking(network, batch, moment):
+    def asking(network, batch, moment, spec):
         answer = moment.consult(batch[0])
         assert answer.dtype == torch.float32 and moment.second is None
         return {"loss": (network(batch[0]) - answer).square().mean(), "told": moment.progress}
