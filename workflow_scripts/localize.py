@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Block
 from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
+from tags2masks.data.randomness import image_seed
 from tags2masks.data.views import WholeImages
 from tags2masks.machine import AUTOCAST, Machine, prepare
-from tags2masks.maps.batch import Batch, Localized, image_seed
+from tags2masks.maps.batch import Batch, Localized
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.progress import progress
