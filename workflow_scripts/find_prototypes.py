@@ -2,7 +2,7 @@
 
 import torch
 
-from tags2masks.config.maps import Prototypes
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
 from tags2masks.nets.trained import load_trained

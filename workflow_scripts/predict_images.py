@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
@@ -59,7 +59,7 @@ def main() -> None:
             writer = csv.writer(table)
             writer.writerow(["image", *names])
             for image, mask, _ in segmented(
-                network, rows, args.images, Test.model_validate(test), machine
+                network, rows, args.images, Inference.model_validate(test), machine
             ):
                 write_palette_png(folder / f"{image}.png", mask)
                 shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size

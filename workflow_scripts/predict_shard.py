@@ -1,6 +1,6 @@
 """Segment a shard's evaluation images with a trained network."""
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.provenance import provenance
@@ -29,7 +29,7 @@ def main() -> None:
             f"{args.index}: split '{split}' has no images; set evaluate_on in the data set"
         )
     rows = rows_of(index, split, args.shard)
-    test = Test.model_validate(spec)
+    test = Inference.model_validate(spec)
     entries = segmented(network, rows, args.root, test, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 

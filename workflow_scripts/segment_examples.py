@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
@@ -29,7 +29,7 @@ def main() -> None:
     spec.pop("split")
     train = rows_of(read_index(args.index), "train")
     chosen = train[train["image"].isin(choose(train, args.images, args.count))]
-    entries = segmented(network, chosen, args.root, Test.model_validate(spec), machine)
+    entries = segmented(network, chosen, args.root, Inference.model_validate(spec), machine)
     write_shard(args.output, provenance(args.recipe), images_sha(chosen), entries)
 
 

@@ -40,7 +40,9 @@ def main() -> None:
     """Read the arguments, train, and write the model, its spec and the training table."""
     parser = arguments(__doc__)
     parser.add_argument(
-        "--ordinary", type=Path, help="model of the ordinary classifier; its spec.json is beside it"
+        "--classifier",
+        type=Path,
+        help="the ordinary classifier's model",
     )
     args = parser.parse_args()
 
@@ -52,10 +54,10 @@ def main() -> None:
     network = method.build(spec, len(classes))
     initialize_backbone(network, spec.backbone, args.weights)
     ordinary, learns = None, getattr(method, "ORDINARY_LEARNS", False)
-    if args.ordinary:
-        spec_file = args.ordinary.with_name("spec.json")
+    if args.classifier:
+        spec_file = args.classifier.with_name("spec.json")
         upstream = args.recipe["upstream"]
-        ordinary, _ = load_trained("classifier", args.ordinary, spec_file, upstream)
+        ordinary, _ = load_trained("classifier", args.classifier, spec_file, upstream)
         ordinary.requires_grad_(learns)
     targets = multi_hot(train["tags"], classes)
     views = TaggedViews(train, args.root, targets, spec.augment, fill)

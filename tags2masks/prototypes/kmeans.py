@@ -28,7 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tags2masks.config.maps import Prototypes
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.randomness import image_seed
 from tags2masks.data.views import WholeImages
 from tags2masks.machine import Machine

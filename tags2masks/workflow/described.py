@@ -99,7 +99,7 @@ class Described(Catalog):
         # COCO's files may bear the same name in different folders of its root.
         start = spec.root if spec.kind == "coco" else None
         tables = {
-            os.path.relpath(path, start) if start else Path(path).name: self._file_digest(path)
+            os.path.relpath(path, start) if start else Path(path).name: self.file_digest(path)
             for path in self.index_inputs(dataset)
         }
         if what == "truth":
@@ -108,7 +108,7 @@ class Described(Catalog):
         return canonical(json.loads(self.dataset_recipe(one)) | about)
 
     @cached_property
-    def _file_digest(self) -> Callable[[str], str]:
+    def file_digest(self) -> Callable[[str], str]:
         """The digest of a file, read once: each parse asks often, and COCO's files are large."""
         return cache(file_digest)
 
@@ -144,4 +144,4 @@ def _setting(experiment: Experiment) -> dict:
     if experiment.setting is None:
         return {}
     parameter, value, chain = experiment.setting
-    return {"sweep": {"parameter": parameter, "value": value, "chain": "/".join(chain)}}
+    return {"sweep": {"parameter": parameter, "value": value, "chain": chain}}

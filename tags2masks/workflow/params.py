@@ -27,6 +27,15 @@ def option(name: str, paths: list[str]) -> str:
     return " ".join(f"--{name} {shlex.quote(str(path))}" for path in paths)
 
 
+def options(files: dict[str, str | list[str]]) -> str:
+    """Options of a program for files by their names, safe for the shell; empty lists left out."""
+    parts = []
+    for name, paths in files.items():
+        paths = [paths] if isinstance(paths, str) else list(paths)
+        parts += [f"--{name}", *map(shlex.quote, paths)] if paths else []
+    return " ".join(parts)
+
+
 def free_fields(block: Block) -> dict:
     """The block's own fields that are in no recipe."""
     return {

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tags2masks.config.maps import Lpcam, Prototypes
+from tags2masks.config.maps import Lpcam
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.index import build_index, read_index, rows_of, write_index
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine

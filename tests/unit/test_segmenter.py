@@ -80,7 +80,7 @@ def test_pixels_that_are_all_ignored_teach_nothing(spec):
 @pytest.mark.parametrize("size", [(16, 16), (33, 50), (1, 70), (3, 2)])
 def test_images_of_any_size(spec, size):
     network = build(spec, 4).eval()
-    test = segmenters.Test(scales=(0.5, 1))
+    test = segmenters.Inference(scales=(0.5, 1))
     with torch.no_grad():
         assert network(torch.rand(1, 3, *size)).shape == (1, 5, *size)
         shares = predict(network, torch.rand(2, 3, *size), test)
@@ -138,9 +138,9 @@ class Reddest(nn.Module):
 @pytest.mark.parametrize(
     "test",
     [
-        segmenters.Test(),
-        segmenters.Test(flip=True),
-        segmenters.Test(scales=(1.0, 2.0), flip=True),
+        segmenters.Inference(),
+        segmenters.Inference(flip=True),
+        segmenters.Inference(scales=(1.0, 2.0), flip=True),
     ],
 )
 def test_flips_and_scales_are_put_back_where_they_were(test):
@@ -161,7 +161,7 @@ def test_probabilities_are_averaged_not_logits():
             odds = torch.full_like(images[:, :1], math.log(share / (1 - share)))
             return torch.cat([torch.zeros_like(odds), odds], 1)
 
-    test = segmenters.Test(scales=(1, 0.5), flip=True)
+    test = segmenters.Inference(scales=(1, 0.5), flip=True)
     shares = predict(BySize(), torch.zeros(1, 3, 8, 8), test)
     torch.testing.assert_close(shares[:, 1], torch.full((1, 8, 8), 0.55))
 

@@ -113,7 +113,7 @@ class Reddish(nn.Module):
 @pytest.mark.parametrize("crf", [None, NetworkCrf(iterations=3)])
 def test_whole_tables_of_images(pictures, crf, threads):
     root, rows = pictures
-    test = segmenters.Test(crf=crf, batch_size=2)
+    test = segmenters.Inference(crf=crf, batch_size=2)
     machine = Machine(threads=threads)
     found = {name: mask for name, mask, _ in segmented(Reddish(), rows, root, test, machine)}
     assert sorted(found) == rows["image"].tolist()
@@ -134,7 +134,7 @@ def test_a_network_that_fails_ends_the_crf_too(pictures):
         def forward(self, images):
             raise UserError("no such thing")
 
-    test = segmenters.Test(crf=NetworkCrf())
+    test = segmenters.Inference(crf=NetworkCrf())
     with pytest.raises(UserError, match="no such thing"):
         list(segmented(Failing(), rows, root, test, Machine(threads=2)))
     assert not multiprocessing.active_children()
