@@ -56,8 +56,8 @@ class Moment:
 # network descends "loss" and the second one "second_loss", where it is there.
 Step = Callable[[nn.Module, list[Tensor], Moment, Training], dict[str, Tensor | float]]
 DESCENDED = ("loss", "second_loss")
-# What is measured after an epoch, from the unwrapped network.
-Measure = Callable[[nn.Module], dict[str, float]]
+# What is measured after an epoch, counted from 1, of the unwrapped network in evaluation mode.
+Measure = Callable[[nn.Module, int], dict[str, float]]
 
 
 def poly_rate(step: int, steps: int, optimizer: Optimizer) -> float:
@@ -107,9 +107,8 @@ def fit(
     seed: int,
     machine: Machine,
     state: State,
-    measure: Measure = lambda network: {},
+    measure: Measure = lambda network, epoch: {},
     second: nn.Module | None = None,
-    measure_every: int = 1,
 ) -> list[dict[str, float]]:
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
@@ -119,7 +118,6 @@ def fit(
     call.
     second: a network that steps consult. If it has weights that require a gradient, it learns with
     an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
-    measure_every: epochs between measures; after the last epoch there always is one.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
     Raises UserError when the loss is no longer a number.
@@ -192,10 +190,8 @@ def fit(
                     "lower optimizer.lr"
                 )
         inner.eval()
-        measured = {}
-        if (epoch + 1) % measure_every == 0 or epoch + 1 == spec.epochs:
-            with torch.no_grad():
-                measured = measure(inner)
+        with torch.no_grad():
+            measured = measure(inner, epoch + 1)
         rows.append(
             {"epoch": epoch + 1, **means, **measured, "lr": spec.optimizer.lr * rate}
             | {"images_per_s": len(views) / took}

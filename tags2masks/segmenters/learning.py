@@ -1,4 +1,7 @@
-"""Learning from pseudo-masks, of which pixels marked 255 teach nothing."""
+"""How segmenters learn: from the training images and their pseudo-masks.
+
+Pixels marked 255 teach nothing.
+"""
 
 from importlib import import_module
 
@@ -7,9 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tags2masks.config.segmenters import Segmenter
+from tags2masks.data.masked import MaskedViews
+from tags2masks.task import Task
 from tags2masks.training import Moment
 
 IGNORED = 255
+
+
+def views(task: Task) -> MaskedViews:
+    """Random views: batches are (images, labels)."""
+    shards, artifact = task.upstream("masks")
+    spec = task.spec
+    return MaskedViews(
+        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
+    )
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class Scenes(torch.utils.data.Dataset):
         return image.to(torch.uint8), self.tags[draw[0]]
 
 
-def nothing(network: nn.Module) -> dict:
+def nothing(network: nn.Module, epoch: int) -> dict:
     """No measure after an epoch."""
     return {}
 
@@ -92,7 +92,7 @@ def resumed(folder: Path, spec: TagTraining) -> list[dict]:
     assert same(whole, trained(folder / "again", spec)[0])
     epochs = []
 
-    def kill(network):
+    def kill(network, epoch):
         epochs.append(1)
         if len(epochs) == spec.epochs - 1:
             raise KeyboardInterrupt

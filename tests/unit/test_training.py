@@ -48,7 +48,7 @@ def spec(**changes):
     return Training(**values | {"augment": Augment(), "optimizer": Optimizer(lr=0.1)} | changes)
 
 
-def trained(folder, spec_=None, measure=lambda network: {}, fingerprint="f"):
+def trained(folder, spec_=None, measure=lambda network, epoch: {}, fingerprint="f"):
     """Weights and rows of a run from scratch in this process."""
     prepare(Machine(threads=1), 0)
     network = Tiny()
@@ -61,20 +61,11 @@ def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_measures_are_taken_when_due_and_after_the_last_epoch(tmp_path):
-    prepare(Machine(threads=1), 0)
-    rows = fit(
-        Tiny(),
-        Noise(),
-        step,
-        spec(epochs=5),
-        0,
-        Machine(threads=1),
-        State(tmp_path, "f"),
-        lambda network: {"known": 1},
-        measure_every=2,
+def test_measures_are_of_the_network_at_rest_and_know_the_epoch(tmp_path):
+    _, rows = trained(
+        tmp_path, spec(epochs=3), lambda network, epoch: {"at": epoch, "rest": not network.training}
     )
-    assert ["known" in row for row in rows] == [False, True, False, True, True]
+    assert [(row["at"], row["rest"]) for row in rows] == [(1, True), (2, True), (3, True)]
 
 
 def test_poly_rate_by_hand():
@@ -110,7 +101,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, killed_after):
     undisturbed, rows = trained(tmp_path / "whole")
     epochs = []
 
-    def kill(network):
+    def kill(network, epoch):
         epochs.append(1)
         if len(epochs) == killed_after + 1:
             raise KeyboardInterrupt
@@ -120,7 +111,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, killed_after):
         trained(tmp_path / "killed", measure=kill)
     assert [p.name for p in (tmp_path / "killed").iterdir()] == [f"epoch-{killed_after:04d}.pt"]
     counted = []
-    resumed, again = trained(tmp_path / "killed", measure=lambda n: counted.append(1) or {})
+    resumed, again = trained(tmp_path / "killed", measure=lambda *_: counted.append(1) or {})
     assert len(counted) == 4 - killed_after
     assert same(undisturbed, resumed)
     assert [row["loss"] for row in rows] == [row["loss"] for row in again]
