@@ -47,6 +47,12 @@ def learning_module(package: str) -> ModuleType:
     return import_module(f"tags2masks.{package}.learning")
 
 
+def block_of(recipe: dict) -> type[Entry]:
+    """The type of the config block behind an artifact."""
+    blocks = methods_of(STAGES[recipe["stage"]])
+    return blocks.get(recipe["method"]) or blocks[recipe["stage"]]
+
+
 def method_module(package: str, recipe: dict) -> ModuleType:
     """The module of the recipe's method, imported by its name so that no other method's is."""
     return import_module(f"tags2masks.{package}.{recipe['method']}")

@@ -35,6 +35,7 @@ class Stage:
     reads: tables of the data set that its program is given.
     split: of the images it works on; `evaluated` is the data set's `evaluate_on`.
     measured: the kind of its figures: `maps` (at every background score) or `labels`; None: none.
+    curves: whether its artifacts, or some, are measured at every background score.
     course: what is drawn of its training.
     """
 
@@ -53,6 +54,7 @@ class Stage:
     reads: tuple[str, ...] = ("index", "classes")
     split: str = "train"
     measured: str | None = None
+    curves: bool = False
     figure: str | None = None
     course: Course | None = None
 
@@ -73,7 +75,7 @@ _ALL = (
         "maps", "Maps (seed)", "maps", package="maps",
         section="maps", about="Where in an image its classes are.", takes=("classifier",),
         program="localize", gives="shards", message="Localize:", reads=("index",),
-        measured="maps", figure="seed",
+        measured="maps", curves=True, figure="seed",
     ),
     Stage(
         "labels", "Certain labels", "labels", package="masks",
@@ -91,7 +93,7 @@ _ALL = (
         "masks", "Masks", "masks", package="masks",
         section="masks", about="Pseudo-masks made from the maps.", takes=("maps",),
         program="make_masks", gives="shards", message="Masks:",
-        measured="labels", figure="mask",
+        measured="labels", curves=True, figure="mask",
     ),
     Stage(
         "segmenter", "Segmenter", "segmenters", package="segmenters",

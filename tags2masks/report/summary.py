@@ -7,6 +7,7 @@ import pandas as pd
 from tags2masks.data.index import read_index, read_table
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
+from tags2masks.stages import STAGES
 
 METRICS = (
     "experiment", "dataset", "split", "stage", "artifact", "metric", "class", "value",
@@ -23,7 +24,6 @@ SWEEP = (
     "tuned_on_masks", "images", "experiment",
 )  # fmt: skip
 
-MEASURED = ("maps", "labels", "masks", "predictions")
 MEND = "run again"
 
 
@@ -37,15 +37,15 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     """
     tables = []
     for one in outline:
-        for stage, artifact in one["artifacts"].items():
+        for _, stage, artifact in one["steps"]:
             folder = results / one["dataset"] / stage / artifact
             if stage == "classifier":
                 table = _classifier_rows(folder / "training.csv", one, results)
-            elif stage in MEASURED and one["has_truth"]:
+            elif STAGES[stage].measured and one["has_truth"]:
                 table = _read(
                     folder / "metrics.csv", ["metric", "value", "threshold", "tuned_on_masks"]
                 )
-                if stage == "maps":
+                if STAGES[stage].measured == "maps":
                     _check_thresholds(table, folder, **evaluation)
             else:
                 continue

@@ -9,6 +9,7 @@ from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import MNIST_FILES
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import (
     Artifact,
     all_artifacts,
@@ -164,7 +165,7 @@ class Catalog:
 def weights_of(artifact: Artifact) -> list[str]:
     """The file of initial weights that an artifact's training reads, as a list of none or one."""
     backbone = getattr(artifact.block, "backbone", None)
-    starts = artifact.stage in ("classifier", "affinity", "segmenter") and backbone is not None
+    starts = STAGES[artifact.stage].gives == "network" and backbone is not None
     from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream
     if not starts or from_classifier or not backbone.weights_file():
         return []

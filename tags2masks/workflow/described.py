@@ -52,7 +52,9 @@ class Described(Catalog):
                 "dataset": e.dataset,
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                "seed": e.seed,
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+                "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)

@@ -18,7 +18,6 @@ from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.properties import COLUMNS as PROPERTIES
 from tags2masks.metrics.properties import CORRELATIONS
 from tags2masks.palette import write_palette_png
-from tags2masks.provenance import SUPERVISION
 from tags2masks.report.examples import choose
 from tags2masks.report.gallery import image_iou
 from tags2masks.report.summary import LEADERBOARD, METRICS
@@ -66,6 +65,17 @@ OUTLINE = [
         },
     },
 ]
+
+DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 4, "predictions": 4}
+
+
+def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
+    """The experiment with these artifacts."""
+    steps = [[DEPTHS[stage], stage, artifact] for stage, artifact in artifacts.items()]
+    return one | {"seed": 0, "artifacts": artifacts, "steps": steps}
+
+
+OUTLINE = [with_steps(one, one["artifacts"]) for one in OUTLINE]
 
 # Per pets experiment: stage -> [(threshold, tuned, {class: iou})].
 IOU = {
@@ -267,7 +277,7 @@ def said(stage, artifact, spec):
     return {
         "id": artifact,
         "recipe": recipe,
-        "supervision": SUPERVISION[stage],
+        "learns_from": ["tags"] if stage in ("classifier", "prototypes", "maps") else [],
         "versions": versions,
     }
 

@@ -6,13 +6,12 @@ import pytest
 from tags2masks.data.index import COLUMNS as INDEX
 from tags2masks.errors import UserError
 from tags2masks.report.summary import LEADERBOARD, leaderboard, tidy_metrics
+from tests.unit.fabricated_report import with_steps
 
-ONE = {
-    "experiment": "pets/vanilla/cam",
-    "dataset": "pets",
-    "has_truth": True,
-    "artifacts": {"maps": "cam-01234567"},
-}
+ONE = with_steps(
+    {"experiment": "pets/vanilla/cam", "dataset": "pets", "has_truth": True},
+    {"maps": "cam-01234567"},
+)
 METRICS = """split,metric,class,value,threshold,tuned_on_masks,images
 train,iou,mean,0.4,0.3,False,2
 train,iou,mean,0.5,0.5,True,2
@@ -48,10 +47,8 @@ def test_others_are_refused(tmp_path, background_score, thresholds, metrics, sai
 
 
 def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
-    chain = ONE | {
-        "artifacts": dict.fromkeys(["maps", "masks", "predictions"], "x"),
-        "evaluate_on": "val",
-    }
+    chain = with_steps(ONE, dict.fromkeys(["maps", "masks", "predictions"], "x"))
+    chain["evaluate_on"] = "val"
     seeds_alone = ONE | {"experiment": "pets/vanilla/other"}
     figures = [("maps", 0.2, True), ("maps", 0.1, False), ("masks", 0.3, False),
                ("predictions", 0.4, False)]  # fmt: skip
