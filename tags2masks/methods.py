@@ -4,7 +4,8 @@ from importlib import import_module
 from types import ModuleType
 
 from tags2masks.config.base import Entry
-from tags2masks.stages import SECTIONS, STAGES, Stage
+from tags2masks.errors import UserError
+from tags2masks.stages import SECTIONS, STAGES, Stage, giving
 
 # Package -> its methods' config blocks.
 METHODS: dict[str, dict[str, type[Entry]]] = {
@@ -28,6 +29,22 @@ def methods_of(stage: Stage) -> dict[str, type[Entry]]:
                 inner = type(field.default)
                 found[getattr(field.default, "method", stage.name)] = inner
     return found
+
+
+def package_of(recipe: dict) -> str:
+    """The package of a recipe whose stage gives a network.
+
+    Raises UserError for another stage.
+    """
+    stage, trained = recipe["stage"], giving("network")
+    if stage not in trained:
+        raise UserError(f"stage {stage}: is not trained; the trained ones are {', '.join(trained)}")
+    return STAGES[stage].package
+
+
+def learning_module(package: str) -> ModuleType:
+    """How networks of a package learn (see `task.py`); by name, so that no other stage's counts."""
+    return import_module(f"tags2masks.{package}.learning")
 
 
 def block_of(recipe: dict) -> type[Entry]:

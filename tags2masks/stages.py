@@ -63,7 +63,7 @@ _ALL = (
     Stage(
         "classifier", "Classifier", "classifiers", package="classifiers",
         section="classifiers", about="Learned from the tags.", takes=("dataset",),
-        program="train_classifier", gives="network", message="Train the classifier",
+        program="train", gives="network", message="Train the classifier",
         course=Course("val_map", "validation mAP"),
     ),
     Stage(
@@ -86,7 +86,7 @@ _ALL = (
     Stage(
         "affinity", "Affinity network", "affinity networks", package="affinity",
         part="affinity", takes=("labels",),
-        program="train_affinity", gives="network", rule="{method}_affinity",
+        program="train", gives="network", rule="{method}_affinity",
         message="Train the affinity network", course=Course("pair_accuracy", "accuracy on pairs"),
     ),
     Stage(
@@ -98,7 +98,7 @@ _ALL = (
     Stage(
         "segmenter", "Segmenter", "segmenters", package="segmenters",
         section="segmenters", about="Trained on the pseudo-masks.", takes=("masks",),
-        program="train_segmenter", gives="network", message="Train the segmenter",
+        program="train", gives="network", message="Train the segmenter",
         course=Course("pixel_agreement", "agreement with the masks"),
     ),
     Stage(

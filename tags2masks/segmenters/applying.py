@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 
 from tags2masks.config.segmenters import Inference
 from tags2masks.data.views import WholeImages
+from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
 from tags2masks.parallel import ahead, map_ordered
 from tags2masks.progress import progress
 from tags2masks.segmenters.inference import predict
-from tags2masks.training import Machine
 
 
 def segmented(

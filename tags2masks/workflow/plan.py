@@ -81,7 +81,8 @@ class Plan(Described):
             artifact = self.get(stage.name, wildcards)
             program = artifact.block.program or stage.program
             method = f"{stage.package}.{artifact.method}"
-            return source(program, method, *artifact.block.modules())(wildcards)
+            learning = [f"{stage.package}.learning"] if stage.gives == "network" else []
+            return source(program, method, *learning, *artifact.block.modules())(wildcards)
 
         return digest
 

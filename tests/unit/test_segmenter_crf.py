@@ -14,10 +14,10 @@ from tags2masks.config.masks import Bilateral, Gaussian
 from tags2masks.config.segmenters import NetworkCrf
 from tags2masks.data.images import read_image
 from tags2masks.errors import UserError
+from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import mean_field, refined
 from tags2masks.segmenters.applying import segmented
 from tags2masks.segmenters.inference import predict
-from tags2masks.training import Machine
 
 
 def plain_mean_field(image, shares, spec):
