@@ -14,7 +14,7 @@ from tags2masks.stages import STAGES, giving, measured
 from tags2masks.workflow import started
 from tags2masks.workflow.catalog import SWEPT
 from tags2masks.workflow.environment import use_checkout
-from tags2masks.workflow.params import option, scaled, source, text_digest
+from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
 if not workflow.overwrite_configfiles:

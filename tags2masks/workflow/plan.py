@@ -14,7 +14,7 @@ from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import weights_of
 from tags2masks.workflow.described import Described
 from tags2masks.workflow.ids import canonical
-from tags2masks.workflow.params import free_fields, option, options, source
+from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
 
 

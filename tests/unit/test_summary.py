@@ -75,7 +75,7 @@ def chains(folder):
     (folder / "pets").mkdir()
     rows = "".join(f"{n},{n}.png,train,cat,1,1,x,0\n" for n in range(4))
     (folder / "pets/index.csv").write_text(",".join(INDEX) + "\n" + rows)
-    (folder / "pets/labelled.csv").write_text("image,mask\n" + "".join(f"{n},{n}\n" for n in "0123"))
+    (folder / "pets/labelled.csv").write_text("image,mask\n0,0\n1,1\n2,2\n3,3\n")
     outline, figures = [], []
     for path, artifacts, values in (
         ("pets/vanilla/cam/crf/net", ["classifier", "maps", "masks", "segmenter"], (0.3, 0.5, 0.4)),
