@@ -187,7 +187,8 @@ def _with_spread(table: pd.DataFrame) -> pd.DataFrame:
             for word, figures in ((MEAN, numbers.mean()), (DEVIATION, numbers.std())):
                 about = mine.iloc[[0]].assign(experiment=path, seed=word)
                 parts.append(about.assign(**figures))
-    return pd.concat([part.astype(object) for part in parts], ignore_index=True)
+    objects = pd.concat([part.astype(object) for part in parts], ignore_index=True)
+    return objects.astype(dict.fromkeys([*FIGURES, "label_cost"], float))
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:

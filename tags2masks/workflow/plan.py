@@ -17,6 +17,9 @@ from tags2masks.workflow.ids import canonical
 from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
 
+# The tables of a data set with supervision beside tags, by its word.
+SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
+
 
 class Plan(Described):
     """What each rule needs to know of a config's artifacts, as functions of its wildcards."""
@@ -25,13 +28,18 @@ class Plan(Described):
 
     def inputs(self, stage: Stage) -> Callable:
         """Input function, for `unpack`: all files that an artifact is made from, by the options
-        that its program takes them with.
+        that its program takes them with. Of supervision beside tags it is given what its block
+        declares, and nothing else.
         """
 
         def files(wildcards) -> dict[str, str | list[str]]:
             artifact = self.get(stage.name, wildcards)
             tables = {"index": "index.csv", "classes": "classes.txt"}
             named = {name: f"{self.own(wildcards)}/{tables[name]}" for name in stage.reads}
+            for word in artifact.block.learns_from:
+                if word in SOURCE_FILES:
+                    name = SOURCE_FILES[word]
+                    named[name] = f"{self.own(wildcards)}/{name}.csv"
             for role, one in artifact.upstream.items():
                 named |= self._upstream_files(stage, role, one, wildcards)
             return named
@@ -59,6 +67,7 @@ class Plan(Described):
             "source": self.source(stage),
             "free": self.free(stage.name),
             "root": self.root,
+            "mask_root": self.mask_root(stage),
             "inputs": _options,
             "machine": self.machine,
         }
@@ -199,6 +208,16 @@ class Plan(Described):
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
         return self.config.datasets[wildcards.dataset].truth_root(self.own(wildcards))
+
+    def mask_root(self, stage: Stage) -> Callable:
+        """Param function: the argument that says where masks to learn from are, if it may."""
+
+        def argument(wildcards, resources) -> str:
+            if "masks" not in self.get(stage.name, wildcards).block.learns_from:
+                return ""
+            return options({"mask-root": self.truth_root(wildcards, resources)})
+
+        return argument
 
     def all_roots(self, wildcards, resources) -> str:
         """Param function: where the images and masks of every data set are, as JSON."""

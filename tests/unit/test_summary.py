@@ -102,10 +102,10 @@ def test_seeds_have_their_mean_and_deviation_and_share_of_full(tmp_path):
         *ours, *(f"pets/vanilla/cam/crf/net@{seed}" for seed in range(3)),
     ]  # fmt: skip
     assert table["seed"].tolist() == ["mean", "sd", 0, 1, "mean", "sd", 0, 1, 2]
-    iou = table["prediction_iou"].astype(float).tolist()
+    iou = table["prediction_iou"].tolist()
     # By hand: 0.55 and 0.1 / sqrt(2); 0.4 and 0.1.
     assert iou == pytest.approx([0.55, 0.070710678, 0.6, 0.5, 0.4, 0.1, 0.3, 0.5, 0.4])
-    share = table["share_of_full"].astype(float)
+    share = table["share_of_full"]
     assert share[[2, 3, 6, 7]].tolist() == pytest.approx([1, 1, 0.5, 1])
     assert share.isna()[8]  # the reference has no third seed
     assert share[4] == pytest.approx(0.75)
