@@ -8,7 +8,7 @@ from skimage.measure import label as connected
 
 from tags2masks.config.masks import Irn, Walk
 from tags2masks.data.images import read_image
-from tags2masks.masks.crf import refine
+from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import upsample
 
 FRAGMENT = 0.01
