@@ -173,25 +173,32 @@ def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
 
     frame: as `read_leaderboard` gives it. The deviation of several seeds stands under their mean.
     The best figure of a ranked column among a data set's experiments is marked, several when they
-    are equal, none when all are; single seeds of several have no part in that.
+    are equal, none when all are; single seeds of several, and references trained on all true masks,
+    have no part in that.
     """
-    deviations = {
-        row["experiment"]: row for row in frame.to_dict("records") if row["seed"] == DEVIATION
-    }
-    shown = frame[frame["seed"] != DEVIATION]
-    ranked = shown[~shown["experiment"].str.contains("@", regex=False)]
-    best = {column.name: _best(ranked, column.name) for column in COLUMNS if column.ranked}
+    rows = frame.to_dict("records")
+    deviations = {row["experiment"]: row for row in rows if row["seed"] == DEVIATION}
+    compared = frame[
+        ~frame["experiment"].str.contains("@", regex=False)
+        & (frame["seed"] != DEVIATION)
+        & (frame["supervision"] != "masks")
+    ]
+    best = {column.name: _best(compared, column.name) for column in COLUMNS if column.ranked}
+    known = set(compared["experiment"])
     return [
         [
             _cell(
                 column,
                 row,
                 deviations.get(row["experiment"], {}).get(column.name, ""),
-                None if "@" in row["experiment"] else best.get(column.name, {}).get(row["dataset"]),
+                best.get(column.name, {}).get(row["dataset"])
+                if row["experiment"] in known
+                else None,
             )
             for column in COLUMNS
         ]
-        for row in shown.to_dict("records")
+        for row in rows
+        if row["seed"] != DEVIATION
     ]
 
 
