@@ -37,6 +37,16 @@ def _score(name: str) -> Callable[[dict[str, str]], str]:
     return lambda row: f"at\N{NO-BREAK SPACE}{float(row[name]):.2f}" if row[name] else ""
 
 
+def _on_val(name: str) -> Callable[[dict[str, str]], str]:
+    """Gives the figure of val's images, which are localized by their tags, in the column `name`."""
+    return lambda row: f"val {percent(row[name])}" if row[name] else ""
+
+
+def _seed(row: dict[str, str]) -> str:
+    parts = [_score("seed_background_score")(row), _on_val("seed_iou_val")(row)]
+    return ", ".join(filter(None, parts))
+
+
 def _predicted(row: dict[str, str]) -> str:
     """How many images of which split were predicted."""
     if not row["prediction_images"]:
@@ -77,7 +87,7 @@ COLUMNS = (
     Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
     Column("supervision", "Supervision", "text", below=_cost),
     Column("classifier_map", "Classifier mAP", "percent", ranked=True),
-    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_score("seed_background_score")),
+    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_seed),
     Column(
         "seed_iou_best",
         "Best seed IoU",
@@ -86,7 +96,7 @@ COLUMNS = (
         ranked=True,
         below=_score("seed_best_background_score"),
     ),
-    Column("mask_iou", "Mask IoU", "percent", ranked=True),
+    Column("mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val")),
     Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
     Column("train_images", "Train images", "count"),
 )
