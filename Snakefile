@@ -14,7 +14,7 @@ from tags2masks.stages import STAGES, giving, measured
 from tags2masks.workflow import started
 from tags2masks.workflow.catalog import SWEPT
 from tags2masks.workflow.environment import use_checkout
-from tags2masks.workflow.params import option, scaled, source, text_digest
+from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
 if not workflow.overwrite_configfiles:
@@ -42,7 +42,8 @@ GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
     id=ID,
-    shard="[0-9]+",
+    shard="(val-)?[0-9]+",  # of maps and masks of val, see evaluation.splits
+    of="(val-)?",  # of their figures, likewise
 
 
 localrules:

@@ -1,4 +1,6 @@
-# What images there are, and (for evaluation alone) what their pixels show. One rule per reader.
+# What images there are, and (for evaluation alone) what their pixels show. Two rules per kind of
+# data set: `voc` and `voc_truth`, and so on.
+from tags2masks.config.datasets import KINDS
 
 
 rule describe:
@@ -16,217 +18,67 @@ rule describe:
         " printf '%s\\n' {params.description:q} > {output:q}"
 
 
-rule voc:
-    input:
-        description=plan.described("dataset"),
-    output:
-        index=INDEX,
-        classes=CLASSES,
-    log:
-        "logs/{dataset}/index.log",
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("voc"),
-    threads: THREADS
-    resources:
-        mem_mb=scaled(2000),
-        runtime=scaled(60),
-    params:
-        recipe=plan.dataset_recipe,
-        source=source("list_images", "data.voc"),
-        shards=plan.shard_count,
-        root=plan.root,
-        needs=plan.needed_split,
-    message:
-        "List the images of {wildcards.dataset}"
-    shell:
-        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
-        " --index {output.index:q} --classes {output.classes:q} --shards {params.shards}"
-        " --threads {threads} {params.needs} 2>&1 | tee {log:q}"
+for kind, block in KINDS.items():
 
+    rule:
+        name:
+            kind
+        input:
+            description=plan.described("dataset"),
+        output:
+            **{"images": directory("results/{dataset}/images")} if block.makes_images else {},
+            index=INDEX,
+            classes=CLASSES,
+        log:
+            "logs/{dataset}/index.log",
+        wildcard_constraints:
+            dataset=plan.datasets_of_kind(kind),
+        threads: THREADS
+        resources:
+            mem_mb=scaled(block.memory_mb),
+            runtime=scaled(block.minutes),
+        params:
+            recipe=plan.dataset_recipe,
+            source=source("list_images", f"data.{kind}"),
+            shards=plan.shard_count,
+            free=plan.dataset_free,
+            root=plan.root,
+            needs=plan.needed_split,
+        message:
+            "List the images of {wildcards.dataset}"
+        shell:
+            "python -m workflow_scripts.list_images --recipe {params.recipe:q}"
+            " --free {params.free:q} --root {params.root:q} --index {output.index:q}"
+            " --classes {output.classes:q} --shards {params.shards} --threads {threads}"
+            " {params.needs} 2>&1 | tee {log:q}"
 
-use rule voc as coco with:
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("coco"),
-    resources:
-        mem_mb=scaled(6000),
-        runtime=scaled(120),
-    params:
-        recipe=plan.dataset_recipe,
-        source=source("list_images", "data.coco"),
-        shards=plan.shard_count,
-        root=plan.root,
-        needs=plan.needed_split,
-
-
-rule folder:
-    input:
-        description=plan.described("dataset"),
-    output:
-        index=INDEX,
-        classes=CLASSES,
-    log:
-        "logs/{dataset}/index.log",
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("folder"),
-    threads: THREADS
-    resources:
-        mem_mb=scaled(2000),
-        runtime=scaled(60),
-    params:
-        recipe=plan.dataset_recipe,
-        source=source("list_images", "data.folder"),
-        shards=plan.shard_count,
-        root=plan.root,
-        tags=plan.tags,
-        needs=plan.needed_split,
-    message:
-        "List the images of {wildcards.dataset}"
-    shell:
-        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
-        " {params.tags} --index {output.index:q} --classes {output.classes:q}"
-        " --shards {params.shards} --threads {threads} {params.needs} 2>&1 | tee {log:q}"
-
-
-rule digits:
-    input:
-        description=plan.described("dataset"),
-    output:
-        index=INDEX,
-        classes=CLASSES,
-        images=directory("results/{dataset}/images"),
-    log:
-        "logs/{dataset}/index.log",
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("digits"),
-    threads: THREADS
-    resources:
-        mem_mb=scaled(2000),
-        runtime=scaled(10),
-    params:
-        recipe=plan.dataset_recipe,
-        source=source("list_images", "data.digits"),
-        shards=plan.shard_count,
-        root=plan.root,
-        needs=plan.needed_split,
-    message:
-        "Draw the images of {wildcards.dataset}"
-    shell:
-        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
-        " --index {output.index:q} --classes {output.classes:q} --shards {params.shards}"
-        " --threads {threads} {params.needs} 2>&1 | tee {log:q}"
-
-
-rule mnist:
-    input:
-        description=plan.described("dataset"),
-    output:
-        index=INDEX,
-        classes=CLASSES,
-        images=directory("results/{dataset}/images"),
-    log:
-        "logs/{dataset}/index.log",
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("mnist"),
-    threads: THREADS
-    resources:
-        mem_mb=scaled(2000),
-        runtime=scaled(30),
-    params:
-        recipe=plan.dataset_recipe,
-        source=source("list_images", "data.mnist"),
-        shards=plan.shard_count,
-        root=plan.root,
-        files=plan.files_root,
-        needs=plan.needed_split,
-    message:
-        "Unpack the images of {wildcards.dataset}"
-    shell:
-        "python -m workflow_scripts.list_images --recipe {params.recipe:q} --root {params.root:q}"
-        " --files {params.files:q} --index {output.index:q} --classes {output.classes:q}"
-        " --shards {params.shards} --threads {threads} {params.needs} 2>&1 | tee {log:q}"
-
-
-rule voc_truth:
-    input:
-        description=plan.described("truth"),
-        index=INDEX,
-        classes=CLASSES,
-    output:
-        truth=TRUTH,
-    log:
-        "logs/{dataset}/truth.log",
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("voc"),
-    threads: THREADS
-    resources:
-        mem_mb=scaled(2000),
-        runtime=scaled(60),
-    params:
-        recipe=plan.truth_recipe,
-        source=source("list_truth", "data.voc"),
-        root=plan.truth_root,
-    message:
-        "List the masks of {wildcards.dataset}, for evaluation"
-    shell:
-        "python -m workflow_scripts.list_truth --recipe {params.recipe:q} --root {params.root:q}"
-        " --index {input.index:q} --classes {input.classes:q} --truth {output.truth:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
-
-
-use rule voc_truth as folder_truth with:
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("folder"),
-    params:
-        recipe=plan.truth_recipe,
-        source=source("list_truth", "data.folder"),
-        root=plan.truth_root,
-
-
-rule coco_truth:
-    input:
-        description=plan.described("truth"),
-        index=INDEX,
-        classes=CLASSES,
-    output:
-        truth=TRUTH,
-        masks=directory("results/{dataset}/truth"),
-    log:
-        "logs/{dataset}/truth.log",
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("coco"),
-    threads: THREADS
-    resources:
-        mem_mb=scaled(6000),
-        runtime=scaled(180),
-    params:
-        recipe=plan.truth_recipe,
-        source=source("list_truth", "data.coco"),
-        root=plan.truth_root,
-        files=plan.files_root,
-    message:
-        "Draw the masks of {wildcards.dataset}, for evaluation"
-    shell:
-        "python -m workflow_scripts.list_truth --recipe {params.recipe:q} --root {params.root:q}"
-        " --files {params.files:q} --index {input.index:q} --classes {input.classes:q}"
-        " --truth {output.truth:q} --threads {threads} 2>&1 | tee {log:q}"
-
-
-use rule voc_truth as digits_truth with:
-    output:
-        truth=TRUTH,
-        masks=directory("results/{dataset}/truth"),
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("digits"),
-    params:
-        recipe=plan.truth_recipe,
-        source=source("list_truth", "data.digits"),
-        root=plan.truth_root,
-
-
-use rule digits_truth as mnist_truth with:
-    wildcard_constraints:
-        dataset=plan.datasets_of_kind("mnist"),
-    params:
-        recipe=plan.truth_recipe,
-        source=source("list_truth", "data.mnist"),
-        root=plan.truth_root,
+    rule:
+        name:
+            f"{kind}_truth"
+        input:
+            description=plan.described("truth"),
+            index=INDEX,
+            classes=CLASSES,
+        output:
+            **{"masks": directory("results/{dataset}/truth")} if block.makes_masks else {},
+            truth=TRUTH,
+        log:
+            "logs/{dataset}/truth.log",
+        wildcard_constraints:
+            dataset=plan.datasets_of_kind(kind),
+        threads: THREADS
+        resources:
+            mem_mb=scaled(block.memory_mb),
+            runtime=scaled(block.minutes),
+        params:
+            recipe=plan.truth_recipe,
+            source=source("list_truth", f"data.{kind}"),
+            free=plan.dataset_free,
+            root=plan.truth_root,
+        message:
+            "List the masks of {wildcards.dataset}, for evaluation"
+        shell:
+            "python -m workflow_scripts.list_truth --recipe {params.recipe:q}"
+            " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
+            " --classes {input.classes:q} --truth {output.truth:q} --threads {threads}"
+            " 2>&1 | tee {log:q}"

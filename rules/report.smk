@@ -21,7 +21,7 @@ rule examples:
         source=source("segment_examples"),
         free=plan.free("predictions"),
         examples=plan.setting("report", "examples"),
-        quality=lambda wildcards, input: option("images", input.images),
+        quality=lambda wildcards, input: options({"images": input.images}),
         root=plan.root,
         machine=plan.machine,
     message:

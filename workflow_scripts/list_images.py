@@ -11,17 +11,12 @@ def main() -> None:
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "classes")
     arguments.add_argument("--shards", type=int, required=True)
-    arguments.add_argument("--tags", default="", help="the table of tags of a folder")
-    arguments.add_argument("--files", default="", help="the folder of MNIST's files")
     arguments.add_argument("--needs", help="a split that experiments cannot do without")
     args = arguments.parse_args()
 
-    dataset = args.recipe["dataset"]
-    places = {"folder": {"tags": args.tags}, "mnist": {"root": args.files}}
-    reader = reader_module(dataset["kind"])
-    listing, classes = reader.list_images(
-        dataset_block(dataset, **places.get(dataset["kind"], {})), args.root, args.recipe["seed"]
-    )
+    spec = dataset_block(args.recipe["dataset"], args.free)
+    reader = reader_module(spec.kind)
+    listing, classes = reader.list_images(spec, args.root, args.recipe["seed"])
     if args.needs and args.needs not in set(listing["split"]):
         raise UserError(
             f"split '{args.needs}' has no images, but experiments with a segmenter are tested on "

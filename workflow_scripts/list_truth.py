@@ -10,12 +10,9 @@ def main() -> None:
     """Read the arguments, list and check the masks, write the table."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "classes", "truth")
-    arguments.add_argument("--files", default="", help="the folder of COCO's instances")
     args = arguments.parse_args()
 
-    dataset = args.recipe["dataset"]
-    places = {"coco": {"root": args.files}}
-    spec = dataset_block(dataset, **places.get(dataset["kind"], {}))
+    spec = dataset_block(args.recipe["dataset"], args.free)
     reader = reader_module(spec.kind)
     index = read_index(args.index)
     table = reader.mask_table(spec, read_classes(args.classes))

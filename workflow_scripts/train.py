@@ -12,14 +12,8 @@ from tags2masks.machine import Machine, is_main_process, prepare
 from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.program import add_paths, parser, run
 from tags2masks.provenance import provenance
+from tags2masks.stages import STAGES
 from tags2masks.task import Task, train
-
-UPSTREAM = {
-    "classifier": "model, its spec.json beside it: of the classifier that a classifier's steps "
-    "consult, or that the backbone of another network starts from",
-    "labels": "shards, in order",
-    "masks": "shards, in order",
-}
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,9 +22,9 @@ def arguments() -> argparse.ArgumentParser:
     add_paths(made, "root", "classes", "model", "spec", "training")
     made.add_argument("--index", type=Path, nargs="+", required=True, help="one, or one per split")
     made.add_argument("--weights", type=Path, help="the file behind backbone.weights")
-    for stage, what in UPSTREAM.items():
-        count = 1 if stage == "classifier" else "+"
-        made.add_argument(f"--{stage}", type=Path, nargs=count, default=[], help=what)
+    for name, stage in STAGES.items():
+        what = "model, its spec.json beside it" if stage.gives == "network" else "shards, in order"
+        made.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
     made.add_argument("--source", default="", help="digest of the code")
     return made
 
@@ -48,7 +42,7 @@ def main() -> None:
         machine,
         args.model,
         args.free,
-        {stage: getattr(args, stage) for stage in UPSTREAM},
+        {name: getattr(args, name) for name in STAGES},
         args.weights,
         args.source,
     )

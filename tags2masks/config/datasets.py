@@ -1,6 +1,12 @@
-"""Data sets: where the images are, which classes count, and what evaluation may know of them."""
+"""Data sets: where the images are, which classes count, and what evaluation may know of them.
 
-from typing import Annotated, Literal
+A kind of data set is a block here with its entry in `KINDS`, and the reader `data/<kind>.py`.
+"""
+
+import operator
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,7 +30,22 @@ ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Dataset(Block):
-    """What all kinds share."""
+    """What all kinds share: their options, and the places that rules and programs ask for.
+
+    `own` is the folder of the data set's results.
+    """
+
+    title: ClassVar[str]
+    """What people call the kind."""
+    makes_images: ClassVar[bool] = False
+    """Whether the reader writes the images, into own/images."""
+    makes_masks: ClassVar[bool] = False
+    """Whether the reader writes the masks, into folders of `own`."""
+    memory_mb: ClassVar[int] = 2000
+    minutes: ClassVar[int] = 60
+    """What listing the images, or their masks, asks of a cluster."""
+    mask_options: ClassVar[tuple[str, ...]] = ()
+    """The free fields that decide how masks are read."""
 
     shards: int = free(
         1,
@@ -42,6 +63,31 @@ class Dataset(Block):
     def has_truth(self) -> bool:
         """Whether pixel masks exist for evaluation."""
         return True
+
+    @property
+    def tables_root(self) -> str | None:
+        """The folder below which the files of `index_files` differ by their paths."""
+        return None
+
+    def index_files(self) -> list[str]:
+        """The files that list the images and their tags."""
+        return []
+
+    def truth_files(self) -> list[str]:
+        """The files that masks are drawn from; files that are masks do not count."""
+        return []
+
+    def image_root(self, own: str) -> str:
+        """The folder that paths in the index are relative to."""
+        return own
+
+    def truth_root(self, own: str) -> str:
+        """The folder that paths of masks are relative to; only where `has_truth`."""
+        return own
+
+    def truth_key(self) -> dict:
+        """What decides the masks that are read: the key and `mask_options`, as plain values."""
+        return self.key() | {name: getattr(self, name) for name in self.mask_options}
 
     @model_validator(mode="after")
     def _distinct_classes(self):
@@ -61,6 +107,10 @@ def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
 
 class Digits(Dataset):
     """Embedded: real handwritten digits on photographed textures, with exact masks and boxes."""
+
+    title: ClassVar[str] = "embedded digits"
+    makes_images: ClassVar[bool] = True
+    makes_masks: ClassVar[bool] = True
 
     kind: Literal["digits"] = "digits"
     classes: ClassNames = Field(
@@ -89,6 +139,8 @@ class Digits(Dataset):
 class Folder(Dataset):
     """A folder of images and a table of tags."""
 
+    title: ClassVar[str] = "folder of images"
+
     kind: Literal["folder"] = "folder"
     images: str = free(description="Folder of the images.")
     tags: str = free(
@@ -108,6 +160,18 @@ class Folder(Dataset):
         """Whether pixel masks exist for evaluation."""
         return self.masks is not None
 
+    def index_files(self) -> list[str]:
+        """The table of tags."""
+        return [self.tags]
+
+    def image_root(self, own: str) -> str:
+        """The folder of the images."""
+        return self.images
+
+    def truth_root(self, own: str) -> str:
+        """The folder of the masks."""
+        return self.masks
+
     @model_validator(mode="after")
     def _masks_need_an_order(self):
         if self.masks is not None and self.classes is None:
@@ -117,6 +181,9 @@ class Folder(Dataset):
 
 class Voc(Dataset):
     """A PASCAL VOC devkit; tags come from the XML annotations."""
+
+    title: ClassVar[str] = "PASCAL VOC"
+    mask_options: ClassVar[tuple[str, ...]] = ("others",)
 
     kind: Literal["voc"] = "voc"
     root: str = free(description="Folder that holds JPEGImages, Annotations and ImageSets.")
@@ -130,6 +197,24 @@ class Voc(Dataset):
     train_list: str = Field("train", description="List in ImageSets/Segmentation for training.")
     val_list: str = Field("val", description="List in ImageSets/Segmentation for evaluation.")
 
+    @property
+    def tables_root(self) -> str:
+        """The devkit."""
+        return self.root
+
+    def index_files(self) -> list[str]:
+        """The two lists."""
+        lists = Path(self.root) / "ImageSets" / "Segmentation"
+        return [str(lists / f"{name}.txt") for name in (self.train_list, self.val_list)]
+
+    def image_root(self, own: str) -> str:
+        """The devkit."""
+        return self.root
+
+    def truth_root(self, own: str) -> str:
+        """The devkit."""
+        return self.root
+
     @model_validator(mode="after")
     def _known_classes(self):
         _refuse_others(self.classes, VOC_CLASSES)
@@ -138,6 +223,12 @@ class Voc(Dataset):
 
 class Coco(Dataset):
     """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014."""
+
+    title: ClassVar[str] = "COCO"
+    makes_masks: ClassVar[bool] = True
+    memory_mb: ClassVar[int] = 6000
+    minutes: ClassVar[int] = 180
+    mask_options: ClassVar[tuple[str, ...]] = ("others", "crowd")
 
     kind: Literal["coco"] = "coco"
     root: str = free(description="Folder of the images and of the files of instances.")
@@ -170,9 +261,31 @@ class Coco(Dataset):
         "conversion to VOC's form, or not at all; only evaluation runs again.",
     )
 
+    @property
+    def tables_root(self) -> str:
+        """The folder of the data set: its files may bear the same name in different folders."""
+        return self.root
+
+    def index_files(self) -> list[str]:
+        """The files of instances and the lists."""
+        names = (self.train_annotations, self.val_annotations, self.train_list, self.val_list)
+        return [str(Path(self.root) / name) for name in dict.fromkeys(names) if name]
+
+    def truth_files(self) -> list[str]:
+        """The same."""
+        return self.index_files()
+
+    def image_root(self, own: str) -> str:
+        """The folder of the data set."""
+        return self.root
+
 
 class Mnist(Dataset):
     """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
+
+    title: ClassVar[str] = "MNIST"
+    makes_images: ClassVar[bool] = True
+    makes_masks: ClassVar[bool] = True
 
     kind: Literal["mnist"] = "mnist"
     root: str = free(description="Folder of the four idx files, gzipped as published or plain.")
@@ -183,10 +296,28 @@ class Mnist(Dataset):
         128, ge=28, le=1024, description="Side that images are scaled up to, nearest."
     )
 
+    @property
+    def tables_root(self) -> str:
+        """The folder of the four files."""
+        return self.root
+
+    def index_files(self) -> list[str]:
+        """The four files, each unpacked if that is there, or else gzipped."""
+        plain = [Path(self.root) / name for pair in MNIST_FILES.values() for name in pair]
+        return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
+
     @model_validator(mode="after")
     def _known_digits(self):
         _refuse_others(self.classes, DIGIT_NAMES)
         return self
 
 
-DatasetSpec = Annotated[Coco | Digits | Folder | Mnist | Voc, Field(discriminator="kind")]
+KINDS: dict[str, type[Dataset]] = {
+    "coco": Coco,
+    "digits": Digits,
+    "folder": Folder,
+    "mnist": Mnist,
+    "voc": Voc,
+}
+
+DatasetSpec = Annotated[reduce(operator.or_, KINDS.values()), Field(discriminator="kind")]

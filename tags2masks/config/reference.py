@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic.fields import FieldInfo
 
 from tags2masks.config.base import Block
-from tags2masks.config.datasets import Coco, Digits, Folder, Mnist, Voc
+from tags2masks.config.datasets import KINDS
 from tags2masks.config.project import Config, Sweep
 from tags2masks.methods import METHODS
 from tags2masks.stages import SECTIONS
@@ -39,16 +39,16 @@ def schema() -> str:
 def page() -> str:
     """The reference page, in Markdown."""
     parts = [INTRODUCTION, _section("The file", Config)]
-    parts += ["## `datasets`\n", *(_section(f"kind: {b.__name__.lower()}", b, 3) for b in _KINDS)]
+    parts += [
+        "## `datasets`\n",
+        *(_section(f"kind: {name}", block, 3) for name, block in KINDS.items()),
+    ]
     for section, stage in SECTIONS.items():
         parts.append(f"## `{section}`\n")
         methods = METHODS[stage.package].items()
         parts += [_section(f"method: {name}", block, 3) for name, block in methods]
     parts.append(_section("`sweep`", Sweep))
     return "\n".join(parts)
-
-
-_KINDS = (Coco, Digits, Folder, Mnist, Voc)
 
 
 def _section(title: str, block: type[Block], level: int = 2) -> str:

@@ -14,17 +14,8 @@ from types import ModuleType
 
 from pydantic import TypeAdapter, ValidationError
 
-from tags2masks.config.datasets import Dataset, DatasetSpec
+from tags2masks.config.datasets import KINDS, Dataset, DatasetSpec
 from tags2masks.errors import UserError
-
-# Required fields that are in no recipe. Programs get the folders themselves, as --root.
-PLACES = {
-    "coco": ("root",),
-    "digits": (),
-    "folder": ("images", "tags"),
-    "mnist": ("root",),
-    "voc": ("root",),
-}
 
 
 def reader_module(kind: str) -> ModuleType:
@@ -32,15 +23,16 @@ def reader_module(kind: str) -> ModuleType:
     return import_module(f"tags2masks.data.{kind}")
 
 
-def dataset_block(values: dict, **places: str) -> Dataset:
+def dataset_block(values: dict, free: dict | None = None) -> Dataset:
     """The config block behind a recipe's `dataset` values.
 
-    places: fields that are in no recipe and that the reader needs (`tags` of a folder); those left
-    out are empty. Raises UserError when the values are not a data set's.
+    free: the fields that are in no recipe, as programs get them; places left out are empty.
+    Raises UserError when the values are not a data set's.
     """
-    empty = dict.fromkeys(PLACES.get(values.get("kind"), ()), "")
+    kind = KINDS.get(values.get("kind"), Dataset)
+    empty = {name: "" for name, info in kind.model_fields.items() if info.is_required()}
     try:
-        return TypeAdapter(DatasetSpec).validate_python(empty | values | places)
+        return TypeAdapter(DatasetSpec).validate_python(empty | values | (free or {}))
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in ("dataset", *problem["loc"]))

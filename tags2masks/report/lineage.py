@@ -67,3 +67,8 @@ def told(one: Made) -> dict:
         "recipe": json.dumps(said["recipe"], indent=2, ensure_ascii=False),
         "versions": ", ".join(f"{name} {number}" for name, number in said["versions"].items()),
     }
+
+
+def first_seeds(outline: list[dict]) -> list[dict]:
+    """The experiments, of those that are repeated with several seeds the first alone."""
+    return list({path_of(one): one for one in reversed(outline)}.values())[::-1]

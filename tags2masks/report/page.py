@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tags2masks.config.datasets import KINDS
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
-from tags2masks.report.lineage import chain_numbers, chain_of, made_of, told
+from tags2masks.report.lineage import chain_numbers, chain_of, first_seeds, made_of, path_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
@@ -23,13 +24,6 @@ GROUPS = {
 }
 OWN = "nothing beside what it is made from"
 SPLITS = {"train": "training", "val": "validation", "ood": "out-of-domain"}
-READERS = {
-    "coco": "COCO",
-    "digits": "embedded digits",
-    "folder": "folder of images",
-    "mnist": "MNIST",
-    "voc": "PASCAL VOC",
-}
 
 
 def write_page(
@@ -53,7 +47,8 @@ def write_page(
     metrics = tables.read_metrics(results / "metrics.csv")
     metrics = metrics[metrics["experiment"].isin(numbers)]
     board = tables.read_leaderboard(results / "leaderboard.csv")
-    board = board[board["experiment"].isin(numbers)]
+    known = numbers | {path_of(one): numbers[one["experiment"]] for one in outline}
+    board = board[board["experiment"].isin(known)]
     names = list(dict.fromkeys(one["dataset"] for one in outline))
     swept = None
     if any("sweep" in one for one in outline):
@@ -91,7 +86,7 @@ def write_page(
         experiments=len(outline),
         columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
-        numbers=numbers,
+        numbers=known,
         published=published_tables(published, outline, metrics),
         steps=_steps(datasets, outline),
         headings=GROUPS,
@@ -125,7 +120,7 @@ def _dataset(
     return {
         "name": name,
         "key": key,
-        "reader": READERS.get(where["spec"]["kind"], where["spec"]["kind"]),
+        "reader": KINDS[where["spec"]["kind"]].title,
         "classes": read.classes,
         "images": [
             (said, int((read.index["split"] == split).sum())) for split, said in SPLITS.items()
@@ -153,11 +148,11 @@ def _dataset(
                 "means": tables.mean_figures(of[one["experiment"]]),
                 "gallery": (
                     examples.gallery(one, read, results, count)
-                    if "maps" in one["artifacts"]
+                    if {"maps", "masks"} & set(one["artifacts"])
                     else None
                 ),
             }
-            for at, one in enumerate(outline)
+            for at, one in enumerate(first_seeds(outline))
         ],
         "properties": (
             tables.class_properties(tables.read_properties(results / name / "properties.csv"))
@@ -171,9 +166,16 @@ def _dataset(
 
 
 def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
-    """The experiment whose last measured step is the best, with the mean IoU of its steps."""
+    """The experiment whose last measured step is the best, with the mean IoU of its steps.
+
+    References, trained on the true masks, have no part in it.
+    """
+    weak = [one["experiment"] for one in outline if not one["full"]]
     rows = metrics[
-        (metrics["metric"] == "iou") & (metrics["class"] == "mean") & ~metrics["tuned_on_masks"]
+        (metrics["metric"] == "iou")
+        & (metrics["class"] == "mean")
+        & ~metrics["tuned_on_masks"]
+        & metrics["experiment"].isin(weak)
     ]
     for last in reversed(tables.STAGE_NAMES):
         there = rows[rows["stage"] == last]

@@ -9,7 +9,7 @@ import pandas as pd
 from tags2masks.data.index import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
-from tags2masks.report.summary import LEADERBOARD, METRICS, SWEEP
+from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP
 from tags2masks.stages import STAGES
 
 NOTHING = "–"
@@ -37,12 +37,28 @@ def _score(name: str) -> Callable[[dict[str, str]], str]:
     return lambda row: f"at\N{NO-BREAK SPACE}{float(row[name]):.2f}" if row[name] else ""
 
 
+def _on_val(name: str) -> Callable[[dict[str, str]], str]:
+    """Gives the figure of val's images, which are localized by their tags, in the column `name`."""
+    return lambda row: f"val {percent(row[name])}" if row[name] else ""
+
+
+def _seed(row: dict[str, str]) -> str:
+    parts = [_score("seed_background_score")(row), _on_val("seed_iou_val")(row)]
+    return ", ".join(filter(None, parts))
+
+
 def _predicted(row: dict[str, str]) -> str:
     """How many images of which split were predicted."""
     if not row["prediction_images"]:
         return ""
     count = int(float(row["prediction_images"]))
-    return f"{count:,} {row['prediction_split']} image{'s' if count != 1 else ''}"
+    said = f"{count:,} {row['prediction_split']} image{'s' if count != 1 else ''}"
+    share = row["share_of_full"]
+    return f"{said}, {100 * float(share):.0f}\N{NO-BREAK SPACE}% of full" if share else said
+
+
+def _cost(row: dict[str, str]) -> str:
+    return f"{float(row['label_cost']):.0f} s an image"
 
 
 class Column(NamedTuple):
@@ -69,8 +85,9 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
+    Column("supervision", "Supervision", "text", below=_cost),
     Column("classifier_map", "Classifier mAP", "percent", ranked=True),
-    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_score("seed_background_score")),
+    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_seed),
     Column(
         "seed_iou_best",
         "Best seed IoU",
@@ -79,7 +96,7 @@ COLUMNS = (
         ranked=True,
         below=_score("seed_best_background_score"),
     ),
-    Column("mask_iou", "Mask IoU", "percent", ranked=True),
+    Column("mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val")),
     Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
     Column("train_images", "Train images", "count"),
 )
@@ -162,16 +179,36 @@ def percent_spread(values: Iterable[float]) -> str:
 
 
 def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
-    """A row of cells per experiment, in the order of `COLUMNS`.
+    """A row of cells per row of the leaderboard, in the order of `COLUMNS`.
 
-    frame: as `read_leaderboard` gives it.
+    frame: as `read_leaderboard` gives it. The deviation of several seeds stands under their mean.
     The best figure of a ranked column among a data set's experiments is marked, several when they
-    are equal, none when all are.
+    are equal, none when all are; single seeds of several, and references trained on all true masks,
+    have no part in that.
     """
-    best = {column.name: _best(frame, column.name) for column in COLUMNS if column.ranked}
+    rows = frame.to_dict("records")
+    deviations = {row["experiment"]: row for row in rows if row["seed"] == DEVIATION}
+    compared = frame[
+        ~frame["experiment"].str.contains("@", regex=False)
+        & (frame["seed"] != DEVIATION)
+        & (frame["supervision"] != "masks")
+    ]
+    best = {column.name: _best(compared, column.name) for column in COLUMNS if column.ranked}
+    known = set(compared["experiment"])
     return [
-        [_cell(column, row, best.get(column.name, {}).get(row["dataset"])) for column in COLUMNS]
-        for row in frame.to_dict("records")
+        [
+            _cell(
+                column,
+                row,
+                deviations.get(row["experiment"], {}).get(column.name, ""),
+                best.get(column.name, {}).get(row["dataset"])
+                if row["experiment"] in known
+                else None,
+            )
+            for column in COLUMNS
+        ]
+        for row in rows
+        if row["seed"] != DEVIATION
     ]
 
 
@@ -182,13 +219,15 @@ def _best(frame: pd.DataFrame, column: str) -> dict[str, float]:
     return {dataset: group.max() for dataset, group in groups if group.nunique() > 1}
 
 
-def _cell(column: Column, row: dict[str, str], best: float | None) -> Cell:
+def _cell(column: Column, row: dict[str, str], deviation: str, best: float | None) -> Cell:
     value, below = row[column.name], column.below(row)
     if value == "":
         return Cell(NOTHING, "", below=below)
     if column.kind == "text":
         return Cell(value, value, below=below)
     if column.kind == "percent":
+        if deviation:
+            below = f"± {percent(deviation)}" + (f", {below}" if below else "")
         return Cell(percent(value), value, best is not None and float(value) == best, below)
     return Cell(f"{float(value):,.0f}", value, below=below)
 

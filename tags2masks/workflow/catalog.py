@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import MNIST_FILES
 from tags2masks.config.project import Config, choices, parse_config
-from tags2masks.stages import STAGES
+from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import (
     Artifact,
+    Experiment,
     all_artifacts,
     build_experiments,
     reference_cams,
@@ -19,6 +19,10 @@ from tags2masks.workflow.artifacts import (
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
 SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+
+
+# Made of val's images too, where `evaluation.splits` has it.
+EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
 
 
 class Catalog:
@@ -42,7 +46,7 @@ class Catalog:
     def _check_files(self) -> None:
         """What would end as a puzzling missing input is told here by its key."""
         for name in self.datasets():
-            for path in self.index_inputs(name):
+            for path in self.config.datasets[name].index_files():
                 if not Path(path).exists():
                     raise ConfigError(
                         f"datasets.{name}: {path} does not exist; correct its path or root"
@@ -60,6 +64,14 @@ class Catalog:
             self.predictor(name)
             if not Path(wanted.images).is_dir():
                 raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
+
+    def is_full(self, experiment: Experiment) -> bool:
+        """Whether it learns from the true masks of all training images, and from nothing else."""
+        learned = experiment.steps[-1][1].supervision
+        return (
+            learned == ("masks",)
+            and getattr(self.config.datasets[experiment.dataset], "labelled", None) == "all"
+        )
 
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""
@@ -96,10 +108,25 @@ class Catalog:
         names = [n for n, spec in self.config.datasets.items() if spec.kind == kind]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
-    def shard_files(self, artifact: Artifact) -> list[str]:
-        """The artifact's shards, in order."""
+    def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
+        """All shards of an artifact; of: `val-` for those of val's images (`evaluation.splits`)."""
         count = self.config.datasets[artifact.dataset].shards
-        return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
+        return [f"{artifact.folder}/{of}{number}.zarr.zip" for number in range(count)]
+
+    def figures(self) -> list[str]:
+        """The tables of figures of all artifacts that are measured, of val too where asked for."""
+        with_truth = self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in with_truth for of in self.splits_of(a)]
+
+    def splits_of(self, artifact: Artifact) -> list[str]:
+        """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
+        twice = (
+            "val" in self.config.evaluation.splits
+            and artifact.stage in EVALUATED_TWICE
+            and getattr(artifact.block, "images", None) is None
+            and "maps" in {artifact.stage, *artifact.upstream}
+        )
+        return ["", "val-"] if twice else [""]
 
     @property
     def step_tables(self) -> list[str]:
@@ -125,22 +152,6 @@ class Catalog:
     def lineages(self) -> list[str]:
         """The files that say of every artifact what it was made of."""
         return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]
-
-    def index_inputs(self, dataset: str) -> list[str]:
-        """The files that list a data set's images."""
-        spec = self.config.datasets[dataset]
-        if spec.kind == "folder":
-            return [spec.tags]
-        if spec.kind == "coco":
-            files = (spec.train_annotations, spec.val_annotations, spec.train_list, spec.val_list)
-            return [str(Path(spec.root) / name) for name in dict.fromkeys(files) if name]
-        if spec.kind == "voc":
-            lists = Path(spec.root) / "ImageSets" / "Segmentation"
-            return [str(lists / f"{name}.txt") for name in (spec.train_list, spec.val_list)]
-        if spec.kind == "mnist":
-            plain = [Path(spec.root) / name for pair in MNIST_FILES.values() for name in pair]
-            return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
-        return []
 
     def reader(self, dataset: str) -> str:
         """The module that reads a data set."""

@@ -5,7 +5,7 @@ So that another config is seen to be another even where Snakemake's records are 
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,10 +27,7 @@ class Described(Catalog):
 
     def truth_recipe(self, wildcards) -> str:
         """Param function: the same, and how the masks are to be read."""
-        spec = self.config.datasets[wildcards.dataset]
-        ways = {"coco": ("others", "crowd"), "voc": ("others",)}
-        reading = {name: getattr(spec, name) for name in ways.get(spec.kind, ())}
-        key = self.config.datasets[wildcards.dataset].key() | reading
+        key = self.config.datasets[wildcards.dataset].truth_key()
         value = canonical({"seed": self.config.seed, "dataset": key})
         return _kept("truth", wildcards.dataset, value)
 
@@ -53,8 +50,11 @@ class Described(Catalog):
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "seed": e.seed,
+                "supervision": list(e.steps[-1][1].supervision),
+                "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
+                "val": [a.id for _, a in e.steps if len(self.splits_of(a)) > 1],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)
@@ -96,18 +96,19 @@ class Described(Catalog):
         Of the files that list the images it holds the content, not the place.
         """
         one, spec = SimpleNamespace(dataset=dataset), self.config.datasets[dataset]
-        if what == "truth" and spec.kind != "coco":
-            return self.truth_recipe(one)
-        # COCO's files may bear the same name in different folders of its root.
-        start = spec.root if spec.kind == "coco" else None
-        tables = {
-            os.path.relpath(path, start) if start else Path(path).name: self.file_digest(path)
-            for path in self.index_inputs(dataset)
-        }
         if what == "truth":
+            tables = self._digests(spec.truth_files(), spec.tables_root)
             return canonical(json.loads(self.truth_recipe(one)) | {"tables": tables})
+        tables = self._digests(spec.index_files(), spec.tables_root)
         about = {"shards": self.shard_count(one), "tables": tables}
         return canonical(json.loads(self.dataset_recipe(one)) | about)
+
+    def _digests(self, files: Iterable[str], root: str | None) -> dict[str, str]:
+        """The digest of each file by its path below root, or by its name."""
+        return {
+            os.path.relpath(path, root) if root else Path(path).name: self.file_digest(path)
+            for path in files
+        }
 
     @cached_property
     def file_digest(self) -> Callable[[str], str]:

@@ -72,7 +72,8 @@ DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 
 def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
     """The experiment with these artifacts."""
     steps = [[DEPTHS[stage], stage, artifact] for stage, artifact in artifacts.items()]
-    return one | {"seed": 0, "artifacts": artifacts, "steps": steps}
+    about = {"seed": 0, "supervision": ["tags"], "full": False, "val": []}
+    return one | about | {"artifacts": artifacts, "steps": steps}
 
 
 OUTLINE = [with_steps(one, one["artifacts"]) for one in OUTLINE]
@@ -397,6 +398,9 @@ def _leaderboard():
                     f"{step}_contour_f": CONTOUR_F[stage] if stage in known else None
                     for stage, step in STAGE_NAMES.items()
                 },
+                "seed": one["seed"],
+                "supervision": "tags",
+                "label_cost": 20.0,
                 "prediction_split": "val" if last else None,
                 "train_images": 10 if one["dataset"] == "pets" else 5,
                 "prediction_images": (4 if one["dataset"] == "pets" else 1) if last else None,

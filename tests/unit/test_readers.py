@@ -1,18 +1,22 @@
 """From a recipe to a reader, and the two listing programs from end to end."""
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import Coco, Digits, Folder, Mnist, Voc
+from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Voc
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
 from workflow_scripts import list_images, list_truth
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +36,25 @@ def test_the_block_of_a_recipe(block):
         assert callable(getattr(reader_module(block.kind), name))
 
 
-def test_places_are_given_by_hand():
-    spec = dataset_block(Folder(images="a", tags="b").key(), tags="tags.csv")
-    assert (spec.images, spec.tags) == ("", "tags.csv")
+def test_every_kind_is_whole():
+    assert all(block.model_fields["kind"].default == kind for kind, block in KINDS.items())
+    assert all(block.title and block.__doc__ for block in KINDS.values())
+
+
+def test_the_block_and_the_reader_alone_know_a_kind():
+    places = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    places += [*(ROOT / "workflow_scripts").rglob("*.py"), *(ROOT / "tags2masks").rglob("*.py")]
+    names = KINDS.keys() - {"folder"}  # a word of many uses
+    known = re.compile(rf"""["']({"|".join(names)})["']""")
+    speaking = {
+        path.relative_to(ROOT).as_posix() for path in places if known.search(path.read_text())
+    }
+    assert speaking == {"tags2masks/config/datasets.py"}
+
+
+def test_places_are_given_beside_the_recipe():
+    spec = dataset_block(Folder(images="a", tags="b").key(), {"tags": "tags.csv", "shards": 3})
+    assert (spec.images, spec.tags, spec.shards) == ("", "tags.csv", 3)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +76,11 @@ def call(monkeypatch, program, **options):
     program.main()
 
 
-def listed(monkeypatch, out, recipe, root, truth_root, **options):
+def listed(monkeypatch, out, recipe, root, truth_root, **free):
     """Run both programs; give index, classes and truth as read back."""
     common = {"recipe": json.dumps(recipe), "index": out / "index.csv", "threads": 1}
-    common["classes"] = out / "classes.txt"
-    call(monkeypatch, list_images, **common, root=root, shards=1, **options)
+    common |= {"classes": out / "classes.txt", "free": json.dumps(free)}
+    call(monkeypatch, list_images, **common, root=root, shards=1)
     call(monkeypatch, list_truth, **common, root=truth_root, truth=out / "truth.csv")
     return (
         read_index(out / "index.csv"),
@@ -96,7 +116,7 @@ def photos(tmp_path):
 def test_programs_on_a_folder(photos, monkeypatch):
     root, recipe = photos
     index, classes, truth = listed(
-        monkeypatch, root, recipe, root / "photos", root / "masks", tags=root / "tags.csv"
+        monkeypatch, root, recipe, root / "photos", root / "masks", tags=str(root / "tags.csv")
     )
     assert index["image"].tolist() == ["1", "b"]
     assert index["path"].tolist() == ["1.jpg", "b.jpg"]
@@ -108,7 +128,9 @@ def test_a_wrong_mask_stops_the_listing(photos, monkeypatch):
     root, recipe = photos
     Image.fromarray(np.full((3, 4), 3, np.uint8)).save(root / "masks" / "b.png")
     with pytest.raises(UserError, match=r"masks/b\.png: holds id 3, not among 0-2, 255"):
-        listed(monkeypatch, root, recipe, root / "photos", root / "masks", tags=root / "tags.csv")
+        listed(
+            monkeypatch, root, recipe, root / "photos", root / "masks", tags=str(root / "tags.csv")
+        )
     assert not (root / "truth.csv").exists()
 
 
@@ -116,5 +138,7 @@ def test_a_damaged_photo_stops_the_listing(photos, monkeypatch):
     root, recipe = photos
     (root / "photos" / "b.jpg").write_bytes(b"")
     with pytest.raises(UserError, match=r"photos/b\.jpg: empty file"):
-        listed(monkeypatch, root, recipe, root / "photos", root / "masks", tags=root / "tags.csv")
+        listed(
+            monkeypatch, root, recipe, root / "photos", root / "masks", tags=str(root / "tags.csv")
+        )
     assert not (root / "index.csv").exists()

@@ -65,7 +65,7 @@ def test_percent(value, shown):
 
 
 def test_leaderboard_marks_the_best_of_each_data_set():
-    row = dict.fromkeys(LEADERBOARD, "")
+    row = dict.fromkeys(LEADERBOARD, "") | {"label_cost": "20.0"}
     rows = [
         {"experiment": "a/x", "dataset": "a", "seed_iou": "0.5", "mask_iou": "0.9",
          "seed_background_score": "0.3", "note": "a note"},
@@ -90,6 +90,25 @@ def test_leaderboard_marks_the_best_of_each_data_set():
     assert [cell.below for cell in column("experiment")] == ["a note", "", "", ""]
 
 
+def test_the_deviation_stands_under_the_mean_of_several_seeds():
+    row = dict.fromkeys(LEADERBOARD, "") | {"label_cost": "119.85", "dataset": "a"}
+    rows = [
+        {"experiment": "a/x", "seed": "mean", "prediction_iou": "0.55", "share_of_full": "0.921",
+         "prediction_images": "7.0", "prediction_split": "val"},
+        {"experiment": "a/x", "seed": "sd", "prediction_iou": "0.0707", "share_of_full": "0.01"},
+        {"experiment": "a/x@0", "seed": "0", "prediction_iou": "0.6"},
+        {"experiment": "a/x@1", "seed": "1", "prediction_iou": "0.5"},
+        {"experiment": "a/y", "seed": "0", "prediction_iou": "0.58"},
+    ]  # fmt: skip
+    cells = leaderboard_cells(pd.DataFrame([row | one for one in rows]))
+    at = [column.name for column in COLUMNS].index("prediction_iou")
+    assert [line[0].text for line in cells] == ["a/x", "a/x@0", "a/x@1", "a/y"]
+    assert cells[0][at].below == "± 7.1, 7 val images, 92\N{NO-BREAK SPACE}% of full"
+    # The mean is compared with others, not its seeds, of which one is higher than all.
+    assert [line[at].best for line in cells] == [False, False, False, True]
+    assert cells[0][1].below == "120 s an image"
+
+
 def test_the_page_shows_the_leaderboard_of_the_csv(made, page):
     header, *rows = table_of(page, "leaderboard")
     board = pd.read_csv(made[0] / "leaderboard.csv")
@@ -101,11 +120,12 @@ def test_the_page_shows_the_leaderboard_of_the_csv(made, page):
         for name in ("classifier_map", "seed_iou", "seed_iou_best", "mask_iou", "prediction_iou"):
             text = by_name[name].split()[0]
             assert text == ("–" if pd.isna(row[name]) else f"{100 * row[name]:.1f}"), name
-    assert rows[1][2:4] == ["45.1 at 0.30", "49.8 (best of its data set) at 0.42"]
-    assert rows[1][5] == "61.5 (best of its data set) 4 val images"
-    assert rows[3][5] == "– 1 val image"
+    assert rows[1][3:5] == ["45.1 at 0.30", "49.8 (best of its data set) at 0.42"]
+    assert rows[1][6] == "61.5 (best of its data set) 4 val images"
+    assert rows[3][6] == "– 1 val image"
+    assert [row[1] for row in rows] == ["tags 20 s an image"] * 4
     # Exactly what was picked with masks is marked, in the header and in every cell.
-    assert [title for title in header if "tuned on masks" in title] == [header[3]]
+    assert [title for title in header if "tuned on masks" in title] == [header[4]]
     assert sum(column.tuned for column in COLUMNS) == 1
     table = page[page.index('<table class="board">') :]
     table = table[: table.index("</table>")]
