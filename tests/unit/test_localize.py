@@ -22,6 +22,7 @@ from tags2masks.data.index import (
     write_index,
 )
 from tags2masks.errors import UserError
+from tags2masks.maps import localizing
 from tags2masks.methods import method_block
 from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
 from tags2masks.nets.classifier import Classifier
@@ -127,7 +128,7 @@ def test_advcam_keeps_steps_and_untagged_images_have_no_map(trained, monkeypatch
 
 
 def test_methods_that_need_a_batch_alone_are_given_no_more(trained, monkeypatch):
-    monkeypatch.setattr(localize, "HELPERS", {})
+    monkeypatch.setattr(localizing, "HELPERS", {})
     found = localized(trained, monkeypatch, {"method": "cam", "scales": [1.0]}, 0, "cam.zip")
     assert found["image 0"][0].shape == (1, 5, 6)
 
