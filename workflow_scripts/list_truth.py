@@ -1,4 +1,4 @@
-"""List the masks and boxes that evaluation measures against, and check every mask."""
+"""List the masks that evaluation measures against, and check every mask."""
 
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module

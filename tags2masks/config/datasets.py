@@ -73,8 +73,17 @@ class Dataset(Block):
         """The files that list the images and their tags."""
         return []
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Whether there are boxes to learn from."""
+        return False
+
+    def box_files(self) -> list[str]:
+        """The tables that boxes are read from; a file per image does not count."""
+        return []
+
     def truth_files(self) -> list[str]:
-        """The files that masks are drawn from; files that are masks do not count."""
+        """The tables that masks are drawn from; a file per image does not count."""
         return []
 
     def image_root(self, own: str) -> str:
@@ -127,6 +136,11 @@ class Digits(Dataset):
         0.9, ge=0, le=1, description="How often a digit stands on its class's favourite texture."
     )
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every digit."""
+        return True
+
     @model_validator(mode="after")
     def _placeable(self):
         _refuse_others(self.classes, DIGIT_NAMES)
@@ -151,6 +165,11 @@ class Folder(Dataset):
         description="Folder of palette or grey PNG masks named like the images, for evaluation "
         "alone: 0 background, 1 the first of classes, …, 255 ignored.",
     )
+    boxes: str | None = free(
+        None,
+        description="CSV table with the columns image, class, x1, y1, x2, y2 and, if you like, "
+        "difficult (0 or 1): boxes to learn from, in whole pixels from 0, both corners inside.",
+    )
     classes: ClassNames | None = Field(
         None, description="Class names in mask order; null: the tags in alphabetical order."
     )
@@ -160,9 +179,18 @@ class Folder(Dataset):
         """Whether pixel masks exist for evaluation."""
         return self.masks is not None
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Whether a table of boxes is named."""
+        return self.boxes is not None
+
     def index_files(self) -> list[str]:
         """The table of tags."""
         return [self.tags]
+
+    def box_files(self) -> list[str]:
+        """The table of boxes."""
+        return [] if self.boxes is None else [self.boxes]
 
     def image_root(self, own: str) -> str:
         """The folder of the images."""
@@ -196,6 +224,11 @@ class Voc(Dataset):
     )
     train_list: str = Field("train", description="List in ImageSets/Segmentation for training.")
     val_list: str = Field("val", description="List in ImageSets/Segmentation for evaluation.")
+
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every annotated object."""
+        return True
 
     @property
     def tables_root(self) -> str:
@@ -271,6 +304,15 @@ class Coco(Dataset):
         names = (self.train_annotations, self.val_annotations, self.train_list, self.val_list)
         return [str(Path(self.root) / name) for name in dict.fromkeys(names) if name]
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every annotated object."""
+        return True
+
+    def box_files(self) -> list[str]:
+        """The same."""
+        return self.index_files()
+
     def truth_files(self) -> list[str]:
         """The same."""
         return self.index_files()
@@ -295,6 +337,11 @@ class Mnist(Dataset):
     size: int = Field(
         128, ge=28, le=1024, description="Side that images are scaled up to, nearest."
     )
+
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every digit's ink."""
+        return True
 
     @property
     def tables_root(self) -> str:

@@ -1,9 +1,11 @@
 """Which module reads a data set, and its config block put together again from a recipe.
 
-Every reader has the same three functions:
+Every reader has the same functions:
 
 list_images(spec, root, seed) -> (DataFrame[image, path, split, tags], classes): tags are tuples
-list_truth(spec, root, index, seed) -> DataFrame[image, mask, instances, boxes]: see `data.truth`
+list_boxes(spec, root, index, classes, seed) -> DataFrame[image, class, x1, y1, x2, y2, difficult]:
+    see `data.boxes`; index: the images of train and val. Called where the block `offers_boxes`.
+list_truth(spec, root, index, seed) -> DataFrame[image, mask, instances]: see `data.truth`
 mask_table(spec, classes) -> uint8 [256]: from the ids in the mask files to ours, see `data.truth`
 
 `root` is the folder that the paths are relative to. Only digits make use of the seed.

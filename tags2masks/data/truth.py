@@ -1,6 +1,5 @@
-"""The truth about the images, for evaluation alone: masks, instances and boxes."""
+"""The truth about the images, for evaluation alone: masks and instances."""
 
-import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,32 +15,23 @@ from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.progress import progress
 
-COLUMNS = ("image", "mask", "instances", "boxes")
+COLUMNS = ("image", "mask", "instances")
 IGNORED = 255
 INVALID = 254  # in a mask table: the file may not hold this id
 
 
 def read_truth(path: Path | str) -> pd.DataFrame:
-    """Read truth.csv: image, mask, instances ("" for none) and boxes.
+    """Read truth.csv: image, mask and instances ("" for none).
 
-    boxes: a list of [class, x1, y1, x2, y2] per image, in pixels from 0, both corners inside.
     Images without a mask have no row. Raises UserError naming the file when it is no truth table.
     """
-    frame = read_table(path, COLUMNS, "run again")
-    try:
-        frame["boxes"] = [json.loads(cell) if cell else [] for cell in frame["boxes"]]
-    except ValueError as error:
-        raise UserError(f"{path}: column boxes: {error}; delete it and run again") from None
-    return frame
+    return read_table(path, COLUMNS, "run again")
 
 
 def write_truth(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what a reader's `list_truth` gives; `read_truth` gives it back."""
-    cells = [json.dumps(b, separators=(",", ":")) if b else "" for b in frame["boxes"]]
     with written_whole(path) as beside:
-        frame.assign(boxes=cells).to_csv(
-            beside, columns=list(COLUMNS), index=False, lineterminator="\n"
-        )
+        frame.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
 
 
 def plain_table(count: int) -> np.ndarray:

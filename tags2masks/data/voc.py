@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.config.datasets import VOC_CLASSES, Voc
+from tags2masks.data.boxes import Box, box_table, nudged
 from tags2masks.data.problems import raise_together
 from tags2masks.data.truth import IGNORED, INVALID, with_masks
 from tags2masks.errors import UserError
@@ -52,23 +53,43 @@ def list_images(spec: Voc, root: Path | str, seed: int = 0) -> tuple[pd.DataFram
 
 
 def list_truth(spec: Voc, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Masks, instance masks where the devkit has them, and the boxes of the chosen classes.
+    """Masks, and instance masks where the devkit has them.
 
-    Boxes count pixels from 0 (the files: from 1); both corners are inside.
-    Images without a mask have no row. Raises UserError when none has one, or for a malformed box.
+    Images without a mask have no row. Raises UserError when none has one.
     """
     root = Path(root)
     rows = with_masks(index, [f"SegmentationClass/{i}.png" for i in index["image"]], root)
     instances = [f"SegmentationObject/{image}.png" for image in rows["image"]]
-
-    def boxes_of(image: str) -> list[list]:
-        objects = _read_objects(root, image)
-        return [[name, *_box(root, image, tag)] for name, tag in objects if name in spec.classes]
-
     return rows[["image", "mask"]].assign(
-        instances=[path if (root / path).is_file() else "" for path in instances],
-        boxes=_in_threads(boxes_of, rows["image"].tolist()),
+        instances=[path if (root / path).is_file() else "" for path in instances]
     )
+
+
+def list_boxes(
+    spec: Voc, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The boxes of the chosen classes' objects, difficult where the annotation says so.
+
+    The files count pixels from 1. Raises UserError naming the annotation of a malformed box.
+    """
+    root = Path(root)
+
+    def boxes_of(row: tuple[str, int, int]) -> list[Box]:
+        image, *size = row
+        return [
+            Box(
+                image,
+                name,
+                nudged(_corners(root, image, tag), size),
+                (tag.findtext("difficult") or "").strip() == "1",
+                str(root / "Annotations" / f"{image}.xml"),
+            )
+            for name, tag in _read_objects(root, image)
+            if name in classes
+        ]
+
+    rows = list(zip(index["image"], index["height"], index["width"], strict=True))
+    return box_table([box for boxes in _in_threads(boxes_of, rows) for box in boxes], index)
 
 
 def mask_table(spec: Voc, classes: Sequence[str]) -> np.ndarray:
@@ -117,14 +138,13 @@ def _read_objects(root: Path, image: str) -> list[tuple[str, ElementTree.Element
     return list(zip(names, objects, strict=True))
 
 
-def _box(root: Path, image: str, tag: ElementTree.Element) -> list[int]:
+def _corners(root: Path, image: str, tag: ElementTree.Element) -> list[int]:
     corners = [tag.findtext(f"bndbox/{corner}") for corner in CORNERS]
     try:
         # A few files of the devkit hold fractions.
-        x1, y1, x2, y2 = (max(0, round(float(corner)) - 1) for corner in corners)
+        return [round(float(corner)) - 1 for corner in corners]
     except (TypeError, ValueError, OverflowError):
         path = root / "Annotations" / f"{image}.xml"
         raise UserError(
             f"{path}: a bndbox needs {', '.join(CORNERS)} as numbers, but it has {corners}; mend it"
         ) from None
-    return [x1, y1, x2, y2]

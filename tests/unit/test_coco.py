@@ -158,18 +158,15 @@ def test_masks_by_hand(folder, tmp_path):
         [0, 0, 2, 0, 0, 0],
     ]
     assert masks["v"].tolist() == [[3, 0, 1], [0, 0, 1], [0, 0, 1]]
-    assert truth.loc["a", "boxes"] == [["dog", 1, 1, 2, 2], ["person", 0, 0, 3, 3]]
-    assert truth.loc["b", "boxes"] == [["traffic light", 4, 0, 5, 1]]
     assert truth["mask"].tolist() == ["truth/a.png", "truth/b.png", "truth/v.png"]
     assert Image.open(tmp_path / "truth/a.png").mode == "P"
 
 
 def test_crowds_and_classes_not_chosen(folder, tmp_path):
-    masks, truth = truth_of(folder, tmp_path, crowd="ignore")
+    masks, _ = truth_of(folder, tmp_path, crowd="ignore")
     assert masks["b"][:, 2].tolist() == [255] * 4
-    masks, truth = truth_of(folder, tmp_path, classes=("person", "dog"), others="ignore")
+    masks, _ = truth_of(folder, tmp_path, classes=("person", "dog"), others="ignore")
     assert masks["b"][0].tolist() == [0, 0, 1, 0, 255, 255]
-    assert truth.loc["b", "boxes"] == []
     masks, _ = truth_of(folder, tmp_path, classes=("person", "dog"))
     assert masks["b"][0].tolist() == [0, 0, 1, 0, 0, 0]
     # What is in front and not chosen hides what is behind.
@@ -205,6 +202,57 @@ def test_a_damaged_region_is_refused(folder, tmp_path, segmentation, said):
     with pytest.raises(UserError, match=f"^{re.escape(line)}"):
         truth_of(folder, tmp_path)
     assert not (tmp_path / "truth").exists()
+
+
+def boxes_of(root, **options):
+    spec = block(root, **options)
+    listing, classes = coco.list_images(spec, root)
+    return coco.list_boxes(spec, root, build_index(listing, root, classes, 1, 1), classes)
+
+
+def test_boxes_take_in_every_pixel_that_they_touch_and_crowds_are_difficult(folder):
+    given = copy.deepcopy(TRAIN)
+    boxes = [[1, 1, 2, 2], [0, 0, 4, 4], [2.0, 0, 1, 4.2], [3.9, -0.3, 2.1, 2.3]]
+    for one, bbox in zip(given["annotations"], boxes, strict=True):
+        one["bbox"] = bbox
+    write(folder, train=given)
+    found = boxes_of(folder).to_numpy().tolist()
+    assert found == [
+        ["a", "dog", 1, 1, 2, 2, False],
+        ["a", "person", 0, 0, 3, 3, False],
+        ["b", "person", 2, 0, 2, 3, True],
+        ["b", "traffic light", 3, 0, 5, 1, False],
+        # Without bbox, the extents of the regions.
+        ["v", "traffic light", 0, 0, 0, 0, False],
+        ["v", "dog", 2, 0, 2, 2, False],
+    ]
+    chosen = boxes_of(folder, classes=("dog",))
+    assert chosen[["image", "class"]].to_numpy().tolist() == [["a", "dog"], ["v", "dog"]]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "said"),
+    [
+        ([1, 1, 0, 2], "the box from 1,1 to 0,2 has no area"),
+        ([1, 1, -2, 2], "the box from 1,1 to -2,2 has no area"),
+        (
+            [4, 1, 4, 2],
+            "the box from 4,1 to 7,2 leaves the image, whose last pixel is 5,3",
+        ),
+        ([-2, 1, 4, 2], "the box from -2,1 to 1,2 leaves the image"),
+        ([1, 1, 2], "a bbox is x, y, width and height, but this is [1, 1, 2]"),
+        ([1, 1, 2, "b"], "a bbox is x, y, width and height, but this is [1, 1, 2, 'b']"),
+        ([1, 1, 2, float("nan")], "a bbox is x, y, width and height, but this is [1, 1, 2, nan]"),
+        (7, "a bbox is x, y, width and height, but this is 7"),
+    ],
+)
+def test_boxes_that_cannot_be_are_refused(folder, bbox, said):
+    harmed = copy.deepcopy(TRAIN)
+    harmed["annotations"][1]["bbox"] = bbox
+    write(folder, train=harmed)
+    line = f"{folder}/annotations/train.json: annotation 11 of image 'train/a.jpg': {said}"
+    with pytest.raises(UserError, match=f"^{re.escape(line)}"):
+        boxes_of(folder)
 
 
 def test_a_wrong_size_is_refused(folder, tmp_path):
@@ -297,8 +345,7 @@ def test_real_images(tmp_path):
     truth = coco.list_truth(spec, tmp_path, index)
     table = coco.mask_table(spec, classes)
     check_masks(truth, index, tmp_path, table, 2)
-    # Every object is seen but what smaller ones hide: the boxes are as many as the annotations.
-    assert truth["boxes"].map(len).sum() == len(raw["annotations"]) == 746
+    assert len(coco.list_boxes(spec, REAL, index, classes)) == len(raw["annotations"]) == 746
     objects = {Path(one["file_name"]).stem: [] for one in raw["images"]}
     stems = {one["id"]: Path(one["file_name"]).stem for one in raw["images"]}
     for one in raw["annotations"]:

@@ -158,7 +158,7 @@ def test_all_mistakes_are_named_at_once(listed):
         (None, r"no such file; correct `tags`"),
         ("", r"empty; write the columns image, tags, split"),
         ("\n\n", r"empty; write the columns image, tags, split"),
-        ("image,tags,split\n", r"no image in it; write a line for each"),
+        ("image,tags,split\n", r"no line below the header; write one per image"),
         ("image,tags\na.jpg,cat\n", r"no column split \(or several\), but image, tags;"),
         ("image;tags;split\na.jpg;cat;train\n", r"no column image, tags, split .*by commas"),
         ("image,tags,split,tags\na.jpg,cat,train,cat\n", r"no column tags \(or several\)"),
@@ -197,7 +197,6 @@ def test_masks_are_named_like_the_images(tmp_path):
         "image": ["sub/a", "b.v2"],
         "mask": ["sub/a.png", "b.v2.png"],
         "instances": ["", ""],
-        "boxes": [[], []],
     }
 
 

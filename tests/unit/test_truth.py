@@ -127,14 +127,11 @@ def test_truth_is_written_and_read_back_alike(tmp_path):
             "image": ["007", "NA"],
             "mask": ["m/007.png", "m/NA.png"],
             "instances": ["i/007.png", ""],
-            "boxes": [[["big dog", 0, 1, 2, 3], ["cat", 4, 5, 6, 7]], []],
         }
     )
     write_truth(tmp_path / "truth.csv", truth)
     assert (tmp_path / "truth.csv").read_text() == (
-        "image,mask,instances,boxes\n"
-        '007,m/007.png,i/007.png,"[[""big dog"",0,1,2,3],[""cat"",4,5,6,7]]"\n'
-        "NA,m/NA.png,,\n"
+        "image,mask,instances\n007,m/007.png,i/007.png\nNA,m/NA.png,\n"
     )
     assert read_truth(tmp_path / "truth.csv").to_dict("list") == truth.to_dict("list")
 
@@ -143,8 +140,7 @@ def test_truth_is_written_and_read_back_alike(tmp_path):
     ("text", "said"),
     [
         (None, "no such file"),
-        ("image,mask\na,b\n", "no column instances, boxes"),
-        ("image,mask,instances,boxes\na,b,,[1\n", "column boxes"),
+        ("image,mask\na,b\n", "no column instances"),
     ],
 )
 def test_files_that_are_no_truth_are_refused(tmp_path, text, said):

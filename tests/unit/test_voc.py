@@ -42,7 +42,7 @@ def devkit(tmp_path):
     (lists / "train.txt").write_text("2007_2\n2007_1 \n\n")
     (lists / "val.txt").write_text("2008_1\n2008_2\n")
     objects = {
-        "2007_1": annotation(("dog", 1, (5, 5, 5.6, 6)), CAT),
+        "2007_1": annotation(("dog", 1, (2, 2, 3.4, 3)), CAT),
         "2007_2": annotation(("person", 0, (1, 1, 4, 3)), ("cow", 0, (0, 1, 4, 3))),
         "2008_1": annotation(("person", 0, (1, 1, 4, 3))),
         "2008_2": annotation(CAT, CAT),
@@ -82,17 +82,58 @@ def truth_of(devkit, **options):
     return voc.list_truth(spec, devkit, index)
 
 
-def test_truth_has_masks_instances_and_boxes_from_zero(devkit):
+def test_truth_has_masks_and_instances(devkit):
     truth = truth_of(devkit)
     assert truth["image"].tolist() == ["2007_1", "2007_2", "2008_2"]
     assert truth["mask"].tolist() == [f"SegmentationClass/{name}.png" for name in truth["image"]]
     assert truth["instances"].tolist() == ["SegmentationObject/2007_1.png", "", ""]
-    # The files count from 1; 5.6 rounds to 6; a 0 that should be a 1 stays inside the image.
-    assert truth["boxes"].tolist() == [
-        [["dog", 4, 4, 5, 5], ["cat", 0, 1, 2, 3]],
-        [["cow", 0, 0, 3, 2]],
-        [["cat", 0, 1, 2, 3], ["cat", 0, 1, 2, 3]],
+
+
+def boxes_of(devkit, **options):
+    spec = block(devkit, **options)
+    listing, classes = voc.list_images(spec, devkit)
+    index = build_index(listing, devkit, classes, 1, 2)
+    return voc.list_boxes(spec, devkit, index, classes)
+
+
+def test_boxes_count_from_zero_and_difficult_objects_are_marked(devkit):
+    boxes = boxes_of(devkit)
+    # The files count from 1; 3.4 rounds to 3; a 0 that should be a 1 stays inside the image, and so
+    # does a corner that is one pixel too far.
+    assert boxes.to_numpy().tolist() == [
+        ["2007_1", "dog", 1, 1, 2, 2, True],
+        ["2007_1", "cat", 0, 1, 2, 2, False],
+        ["2007_2", "cow", 0, 0, 3, 2, False],
+        ["2008_2", "cat", 0, 1, 2, 2, False],
+        ["2008_2", "cat", 0, 1, 2, 2, False],
     ]
+    persons = boxes_of(devkit, classes=("person", "cow", "cat"))
+    assert persons.loc[persons["class"] == "person", "image"].tolist() == ["2007_2", "2008_1"]
+
+
+@pytest.mark.parametrize(
+    ("corners", "said"),
+    [
+        (
+            (1, 1, 6, 3),
+            "the box from 0,0 to 5,2 leaves the image, whose last pixel is 3,2",
+        ),
+        ((-1, 1, 4, 3), "the box from -2,0 to 3,2 leaves the image"),
+        ((3, 1, 2, 3), "the box from 2,0 to 1,2 has no area; correct it, or take it out"),
+    ],
+)
+def test_boxes_that_cannot_be_are_refused_together(devkit, corners, said):
+    cow = ("cow", 0, (1, 1, 2, 2))  # each class needs a training image
+    for image in ("2007_1", "2008_2"):
+        text = annotation(CAT, cow, ("dog", 0, corners))
+        (devkit / f"Annotations/{image}.xml").write_text(text)
+    with pytest.raises(UserError) as raised:
+        boxes_of(devkit)
+    lines = str(raised.value).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        f"{devkit}/Annotations/{image}.xml" for image in ("2007_1", "2008_2")
+    ]
+    assert all(said in line for line in lines)
 
 
 def test_images_without_a_mask_have_no_truth(devkit, capsys):
@@ -164,14 +205,14 @@ def test_a_malformed_box_is_refused(devkit, corner):
     bad = annotation(("cat", 0, (corner, 2, 3, 4)))
     (devkit / "Annotations" / "2008_2.xml").write_text(bad)
     with pytest.raises(UserError, match=r"2008_2\.xml: a bndbox needs xmin, ymin, xmax, ymax as"):
-        truth_of(devkit)
+        boxes_of(devkit)
 
 
 def test_a_missing_box_is_refused(devkit):
     bad = "<annotation><object><name>cat</name></object></annotation>"
     (devkit / "Annotations" / "2008_2.xml").write_text(bad)
     with pytest.raises(UserError, match=r"2008_2\.xml: a bndbox needs"):
-        truth_of(devkit)
+        boxes_of(devkit)
 
 
 @pytest.mark.real
@@ -191,8 +232,11 @@ def test_real_animals():
     index = build_index(some, REAL, classes, 1, 2)
     truth = voc.list_truth(spec, REAL, index)
     check_masks(truth, index, REAL, voc.mask_table(spec, classes), 2)
-    first = truth.loc[truth["image"] == "2007_000063", "boxes"].iloc[0]
-    assert first == [["dog", 122, 114, 378, 274]]
+    boxes = voc.list_boxes(spec, REAL, index, classes)
+    first = boxes[boxes["image"] == "2007_000063"].iloc[:, 1:].to_numpy().tolist()
+    assert first == [["dog", 122, 114, 378, 274, False]]
+    tags = {(row.image, tag) for row in index.itertuples() for tag in row.tags}
+    assert tags == set(zip(boxes["image"], boxes["class"], strict=True))
     assert index.loc[index["image"] == "2007_000063", ["height", "width"]].to_numpy().tolist() == [
         [375, 500]
     ]
