@@ -9,10 +9,12 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 from tags2masks.errors import UserError
+from tags2masks.methods import methods_of
+from tags2masks.stages import STAGES, giving, measured
 from tags2masks.workflow import started
 from tags2masks.workflow.catalog import SWEPT
 from tags2masks.workflow.environment import use_checkout
-from tags2masks.workflow.params import option, scaled, source, text_digest
+from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
 if not workflow.overwrite_configfiles:
@@ -31,9 +33,7 @@ started.begin(workflow.is_main_process)
 INDEX = "results/{dataset}/index.csv"
 CLASSES = "results/{dataset}/classes.txt"
 TRUTH = "results/{dataset}/truth.csv"
-SHARD = "{shard}.zarr.zip"
-TRAINED = ("classifier", "affinity", "segmenter")  # stages that make models
-SHARDED = ("maps", "labels", "masks", "predictions")  # stages that make something of every image
+ID = "[a-z0-9_]+-[0-9a-f]{8}"
 THREADS = plan.config.threads
 SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
 GPUS = plan.config.devices if plan.config.device != "cpu" else 0
@@ -41,7 +41,7 @@ GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
-    id="[a-z0-9_]+-[0-9a-f]{8}",
+    id=ID,
     shard="[0-9]+",
 
 
@@ -72,11 +72,8 @@ rule all:
 
 
 include: "rules/data.smk"
-include: "rules/classifiers.smk"
-include: "rules/prototypes.smk"
-include: "rules/maps.smk"
-include: "rules/affinity.smk"
-include: "rules/masks.smk"
-include: "rules/segmenters.smk"
-include: "rules/metrics.smk"
+include: "rules/methods.smk"
+include: "rules/measuring.smk"
+include: "rules/summary.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"

@@ -13,8 +13,9 @@ from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.cam import localize
-from tags2masks.maps.scales import multi_scale, normalize, stored_size
+from tags2masks.maps.scales import multi_scale, stored_size
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 
 TITLE = "Class activation maps"
 HEADINGS = ("batched", "beside it")

@@ -10,11 +10,13 @@ from benchmarks.cam import batched as cam
 from benchmarks.cam import make_network
 from benchmarks.timing import Row, alternate, compared, counted
 from tags2masks.allocator import keep_freed_memory
-from tags2masks.config.maps import Cam, Lpcam, Prototypes
+from tags2masks.config.maps import Cam, Lpcam
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.lpcam import fold, likeness, localize
-from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 from tags2masks.prototypes.kmeans import Sample, centres_of, cluster, unit
 from tags2masks.prototypes.store import ClassPrototypes
 

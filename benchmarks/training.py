@@ -70,7 +70,7 @@ def bare_step(
     views = [images]
     if hasattr(spec, "lambda_re"):
         views.append(tile(images))
-    if spec.refines:
+    if "pixel_correlation" in spec.offers:
         views.append(at_scale(images, spec.scale))
     total = sum(network.score_maps(network.features(one)).mean() for one in views)
     if hasattr(spec, "lambda_cse"):

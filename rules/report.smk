@@ -21,7 +21,7 @@ rule examples:
         source=source("segment_examples"),
         free=plan.free("predictions"),
         examples=plan.setting("report", "examples"),
-        quality=lambda wildcards, input: option("images", input.images),
+        quality=lambda wildcards, input: options({"images": input.images}),
         root=plan.root,
         machine=plan.machine,
     message:
@@ -46,8 +46,8 @@ rule report_page:
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],
-        training=[f"{a.folder}/training.csv" for a in plan.of_stage(*TRAINED)],
-        specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*TRAINED)],
+        training=[f"{a.folder}/training.csv" for a in plan.of_stage(*giving("network"))],
+        specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*giving("network"))],
         curves=[f"{a.folder}/curve.csv" for a in plan.with_curve()],
         images=[f"{a.folder}/images.csv" for a in plan.with_truth("masks", "predictions")],
         shards=[

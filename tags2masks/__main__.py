@@ -82,12 +82,14 @@ def _lineage(args: argparse.Namespace) -> None:
         raise UserError(f"no experiment '{wanted}'; {choices(wanted, known)}")
     experiment = known[wanted]
     chain = []
-    for stage, artifact in experiment.artifacts.items():
-        folder = args.results / experiment.dataset / stage / artifact.id
+    for _, artifact in experiment.steps:
+        folder = args.results / artifact.dataset / artifact.stage / artifact.id
         made = folder.exists()
-        said = read_provenance(folder) if made else {"recipe": artifact.recipe}
-        chain.append({"stage": stage, "id": artifact.id, "folder": str(folder), "made": made})
-        chain[-1] |= {n: said[n] for n in ("recipe", "supervision", "versions") if n in said}
+        said = read_provenance(folder) if made else {}
+        about = {"stage": artifact.stage, "id": artifact.id, "folder": str(folder), "made": made}
+        supervision = list(artifact.supervision)
+        chain.append(about | {"recipe": artifact.recipe, "supervision": supervision})
+        chain[-1] |= {"versions": said["versions"]} if made else {}
     if args.json:
         print(json.dumps(chain, indent=2, ensure_ascii=False))
         return
@@ -96,7 +98,7 @@ def _lineage(args: argparse.Namespace) -> None:
     for one in chain:
         print(f"\n{one['stage']} {one['id']}{'' if one['made'] else '  (not made yet)'}")
         rows = {"made from": one["recipe"]["upstream"], "spec": one["recipe"]["spec"]}
-        rows |= {"supervision": one.get("supervision"), "versions": one.get("versions")}
+        rows |= {"supervision": ", ".join(one["supervision"]), "versions": one.get("versions")}
         for name, value in rows.items():
             if value:
                 print(f"  {name:12s} {_plain(value)}")

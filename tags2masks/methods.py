@@ -1,14 +1,56 @@
-"""From a recipe to its method: the config block and the module. Light to import: no torch."""
+"""Methods by name: their config blocks, and from a recipe its module. Light to import: no torch."""
 
 from importlib import import_module
 from types import ModuleType
 
-from tags2masks.config import affinity
-from tags2masks.config.base import Block
-from tags2masks.config.project import SECTIONS
+from tags2masks.config.base import Entry
+from tags2masks.errors import UserError
+from tags2masks.stages import SECTIONS, STAGES, Stage, giving
 
 # Package -> its methods' config blocks.
-METHODS = SECTIONS | {"affinity": affinity.METHODS}
+METHODS: dict[str, dict[str, type[Entry]]] = {
+    package: import_module(f"tags2masks.config.{package}").METHODS
+    for package in dict.fromkeys(stage.package for stage in STAGES.values())
+}
+
+
+def methods_of(stage: Stage) -> dict[str, type[Entry]]:
+    """The methods that make a stage's artifacts, with their config blocks.
+
+    Those of its section; of a stage that is part of others' entries, what these have in that field.
+    """
+    if stage.section:
+        return METHODS[stage.package]
+    found = {}
+    for section in SECTIONS.values():
+        for block in METHODS[section.package].values():
+            field = block.model_fields.get(stage.part)
+            if field is not None:
+                inner = type(field.default)
+                found[getattr(field.default, "method", stage.name)] = inner
+    return found
+
+
+def package_of(recipe: dict) -> str:
+    """The package of a recipe whose stage gives a network.
+
+    Raises UserError for another stage.
+    """
+    stage, trained = recipe["stage"], giving("network")
+    if stage not in trained:
+        raise UserError(f"stage {stage}: is not trained; the trained ones are {', '.join(trained)}")
+    return STAGES[stage].package
+
+
+def learning_module(package: str) -> ModuleType:
+    """How networks of a package learn (see `task.py`); by name, so that no other stage's counts."""
+    return import_module(f"tags2masks.{package}.learning")
+
+
+def block_of(recipe: dict) -> type[Entry]:
+    """The type of the config block behind an artifact."""
+    blocks = methods_of(STAGES[recipe["stage"]])
+    return blocks.get(recipe["method"]) or blocks[recipe["stage"]]
 
 
 def method_module(package: str, recipe: dict) -> ModuleType:
@@ -16,6 +58,6 @@ def method_module(package: str, recipe: dict) -> ModuleType:
     return import_module(f"tags2masks.{package}.{recipe['method']}")
 
 
-def method_block(package: str, recipe: dict, free: dict | None = None) -> Block:
+def method_block(package: str, recipe: dict, free: dict | None = None) -> Entry:
     """The config block of the recipe's method; `free` gives the fields that are in no recipe."""
     return METHODS[package][recipe["method"]].model_validate(recipe["spec"] | (free or {}))

@@ -11,19 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tags2masks.errors import UserError
+from tags2masks.methods import block_of
+from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id
-
-# What each stage learns or decides from.
-SUPERVISION = {
-    "classifier": "image tags",
-    "prototypes": "image tags",
-    "maps": "image tags",
-    "labels": "no pixel masks: maps and images",
-    "affinity": "labels made from image tags",
-    "masks": "no pixel masks: maps and images",
-    "segmenter": "pseudo-masks made from image tags",
-    "predictions": "no pixel masks: the segmenter and the images",
-}
 
 # Whose version can change the numbers.
 PACKAGES = ("tags2masks", "torch", "timm", "numpy", "scikit-image", "scikit-learn", "pydensecrf2")
@@ -45,7 +35,7 @@ def provenance(recipe: dict) -> dict:
     return {
         "id": artifact_id(recipe),
         "recipe": recipe,
-        "supervision": SUPERVISION[recipe["stage"]],
+        "learns_from": list(block_of(recipe).learns_from),
         "versions": versions(),
     }
 
@@ -73,19 +63,22 @@ def read_provenance(folder: Path) -> dict:
 def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:
     """The provenance of an artifact and of all that it was made from, the first made first.
 
-    Raises UserError where one of them is not made yet.
+    `learns_from` is what its own method read beside that; `supervision` what it and all before it
+    read. Raises UserError where one of them is not made yet.
     """
     chain: dict[tuple[str, str], dict] = {}
 
-    def follow(stage: str, id: str) -> None:
-        if (stage, id) in chain:
-            return
-        said = read_provenance(results / dataset / stage / id)
-        # The role of an upstream artifact is the name of the stage that makes it.
-        for role, upstream in said["recipe"]["upstream"].items():
-            follow(role, upstream)
-        kept = ("id", "recipe", "supervision", "versions")
-        chain[stage, id] = {"stage": stage} | {name: said[name] for name in kept}
+    def follow(stage: str, id: str) -> set[str]:
+        if (stage, id) not in chain:
+            said = read_provenance(results / dataset / stage / id)
+            reached = set(said["learns_from"])
+            # The role of an upstream artifact is the name of the stage that makes it.
+            for role, upstream in said["recipe"]["upstream"].items():
+                reached |= follow(role, upstream)
+            kept = {name: said[name] for name in ("id", "recipe", "learns_from", "versions")}
+            supervision = [source for source in SOURCES if source in reached]
+            chain[stage, id] = {"stage": stage} | kept | {"supervision": supervision}
+        return set(chain[stage, id]["supervision"])
 
     follow(stage, id)
     return list(chain.values())

@@ -1,58 +1,27 @@
-"""The training loop of every stage: schedule, precision, devices, checkpoints, exact resume.
+"""The training loop of every stage: schedule, steps, figures of each epoch.
 
 Every random choice of an epoch comes from (seed, epoch), so a run that is killed and resumed at
 an epoch's start goes on exactly as if it had not been.
 """
 
-import contextlib
 import itertools
-import os
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, Dataset
 
-from tags2masks.allocator import keep_freed_memory
+from tags2masks.checkpoints import State, resume, save
 from tags2masks.config.training import Optimizer, Training
 from tags2masks.data.views import Draw
 from tags2masks.errors import UserError
-from tags2masks.files import written_whole
+from tags2masks.machine import Machine, start_fabric
 from tags2masks.progress import progress
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a job runs; none of it changes what comes out, but for rounding."""
-
-    device: str = "cpu"
-    devices: int = 1
-    threads: int = 2
-    workers: int | None = None
-
-    @property
-    def loaders(self) -> int:
-        """Image loading processes: by default none on a CPU, whose cores the network keeps busy."""
-        if self.workers is not None:
-            return self.workers
-        return self.threads if self.device == "cuda" else 0
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a run keeps its checkpoints, and what tells them from another run's."""
-
-    folder: Path
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -83,30 +52,12 @@ class Moment:
         return torch.rand(count * self.ranks, generator=generator)[self.rank :: self.ranks]
 
 
-# What a method does with a batch: named figures, of which "loss" is descended by the network and
-# "second_loss", where it is there, by the second one.
-Step = Callable[[nn.Module, list[Tensor], Moment], dict[str, Tensor | float]]
+# What a method does with a batch, the parts of which its stage decides: named figures, of which the
+# network descends "loss" and the second one "second_loss", where it is there.
+Step = Callable[[nn.Module, list[Tensor], Moment, Training], dict[str, Tensor | float]]
 DESCENDED = ("loss", "second_loss")
-# What is measured after an epoch, from the unwrapped network.
-Measure = Callable[[nn.Module], dict[str, float]]
-
-
-def prepare(machine: Machine, seed: int) -> None:
-    """Make everything that follows in this process repeatable.
-
-    Raises UserError when the config asks for a GPU that is not there.
-    """
-    if machine.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda, but there is no GPU here; set device: cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    keep_freed_memory()
-    torch.set_num_threads(machine.threads)
-    torch.set_flush_denormal(True)  # vanishing gradients would take a CPU many times as long
-    torch.use_deterministic_algorithms(True, warn_only=machine.device == "cuda")
-    # Else each new tensor is filled with NaN, to find code that reads it unwritten: a fifth of the
-    # time of a network of many small operations.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.manual_seed(seed)
+# What is measured after an epoch, counted from 1, of the unwrapped network in evaluation mode.
+Measure = Callable[[nn.Module, int], dict[str, float]]
 
 
 def poly_rate(step: int, steps: int, optimizer: Optimizer) -> float:
@@ -156,9 +107,8 @@ def fit(
     seed: int,
     machine: Machine,
     state: State,
-    measure: Measure = lambda network: {},
+    measure: Measure = lambda network, epoch: {},
     second: nn.Module | None = None,
-    measure_every: int = 1,
 ) -> list[dict[str, float]]:
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
@@ -168,13 +118,12 @@ def fit(
     call.
     second: a network that steps consult. If it has weights that require a gradient, it learns with
     an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
-    measure_every: epochs between measures; after the last epoch there always is one.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
     Raises UserError when the loss is no longer a number.
     """
     scaler = torch.amp.GradScaler(machine.device) if spec.precision == "16-mixed" else None
-    fabric = _fabric(spec, machine, scaler)
+    fabric = start_fabric(machine, spec.precision, scaler)
     inner = network
     learning = [network] + ([second] if second is not None and _learns(second) else [])
     made = [
@@ -185,7 +134,7 @@ def fit(
     for name in getattr(inner, "forward_methods", ()):
         network.mark_forward_method(name)
     consult = None if second is None else _constant(fabric, second)
-    rows = _resume(learning, optimizers, scaler, state)
+    rows = resume(state, learning, optimizers, scaler)
     sampler = _Batches(len(views), spec.batch_size, seed, fabric.global_rank, fabric.world_size)
     loader = fabric.setup_dataloaders(
         DataLoader(
@@ -220,7 +169,7 @@ def fit(
                 consult,
                 *seconds,
             )
-            figures = step(network, batch, moment)
+            figures = step(network, batch, moment, spec)
             for optimizer, name in zip(optimizers, DESCENDED, strict=False):
                 if name in figures:
                     fabric.backward(figures[name])
@@ -241,66 +190,18 @@ def fit(
                     "lower optimizer.lr"
                 )
         inner.eval()
-        measured = {}
-        if (epoch + 1) % measure_every == 0 or epoch + 1 == spec.epochs:
-            with torch.no_grad():
-                measured = measure(inner)
+        with torch.no_grad():
+            measured = measure(inner, epoch + 1)
         rows.append(
             {"epoch": epoch + 1, **means, **measured, "lr": spec.optimizer.lr * rate}
             | {"images_per_s": len(views) / took}
         )
         if fabric.is_global_zero:
             _announce(rows[-1], spec.epochs)
-            _save(learning, optimizers, scaler, rows, state, spec.keep_states)
+            save(state, learning, optimizers, scaler, rows, spec.keep_states)
         fabric.barrier()
     inner.eval()
     return rows
-
-
-def state_file(folder: Path, epoch: int) -> Path:
-    """Where the state after an epoch, counted from 1, is written."""
-    return folder / f"epoch-{epoch:04d}.pt"
-
-
-def read_state(path: Path) -> dict:
-    """A checkpoint's contents: `fingerprint`, `networks` (the state of each), `rows`, …
-
-    Raises UserError naming a file that cannot be read.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        said = str(error).partition("\n")[0]
-        raise UserError(f"{path}: not readable ({said})") from None
-
-
-def is_main_process() -> bool:
-    """Whether this process, of a run's several, is the one that writes the results."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0
-
-
-def end_state(state: State, keep: bool) -> None:
-    """Remove the checkpoints of a run whose results are safely written, unless they are kept."""
-    for path in sorted(state.folder.glob("epoch-*.pt")) if not keep else []:
-        path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        state.folder.rmdir()
-
-
-def _fabric(spec: Training, machine: Machine, scaler) -> Fabric:
-    # The environment is named because Lightning would take a Slurm job for one of its own making.
-    plugins: list = [LightningEnvironment()]
-    if scaler is not None:  # kept by us, because a resumed run needs its state
-        plugins.append(MixedPrecision("16-mixed", machine.device, scaler))
-    fabric = Fabric(
-        accelerator=machine.device,
-        devices=machine.devices,
-        strategy="ddp" if machine.devices > 1 else "auto",
-        precision=None if scaler is not None else spec.precision,
-        plugins=plugins,
-    )
-    fabric.launch()
-    return fabric
 
 
 def _learns(network: nn.Module) -> bool:
@@ -346,42 +247,3 @@ def _train_mode(network: nn.Module, freeze_bn: bool) -> None:
 def _announce(row: dict, epochs: int) -> None:
     figures = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
     print(f"epoch {row['epoch']}/{epochs}: {', '.join(figures)}", flush=True)
-
-
-def _save(networks, optimizers, scaler, rows, state: State, keep: bool) -> None:
-    earlier = [] if keep else list(state.folder.glob("epoch-*.pt"))
-    with written_whole(state_file(state.folder, len(rows))) as beside:
-        torch.save(
-            {
-                "fingerprint": state.fingerprint,
-                "networks": [network.state_dict() for network in networks],
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                "scaler": scaler.state_dict() if scaler else {},
-                "rows": rows,
-            },
-            beside,
-        )
-    for path in earlier:
-        if path != state_file(state.folder, len(rows)):
-            path.unlink(missing_ok=True)
-
-
-def _resume(networks, optimizers, scaler, state: State) -> list[dict]:
-    """Fill everything from the last checkpoint of this run, if there is one; its rows."""
-    for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
-        try:
-            saved = read_state(path)
-        except UserError as error:
-            print(f"{error}; left aside, no need to act", flush=True)
-            continue
-        if saved["fingerprint"] != state.fingerprint:
-            print(f"{path}: from another code or data; starting anew", flush=True)
-            continue
-        for own, key in ((networks, "networks"), (optimizers, "optimizers")):
-            for one, values in zip(own, saved[key], strict=True):
-                one.load_state_dict(values)
-        if scaler:
-            scaler.load_state_dict(saved["scaler"])
-        print(f"{path}: going on after epoch {len(saved['rows'])}", flush=True)
-        return saved["rows"]
-    return []

@@ -13,19 +13,18 @@ from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Block
 from tags2masks.data.index import images_sha, multi_hot, read_index, rows_of
+from tags2masks.data.randomness import image_seed
 from tags2masks.data.views import WholeImages
-from tags2masks.maps.batch import Batch, Localized, image_seed
+from tags2masks.machine import AUTOCAST, Machine, prepare
+from tags2masks.maps.batch import Batch, Localized
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.progress import progress
 from tags2masks.provenance import provenance
 from tags2masks.store import Entry, write_shard
-from tags2masks.training import Machine, prepare
 from workflow_scripts.program import add_paths, parser, run
 
 Method = Callable[[Batch, Block], Tensor | Localized]
-
-AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 # Helpers are imported by name: an edit there concerns the methods that import them, no others.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
@@ -42,9 +42,9 @@ def main() -> None:
     add_paths(arguments, "images", "model", "spec", "output")
     args = arguments.parse_args()
     # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
     from tags2masks.segmenters.applying import segmented
-    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
@@ -59,7 +59,7 @@ def main() -> None:
             writer = csv.writer(table)
             writer.writerow(["image", *names])
             for image, mask, _ in segmented(
-                network, rows, args.images, Test.model_validate(test), machine
+                network, rows, args.images, Inference.model_validate(test), machine
             ):
                 write_palette_png(folder / f"{image}.png", mask)
                 shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size

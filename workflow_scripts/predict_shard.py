@@ -1,6 +1,6 @@
 """Segment a shard's evaluation images with a trained network."""
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.provenance import provenance
@@ -15,9 +15,9 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
     # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
     from tags2masks.segmenters.applying import segmented
-    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
@@ -29,7 +29,7 @@ def main() -> None:
             f"{args.index}: split '{split}' has no images; set evaluate_on in the data set"
         )
     rows = rows_of(index, split, args.shard)
-    test = Test.model_validate(spec)
+    test = Inference.model_validate(spec)
     entries = segmented(network, rows, args.root, test, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 

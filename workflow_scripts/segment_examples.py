@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
@@ -18,9 +18,9 @@ def main() -> None:
     arguments.add_argument("--images", type=Path, help="each image's quality, where known")
     args = arguments.parse_args()
     # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
     from tags2masks.segmenters.applying import segmented
-    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
@@ -29,7 +29,7 @@ def main() -> None:
     spec.pop("split")
     train = rows_of(read_index(args.index), "train")
     chosen = train[train["image"].isin(choose(train, args.images, args.count))]
-    entries = segmented(network, chosen, args.root, Test.model_validate(spec), machine)
+    entries = segmented(network, chosen, args.root, Inference.model_validate(spec), machine)
     write_shard(args.output, provenance(args.recipe), images_sha(chosen), entries)
 
 

@@ -39,9 +39,9 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
     # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    from tags2masks.machine import Machine, prepare
     from tags2masks.masks.walking import walked
     from tags2masks.nets.trained import load_trained
-    from tags2masks.training import Machine, prepare
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])

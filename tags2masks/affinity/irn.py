@@ -25,6 +25,7 @@ from tags2masks.nets.backbones import (
     stage_features,
 )
 from tags2masks.nets.resize import resized
+from tags2masks.training import Moment
 
 STRIDE = 4
 
@@ -128,7 +129,9 @@ def displacement_loss(displacements: Tensor, labels: Tensor, offsets: Iterable[O
     return (means["class"] + means["background"]) / 2
 
 
-def step(network: nn.Module, batch: list[Tensor], spec: IrnTraining) -> dict[str, Tensor]:
+def step(
+    network: nn.Module, batch: list[Tensor], moment: Moment, spec: IrnTraining
+) -> dict[str, Tensor]:
     """The losses on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored."""
     images, labels = batch
     logits, displacements = network(images.float() / 255)

@@ -22,6 +22,7 @@ from tags2masks.nets.backbones import (
     stage_features,
 )
 from tags2masks.nets.resize import resized
+from tags2masks.training import Moment
 
 WIDTHS = (64, 128, 256)
 
@@ -71,7 +72,9 @@ def affinity(features: Tensor, offset: Offset) -> Tensor:
     return (-apart.abs().mean(1)).exp()
 
 
-def step(network: nn.Module, batch: list[Tensor], spec: PsaTraining) -> dict[str, Tensor]:
+def step(
+    network: nn.Module, batch: list[Tensor], moment: Moment, spec: PsaTraining
+) -> dict[str, Tensor]:
     """The loss on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored."""
     images, labels = batch
     features = network(images.float() / 255).float()

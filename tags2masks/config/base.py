@@ -1,6 +1,6 @@
 """What every config block shares: strictness, and which fields belong to an artifact's key."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,6 +37,40 @@ class Block(BaseModel):
             elif isinstance(getattr(self, name), Block):
                 values[name] = getattr(self, name).key()
         return values
+
+
+class Entry(Block):
+    """A block that artifacts are made from, and what the workflow must know of its method.
+
+    takes: what it follows in an experiment, if not what its stage says (`tags2masks.stages`).
+    learns_from: the supervision that the method itself reads: "tags", "boxes", "masks". What it is
+        made from may have more; nothing else is given to its program.
+    offers: what later stages can do with it; needs: what it asks of what it follows.
+    helpers: what a map method is given beside classifier and batch, see `maps/localizing.py`.
+    program: in place of its stage's.
+    further_outputs: files beside the model, by the word for them.
+    memory_mb, minutes: what a cluster job asks for, doubled at the second attempt.
+    uses_gpu: whether its program runs a network.
+    """
+
+    takes: ClassVar[tuple[str, ...] | None] = None
+    learns_from: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
+    helpers: ClassVar[tuple[str, ...]] = ()
+    program: ClassVar[str | None] = None
+    further_outputs: ClassVar[dict[str, str]] = {}
+    memory_mb: ClassVar[int] = 4000
+    minutes: ClassVar[int] = 60
+    uses_gpu: ClassVar[bool] = False
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What later stages can do with it, such as `pixel_correlation`."""
+        return frozenset()
+
+    def modules(self) -> list[str]:
+        """Modules of `tags2masks` that it loads by name, beside its method's."""
+        return []
 
 
 def free(default: Any = ..., **field: Any) -> Any:

@@ -37,7 +37,7 @@ class TagAugment(Augment):
 class TagTraining(Training):
     """What all classifiers have."""
 
-    refines: ClassVar[bool] = False  # whether it has refined maps, for `pcm`
+    learns_from: ClassVar[tuple[str, ...]] = ("tags",)
 
     augment: TagAugment = TagAugment()
     validate_every: int = free(
@@ -126,6 +126,8 @@ class Poc(Puzzle, Occse):
 class Pnoc(Poc):
     """P-NOC: P-OC whose ordinary classifier learns from what is left (eq. 2 and 3)."""
 
+    further_outputs: ClassVar[dict[str, str]] = {"noc": "noc.safetensors"}
+
     method: Literal["pnoc"] = "pnoc"
     lambda_noc: Ramp = Field(
         Ramp(start=0, end=1), description="Its end is 0.5 by default in the public code."
@@ -173,14 +175,17 @@ class SeamTraining(TagTraining):
 class Seam(SeamTraining):
     """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
 
-    refines: ClassVar[bool] = True
-
     method: Literal["seam"] = "seam"
     ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
     min_weight: float = Field(
         1, ge=0, description="Of the lowest cells' loss, which is in the public code alone."
     )
     min_share: float = Field(0.25, gt=0, le=1, description="Share of the cells that it is of.")
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Its pixel correlation module refines maps."""
+        return frozenset({"pixel_correlation"})
 
 
 class Sampling(SeamTraining):
@@ -217,9 +222,9 @@ class Sampling(SeamTraining):
     window: int = Field(15, ge=2, description="Cells at this distance count no more.")
 
     @property
-    def refines(self) -> bool:
-        """Whether it has refined maps, for `pcm`."""
-        return self.host == "seam"
+    def offers(self) -> frozenset[str]:
+        """On SEAM it has the pixel correlation module."""
+        return frozenset({"pixel_correlation"} if self.host == "seam" else ())
 
 
 METHODS = {

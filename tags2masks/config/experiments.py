@@ -1,9 +1,27 @@
-"""Experiments: paths through the stages, with braces for alternatives."""
+"""Experiments: paths through the stages, with braces for alternatives.
 
-from tags2masks.config.base import ConfigError
-from tags2masks.config.project import SECTIONS, Config, choices
+Which section an entry belongs to follows from what it may follow: after a data set come those that
+take images, after a classifier those that take one, and so on (`tags2masks.stages`, and `takes` of
+a config block).
+"""
 
-STEPS = ("datasets", *SECTIONS)
+from typing import NamedTuple
+
+from tags2masks.config.base import ConfigError, Entry
+from tags2masks.config.project import Config, choices
+from tags2masks.stages import SECTIONS, STAGES
+
+DATASETS = "datasets"
+
+
+class Step(NamedTuple):
+    """An entry of an experiment: its section of the config and its name there."""
+
+    section: str
+    name: str
+
+
+Chain = tuple[Step, ...]
 
 
 def expand_braces(text: str) -> list[str]:
@@ -43,30 +61,75 @@ def _split(text: str, separator: str) -> list[str]:
     return parts
 
 
-def expand_experiments(config: Config) -> list[tuple[str, ...]]:
-    """The experiments as tuples of entry names (dataset, classifier, …), each once, in order.
+def expand_experiments(config: Config) -> list[Chain]:
+    """The experiments as chains of entries, the data set first, each once and in order.
 
-    Raises ConfigError naming the experiment and the entry that does not exist.
+    Raises ConfigError naming the experiment and the entry that does not exist or cannot stand where
+    it does.
     """
-    found: dict[tuple[str, ...], None] = {}
+    found: dict[Chain, None] = {}
     for number, text in enumerate(config.experiments):
         where = f"experiments.{number}: '{text}'"
         try:
             paths = expand_braces(text)
+            for path in paths:
+                found[_chain(config, [name.strip() for name in path.split("/")])] = None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
-        for path in paths:
-            names = tuple(name.strip() for name in path.split("/"))
-            if not 2 <= len(names) <= len(STEPS):
-                raise ConfigError(
-                    f"{where}: {len(names)} steps; write dataset / classifier, then as far as "
-                    "wanted / maps / masks / segmenter"
-                )
-            for section, name in zip(STEPS, names, strict=False):
-                entries = getattr(config, section)
-                if name not in entries:
-                    raise ConfigError(
-                        f"{where}: no entry '{name}' in {section}; {choices(name, entries)}"
-                    )
-            found[names] = None
     return list(found)
+
+
+def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
+    """What an entry of a section may follow: `dataset`, or names of stages."""
+    return entry.takes or SECTIONS[section].takes
+
+
+def _chain(config: Config, names: list[str]) -> Chain:
+    if len(names) < 2:
+        raise ConfigError(
+            f"{len(names)} steps; write dataset / classifier, then as far as wanted / maps / masks "
+            "/ segmenter"
+        )
+    dataset, *rest = names
+    if dataset not in config.datasets:
+        raise ConfigError(f"no entry '{dataset}' in datasets; {choices(dataset, config.datasets)}")
+    chain, follows = [Step(DATASETS, dataset)], "dataset"
+    for name in rest:
+        section = _section_of(config, name, follows, chain[-1].name)
+        chain.append(Step(section, name))
+        follows = SECTIONS[section].name
+    return tuple(chain)
+
+
+def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
+    """The section of the entry of this name that may follow what comes before it."""
+    entries = {section: getattr(config, section) for section in SECTIONS}
+    fitting = {
+        section: [n for n, entry in those.items() if follows in takes_of(section, entry)]
+        for section, those in entries.items()
+    }
+    found = [section for section, those in fitting.items() if name in those]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(
+            f"'{name}' may be of {' or of '.join(found)} here; rename one of the two entries"
+        )
+    # Sections that come here by their stage's word, even where the config has no entry in them yet.
+    usual = [section for section, stage in SECTIONS.items() if follows in stage.takes]
+    possible = [section for section in SECTIONS if fitting[section] or section in usual]
+    after = "a data set" if follows == "dataset" else f"{previous}, {_one(follows)}"
+    if not possible:
+        raise ConfigError(f"nothing can follow {after}; end the experiment there")
+    hint = choices(name, [n for section in possible for n in fitting[section]])
+    for section, those in entries.items():
+        if name in those:
+            wanted = " or ".join(_one(kind) for kind in takes_of(section, those[name]))
+            raise ConfigError(
+                f"'{name}' of {section} follows {wanted}, but here it follows {after}; {hint}"
+            )
+    raise ConfigError(f"no entry '{name}' in {' or '.join(possible)}; {hint}")
+
+
+def _one(kind: str) -> str:
+    return "the data set" if kind == "dataset" else f"one of {STAGES[kind].plural}"

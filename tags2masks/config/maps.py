@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tags2masks.config.base import Block, free
+from tags2masks.config.base import Entry, free
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Augment, Precision
 
 # Gradients in fp16 would need a loss scale.
@@ -13,10 +14,12 @@ StepMap = Literal["normalized", "raw"]
 Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_length=1)]
 
 
-class Maps(Block):
+class Maps(Entry):
     """What all methods share."""
 
-    helpers: ClassVar[tuple[str, ...]] = ()  # what a method is given beside classifier and batch
+    learns_from: ClassVar[tuple[str, ...]] = ("tags",)  # only an image's tags are localized
+    memory_mb: ClassVar[int] = 12000
+    uses_gpu: ClassVar[bool] = True
 
     images: int | None = Field(
         None,
@@ -45,50 +48,9 @@ class Cam(MultiScale):
 class Pcm(MultiScale):
     """Maps refined by the classifier's pixel correlation module, of `seam` and `sampling`."""
 
+    needs: ClassVar[tuple[str, ...]] = ("pixel_correlation",)
+
     method: Literal["pcm"] = "pcm"
-
-
-class Prototypes(Block):
-    """Cluster centres of each class's local features; an artifact of their own."""
-
-    method: Literal["kmeans"] = "kmeans"
-    clusters: int = Field(
-        12, ge=1, description="Centres of a class, and as many of its context; 20 for COCO."
-    )
-    foreground_score: float = Field(
-        0.1,
-        gt=0,
-        le=1,
-        description="A feature is the class's where CAM is this or more (τ); 0.25 for COCO.",
-    )
-    min_class_score: float = Field(
-        0.9,
-        ge=0,
-        le=1,
-        description="A class centre is kept above this confidence (μ_f); if none is, the best.",
-    )
-    max_context_score: float = Field(
-        0.9,
-        ge=0,
-        le=1,
-        description="A context centre is kept below this confidence (μ_b); 0.5 for COCO.",
-    )
-    min_context_score: float = Field(
-        0, ge=0, le=1, description="And from this one on; the public code has 0.05."
-    )
-    images: int | None = Field(
-        None,
-        ge=1,
-        description="At most so many images of a class, by chance; null: all. 100 for COCO.",
-    )
-    samples: int = Field(
-        20000,
-        ge=1,
-        description="At most so many features of a class, and of its context, by "
-        "chance: 160 MB each with 2,048 channels.",
-    )
-    iterations: int = Field(100, ge=1, description="The most that K-Means takes.")
-    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 
 class Lpcam(MultiScale):
@@ -203,6 +165,9 @@ class AdvCam(Maps):
     `steps: 26`, `steps_below_one: 12`, `logit: rectified`, `step_map: raw`.
     """
 
+    memory_mb: ClassVar[int] = 16000
+    minutes: ClassVar[int] = 720
+
     method: Literal["advcam"] = "advcam"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
     flip: bool = Field(True, description="The mirrored image climbs with the image.")
@@ -246,6 +211,8 @@ class Rib(Maps):
     """
 
     helpers: ClassVar[tuple[str, ...]] = ("training",)
+    memory_mb: ClassVar[int] = 16000
+    minutes: ClassVar[int] = 720
 
     method: Literal["rib"] = "rib"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")

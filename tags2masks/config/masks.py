@@ -5,10 +5,16 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
-from tags2masks.config.base import Block, free
+from tags2masks.config.base import Block, Entry, free
 
 
-class Threshold(Block):
+class Masks(Entry):
+    """What all methods share."""
+
+    swept: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
+
+
+class Threshold(Masks):
     """Background wherever no class scores above a constant."""
 
     method: Literal["threshold"] = "threshold"
@@ -44,7 +50,7 @@ class LabelCrf(DenseCrf):
     gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the label that a pixel has.")
 
 
-class Crf(LabelCrf):
+class Crf(LabelCrf, Masks):
     """Dense conditional random field on the thresholded maps (methods §0)."""
 
     method: Literal["crf"] = "crf"
@@ -52,7 +58,7 @@ class Crf(LabelCrf):
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-class Confident(LabelCrf):
+class Confident(LabelCrf, Masks):
     """Labels where two CRFs, of a high and a low background score, agree; 255 elsewhere."""
 
     method: Literal["confident"] = "confident"
@@ -71,7 +77,7 @@ class Confident(LabelCrf):
         return self
 
 
-class Agreed(DenseCrf):
+class Agreed(DenseCrf, Masks):
     """Labels where two CRFs, of a weak and a strong background map, agree; 255 elsewhere."""
 
     method: Literal["agreed"] = "agreed"
@@ -91,8 +97,12 @@ class Agreed(DenseCrf):
         return self
 
 
-class Walk(Block):
+class Walk(Masks):
     """A random walk of maps along affinities."""
+
+    program: ClassVar[str] = "walk_shard"
+    memory_mb: ClassVar[int] = 8000
+    uses_gpu: ClassVar[bool] = True
 
     scale: float = Field(
         1,
@@ -126,10 +136,10 @@ class Irn(Walk):
     )
 
 
-class Smooth(Block):
+class Smooth(Masks):
     """Maps smoothed by a Gaussian, then thresholded (saliency paper, B.3.2)."""
 
-    swept: ClassVar[bool] = True  # the method has `scores`, which quality is measured on as on maps
+    swept: ClassVar[bool] = True
 
     method: Literal["smooth"] = "smooth"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
@@ -144,7 +154,7 @@ class Smooth(Block):
         return value
 
 
-class Superpixel(Block):
+class Superpixel(Masks):
     """Mean scores of Felzenszwalb's superpixels, then thresholded (saliency paper, B.3.3)."""
 
     swept: ClassVar[bool] = True

@@ -6,26 +6,21 @@ import typing
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, create_model
 
-from tags2masks.config import classifiers, maps, masks, segmenters
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
-
-# Config section -> its methods, in the order of the chain.
-SECTIONS = {
-    "classifiers": classifiers.METHODS,
-    "maps": maps.METHODS,
-    "masks": masks.METHODS,
-    "segmenters": segmenters.METHODS,
-}
+from tags2masks.methods import METHODS
+from tags2masks.stages import SECTIONS
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def _entries(section: str) -> Any:
     """The type of a section: entry name -> block, the block chosen by its `method`."""
-    blocks = tuple(SECTIONS[section].values())
+    blocks = tuple(METHODS[SECTIONS[section].package].values())
     block = reduce(operator.or_, blocks)
     if blocks[1:]:
         block = Annotated[block, Field(discriminator="method")]
@@ -82,10 +77,15 @@ class Predict(Block):
     images: str = Field(description="Folder of images, searched with its subfolders.")
 
 
-class Config(Block):
-    """The config file."""
+class Run(Block):
+    """Seeds, machine and data sets of a config file."""
 
-    seed: int = Field(0, ge=0, lt=2**31, description="Reaches every random choice.")
+    seed: Seed = Field(0, description="Reaches every random choice.")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Repeat every experiment with each of these in place of `seed`, which still "
+        "draws data sets; the tables then have a row per seed, the mean and the deviation.",
+    )
     device: Literal["cpu", "cuda", "auto"] = Field(
         "cpu", description="Where networks run; auto: on a GPU if the machine has one."
     )
@@ -98,10 +98,22 @@ class Config(Block):
         None, description="Address of a Dask scheduler (tcp://…); null: processes of the job."
     )
     datasets: dict[Name, DatasetSpec] = Field(min_length=1, description="Images and their tags.")
-    classifiers: _entries("classifiers") = Field({}, description="Learned from the tags.")
-    maps: _entries("maps") = Field({}, description="Where in an image its classes are.")
-    masks: _entries("masks") = Field({}, description="Pseudo-masks made from the maps.")
-    segmenters: _entries("segmenters") = Field({}, description="Trained on the pseudo-masks.")
+
+
+# A field for each stage that has a section.
+Entries = create_model(
+    "Entries",
+    __base__=Run,
+    **{
+        section: (_entries(section), Field({}, description=stage.about))
+        for section, stage in SECTIONS.items()
+    },
+)
+
+
+class Config(Entries):
+    """The config file."""
+
     experiments: tuple[str, ...] = Field(
         min_length=1, description="dataset / classifier / maps / masks / segmenter, with braces."
     )

@@ -15,7 +15,9 @@ from pydantic.fields import FieldInfo
 
 from tags2masks.config.base import Block
 from tags2masks.config.datasets import KINDS
-from tags2masks.config.project import SECTIONS, Config, Sweep
+from tags2masks.config.project import Config, Sweep
+from tags2masks.methods import METHODS
+from tags2masks.stages import SECTIONS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -41,9 +43,10 @@ def page() -> str:
         "## `datasets`\n",
         *(_section(f"kind: {name}", block, 3) for name, block in KINDS.items()),
     ]
-    for section, methods in SECTIONS.items():
+    for section, stage in SECTIONS.items():
         parts.append(f"## `{section}`\n")
-        parts += [_section(f"method: {name}", block, 3) for name, block in methods.items()]
+        methods = METHODS[stage.package].items()
+        parts += [_section(f"method: {name}", block, 3) for name, block in methods]
     parts.append(_section("`sweep`", Sweep))
     return "\n".join(parts)
 

@@ -4,11 +4,11 @@ Published lengths are in steps, ours in epochs: VOC's 10,582 training images are
 Published sizes are shares of an image, ours its long side: 500 pixels in VOC.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tags2masks.config.base import Block, free
+from tags2masks.config.base import Entry, free
 from tags2masks.config.growing import Growing
 from tags2masks.config.maps import Scales
 from tags2masks.config.masks import Bilateral, DenseCrf, Gaussian
@@ -22,8 +22,11 @@ class NetworkCrf(DenseCrf):
     bilateral: Bilateral = Bilateral(sxy=67, srgb=3, compat=4)
 
 
-class Test(Block):
+class Inference(Entry):
     """How a trained network is applied; changing it trains nothing again."""
+
+    memory_mb: ClassVar[int] = 12000
+    uses_gpu: ClassVar[bool] = True
 
     scales: Scales = Field((1.0,), description="Sizes relative to the image, averaged.")
     flip: bool = Field(False, description="Average with the mirrored image.")
@@ -36,13 +39,19 @@ class Test(Block):
 class Segmenter(Training):
     """What all segmenters have."""
 
+    minutes: ClassVar[int] = 1440
+
     init_from_classifier: bool = Field(
         False, description="Start the encoder from the classifier of the same experiment."
     )
     growing: Growing | None = Field(
         None, description="Let the labels grow while the network learns; `{}` as DSRG, null: don't."
     )
-    test: Test = Test()
+    test: Inference = Inference()
+
+    def modules(self) -> list[str]:
+        """Growing is imported by name: an edit there concerns only those that use it."""
+        return ["segmenters.dsrg"] if self.growing else []
 
 
 class DeepLabV3Plus(Segmenter):
@@ -70,7 +79,9 @@ class DeepLabV1(Segmenter):
     optimizer: Optimizer = Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4)
     augment: Augment = Augment(resize=(250, 750), crop=448)
     head_channels: int = Field(512, ge=1, description="Of the two layers before the last.")
-    test: Test = Test(scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True, crf=NetworkCrf())
+    test: Inference = Inference(
+        scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True, crf=NetworkCrf()
+    )
 
 
 class DeepLabV2(Segmenter):
@@ -90,7 +101,7 @@ class DeepLabV2(Segmenter):
     rates: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (6, 12, 18, 24), min_length=1, description="Dilation of each parallel convolution."
     )
-    test: Test = Test(crf=NetworkCrf())
+    test: Inference = Inference(crf=NetworkCrf())
 
 
 class UPerNet(Segmenter):

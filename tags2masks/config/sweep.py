@@ -5,8 +5,9 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from tags2masks.config.base import Block, ConfigError
-from tags2masks.config.experiments import STEPS, expand_experiments
-from tags2masks.config.project import SECTIONS, Config, Name, Sweep, choices
+from tags2masks.config.experiments import Chain, Step, expand_experiments
+from tags2masks.config.project import Config, Name, Sweep, choices
+from tags2masks.stages import SECTIONS
 
 
 class Setting(NamedTuple):
@@ -14,30 +15,31 @@ class Setting(NamedTuple):
 
     parameter: str
     value: str | int | float | bool
-    chain: tuple[str, ...]
+    chain: str
 
 
-def expand_sweeps(config: Config) -> dict[tuple[str, ...], Setting | None]:
-    """The experiments as tuples of entry names, each once, with their settings, in order.
+def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
+    """The experiments as chains of entries, each once, with their settings, in order.
 
     config: as `add_derived_entries` gives it. An experiment with a swept entry is replaced by one
     for each value; where it has several sweeps, each varies alone and the rest stays as it is.
     Raises ConfigError as `expand_experiments` does, and for a sweep that is of no experiment.
     """
-    found: dict[tuple[str, ...], Setting | None] = {}
+    found: dict[Chain, Setting | None] = {}
     used = set()
     for chain in expand_experiments(config):
         swept = False
+        plain = "/".join(step.name for step in chain)
         for number, sweep in enumerate(config.sweep):
             section, _, entry = sweep.entry.partition(".")
-            at = STEPS.index(section)
-            if chain[at : at + 1] != (entry,):
+            if Step(section, entry) not in chain:
                 continue
             swept = True
             used.add(number)
             for value in sweep.values:
-                names = (*chain[:at], derived_name(entry, sweep, value), *chain[at + 1 :])
-                found.setdefault(names, Setting(f"{sweep.entry}.{sweep.field}", value, chain))
+                other = Step(section, derived_name(entry, sweep, value))
+                steps = tuple(other if step == (section, entry) else step for step in chain)
+                found.setdefault(steps, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
         if not swept:
             found.setdefault(chain, None)
     for number, sweep in enumerate(config.sweep):

@@ -1,10 +1,10 @@
 """What every trained stage has in common: backbone, views of the images, optimisation."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tags2masks.config.base import Block, free
+from tags2masks.config.base import Block, Entry, free
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Triple = tuple[float, float, float]
@@ -74,8 +74,12 @@ class Optimizer(Block):
     )
 
 
-class Training(Block):
+class Training(Entry):
     """One training run."""
+
+    memory_mb: ClassVar[int] = 16000
+    minutes: ClassVar[int] = 720
+    uses_gpu: ClassVar[bool] = True
 
     backbone: Backbone = Backbone()
     epochs: int = Field(ge=1)

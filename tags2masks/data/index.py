@@ -23,11 +23,24 @@ MOST_CLASSES = 253  # masks are uint8: 0 is background, 255 ignored, 254 stands 
 IMAGES_PER_SHARD = 2500
 
 
-def read_index(path: Path | str) -> pd.DataFrame:
+def read_index(*paths: Path | str) -> pd.DataFrame:
     """Read index.csv: tags as tuples, height, width and shard as integers, the rest as strings.
 
-    Raises UserError naming the file when it is absent or is no index.
+    paths: one file, or several, such as one per split, whose rows are put together.
+    Raises UserError naming the file when it is absent or is no index, or when two files have an
+    image of one name.
     """
+    frame = pd.concat([_read_index(path) for path in paths], ignore_index=True)
+    doubled = frame["image"][frame["image"].duplicated()]
+    if len(paths) > 1 and len(doubled):
+        raise UserError(
+            f"{', '.join(map(str, paths))}: image '{doubled.iloc[0]}' is in more than one; give "
+            "each file once"
+        )
+    return frame
+
+
+def _read_index(path: Path | str) -> pd.DataFrame:
     frame = read_table(path, COLUMNS, "run again")
     for name in ("height", "width", "shard"):
         try:

@@ -33,13 +33,13 @@ def random_view(
     image: uint8 [h, w, 3]; labels: uint8 [h, w] or None; fill: the colour of the padding, 0 to 1.
     A TagAugment also changes colours, and may turn or shear the image, before it is cropped.
     Returns uint8 [crop, crop, 3] and uint8 [crop, crop], padded labels being ignored (255).
-    Raises ValueError for a TagAugment with labels.
+    Raises ValueError for labels and RandAugment, which moves what is in the image.
     """
     long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
     image, labels = _resize(image, labels, long_side)
     if isinstance(augment, TagAugment):
-        if labels is not None:
-            raise ValueError("a TagAugment moves what is in the image, but not its labels")
+        if labels is not None and augment.randaugment:
+            raise ValueError("RandAugment moves what is in the image, but not its labels")
         image = _changed(image, augment, fill, rng)
     image, labels = _place(image, labels, augment.crop, fill, rng.random(2))
     if rng.random() < augment.flip:

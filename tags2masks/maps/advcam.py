@@ -21,8 +21,9 @@ from torch import Tensor
 
 from tags2masks.config.maps import AdvCam
 from tags2masks.maps.batch import Batch, Localized, empty_maps
-from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
+from tags2masks.maps.scales import in_units_of_first, multi_scale, sum_of_steps
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 
 _REST = (0, 2, 3, 4)  # of [V, P, 3, h, w], all but the pair
 

@@ -1,6 +1,5 @@
 """What a map method is given: images of one size, their tags, and a seed for each."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,9 +44,3 @@ def empty_maps(batch: Batch, stride: int) -> Tensor:
     """Zeros for the batch's maps, [B, K, ceil(H/stride), ceil(W/stride)], of the images' dtype."""
     size = stored_size(batch.images.shape[-2:], stride)
     return batch.images.new_zeros((*batch.tagged.shape, *size))
-
-
-def image_seed(seed: int, image: str) -> int:
-    """The seed of an image, 0 to 2^63 − 1, from the run's seed and the image's name."""
-    digest = hashlib.sha256(f"{seed}:{image}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1

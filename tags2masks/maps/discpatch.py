@@ -13,8 +13,9 @@ from tags2masks.config.maps import DiscPatch
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, mean_saliency
 from tags2masks.maps.randompatch import draw_off, without_patches
-from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 
 
 def localize(network: Classifier, batch: Batch, spec: DiscPatch) -> Tensor:

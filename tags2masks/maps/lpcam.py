@@ -19,8 +19,9 @@ from torch import Tensor
 
 from tags2masks.config.maps import Lpcam
 from tags2masks.maps.batch import Batch
-from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 from tags2masks.prototypes.store import ClassPrototypes
 
 

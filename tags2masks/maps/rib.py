@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from tags2masks.config.maps import Rib
 from tags2masks.data.training_images import TrainingImages, View
 from tags2masks.maps.batch import Batch, Localized, empty_maps
-from tags2masks.maps.scales import in_units_of_first, multi_scale, normalize, sum_of_steps
+from tags2masks.maps.scales import in_units_of_first, multi_scale, sum_of_steps
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 
 
 def localize(

@@ -1,4 +1,4 @@
-"""Maps over several scales, the mirrored image and steps, and their normalisation."""
+"""Maps over several scales, the mirrored image and steps."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tags2masks.nets.resize import at_scale, resized
+from tags2masks.nets.score_maps import normalize
 
 
 def multi_scale(
@@ -40,11 +41,6 @@ def stored_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
     """The (height, width) of an image's maps: its own over the stride, rounded up."""
     height, width = size
     return -(-height // stride), -(-width // stride)
-
-
-def normalize(maps: Tensor) -> Tensor:
-    """Every map of [..., h, w] divided by its maximum plus 1e-5 (methods §0)."""
-    return maps / (maps.amax((-2, -1), keepdim=True) + 1e-5)
 
 
 def sum_of_steps(steps: Tensor, step_map: str) -> Tensor:

@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 
 from tags2masks.config.masks import Walk
 from tags2masks.data.views import WholeImages
+from tags2masks.machine import Machine
 from tags2masks.masks.walked import Walked
 from tags2masks.nets.resize import at_scale
 from tags2masks.store import Shard
-from tags2masks.training import Machine
 
 # From the network, images [B, 3, H, W] and the maps of each to its walked maps, and of which map
 # each is; -1 stands for the background.

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
 from tags2masks.data.truth import read_mask
+from tags2masks.stages import STAGES
 
 COLUMNS = ("split", "class", "images", "relative_size", "co_occurrence", "cardinality")
 PROPERTIES = COLUMNS[3:]
@@ -18,7 +19,6 @@ CORRELATIONS = (
     "experiment", "dataset", "stage", "split", "property", "pearson", "spearman", "classes",
 )  # fmt: skip
 FEWEST = 3  # classes: two always lie on a line
-STAGES = ("maps", "masks", "predictions")
 
 
 def region_shares(
@@ -69,7 +69,8 @@ def correlations(properties: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFram
     iou = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"].astype(bool)]
     rows = []
     for experiment, mine in iou.groupby("experiment", sort=False):
-        stage = max(set(mine["stage"]) & set(STAGES), key=STAGES.index, default=None)
+        known = [name for name, stage in STAGES.items() if stage.figure]
+        stage = max(set(mine["stage"]) & set(known), key=known.index, default=None)
         if stage is None:
             continue
         last = mine[(mine["stage"] == stage) & ~mine["class"].isin(("mean", "background"))]

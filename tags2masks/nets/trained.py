@@ -4,14 +4,12 @@ from pathlib import Path
 
 from torch import nn
 
+from tags2masks.checkpoints import read_state
 from tags2masks.errors import UserError
-from tags2masks.methods import method_block, method_module
+from tags2masks.methods import method_block, method_module, package_of
 from tags2masks.nets.backbones import fill
 from tags2masks.nets.checkpoint import load_model, read_spec
-from tags2masks.training import read_state
 from tags2masks.workflow.ids import artifact_id
-
-PACKAGES = {"classifier": "classifiers", "affinity": "affinity", "segmenter": "segmenters"}
 
 
 def load_trained(
@@ -56,6 +54,6 @@ def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.
             f"{spec}: of {artifact_id(recipe)}, expected {upstream[stage]}; it was made from "
             "something else: delete it and run again"
         )
-    package = PACKAGES[stage]
+    package = package_of(recipe)
     block = method_block(package, recipe)
     return method_module(package, recipe).build(block, len(made["classes"])), made["classes"]

@@ -28,13 +28,13 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tags2masks.config.maps import Prototypes
+from tags2masks.config.prototypes import Prototypes
+from tags2masks.data.randomness import image_seed
 from tags2masks.data.views import WholeImages
-from tags2masks.maps.batch import image_seed
-from tags2masks.maps.scales import normalize
+from tags2masks.machine import Machine
+from tags2masks.nets.score_maps import normalize
 from tags2masks.progress import progress
 from tags2masks.prototypes.store import ClassPrototypes, Patch
-from tags2masks.training import Machine
 
 NEAREST = 8  # patches kept of each centre
 

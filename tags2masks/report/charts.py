@@ -8,6 +8,7 @@ import pandas as pd
 from tags2masks.errors import UserError
 from tags2masks.report import plots, tables
 from tags2masks.report.lineage import Made
+from tags2masks.stages import STAGES, giving
 
 # Columns of training.csv that are no results: what a method was told to do.
 SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
@@ -20,10 +21,8 @@ def charts(
 
     asked: the tables that a config may ask for: of maps after each epoch, or of each step.
     """
-    for stage, title in (
-        ("maps", "Seed IoU against the background score"),
-        ("masks", "Mask IoU against the background score"),
-    ):
+    for stage in (name for name, stage in STAGES.items() if stage.curves):
+        title = f"{STAGES[stage].figure.capitalize()} IoU against the background score"
         measured = metrics[(metrics["stage"] == stage) & metrics["threshold"].notna()]
         swept = [one for one in made[stage] if (measured["artifact"] == one.id).any()]
         if swept:
@@ -37,18 +36,15 @@ def charts(
                 "marks": True,
                 "source": f"{stage}/…/curve.csv",
             }
-    for stage, measure, title, heading in (
-        ("classifier", "val_map", "validation mAP", "Training of the classifiers"),
-        ("affinity", "pair_accuracy", "accuracy on pairs", "Training of the affinity networks"),
-        ("segmenter", "pixel_agreement", "agreement with the masks", "Training of the segmenters"),
-    ):
+    for stage in giving("network"):
+        course = STAGES[stage].course
         if made[stage]:
             lines = [_series(one, _table(one.folder / "training.csv")) for one in made[stage]]
             yield {
-                "title": heading,
-                "svg": plots.training(f"{key}-{stage}", lines, measure, title),
+                "title": f"Training of the {STAGES[stage].plural}",
+                "svg": plots.training(f"{key}-{stage}", lines, course.column, course.title),
                 "legend": lines,
-                "alt": "; ".join(_ended(line, measure, title) for line in lines),
+                "alt": "; ".join(_ended(line, course.column, course.title) for line in lines),
                 "marks": False,
                 "source": f"{stage}/…/training.csv",
             }

@@ -5,29 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tags2masks.provenance import read_provenance
-
-STEPS = {
-    "classifier": "Classifier",
-    "prototypes": "Prototypes",
-    "maps": "Maps (seed)",
-    "labels": "Certain labels",
-    "affinity": "Affinity network",
-    "masks": "Masks",
-    "segmenter": "Segmenter",
-    "predictions": "Predictions",
-}
-STAGES = tuple(STEPS)
-# How many of the config's entries lead to a stage.
-DEPTHS = {
-    "classifier": 1,
-    "prototypes": 2,
-    "maps": 2,
-    "labels": 3,
-    "affinity": 3,
-    "masks": 3,
-    "segmenter": 4,
-    "predictions": 4,
-}
+from tags2masks.stages import STAGES
 
 
 class Made(NamedTuple):
@@ -54,20 +32,23 @@ def chain_numbers(outline: list[dict]) -> dict[str, int]:
 
 
 def chain_of(one: dict) -> str:
-    """The experiment's name without its data set."""
-    return one["experiment"].partition("/")[2]
+    """The experiment's entries without its data set."""
+    return path_of(one).partition("/")[2]
+
+
+def path_of(one: dict) -> str:
+    """The experiment's entries: its name without a seed."""
+    return one["experiment"].partition("@")[0]
 
 
 def made_of(stage: str, outline: list[dict], numbers: dict[str, int], results: Path) -> list[Made]:
     """The artifacts of a stage of one data set's experiments, each once, in their order."""
     found: dict[str, Made] = {}
-    depth = DEPTHS[stage]
-    for one in outline:
-        artifact = one["artifacts"].get(stage)
-        if artifact is None:
-            continue
+    steps = [(one, *step) for one in outline for step in one["steps"] if step[1] == stage]
+    for one, depth, _, artifact in steps:
         name, number = one["experiment"], numbers[one["experiment"]]
-        label = "/".join(name.split("/")[1 : depth + 1])
+        path, _, seed = name.partition("@")
+        label = "/".join(path.split("/")[1 : depth + 1]) + (f"@{seed}" if seed else "")
         folder = results / one["dataset"] / stage / artifact
         made = found.setdefault(artifact, Made(stage, artifact, label, number, [], folder))
         made.users.append(name)
@@ -79,10 +60,15 @@ def told(one: Made) -> dict:
     said = read_provenance(one.folder)
     return {
         "stage": one.stage,
-        "step": STEPS[one.stage],
+        "step": STAGES[one.stage].title,
         "id": one.id,
         "users": one.users,
-        "supervision": said["supervision"],
+        "learns_from": said["learns_from"],
         "recipe": json.dumps(said["recipe"], indent=2, ensure_ascii=False),
         "versions": ", ".join(f"{name} {number}" for name, number in said["versions"].items()),
     }
+
+
+def first_seeds(outline: list[dict]) -> list[dict]:
+    """The experiments, of those that are repeated with several seeds the first alone."""
+    return list({path_of(one): one for one in reversed(outline)}.values())[::-1]

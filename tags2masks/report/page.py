@@ -11,16 +11,18 @@ from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
-from tags2masks.report.lineage import STAGES, STEPS, chain_numbers, chain_of, made_of, told
+from tags2masks.report.lineage import chain_numbers, chain_of, first_seeds, made_of, path_of, told
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
+from tags2masks.stages import STAGES
 
 GROUPS = {
     WELL: ("Well done", "masks spread over the best fifth by IoU"),
     BADLY: ("Badly done", "masks spread over the worst fifth by IoU"),
     EVENLY: ("Spread evenly", "over the training images: there is no IoU to choose by"),
 }
+OWN = "nothing beside what it is made from"
 SPLITS = {"train": "training", "val": "validation", "ood": "out-of-domain"}
 
 
@@ -45,7 +47,8 @@ def write_page(
     metrics = tables.read_metrics(results / "metrics.csv")
     metrics = metrics[metrics["experiment"].isin(numbers)]
     board = tables.read_leaderboard(results / "leaderboard.csv")
-    board = board[board["experiment"].isin(numbers)]
+    known = numbers | {path_of(one): numbers[one["experiment"]] for one in outline}
+    board = board[board["experiment"].isin(known)]
     names = list(dict.fromkeys(one["dataset"] for one in outline))
     swept = None
     if any("sweep" in one for one in outline):
@@ -81,9 +84,9 @@ def write_page(
     return environment.get_template("page.html.jinja").render(
         datasets=datasets,
         experiments=len(outline),
-        columns=tables.leaderboard_columns(board),
+        columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
-        numbers=numbers,
+        numbers=known,
         published=published_tables(published, outline, metrics),
         steps=_steps(datasets, outline),
         headings=GROUPS,
@@ -149,7 +152,7 @@ def _dataset(
                     else None
                 ),
             }
-            for at, one in enumerate(outline)
+            for at, one in enumerate(first_seeds(outline))
         ],
         "properties": (
             tables.class_properties(tables.read_properties(results / name / "properties.csv"))
@@ -186,12 +189,12 @@ def _steps(datasets: list[dict], outline: list[dict]) -> list[dict]:
     made = [artifact for dataset in datasets for artifact in dataset["artifacts"]]
     rows = [
         {
-            "step": said,
-            "supervision": list(dict.fromkeys(a["supervision"] for a in mine)),
+            "step": stage.title,
+            "supervision": list(dict.fromkeys(" + ".join(a["learns_from"]) or OWN for a in mine)),
             "count": len(mine),
         }
-        for stage, said in STEPS.items()
-        if (mine := [artifact for artifact in made if artifact["stage"] == stage])
+        for name, stage in STAGES.items()
+        if (mine := [artifact for artifact in made if artifact["stage"] == name])
     ]
     with_truth = any(one["has_truth"] for one in outline)
     quality = "pixel masks, evaluation only" if with_truth else "no pixel masks: not measured"

@@ -14,14 +14,14 @@ import pandas as pd
 
 from tags2masks.data.index import read_table
 from tags2masks.data.problems import raise_together
-from tags2masks.report.lineage import DEPTHS
-from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent
+from tags2masks.report.lineage import path_of
+from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent_spread
+from tags2masks.stages import STAGES
 
 COLUMNS = ("paper", "table", "dataset", "split", "method", "metric", "value", "note")
 MEND = "correct it, or take it out of `published`"
 BEST = "_best"
 NAMES = METRIC_NAMES | {"fp": "False positives", "fn": "False negatives"}
-CHAINED = ("classifier", "maps", "masks", "segmenter")
 
 
 class Figure(NamedTuple):
@@ -79,13 +79,15 @@ def published_tables(
     metrics: as `tables.read_metrics` gives it. An experiment did the same when its steps up to the
     figure's stage are those of `method`, and it was measured on the same split; data sets are not
     compared. A step is known by its entry's name if a table has that name, else by its method.
-    Experiments that share these steps stand there once, with them alone.
+    Experiments that share these steps stand there once, with them alone; repeats with other seeds
+    as mean ± standard deviation.
     """
     if not paths:
         return []
     frame = pd.concat([read_published(path) for path in paths], ignore_index=True)
     named = {step for method in frame["method"] for step in method.split("/")}
-    steps = {one["experiment"]: _steps(one, named) for one in outline}
+    known = {one["experiment"]: one for one in outline}
+    steps = {name: _steps(one, named) for name, one in known.items()}
     means = metrics[metrics["class"] == "mean"]
     tables = []
     for (paper, table), rows in frame.groupby(["paper", "table"], sort=False):
@@ -98,12 +100,12 @@ def published_tables(
                 & (means["tuned_on_masks"] == tuned)
                 & (means["split"] == row["split"])
             ]
-            chain, depth = row["method"].split("/"), DEPTHS.get(stage, 0)
-            measured = {
-                "/".join(name.split("/")[: depth + 1]): percent(value)
-                for name, value in zip(mine["experiment"], mine["value"], strict=True)
-                if steps[name][:depth] == chain
-            }
+            measured: dict[str, dict[int, float]] = {}
+            for name, value in zip(mine["experiment"], mine["value"], strict=True):
+                depth = max(depth for depth, at, _ in known[name]["steps"] if at == stage)
+                if steps[name][:depth] == row["method"].split("/"):
+                    start = "/".join(path_of(known[name]).split("/")[: depth + 1])
+                    measured.setdefault(start, {})[known[name]["seed"]] = value
             figures.append(
                 Figure(
                     row["method"],
@@ -113,7 +115,7 @@ def published_tables(
                     tuned,
                     row["value"],
                     row["note"],
-                    list(measured.items()),
+                    [(name, percent_spread(values.values())) for name, values in measured.items()],
                 )
             )
         tables.append(Published(paper, table, figures))
@@ -121,12 +123,15 @@ def published_tables(
 
 
 def _steps(one: dict, named: set[str]) -> list[str]:
-    entries = one["experiment"].split("/")[1:]
-    methods = [
-        one["artifacts"][stage].rpartition("-")[0] for stage in CHAINED if stage in one["artifacts"]
-    ]
+    """By which word a published table knows each entry of an experiment."""
+    methods = {
+        depth: artifact.rpartition("-")[0]
+        for depth, stage, artifact in one["steps"]
+        if STAGES[stage].section
+    }
+    entries = path_of(one).split("/")[1:]
     return [
-        entry if entry in named else method for entry, method in zip(entries, methods, strict=True)
+        entry if entry in named else methods[depth] for depth, entry in enumerate(entries, start=1)
     ]
 
 

@@ -7,23 +7,29 @@ import pandas as pd
 from tags2masks.data.index import read_index, read_table
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
+from tags2masks.report.lineage import path_of
+from tags2masks.stages import STAGES
+from tags2masks.supervision import label_cost, supervision_text
 
 METRICS = (
     "experiment", "dataset", "split", "stage", "artifact", "metric", "class", "value",
     "threshold", "tuned_on_masks", "images",
 )  # fmt: skip
-LEADERBOARD = (
-    "experiment", "dataset", "classifier_map", "seed_iou", "seed_background_score",
-    "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou",
+FIGURES = (
+    "classifier_map", "seed_iou", "seed_background_score", "seed_iou_best",
+    "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
     "seed_contour_f", "mask_contour_f", "prediction_contour_f",
+)  # fmt: skip
+LEADERBOARD = (
+    "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
     "prediction_split", "train_images", "prediction_images", "note",
 )  # fmt: skip
+MEAN, DEVIATION = "mean", "sd"  # in the place of a seed
 SWEEP = (
     "parameter", "setting", "chain", "dataset", "split", "stage", "metric", "value", "threshold",
     "tuned_on_masks", "images", "experiment",
 )  # fmt: skip
 
-MEASURED = ("maps", "labels", "masks", "predictions")
 MEND = "run again"
 
 
@@ -37,15 +43,15 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     """
     tables = []
     for one in outline:
-        for stage, artifact in one["artifacts"].items():
+        for _, stage, artifact in one["steps"]:
             folder = results / one["dataset"] / stage / artifact
             if stage == "classifier":
                 table = _classifier_rows(folder / "training.csv", one, results)
-            elif stage in MEASURED and one["has_truth"]:
+            elif STAGES[stage].measured and one["has_truth"]:
                 table = _read(
                     folder / "metrics.csv", ["metric", "value", "threshold", "tuned_on_masks"]
                 )
-                if stage == "maps":
+                if STAGES[stage].measured == "maps":
                     _check_thresholds(table, folder, **evaluation)
             else:
                 continue
@@ -98,47 +104,104 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
     All figures are means over classes, background included but in `…_contour_f`, which it has not.
     `seed_iou_best` is at the background score that the pixel masks of the training images like best
     (tuned_on_masks), `seed_iou` and `seed_contour_f` at the config's fixed one.
+    label_cost: seconds of labelling per training image (`tags2masks.supervision`).
+    share_of_full: prediction_iou over that of the same segmenter, data set and seed trained on the
+    true masks of all training images, where the config has such an experiment.
+    Experiments of several seeds have two rows more, the mean and the sample's standard deviation.
     """
-    rows = []
-    for one in outline:
-        index = read_index(results / one["dataset"] / "index.csv")
-        mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
+    rows = [_leaderboard_row(metrics, one, results) for one in outline]
+    table = pd.DataFrame(rows, columns=["path", *LEADERBOARD])
+    table["share_of_full"] = _shares_of_full(table["prediction_iou"], outline)
+    return _ordered(_with_spread(table))
 
-        def value(stage, metric, column="value", tuned=False, mine=mine):
-            found = mine[
-                (mine["stage"] == stage)
-                & (mine["metric"] == metric)
-                & (mine["tuned_on_masks"] == tuned)
-            ]
-            return found[column].iloc[0] if len(found) else None
 
-        ends_in_predictions = "predictions" in one["artifacts"]
-        split = one["evaluate_on"] if ends_in_predictions else None
-        rows.append(
-            {
-                "experiment": one["experiment"],
-                "dataset": one["dataset"],
-                "classifier_map": value("classifier", "map"),
-                "seed_iou": value("maps", "iou"),
-                "seed_background_score": value("maps", "iou", "threshold"),
-                "seed_iou_best": value("maps", "iou", tuned=True),
-                "seed_best_background_score": value("maps", "iou", "threshold", tuned=True),
-                "mask_iou": value("masks", "iou"),
-                "prediction_iou": value("predictions", "iou"),
-                "seed_contour_f": value("maps", "contour_f"),
-                "mask_contour_f": value("masks", "contour_f"),
-                "prediction_contour_f": value("predictions", "contour_f"),
-                "prediction_split": split,
-                "train_images": (index["split"] == "train").sum(),
-                "prediction_images": (index["split"] == split).sum() if split else None,
-                "note": "" if one["has_truth"] else "no masks: quality not measured",
-            }
-        )
-    table = pd.DataFrame(rows, columns=list(LEADERBOARD))
+def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
+    folder = results / one["dataset"]
+    index = read_index(folder / "index.csv")
+    images = int((index["split"] == "train").sum())
+    learned = one["supervision"]
+    labelled = (
+        len(read_table(folder / "labelled.csv", ["image"], MEND)) if "masks" in learned else 0
+    )
+    mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
+
+    def value(stage, metric, column="value", tuned=False):
+        found = mine[
+            (mine["stage"] == stage)
+            & (mine["metric"] == metric)
+            & (mine["tuned_on_masks"] == tuned)
+        ]
+        # Of a stage that the chain passes twice the last counts.
+        return found[column].iloc[-1] if len(found) else None
+
+    split = one["evaluate_on"] if "predictions" in one["artifacts"] else None
+    return {
+        "path": path_of(one),
+        "experiment": one["experiment"],
+        "dataset": one["dataset"],
+        "seed": one["seed"],
+        "supervision": supervision_text(learned, labelled, images),
+        "label_cost": label_cost(learned, labelled, images),
+        "classifier_map": value("classifier", "map"),
+        "seed_iou": value("maps", "iou"),
+        "seed_background_score": value("maps", "iou", "threshold"),
+        "seed_iou_best": value("maps", "iou", tuned=True),
+        "seed_best_background_score": value("maps", "iou", "threshold", tuned=True),
+        "mask_iou": value("masks", "iou"),
+        "prediction_iou": value("predictions", "iou"),
+        "seed_contour_f": value("maps", "contour_f"),
+        "mask_contour_f": value("masks", "contour_f"),
+        "prediction_contour_f": value("predictions", "contour_f"),
+        "prediction_split": split,
+        "train_images": images,
+        "prediction_images": (index["split"] == split).sum() if split else None,
+        "note": "" if one["has_truth"] else "no masks: quality not measured",
+    }
+
+
+def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
+    """Each experiment's prediction IoU as a share of that of its reference."""
+    full = {
+        _reference_key(one): value
+        for one, value in zip(outline, iou, strict=True)
+        if one["full"] and "predictions" in one["artifacts"]
+    }
+    references = [full.get(_reference_key(one)) for one in outline]
+    return [
+        value / reference if reference and pd.notna(value) else None
+        for value, reference in zip(iou, references, strict=True)
+    ]
+
+
+def _reference_key(one: dict) -> tuple[str, str, int]:
+    """What an experiment and its reference have in common: data set, segmenter's entry, seed."""
+    return one["dataset"], one["experiment"].partition("@")[0].rpartition("/")[2], one["seed"]
+
+
+def _with_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows, and for each path with several seeds two more: mean and standard deviation."""
+    parts = [table]
+    for path, mine in table.groupby("path", sort=False):
+        if len(mine) > 1:
+            numbers = mine[list(FIGURES)].astype(float)
+            for word, figures in ((MEAN, numbers.mean()), (DEVIATION, numbers.std())):
+                about = mine.iloc[[0]].assign(experiment=path, seed=word)
+                parts.append(about.assign(**figures))
+    return pd.concat([part.astype(object) for part in parts], ignore_index=True)
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Per data set the best path first; of a path the mean, the deviation, then its seeds."""
     best = ["prediction_iou", "mask_iou", "seed_iou"]
-    return table.sort_values(
-        ["dataset", *best, "experiment"], ascending=[True, False, False, False, True]
-    ).reset_index(drop=True)
+    place = table["seed"].map({MEAN: 0, DEVIATION: 1}).fillna(2)
+    leading = table.assign(place=place).sort_values("place").drop_duplicates("path")
+    order = leading.set_index("path")[best].astype(float)
+    keys = {f"by_{name}": -table["path"].map(order[name]) for name in best}
+    return (
+        table.assign(**keys, place=place)
+        .sort_values(["dataset", *keys, "path", "place", "experiment"])
+        .reset_index(drop=True)[list(LEADERBOARD)]
+    )
 
 
 def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:

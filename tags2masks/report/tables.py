@@ -1,6 +1,6 @@
 """The report's tables: figures of the CSV files as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -9,11 +9,12 @@ import pandas as pd
 from tags2masks.data.index import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
-from tags2masks.report.summary import METRICS, SWEEP
+from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP
+from tags2masks.stages import STAGES
 
 NOTHING = "–"
 MEND = "run the workflow again"
-STAGE_NAMES = {"maps": "seed", "masks": "mask", "predictions": "prediction"}
+STAGE_NAMES = {name: stage.figure for name, stage in STAGES.items() if stage.figure}
 METRIC_NAMES = {
     "iou": "IoU",
     "precision": "Precision",
@@ -31,39 +32,73 @@ METRIC_NAMES = {
 }
 
 
+def _score(name: str) -> Callable[[dict[str, str]], str]:
+    """Says the background score in the column `name`."""
+    return lambda row: f"at\N{NO-BREAK SPACE}{float(row[name]):.2f}" if row[name] else ""
+
+
+def _predicted(row: dict[str, str]) -> str:
+    """How many images of which split were predicted."""
+    if not row["prediction_images"]:
+        return ""
+    count = int(float(row["prediction_images"]))
+    said = f"{count:,} {row['prediction_split']} image{'s' if count != 1 else ''}"
+    share = row["share_of_full"]
+    return f"{said}, {100 * float(share):.0f}\N{NO-BREAK SPACE}% of full" if share else said
+
+
+def _cost(row: dict[str, str]) -> str:
+    return f"{float(row['label_cost']):.0f} s an image"
+
+
 class Column(NamedTuple):
-    """A column of the leaderboard."""
+    """A column of the leaderboard on the page.
+
+    below: takes a row of leaderboard.csv and gives the small print under the row's figure. It keeps
+    what qualifies a figure out of the table's width.
+    """
 
     name: str
     title: str
-    kind: Literal["text", "percent", "score", "count"]
+    kind: Literal["text", "percent", "count"]
     tuned: bool = False
     ranked: bool = False
+    below: Callable[[dict[str, str]], str] = lambda row: ""
+
+    @property
+    def width(self) -> int:
+        """Its share of the board, in characters: the title's longest word or a figure, with room
+        for the arrow and the padding.
+        """
+        return max(4, *map(len, self.title.split())) + 5
 
 
 COLUMNS = (
-    Column("experiment", "Experiment", "text"),
-    Column("dataset", "Data set", "text"),
+    Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
+    Column("supervision", "Supervision", "text", below=_cost),
     Column("classifier_map", "Classifier mAP", "percent", ranked=True),
-    Column("seed_iou", "Seed IoU", "percent", ranked=True),
-    Column("seed_background_score", "at score", "score"),
-    Column("seed_iou_best", "Seed IoU, best score", "percent", tuned=True, ranked=True),
-    Column("seed_best_background_score", "at score", "score", tuned=True),
+    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_score("seed_background_score")),
+    Column(
+        "seed_iou_best",
+        "Best seed IoU",
+        "percent",
+        tuned=True,
+        ranked=True,
+        below=_score("seed_best_background_score"),
+    ),
     Column("mask_iou", "Mask IoU", "percent", ranked=True),
-    Column("prediction_iou", "Prediction IoU", "percent", ranked=True),
-    Column("prediction_split", "on split", "text"),
+    Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
     Column("train_images", "Train images", "count"),
-    Column("prediction_images", "Predicted images", "count"),
-    Column("note", "Note", "text"),
 )
 
 
 class Cell(NamedTuple):
-    """A figure of the leaderboard: as it is shown, and as it is sorted by."""
+    """A cell of the leaderboard: its text, what it is sorted by, and the small print under it."""
 
     text: str
     order: str
     best: bool = False
+    below: str = ""
 
 
 class Figures(NamedTuple):
@@ -85,7 +120,7 @@ class FiguresColumn(NamedTuple):
 
 def read_leaderboard(path: Path | str) -> pd.DataFrame:
     """leaderboard.csv, a row per experiment, every cell as it is written."""
-    return read_table(path, [column.name for column in COLUMNS], MEND)
+    return read_table(path, LEADERBOARD, MEND)
 
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
@@ -125,25 +160,38 @@ def percent(value: float | str | None) -> str:
     return f"{100 * float(value):.1f}"
 
 
-def leaderboard_columns(frame: pd.DataFrame) -> list[Column]:
-    """`COLUMNS`, without the notes where there are none."""
-    return [column for column in COLUMNS if column.name != "note" or frame["note"].any()]
+def percent_spread(values: Iterable[float]) -> str:
+    """The mean in percent, with the sample's standard deviation where there are several values."""
+    known = pd.Series(list(values), dtype=float).dropna()
+    if len(known) < 2:
+        return percent(known.mean() if len(known) else None)
+    return f"{percent(known.mean())} ± {100 * known.std():.1f}"
 
 
 def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
-    """A row of cells per experiment, in the order of `leaderboard_columns`.
+    """A row of cells per row of the leaderboard, in the order of `COLUMNS`.
 
+    frame: as `read_leaderboard` gives it. The deviation of several seeds stands under their mean.
     The best figure of a ranked column among a data set's experiments is marked, several when they
-    are equal, none when all are.
+    are equal, none when all are; single seeds of several have no part in that.
     """
-    columns = leaderboard_columns(frame)
-    best = {column.name: _best(frame, column.name) for column in columns if column.ranked}
+    deviations = {
+        row["experiment"]: row for row in frame.to_dict("records") if row["seed"] == DEVIATION
+    }
+    shown = frame[frame["seed"] != DEVIATION]
+    ranked = shown[~shown["experiment"].str.contains("@", regex=False)]
+    best = {column.name: _best(ranked, column.name) for column in COLUMNS if column.ranked}
     return [
         [
-            _cell(column, row[column.name], best.get(column.name, {}).get(row["dataset"]))
-            for column in columns
+            _cell(
+                column,
+                row,
+                deviations.get(row["experiment"], {}).get(column.name, ""),
+                None if "@" in row["experiment"] else best.get(column.name, {}).get(row["dataset"]),
+            )
+            for column in COLUMNS
         ]
-        for row in frame.to_dict("records")
+        for row in shown.to_dict("records")
     ]
 
 
@@ -154,16 +202,17 @@ def _best(frame: pd.DataFrame, column: str) -> dict[str, float]:
     return {dataset: group.max() for dataset, group in groups if group.nunique() > 1}
 
 
-def _cell(column: Column, value: str, best: float | None) -> Cell:
+def _cell(column: Column, row: dict[str, str], deviation: str, best: float | None) -> Cell:
+    value, below = row[column.name], column.below(row)
     if value == "":
-        return Cell("" if column.name == "note" else NOTHING, "")
+        return Cell(NOTHING, "", below=below)
     if column.kind == "text":
-        return Cell(value, value)
-    is_best = best is not None and float(value) == best
+        return Cell(value, value, below=below)
     if column.kind == "percent":
-        return Cell(percent(value), value, is_best)
-    number = float(value)
-    return Cell(f"{number:.2f}" if column.kind == "score" else f"{number:,.0f}", value)
+        if deviation:
+            below = f"± {percent(deviation)}" + (f", {below}" if below else "")
+        return Cell(percent(value), value, best is not None and float(value) == best, below)
+    return Cell(f"{float(value):,.0f}", value, below=below)
 
 
 def class_figures(metrics: pd.DataFrame, classes: Sequence[str]) -> Figures:

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.data.views import WholeImages
+from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
 from tags2masks.parallel import ahead, map_ordered
 from tags2masks.progress import progress
 from tags2masks.segmenters.inference import predict
-from tags2masks.training import Machine
 
 
 def segmented(
-    network: nn.Module, rows: pd.DataFrame, root: Path, test: Test, machine: Machine
+    network: nn.Module, rows: pd.DataFrame, root: Path, test: Inference, machine: Machine
 ) -> Iterator[tuple[str, np.ndarray, dict]]:
     """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width.
 
@@ -52,7 +52,7 @@ def segmented(
 
 
 def _seen(
-    network: nn.Module, batches: Iterator[tuple[list[int], Tensor]], test: Test, device: str
+    network: nn.Module, batches: Iterator[tuple[list[int], Tensor]], test: Inference, device: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image, uint8 [3, H, W], and its probabilities [K+1, H, W], on the device."""
     for _, batch in batches:

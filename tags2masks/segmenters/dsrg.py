@@ -24,18 +24,21 @@ from scipy.ndimage import label
 from torch import Tensor, nn
 
 from tags2masks.config.growing import Growing
+from tags2masks.config.segmenters import Segmenter
 from tags2masks.masks.dense_crf import on_probabilities
+from tags2masks.training import Moment
 
 UNLABELLED = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
 def step(
-    network: nn.Module, batch: list[Tensor], spec: Growing, fill: Sequence[float]
+    network: nn.Module, batch: list[Tensor], moment: Moment, spec: Segmenter
 ) -> dict[str, Tensor]:
     """`growing_step` on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 for none."""
     images, labels = batch
-    return growing_step(network(images.float() / 255).float(), images, labels, spec, fill)
+    logits = network(images.float() / 255).float()
+    return growing_step(logits, images, labels, spec.growing, spec.backbone.mean)
 
 
 def growing_step(

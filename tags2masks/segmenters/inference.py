@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from tags2masks.config.segmenters import Test
+from tags2masks.config.segmenters import Inference
 from tags2masks.nets.resize import at_scale, resized
 
 
-def predict(network: nn.Module, images: Tensor, test: Test) -> Tensor:
+def predict(network: nn.Module, images: Tensor, test: Inference) -> Tensor:
     """Probabilities of background and classes, averaged over scales and flips.
 
     images: [B, 3, H, W] in 0 to 1. Returns float32 [B, K+1, H, W].

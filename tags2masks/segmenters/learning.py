@@ -1,12 +1,29 @@
-"""Learning from pseudo-masks, of which pixels marked 255 teach nothing."""
+"""How segmenters learn: from the training images and their pseudo-masks.
 
-from collections.abc import Callable
+Pixels marked 255 teach nothing.
+"""
+
+from importlib import import_module
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tags2masks.config.segmenters import Segmenter
+from tags2masks.data.masked import MaskedViews
+from tags2masks.task import Task
+from tags2masks.training import Moment
+
 IGNORED = 255
+
+
+def views(task: Task) -> MaskedViews:
+    """Random views: batches are (images, labels)."""
+    shards, artifact = task.upstream("masks")
+    spec = task.spec
+    return MaskedViews(
+        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
+    )
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -19,17 +36,18 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def step(
-    network: nn.Module,
-    batch: list[Tensor],
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    network: nn.Module, batch: list[Tensor], moment: Moment, spec: Segmenter
 ) -> dict[str, Tensor]:
     """The loss on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored.
 
-    loss: of float32 logits [B, K+1, S, S] and labels, int64.
+    Cross entropy, or where the spec says `growing` that of `dsrg.step`.
     """
+    if spec.growing:
+        # By name: an edit of growing concerns no segmenter that learns without it.
+        return import_module("tags2masks.segmenters.dsrg").step(network, batch, moment, spec)
     images, labels = batch
     logits, labels = network(images.float() / 255).float(), labels.long()
     known = labels != IGNORED
     with torch.no_grad():
         agreement = ((logits.argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
-    return {"loss": loss(logits, labels), "pixel_agreement": agreement}
+    return {"loss": cross_entropy(logits, labels), "pixel_agreement": agreement}

@@ -1,29 +1,17 @@
 """What an experiment makes: artifacts, their ids and their places, known from the config alone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tags2masks.config.base import Block, ConfigError
-from tags2masks.config.experiments import STEPS
+from tags2masks.config.base import Block, ConfigError, Entry
+from tags2masks.config.experiments import Chain
 from tags2masks.config.maps import Cam
-from tags2masks.config.project import SECTIONS, Config, choices
+from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
+from tags2masks.methods import methods_of
+from tags2masks.stages import SECTIONS, STAGES, Stage
+from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id
-
-# Config section -> the stage that makes artifacts from its entries.
-STAGES = {
-    "classifiers": "classifier",
-    "maps": "maps",
-    "masks": "masks",
-    "segmenters": "segmenter",
-}
-
-
-# Fields of an entry that are artifacts of their own, so that other values beside them make these no
-# second time; and the stage that each is made from. The later ones are made from the earlier ones.
-PARTS = {"prototypes": "classifier", "labels": "maps", "affinity": "labels"}
-
-# The stages whose artifacts lie in folders of results/<dataset>/<stage>/<id>.
-STAGE_FOLDERS = (*STAGES.values(), *PARTS, "predictions")
 
 
 @dataclass(frozen=True)
@@ -31,14 +19,14 @@ class Artifact:
     """Something a stage makes from a spec and other artifacts; `id` names it for good.
 
     recipe: everything that goes into the id, as plain JSON values.
-    block: the config entry behind it, with what does not go into the id.
+    block: the config block behind it, with what does not go into the id.
     upstream: what it is made from, by role (`classifier`, `prototypes`, …).
     """
 
     stage: str
     dataset: str
     recipe: dict = field(hash=False)
-    block: Block = field(hash=False)
+    block: Entry = field(hash=False)
     upstream: dict[str, "Artifact"] = field(default_factory=dict, hash=False)
 
     @property
@@ -56,43 +44,70 @@ class Artifact:
         """Where it lies, relative to the working directory."""
         return f"results/{self.dataset}/{self.stage}/{self.id}"
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all others: data set, stage, id."""
+        return self.dataset, self.stage, self.id
+
+    @property
+    def supervision(self) -> tuple[str, ...]:
+        """What it and all that it was made from learned from, in the order of `SOURCES`."""
+        reached = {source for one in with_upstream([self]) for source in one.block.learns_from}
+        return tuple(source for source in SOURCES if source in reached)
+
 
 @dataclass(frozen=True)
 class Experiment:
-    """A chain of entries, and the artifact of each stage it goes through.
+    """A chain of entries and all artifacts on its way, with one seed.
 
-    setting: which value of a sweep it is for, if it is.
+    steps: each artifact with the number of the chain's entries (without the data set) that lead to
+    it. setting: which value of a sweep it is for, if it is. repeated: whether other seeds stand
+    beside it.
     """
 
-    names: tuple[str, ...]
-    artifacts: dict[str, Artifact]
+    chain: Chain
+    steps: tuple[tuple[int, Artifact], ...]
+    seed: int
     setting: Setting | None = None
+    repeated: bool = False
+
+    @property
+    def path(self) -> str:
+        """Its entries as people read them: dataset/classifier/maps/masks/segmenter."""
+        return "/".join(step.name for step in self.chain)
 
     @property
     def name(self) -> str:
-        """As people read it: dataset/classifier/maps/masks/segmenter."""
-        return "/".join(self.names)
+        """The path; of several seeds with this one, as in `digits/vanilla/cam@1`."""
+        return f"{self.path}@{self.seed}" if self.repeated else self.path
 
     @property
     def dataset(self) -> str:
         """The data set's entry name."""
-        return self.names[0]
+        return self.chain[0].name
+
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """By stage its last artifact."""
+        return {artifact.stage: artifact for _, artifact in self.steps}
 
 
 def build_artifact(
     config: Config,
+    seed: int,
     dataset: str,
     stage: str,
-    block: Block,
+    block: Entry,
+    method: str,
     spec: dict,
     upstream: dict[str, Artifact],
 ) -> Artifact:
     """An artifact with its recipe: all that its id depends on."""
     recipe = {
         "stage": stage,
-        "method": block.method,
+        "method": method,
         "spec": spec,
-        "seed": config.seed,
+        "seed": seed,
         "dataset": config.datasets[dataset].key(),
         "upstream": {role: artifact.id for role, artifact in upstream.items()},
     }
@@ -100,120 +115,180 @@ def build_artifact(
 
 
 def build_experiments(config: Config) -> list[Experiment]:
-    """Every experiment of the config with its artifacts; equal work gets equal ids."""
-    config, experiments = add_derived_entries(config), []
-    for names, setting in expand_sweeps(config).items():
-        made: dict[str, Artifact] = {}
-        dataset, upstream = names[0], {}
-        _check_whole(config, names)
-        _check_refined(config, names)
-        _check_states(config, names)
-        for section, name in zip(STEPS[1:], names[1:], strict=False):
-            block, stage = getattr(config, section)[name], STAGES[section]
-            if stage == "classifier":
-                made[stage] = _classifier(config, dataset, name)
-                upstream = {stage: made[stage]}
-                continue
-            spec = block.key()
-            where = f"{section}.{name}"
-            upstream |= _build_parts(config, dataset, where, block, spec, made)
-            if stage == "segmenter":
-                test = spec.pop("test") | {"split": config.datasets[dataset].evaluate_on}
-                upstream |= _start(where, block, made)
-                made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
-                made["predictions"] = build_artifact(
-                    config, dataset, "predictions", block, test, {"segmenter": made[stage]}
+    """Every experiment of the config with its artifacts; equal work gets equal ids.
+
+    Raises ConfigError for entries that do not fit each other.
+    """
+    config = add_derived_entries(config)
+    seeds = config.seeds or (config.seed,)
+    return [
+        Experiment(
+            chain, tuple(_Builder(config, chain, seed).build()), seed, setting, len(seeds) > 1
+        )
+        for chain, setting in expand_sweeps(config).items()
+        for seed in seeds
+    ]
+
+
+class _Builder:
+    """Builds the artifacts of one chain; `made` has the last one of each stage so far."""
+
+    def __init__(self, config: Config, chain: Chain, seed: int):
+        self.config, self.chain, self.seed = config, chain, seed
+        self.dataset, self.path = chain[0].name, "/".join(step.name for step in chain)
+        self.made: dict[str, Artifact] = {}
+        self.steps: list[tuple[int, Artifact]] = []
+
+    def build(self) -> list[tuple[int, Artifact]]:
+        """All artifacts in the order in which they are made."""
+        before: Artifact | None = None
+        for depth, (section, name) in enumerate(self.chain[1:], start=1):
+            block = getattr(self.config, section)[name]
+            self._check(block, depth, before)
+            before = self._entry(f"{section}.{name}", block, SECTIONS[section], depth, before)
+        return self.steps
+
+    def _entry(
+        self, where: str, block: Entry, stage: Stage, depth: int, before: Artifact | None
+    ) -> Artifact:
+        spec, upstream = block.key(), {} if before is None else {before.stage: before}
+        parts = [part for part in STAGES.values() if part.part and part.part in spec]
+        specs = {part.name: spec.pop(part.part) for part in parts}
+        if "ordinary" in spec:
+            name = spec.pop("ordinary")  # the id that it leads to counts, not the name
+            upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
+        needed: dict[str, Artifact] = {}
+        for part in (part for part in parts if stage.name not in part.takes):
+            inner, source = getattr(block, part.part), part.takes[0]
+            below = {source: self.made[source]}
+            below |= self._start(f"{where}.{part.part}", inner)
+            made = self._artifact(part, inner, inner.method, specs[part.name], below, depth)
+            needed.pop(source, None)  # another part is made from it, the entry is not
+            needed[part.name] = made
+        upstream |= needed | self._start(where, block)
+        artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
+        for part in (part for part in parts if stage.name in part.takes):
+            values, inner = specs[part.name], getattr(block, part.part)
+            if part.split == "evaluated":
+                values |= {"split": self.config.datasets[self.dataset].evaluate_on}
+            self._artifact(part, inner, block.method, values, {stage.name: artifact}, depth)
+        return artifact
+
+    def _artifact(
+        self,
+        stage: Stage,
+        block: Entry,
+        method: str,
+        spec: dict,
+        upstream: dict[str, Artifact],
+        depth: int,
+    ) -> Artifact:
+        made = build_artifact(
+            self.config, self.seed, self.dataset, stage.name, block, method, spec, upstream
+        )
+        self.made[stage.name] = made
+        self.steps.append((depth, made))
+        return made
+
+    def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
+        """The classifier of this name, which an entry is trained with.
+
+        above: the entries that it is, directly or not, the ordinary classifier of.
+        """
+        known = self.config.classifiers
+        if name not in known:
+            raise ConfigError(
+                f"{where}.ordinary: no entry '{name}' in classifiers; {choices(name, known)}"
+            )
+        if name in above:
+            raise ConfigError(
+                f"{where}.ordinary: {name} is itself made with {above[-1]}; name a classifier that "
+                "is not"
+            )
+        block, upstream = known[name], {}
+        spec = block.key()
+        if "ordinary" in spec:
+            below = spec.pop("ordinary")
+            upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
+        return build_artifact(
+            self.config, self.seed, self.dataset, "classifier", block, block.method, spec, upstream
+        )
+
+    def _check(self, block: Entry, at: int, before: Artifact | None) -> None:
+        """Whether the entry can stand at this place of the chain, after `before`."""
+        where, previous = ".".join(self.chain[at]), ".".join(self.chain[at - 1])
+        for need in block.needs:
+            if before is not None and need not in before.block.offers:
+                raise ConfigError(
+                    f"{where}: {block.method} needs a {STAGES[before.stage].title.lower()} with "
+                    f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; take "
+                    f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
-            else:
-                made[stage] = build_artifact(config, dataset, stage, block, spec, upstream)
-            upstream = {stage: made[stage]}
-        experiments.append(Experiment(names, made, setting))
-    return experiments
-
-
-def _classifier(config: Config, dataset: str, name: str, above: tuple[str, ...] = ()) -> Artifact:
-    """The artifact of a classifier's entry, and upstream the ordinary classifier that it names.
-
-    above: the entries that this one is the ordinary classifier of.
-    """
-    block, upstream = config.classifiers[name], {}
-    spec = block.key()
-    ordinary = spec.pop("ordinary", None)  # a name; the id that it leads to counts
-    if ordinary is not None:
-        where, known = f"classifiers.{name}.ordinary", config.classifiers
-        if ordinary not in known:
+        images = getattr(block, "images", None)
+        if images and at + 1 < len(self.chain):
             raise ConfigError(
-                f"{where}: no entry '{ordinary}' in classifiers; {choices(ordinary, known)}"
+                f"{where}.images: {images} localizes a part of the training images, so "
+                f"'{self.path}' must end there; leave out what follows, or images"
             )
-        if ordinary in (*above, name):
+        learns = SECTIONS[self.chain[at].section].name == "classifier"
+        if learns and self.config.evaluation.epoch_images and not block.keep_states:
             raise ConfigError(
-                f"{where}: {ordinary} is itself made with {name}; name a classifier that is not"
-            )
-        upstream["classifier"] = _classifier(config, dataset, ordinary, (*above, name))
-    return build_artifact(config, dataset, "classifier", block, spec, upstream)
-
-
-def _check_whole(config: Config, names: tuple[str, ...]) -> None:
-    if len(names) > 3 and (images := config.maps[names[2]].images):
-        raise ConfigError(
-            f"maps.{names[2]}.images: {images} localizes a part of the training images, so "
-            f"'{'/'.join(names)}' must end there; leave out what follows, or images"
-        )
-
-
-def _check_refined(config: Config, names: tuple[str, ...]) -> None:
-    if len(names) > 2 and config.maps[names[2]].method == "pcm":
-        classifier = config.classifiers[names[1]]
-        if not classifier.refines:
-            raise ConfigError(
-                f"maps.{names[2]}: pcm needs a classifier with a pixel correlation module, and "
-                f"classifiers.{names[1]} ({classifier.method}) has none; take one of method seam, "
-                "or sampling with host: seam"
+                f"evaluation.epoch_images: {where} does not keep what it was after each epoch; set "
+                "keep_states: true in it, or leave out epoch_images"
             )
 
-
-def _check_states(config: Config, names: tuple[str, ...]) -> None:
-    if config.evaluation.epoch_images and not config.classifiers[names[1]].keep_states:
-        raise ConfigError(
-            f"evaluation.epoch_images: classifiers.{names[1]} does not keep what it was after each "
-            "epoch; set keep_states: true in it, or leave out epoch_images"
-        )
-
-
-def _build_parts(
-    config: Config, dataset: str, where: str, block: Block, spec: dict, made: dict[str, Artifact]
-) -> dict[str, Artifact]:
-    """Add the artifacts inside an entry to `made`, and take them out of its spec.
-
-    Returns those that the entry itself is made from: all but what others of them are made from.
-    """
-    needed: dict[str, Artifact] = {}
-    for part, source in PARTS.items():
-        if part in spec:
-            inner, below = getattr(block, part), {source: made[source]}
-            below |= _start(f"{where}.{part}", inner, made)
-            made[part] = build_artifact(config, dataset, part, inner, spec.pop(part), below)
-            needed.pop(source, None)
-            needed[part] = made[part]
-    return needed
-
-
-def _start(where: str, block: Block, made: dict[str, Artifact]) -> dict[str, Artifact]:
-    """The classifier, if a training starts from its backbone."""
-    if not getattr(block, "init_from_classifier", False):
-        if getattr(block, "frozen", False) and block.backbone.weights is None:
+    def _start(self, where: str, block: Block) -> dict[str, Artifact]:
+        """The classifier, if a training starts from its backbone."""
+        if not getattr(block, "init_from_classifier", False):
+            if getattr(block, "frozen", False) and block.backbone.weights is None:
+                raise ConfigError(
+                    f"{where}.backbone.weights: null, but this backbone is not trained; name a "
+                    "file, 'pretrained', or set init_from_classifier: true"
+                )
+            return {}
+        classifier = self.made.get("classifier")
+        if classifier is None:
             raise ConfigError(
-                f"{where}.backbone.weights: null, but this backbone is not trained; name a file, "
-                "'pretrained', or set init_from_classifier: true"
+                f"{where}.init_from_classifier: '{self.path}' has no "
+                " classifier; set it to false in an entry of its own"
             )
-        return {}
-    ours, theirs = block.backbone, made["classifier"].block.backbone
-    if (ours.name, ours.args) != (theirs.name, theirs.args):
-        raise ConfigError(
-            f"{where}.init_from_classifier: the backbone {ours.name} is not the "
-            f"classifier's {theirs.name}; use the same name and args in both"
-        )
-    return {"classifier": made["classifier"]}
+        ours, theirs = block.backbone, classifier.block.backbone
+        if (ours.name, ours.args) != (theirs.name, theirs.args):
+            raise ConfigError(
+                f"{where}.init_from_classifier: the backbone {ours.name} is not the "
+                f"classifier's {theirs.name}; use the same name and args in both"
+            )
+        return {"classifier": classifier}
+
+
+def _offering(stage: str, need: str) -> list[str]:
+    """The methods of a stage that offer this, at least with some of their options."""
+    blocks = methods_of(STAGES[stage]).items()
+    return [name for name, block in blocks if need in block.model_construct().offers]
+
+
+def with_upstream(artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """The artifacts and all that they are made from, each once."""
+    found = {artifact.key: artifact for artifact in artifacts}
+    waiting = list(found.values())
+    for artifact in waiting:
+        for one in artifact.upstream.values():
+            if one.key not in found:
+                found[one.key] = one
+                waiting.append(one)
+    return waiting
+
+
+def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
+    """Every artifact of the experiments and what it is made from, by (dataset, stage, id)."""
+    artifacts = with_upstream(a for e in experiments for _, a in e.steps)
+    return {artifact.key: artifact for artifact in artifacts}
+
+
+def classifier_behind(artifact: Artifact) -> Artifact | None:
+    """The classifier whose maps an artifact of maps or masks is made from, if there is one."""
+    maps = artifact.upstream.get("maps", artifact)
+    return maps.upstream.get("classifier") if maps.stage == "maps" else None
 
 
 def reference_cams(
@@ -223,39 +298,27 @@ def reference_cams(
 
     All maps and masks of a classifier have the same one: what the first experiment with the method
     `cam` on this classifier makes anyway, else one with the method's defaults. Data sets without
-    truth have none.
+    truth have none, and so have masks without a classifier.
     """
-    plain: dict[tuple[str, str], Artifact] = {}
-    for one in experiments:
-        maps = one.artifacts.get("maps")
-        if maps is not None and maps.method == "cam" and maps.block.images is None:
-            plain.setdefault((one.dataset, one.artifacts["classifier"].id), maps)
+    plain: dict[tuple[str, str, str], Artifact] = {}
+    measured = [
+        artifact
+        for one in experiments
+        for _, artifact in one.steps
+        if artifact.stage in ("maps", "masks") and config.datasets[one.dataset].has_truth
+    ]
+    for maps in measured:
+        if maps.stage == "maps" and maps.method == "cam" and maps.block.images is None:
+            plain.setdefault(classifier_behind(maps).key, maps)
     found = {}
-    for one in experiments:
-        measured = [one.artifacts[stage] for stage in ("maps", "masks") if stage in one.artifacts]
-        if not measured or not config.datasets[one.dataset].has_truth:
+    for artifact in measured:
+        classifier, block = classifier_behind(artifact), Cam()
+        if classifier is None:
             continue
-        classifier, block = one.artifacts["classifier"], Cam()
-        cam = plain.setdefault(
-            (one.dataset, classifier.id),
-            build_artifact(
-                config, one.dataset, "maps", block, block.key(), {"classifier": classifier}
-            ),
-        )
-        found |= {(a.dataset, a.stage, a.id): cam for a in measured}
+        if classifier.key not in plain:
+            seed, upstream = classifier.recipe["seed"], {"classifier": classifier}
+            plain[classifier.key] = build_artifact(
+                config, seed, classifier.dataset, "maps", block, block.method, block.key(), upstream
+            )
+        found[artifact.key] = plain[classifier.key]
     return found
-
-
-def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
-    """Every artifact of the experiments and what it is made from, by (dataset, stage, id)."""
-    found = {(a.dataset, a.stage, a.id): a for e in experiments for a in e.artifacts.values()}
-    waiting = list(found.values())
-    for artifact in waiting:
-        for one in artifact.upstream.values():
-            if (one.dataset, one.stage, one.id) not in found:
-                found[one.dataset, one.stage, one.id] = one
-                waiting.append(one)
-    return found
-
-
-assert list(STAGES) == list(SECTIONS)

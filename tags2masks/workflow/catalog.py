@@ -8,8 +8,10 @@ from pathlib import Path
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import (
     Artifact,
+    Experiment,
     all_artifacts,
     build_experiments,
     reference_cams,
@@ -59,6 +61,14 @@ class Catalog:
             self.predictor(name)
             if not Path(wanted.images).is_dir():
                 raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
+
+    def is_full(self, experiment: Experiment) -> bool:
+        """Whether it learns from the true masks of all training images, and from nothing else."""
+        learned = experiment.steps[-1][1].supervision
+        return (
+            learned == ("masks",)
+            and getattr(self.config.datasets[experiment.dataset], "labelled", None) == "all"
+        )
 
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""
@@ -152,7 +162,7 @@ class Catalog:
 def weights_of(artifact: Artifact) -> list[str]:
     """The file of initial weights that an artifact's training reads, as a list of none or one."""
     backbone = getattr(artifact.block, "backbone", None)
-    starts = artifact.stage in ("classifier", "affinity", "segmenter") and backbone is not None
+    starts = STAGES[artifact.stage].gives == "network" and backbone is not None
     from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream
     if not starts or from_classifier or not backbone.weights_file():
         return []

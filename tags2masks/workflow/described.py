@@ -49,7 +49,11 @@ class Described(Catalog):
                 "dataset": e.dataset,
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                "seed": e.seed,
+                "supervision": list(e.steps[-1][1].supervision),
+                "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
+                "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)
@@ -105,12 +109,12 @@ class Described(Catalog):
     def _digests(self, files: Iterable[str], root: str | None) -> dict[str, str]:
         """The digest of each file by its path below root, or by its name."""
         return {
-            os.path.relpath(path, root) if root else Path(path).name: self._file_digest(path)
+            os.path.relpath(path, root) if root else Path(path).name: self.file_digest(path)
             for path in files
         }
 
     @cached_property
-    def _file_digest(self) -> Callable[[str], str]:
+    def file_digest(self) -> Callable[[str], str]:
         """The digest of a file, read once: each parse asks often, and COCO's files are large."""
         return cache(file_digest)
 
@@ -146,4 +150,4 @@ def _setting(experiment: Experiment) -> dict:
     if experiment.setting is None:
         return {}
     parameter, value, chain = experiment.setting
-    return {"sweep": {"parameter": parameter, "value": value, "chain": "/".join(chain)}}
+    return {"sweep": {"parameter": parameter, "value": value, "chain": chain}}

@@ -22,9 +22,13 @@ def text_digest(file: str) -> Callable:
     return lambda wildcards: kept(file, digest, file)
 
 
-def option(name: str, paths: list[str]) -> str:
-    """An option of a program for a path, if there is one, safe for the shell."""
-    return " ".join(f"--{name} {shlex.quote(str(path))}" for path in paths)
+def options(files: dict[str, str | list[str]]) -> str:
+    """Options of a program for files by their names, safe for the shell; empty lists left out."""
+    parts = []
+    for name, paths in files.items():
+        paths = [paths] if isinstance(paths, str) else list(paths)
+        parts += [f"--{name}", *map(shlex.quote, paths)] if paths else []
+    return " ".join(parts)
 
 
 def free_fields(block: Block) -> dict:

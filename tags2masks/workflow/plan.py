@@ -5,20 +5,86 @@ wildcards give what Snakemake does not record, and so what runs nothing again wh
 """
 
 import json
+import shlex
 from collections.abc import Callable
-from functools import cached_property
 from types import SimpleNamespace
 
+from tags2masks.stages import STAGES, Stage
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import weights_of
 from tags2masks.workflow.described import Described
 from tags2masks.workflow.ids import canonical
-from tags2masks.workflow.params import free_fields, option, source
+from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
 
 
 class Plan(Described):
     """What each rule needs to know of a config's artifacts, as functions of its wildcards."""
+
+    # -- the rules of methods --------------------------------------------------------------------
+
+    def inputs(self, stage: Stage) -> Callable:
+        """Input function, for `unpack`: all files that an artifact is made from, by the options
+        that its program takes them with.
+        """
+
+        def files(wildcards) -> dict[str, str | list[str]]:
+            artifact = self.get(stage.name, wildcards)
+            tables = {"index": "index.csv", "classes": "classes.txt"}
+            named = {name: f"{self.own(wildcards)}/{tables[name]}" for name in stage.reads}
+            for role, one in artifact.upstream.items():
+                named |= self._upstream_files(stage, role, one, wildcards)
+            return named
+
+        return files
+
+    def _upstream_files(
+        self, stage: Stage, role: str, one: Artifact, wildcards
+    ) -> dict[str, str | list[str]]:
+        gives = STAGES[one.stage].gives
+        if gives == "network":
+            model, spec = f"{one.folder}/model.safetensors", f"{one.folder}/spec.json"
+            # A training finds the spec beside the model, and may have several networks.
+            return {role: [model]} if stage.gives == "network" else {"model": model, "spec": spec}
+        if gives == "table":
+            return {role: f"{one.folder}/{role}.zarr.zip"}
+        if stage.gives == "network":
+            return {role: self.shard_files(one)}
+        return {role: f"{one.folder}/{wildcards.shard}.zarr.zip"}
+
+    def params(self, stage: Stage) -> dict[str, Callable]:
+        """The params of the rules of a stage's methods."""
+        return {
+            "recipe": self.recipe(stage.name),
+            "source": self.source(stage),
+            "free": self.free(stage.name),
+            "root": self.root,
+            "inputs": _options,
+            "machine": self.machine,
+        }
+
+    def training_params(self, stage: Stage) -> dict[str, Callable]:
+        """The same of a stage that trains; of initial weights the content counts, not the place."""
+
+        def weights(wildcards, resources) -> str:
+            return options({"weights": weights_of(self.get(stage.name, wildcards))})
+
+        def content(wildcards) -> str:
+            return " ".join(map(self.file_digest, weights_of(self.get(stage.name, wildcards))))
+
+        return self.params(stage) | {"weights": weights, "weights_content": content}
+
+    def source(self, stage: Stage) -> Callable:
+        """Param function: the digest of the code behind an artifact of a stage."""
+
+        def digest(wildcards) -> str:
+            artifact = self.get(stage.name, wildcards)
+            program = artifact.block.program or stage.program
+            method = f"{stage.package}.{artifact.method}"
+            learning = [f"{stage.package}.learning"] if stage.gives == "network" else []
+            return source(program, method, *learning, *artifact.block.modules())(wildcards)
+
+        return digest
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -48,25 +114,6 @@ class Plan(Described):
 
     def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
         return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
-
-    def weights(self, stage: str) -> Callable:
-        """Input function: the file of initial weights, if the config names one."""
-        return lambda wildcards: weights_of(self.get(stage, wildcards))
-
-    def classifier_start(self, stage: str) -> Callable:
-        """Input function: the classifier that a training's backbone starts from, if it does."""
-
-        def file(wildcards) -> list[str]:
-            start = self.get(stage, wildcards).upstream.get("classifier")
-            return [f"{start.folder}/model.safetensors"] if start else []
-
-        return file
-
-    def ordinary_files(self, wildcards) -> list[str]:
-        """Input function: model and spec of the ordinary classifier that one is trained with."""
-        ordinary = self.get("classifier", wildcards).upstream.get("classifier")
-        names = ("model.safetensors", "spec.json") if ordinary else ()
-        return [f"{ordinary.folder}/{name}" for name in names]
 
     def example_quality(self, wildcards) -> list[str]:
         """Input function: each image's quality, by which a report picks its examples."""
@@ -139,75 +186,6 @@ class Plan(Described):
         epochs = maps.upstream["classifier"].block.epochs
         return f"--only {images} --epochs {epochs} --shards {shards}"
 
-    def localizing(self, method: str) -> dict[str, Callable]:
-        """The params of a rule of maps. A helper's file is an input of the helper's name."""
-        plain = {"index", "model", "spec"}
-
-        def given(wildcards, input) -> str:
-            helpers = [(name, file) for name, file in input.items() if name not in plain]
-            return " ".join(option(name, [file]) for name, file in helpers)
-
-        return {
-            "recipe": self.recipe("maps"),
-            "source": source("localize", f"maps.{method}"),
-            "free": self.free("maps"),
-            "root": self.root,
-            "machine": self.machine,
-            "helpers": given,
-        }
-
-    def training_classifier(self, method: str) -> dict[str, Callable]:
-        """The params of a rule that trains a classifier."""
-        return {
-            "recipe": self.recipe("classifier"),
-            "source": source("train_classifier", f"classifiers.{method}"),
-            "free": self.free("classifier"),
-            "root": self.root,
-            "machine": self.machine,
-            "weights": lambda wildcards, input: option("weights", input.weights),
-            "ordinary": lambda wildcards, input: option("ordinary", input.ordinary[:1]),
-        }
-
-    def masking(self, method: str, stage: str = "masks") -> dict[str, Callable]:
-        """The params of a rule that makes masks from maps and images alone."""
-        return {
-            "recipe": self.recipe(stage),
-            "source": source("make_masks", f"masks.{method}"),
-            "free": self.free(stage),
-            "root": self.root,
-            "scheduler": self.scheduler,
-        }
-
-    def walking(self, method: str) -> dict[str, Callable]:
-        """The params of a rule that makes masks with an affinity network."""
-        code = source("walk_shard", f"masks.{method}", f"affinity.{method}")
-        return self.masking(method) | {"source": code, "machine": self.machine}
-
-    def training_affinity(self, method: str) -> dict[str, Callable]:
-        """The params of a rule that trains an affinity network."""
-        return self._training("affinity", source("train_affinity", f"affinity.{method}"))
-
-    def training_segmenter(self, method: str) -> dict[str, Callable]:
-        """The params of a rule that trains a segmenter."""
-
-        def code(wildcards) -> str:
-            grows = self.get("segmenter", wildcards).block.growing is not None
-            further = ["segmenters.dsrg"] if grows else []
-            return source("train_segmenter", f"segmenters.{method}", *further)(wildcards)
-
-        return self._training("segmenter", code)
-
-    def _training(self, stage: str, code: Callable) -> dict[str, Callable]:
-        return {
-            "recipe": self.recipe(stage),
-            "source": code,
-            "free": self.free(stage),
-            "root": self.root,
-            "machine": self.machine,
-            "weights": lambda wildcards, input: option("weights", input.weights),
-            "classifier": lambda wildcards, input: option("classifier", input.classifier),
-        }
-
     # -- parameters that Snakemake does not record -----------------------------------------------
 
     def root(self, wildcards, resources) -> str:
@@ -248,22 +226,23 @@ class Plan(Described):
 
     def free(self, stage: str) -> Callable:
         """Param function: the fields of the artifact's block that are in no recipe, as JSON."""
-
-        def values(wildcards, resources) -> str:
-            block = self.get(stage, wildcards).block
-            block = block.test if stage == "predictions" else block
-            return json.dumps(free_fields(block))
-
-        return values
+        return lambda wildcards, resources: json.dumps(
+            free_fields(self.get(stage, wildcards).block)
+        )
 
     def machine(self, wildcards, resources) -> str:
         """Param function: the arguments that say where a job runs."""
         config = self.config
         parts = [f"--device {config.device}", f"--devices {config.devices}"]
         parts += [] if config.workers is None else [f"--workers {config.workers}"]
-        return " ".join(parts)
+        parts += [self.dask(wildcards, resources)]
+        return " ".join(filter(None, parts))
 
-    @cached_property
-    def scheduler(self) -> Callable:
+    def dask(self, wildcards, resources) -> str:
         """Param function: the argument that names a Dask scheduler, if there is one."""
-        return lambda wildcards, resources: f"--dask {self.config.dask}" if self.config.dask else ""
+        return f"--dask {shlex.quote(self.config.dask)}" if self.config.dask else ""
+
+
+def _options(wildcards, input, resources) -> str:
+    """Param function: the input files as options of the program."""
+    return options(dict(input.items()))

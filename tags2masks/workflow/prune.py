@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tags2masks.errors import UserError
-from tags2masks.workflow.artifacts import STAGE_FOLDERS
+from tags2masks.stages import STAGES
 
 # A folder of examples holds one shard per predictions artifact.
 EXAMPLES = "examples"
@@ -28,7 +28,7 @@ def unused(results: Path, used: set[tuple[str, str, str]]) -> list[Unused]:
     there are left alone.
     """
     found = []
-    for stage in (*STAGE_FOLDERS, EXAMPLES):
+    for stage in (*STAGES, EXAMPLES):
         for path in sorted(results.glob(f"*/{stage}/*")):
             name = path.name.removesuffix(DELETED).lstrip(".")
             name = name.removesuffix(".zarr.zip") if stage == EXAMPLES else name

@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("tags2masks", "workflow_scripts")
 
-# Config blocks hold values only, and the values reach a rule as its recipe: an entry for a new
-# method in the stage's config file must not run the stage's other methods again.
-NOT_FOLLOWED = "tags2masks.config"
+# Config blocks and the table of stages hold values only, and the values reach a rule as its recipe
+# and inputs: an entry for a new method or stage there must not run the others again.
+NOT_FOLLOWED = ("tags2masks.config", "tags2masks.stages")
 
 
 def source_digest(*modules: str) -> str:

@@ -18,7 +18,6 @@ from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.properties import COLUMNS as PROPERTIES
 from tags2masks.metrics.properties import CORRELATIONS
 from tags2masks.palette import write_palette_png
-from tags2masks.provenance import SUPERVISION
 from tags2masks.report.examples import choose
 from tags2masks.report.gallery import image_iou
 from tags2masks.report.summary import LEADERBOARD, METRICS
@@ -66,6 +65,18 @@ OUTLINE = [
         },
     },
 ]
+
+DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 4, "predictions": 4}
+
+
+def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
+    """The experiment with these artifacts."""
+    steps = [[DEPTHS[stage], stage, artifact] for stage, artifact in artifacts.items()]
+    about = {"seed": 0, "supervision": ["tags"], "full": False}
+    return one | about | {"artifacts": artifacts, "steps": steps}
+
+
+OUTLINE = [with_steps(one, one["artifacts"]) for one in OUTLINE]
 
 # Per pets experiment: stage -> [(threshold, tuned, {class: iou})].
 IOU = {
@@ -267,7 +278,7 @@ def said(stage, artifact, spec):
     return {
         "id": artifact,
         "recipe": recipe,
-        "supervision": SUPERVISION[stage],
+        "learns_from": ["tags"] if stage in ("classifier", "prototypes", "maps") else [],
         "versions": versions,
     }
 
@@ -387,6 +398,9 @@ def _leaderboard():
                     f"{step}_contour_f": CONTOUR_F[stage] if stage in known else None
                     for stage, step in STAGE_NAMES.items()
                 },
+                "seed": one["seed"],
+                "supervision": "tags",
+                "label_cost": 20.0,
                 "prediction_split": "val" if last else None,
                 "train_images": 10 if one["dataset"] == "pets" else 5,
                 "prediction_images": (4 if one["dataset"] == "pets" else 1) if last else None,

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tags2masks.checkpoints import State
 from tags2masks.config.classifiers import TagTraining
 from tags2masks.config.maps import AdvCam, Cam, Lpcam
 from tags2masks.config.training import Backbone
+from tags2masks.machine import Machine, prepare
 from tags2masks.maps import advcam, cam, lpcam
 from tags2masks.maps.batch import plain_batch
 from tags2masks.methods import method_module
@@ -18,7 +20,7 @@ from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
 from tags2masks.prototypes.store import ClassPrototypes
-from tags2masks.training import Machine, State, fit, prepare
+from tags2masks.training import fit
 from tags2masks.workflow.ids import artifact_id
 
 TINY = Backbone(name="test_resnet", output_stride=8)
@@ -42,7 +44,7 @@ class Scenes(torch.utils.data.Dataset):
         return image.to(torch.uint8), self.tags[draw[0]]
 
 
-def nothing(network: nn.Module) -> dict:
+def nothing(network: nn.Module, epoch: int) -> dict:
     """No measure after an epoch."""
     return {}
 
@@ -62,7 +64,7 @@ def trained(
     rows = fit(
         network,
         Scenes(spec.augment.crop),
-        lambda net, batch, moment: module.step(net, batch, moment, spec),
+        module.step,
         spec,
         0,
         machine,
@@ -90,7 +92,7 @@ def resumed(folder: Path, spec: TagTraining) -> list[dict]:
     assert same(whole, trained(folder / "again", spec)[0])
     epochs = []
 
-    def kill(network):
+    def kill(network, epoch):
         epochs.append(1)
         if len(epochs) == spec.epochs - 1:
             raise KeyboardInterrupt

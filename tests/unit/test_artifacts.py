@@ -244,8 +244,9 @@ def test_without_a_cam_of_its_own_a_classifier_gets_one_of_defaults():
     first = build_experiments(config)[0]
     maps = first.artifacts["maps"]
     other = replace(maps, recipe=maps.recipe | {"method": "other"})
-    stages = first.artifacts | {"maps": other}
-    found = reference_cams(config, [replace(first, artifacts=stages)])
+    found = reference_cams(
+        config, [replace(first, steps=((1, maps.upstream["classifier"]), (2, other)))]
+    )
     # The id of the very CAM that an experiment with the defaults would make.
     assert {artifact.id for artifact in found.values()} == {ids(BASE)["maps"]}
 

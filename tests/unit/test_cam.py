@@ -7,11 +7,13 @@ from torch import nn
 
 from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
+from tags2masks.data.randomness import image_seed
 from tags2masks.errors import UserError
-from tags2masks.maps.batch import image_seed, plain_batch
+from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.cam import localize
-from tags2masks.maps.scales import multi_scale, normalize
+from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.score_maps import normalize
 
 
 class Colours(nn.Module):

@@ -38,7 +38,7 @@ def test_an_experiment_for_each_value_and_others_as_they_are():
         "digits/vanilla/cam-stride-8/plain",
         "digits/vanilla/small/plain",
     ]
-    chain = ("digits", "vanilla", "cam", "plain")
+    chain = "digits/vanilla/cam/plain"
     assert found[0].setting == Setting("maps.cam.stride", 2, chain)
     assert found[3].setting is None
     assert [one.artifacts["maps"].recipe["spec"]["stride"] for one in found] == [2, 4, 8, 4]

@@ -9,16 +9,18 @@ from torch import nn
 
 from tags2masks.config.growing import Growing
 from tags2masks.config.masks import Bilateral, Crf, DenseCrf, Gaussian
+from tags2masks.config.segmenters import DeepLabV2
 from tags2masks.masks.crf import probabilities as field_of_labels
 from tags2masks.masks.dense_crf import on_probabilities
+from tags2masks.segmenters import learning
 from tags2masks.segmenters.dsrg import (
     boundary_loss,
     growing_step,
     refine_cells,
     seeding_loss,
-    step,
     view_inside,
 )
+from tags2masks.training import Moment
 
 FILL = (0.5, 0.25, 0.75)  # 128, 64, 191 in bytes
 BLIND = {"gaussian": {"compat": 0}, "bilateral": {"compat": 0}}
@@ -230,9 +232,11 @@ class Shows(nn.Module):
 def test_step_is_growing_step_of_the_networks_logits():
     _, images, labels = random_batch()
     labels[labels == 2] = 255
-    found = step(Shows(), [images, labels], Growing(), FILL)
+    spec = DeepLabV2(growing=Growing(foreground=0.5))
+    # The step of every segmenter passes such a spec on.
+    found = learning.step(Shows(), [images, labels], Moment(0, 0, (0, 0, 0)), spec)
     logits = images[:, :2].float() / 255 * 10
-    expected = growing_step(logits, images, labels, Growing(), FILL)
+    expected = growing_step(logits, images, labels, spec.growing, spec.backbone.mean)
     assert {k: v.item() for k, v in found.items()} == {k: v.item() for k, v in expected.items()}
 
 

@@ -1,7 +1,7 @@
 """No artifact of a shipped config gets another id unless that is meant.
 
-After an intended change: `python -m tests.unit.test_golden_ids` writes the list anew; its diff shows
-what will be made again.
+After an intended change: `python -m tests.unit.test_golden_ids` writes the list anew; its diff
+shows what will be made again.
 """
 
 import json

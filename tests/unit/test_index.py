@@ -67,6 +67,17 @@ def test_written_and_read_back_alike(tmp_path):
     assert all(type(value) is str for value in back["image"].tolist())
 
 
+def test_several_files_are_one_index_unless_they_share_an_image(tmp_path):
+    made = SMALL.assign(height=3, width=4, sha="00ff", shard=0)
+    write_index(tmp_path / "all.csv", made)
+    files = {split: tmp_path / f"{split}.csv" for split in ("train", "val")}
+    for split, path in files.items():
+        write_index(path, rows_of(made, split))
+    pd.testing.assert_frame_equal(read_index(*files.values()), read_index(tmp_path / "all.csv"))
+    with pytest.raises(UserError, match=r"all.csv, .*val.csv: image 'v' is in more than one; give"):
+        read_index(tmp_path / "all.csv", files["val"])
+
+
 def test_ids_and_fingerprints_that_look_like_numbers_stay_text(tmp_path):
     made = listing(("007", "train", "1"), ("1e5", "val", "02")).assign(
         height=3, width=4, sha=["0012", "1e3"], shard=0

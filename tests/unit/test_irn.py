@@ -12,6 +12,7 @@ from tags2masks.config.affinity import IrnTraining
 from tags2masks.config.masks import Irn
 from tags2masks.config.training import Backbone
 from tags2masks.masks import irn as masks
+from tags2masks.training import Moment
 
 SPEC = IrnTraining(backbone=Backbone(name="test_resnet", weights=None), radius=3)
 
@@ -103,7 +104,7 @@ def test_labels_of_one_kind_give_a_finite_loss(value):
     network = built().train()
     images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     labels = torch.full((2, 32, 32), value, dtype=torch.uint8)
-    found = irn.step(network, [images, labels], SPEC)
+    found = irn.step(network, [images, labels], Moment(0, 0, (0, 0, 0)), SPEC)
     found["loss"].backward()
     gradients = [p.grad for p in network.parameters() if p.requires_grad]
     assert all(torch.isfinite(g).all() for g in gradients if g is not None)

@@ -6,9 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from tags2masks.config.maps import Lpcam, Prototypes
+from tags2masks.config.maps import Lpcam
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.index import build_index, read_index, rows_of, write_index
 from tags2masks.errors import UserError
+from tags2masks.machine import Machine
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.lpcam import fold, localize
 from tags2masks.prototypes import kmeans
@@ -24,7 +26,6 @@ from tags2masks.prototypes.kmeans import (
     sample_features,
 )
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes, write_prototypes
-from tags2masks.training import Machine
 from tests.unit.colours import Colours, made_of
 
 

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from tags2masks.config.maps import Lpcam, Prototypes
+from tags2masks.config.maps import Lpcam
+from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Backbone
 from tags2masks.data.index import build_index, images_sha, read_index, rows_of, write_index
 from tags2masks.maps.batch import plain_batch

@@ -11,11 +11,12 @@ from tags2masks.classifiers.occse import draw_class, erase, hard_share, soft_sha
 from tags2masks.classifiers.puzzle import merge, tile
 from tags2masks.config.classifiers import METHODS, Pnoc, Poc, TagAugment
 from tags2masks.config.training import Optimizer
+from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_module
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
-from tags2masks.training import Machine, Moment, poly_rate, prepare
+from tags2masks.training import Moment, poly_rate
 from tags2masks.workflow.ids import artifact_id
 from tests.unit.learning import CONVNET, TINY, Scenes, resumed, same, trained, weights_of
 

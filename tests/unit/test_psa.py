@@ -13,6 +13,7 @@ from tags2masks.config.training import Backbone
 from tags2masks.masks import agreed
 from tags2masks.masks import psa as masks
 from tags2masks.masks.walked import Walked, finish
+from tags2masks.training import Moment
 
 SPEC = PsaTraining(backbone=Backbone(name="test_resnet", output_stride=8), radius=3)
 # A CRF that changes nothing.
@@ -59,7 +60,7 @@ def test_labels_of_one_kind_give_a_finite_loss(value):
     network = built().train()
     images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     labels = torch.full((2, 32, 32), value, dtype=torch.uint8)
-    found = psa.step(network, [images, labels], SPEC)
+    found = psa.step(network, [images, labels], Moment(0, 0, (0, 0, 0)), SPEC)
     found["loss"].backward()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     assert gradients and all(torch.isfinite(g).all() for g in gradients)

@@ -22,8 +22,10 @@ from tags2masks.report.pictures import (
     map_picture,
     mask_picture,
 )
+from tags2masks.report.summary import LEADERBOARD
 from tags2masks.report.tables import (
     COLUMNS,
+    Cell,
     class_figures,
     class_values,
     leaderboard_cells,
@@ -32,7 +34,7 @@ from tags2masks.report.tables import (
     read_leaderboard,
     read_metrics,
 )
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, TRAIL, fabricate
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, TRAIL, fabricate, with_steps
 from tests.unit.read_page import Page, decoded, table_of
 
 
@@ -63,13 +65,15 @@ def test_percent(value, shown):
 
 
 def test_leaderboard_marks_the_best_of_each_data_set():
-    row = dict.fromkeys((column.name for column in COLUMNS), "")
+    row = dict.fromkeys(LEADERBOARD, "") | {"label_cost": "20.0"}
     rows = [
-        {"experiment": "a/x", "dataset": "a", "seed_iou": "0.5", "mask_iou": "0.9"},
+        {"experiment": "a/x", "dataset": "a", "seed_iou": "0.5", "mask_iou": "0.9",
+         "seed_background_score": "0.3", "note": "a note"},
         {"experiment": "a/y", "dataset": "a", "seed_iou": "0.6", "mask_iou": "0.9"},
         {"experiment": "a/z", "dataset": "a", "seed_iou": "0.60", "train_images": "1464"},
-        {"experiment": "b/x", "dataset": "b", "seed_iou": "0.99", "prediction_images": "3.0"},
-    ]
+        {"experiment": "b/x", "dataset": "b", "seed_iou": "0.99",
+         "prediction_images": "1449.0", "prediction_split": "val"},
+    ]  # fmt: skip
     cells = leaderboard_cells(pd.DataFrame([row | one for one in rows]))
     by_column = {column.name: at for at, column in enumerate(COLUMNS)}
 
@@ -80,8 +84,29 @@ def test_leaderboard_marks_the_best_of_each_data_set():
     assert not any(cell.best for cell in column("mask_iou"))  # all that have one are equal
     assert [cell.text for cell in column("mask_iou")] == ["90.0", "90.0", "–", "–"]
     assert column("train_images")[2].text == "1,464"
-    assert column("prediction_images")[3].text == "3"
-    assert [len(line) for line in cells] == [len(COLUMNS) - 1] * 4  # no notes, no column
+    # Small, under the figure: the score of a seed, the images of predictions, notes.
+    assert [cell.below for cell in column("seed_iou")] == ["at\N{NO-BREAK SPACE}0.30", "", "", ""]
+    assert column("prediction_iou")[3] == Cell("–", "", below="1,449 val images")
+    assert [cell.below for cell in column("experiment")] == ["a note", "", "", ""]
+
+
+def test_the_deviation_stands_under_the_mean_of_several_seeds():
+    row = dict.fromkeys(LEADERBOARD, "") | {"label_cost": "119.85", "dataset": "a"}
+    rows = [
+        {"experiment": "a/x", "seed": "mean", "prediction_iou": "0.55", "share_of_full": "0.921",
+         "prediction_images": "7.0", "prediction_split": "val"},
+        {"experiment": "a/x", "seed": "sd", "prediction_iou": "0.0707", "share_of_full": "0.01"},
+        {"experiment": "a/x@0", "seed": "0", "prediction_iou": "0.6"},
+        {"experiment": "a/x@1", "seed": "1", "prediction_iou": "0.5"},
+        {"experiment": "a/y", "seed": "0", "prediction_iou": "0.58"},
+    ]  # fmt: skip
+    cells = leaderboard_cells(pd.DataFrame([row | one for one in rows]))
+    at = [column.name for column in COLUMNS].index("prediction_iou")
+    assert [line[0].text for line in cells] == ["a/x", "a/x@0", "a/x@1", "a/y"]
+    assert cells[0][at].below == "± 7.1, 7 val images, 92\N{NO-BREAK SPACE}% of full"
+    # The mean is compared with others, not its seeds, of which one is higher than all.
+    assert [line[at].best for line in cells] == [False, False, False, True]
+    assert cells[0][1].below == "120 s an image"
 
 
 def test_the_page_shows_the_leaderboard_of_the_csv(made, page):
@@ -90,18 +115,21 @@ def test_the_page_shows_the_leaderboard_of_the_csv(made, page):
     assert len(rows) == len(board) == 4
     for shown, (_, row) in zip(rows, board.iterrows(), strict=True):
         by_name = dict(zip([column.name for column in COLUMNS], shown, strict=True))
-        assert by_name["experiment"] == row["experiment"]
+        note = "" if pd.isna(row["note"]) else f" {row['note']}"
+        assert by_name["experiment"] == row["experiment"] + note
         for name in ("classifier_map", "seed_iou", "seed_iou_best", "mask_iou", "prediction_iou"):
-            text = by_name[name].removesuffix(" (best of its data set)")
+            text = by_name[name].split()[0]
             assert text == ("–" if pd.isna(row[name]) else f"{100 * row[name]:.1f}"), name
-    assert rows[1][3:6] == ["45.1", "0.30", "49.8 (best of its data set)"]
-    assert rows[3][-1] == "no masks: quality not measured"
+    assert rows[1][3:5] == ["45.1 at 0.30", "49.8 (best of its data set) at 0.42"]
+    assert rows[1][6] == "61.5 (best of its data set) 4 val images"
+    assert rows[3][6] == "– 1 val image"
+    assert [row[1] for row in rows] == ["tags 20 s an image"] * 4
     # Exactly what was picked with masks is marked, in the header and in every cell.
-    assert [title for title in header if "tuned on masks" in title] == [header[5], header[6]]
-    assert sum(column.tuned for column in COLUMNS) == 2
+    assert [title for title in header if "tuned on masks" in title] == [header[4]]
+    assert sum(column.tuned for column in COLUMNS) == 1
     table = page[page.index('<table class="board">') :]
     table = table[: table.index("</table>")]
-    assert len(re.findall(r'<td class="[^"]*\btuned\b', table)) == 2 * len(rows)
+    assert len(re.findall(r'<td class="[^"]*\btuned\b', table)) == len(rows)
 
 
 def test_figures_of_an_experiment(made):
@@ -253,13 +281,13 @@ def test_shared_pictures_stand_in_the_page_once(page):
 
 
 def test_supervision_is_told(page):
-    rows = table_of(page, "supervision")
+    rows, nothing = table_of(page, "supervision"), "nothing beside what it is made from"
     assert rows[1:] == [
-        ["Classifier", "image tags", "2"],
-        ["Maps (seed)", "image tags", "3"],
-        ["Masks", "no pixel masks: maps and images", "3"],
-        ["Segmenter", "pseudo-masks made from image tags", "3"],
-        ["Predictions", "no pixel masks: the segmenter and the images", "3"],
+        ["Classifier", "tags", "2"],
+        ["Maps (seed)", "tags", "3"],
+        ["Masks", nothing, "3"],
+        ["Segmenter", nothing, "3"],
+        ["Predictions", nothing, "3"],
         ["Quality figures", "pixel masks, evaluation only", "–"],
     ]
 
@@ -294,7 +322,7 @@ def test_contours_are_explained_where_they_were_measured(page):
 
 def test_an_experiment_may_end_at_the_classifier(made):
     results, outline, roots = made
-    one = outline[0] | {"artifacts": {"classifier": CLASSIFIER}}
+    one = with_steps(outline[0], {"classifier": CLASSIFIER})
     text = write_page([one], {"pets": roots["pets"]}, results, COUNT)
     Page(text)
     assert "Training of the classifiers" in text

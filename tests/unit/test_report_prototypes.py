@@ -10,7 +10,7 @@ from tags2masks.report.gallery import read_dataset
 from tags2masks.report.lineage import chain_numbers, made_of
 from tags2masks.report.page import write_page
 from tags2masks.report.prototypes import crop, shown_prototypes
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate, said
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate, said, with_steps
 from tests.unit.read_page import Page, decoded, table_of
 
 
@@ -27,13 +27,9 @@ def with_prototypes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     outline, roots = fabricate(folder)
     results = folder / "results"
-    one = outline[2] | {
-        "artifacts": {
-            "classifier": CLASSIFIER,
-            "prototypes": "kmeans-00000020",
-            "maps": outline[2]["artifacts"]["maps"],
-        },
-    }
+    maps = outline[2]["artifacts"]["maps"]
+    artifacts = {"classifier": CLASSIFIER, "prototypes": "kmeans-00000020", "maps": maps}
+    one = with_steps(outline[2], artifacts)
     train = rows_of(read_index(results / "pets/index.csv"), "train")
     first, second = train["image"][:2]
     cat = ClassPrototypes(
@@ -89,5 +85,5 @@ def test_the_page_has_a_section_of_prototypes_where_there_are_some(with_prototyp
     assert "confidence 0.951<small>1,200 features" in text
     assert text.count("Patches of") == 3
     assert all(image["alt"] for image in parsed.named("img"))
-    assert ["Prototypes", "image tags", "1"] in table_of(text, "supervision")
+    assert ["Prototypes", "tags", "1"] in table_of(text, "supervision")
     assert "<code>kmeans-00000020</code>" in text

@@ -9,17 +9,19 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from tags2masks.checkpoints import State
 from tags2masks.config import segmenters
 from tags2masks.config.masks import Bilateral, Gaussian
 from tags2masks.config.segmenters import DeepLabV1, DeepLabV2, DeepLabV3Plus, UPerNet
 from tags2masks.errors import UserError
+from tags2masks.machine import Machine
 from tags2masks.methods import method_module
 from tags2masks.nets.backbones import fill
 from tags2masks.nets.classifier import Classifier
 from tags2masks.segmenters.deeplabv2 import Aspp
 from tags2masks.segmenters.inference import predict
 from tags2masks.segmenters.learning import step
-from tags2masks.training import Machine, State, fit
+from tags2masks.training import Moment, fit
 
 RESNET8 = {"name": "test_resnet", "output_stride": 8}
 RESNET32 = {"name": "test_resnet", "output_stride": 32}
@@ -30,6 +32,7 @@ SPECS = {
     "deeplabv2": DeepLabV2(backbone=RESNET8),
     "upernet": UPerNet(backbone=RESNET32, decoder_channels=8),
 }
+MOMENT = Moment(0, 0, (0, 0, 0))
 CLASSIFIERS_TOO = [DeepLabV2(backbone=TINY38), UPerNet(backbone={"name": "test_convnext"})]
 
 
@@ -53,25 +56,20 @@ class Fixed(nn.Module):
 def test_loss_by_hand(method):
     labels = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
     images = torch.zeros(1, 3, 1, 4, dtype=torch.uint8)
-    losses = method_module("segmenters", {"method": method}).step(Fixed(), [images, labels])
+    step = method_module("segmenters", {"method": method}).step
+    losses = step(Fixed(), [images, labels], MOMENT, SPECS[method])
     # Probabilities 1/3 and 2/3; the ignored pixel does not count.
     expected = -(math.log(1 / 3) + 2 * math.log(2 / 3)) / 3
     assert losses["loss"].item() == pytest.approx(expected)
     assert losses["pixel_agreement"].item() == pytest.approx(2 / 3)
 
 
-def test_another_loss_in_its_place():
-    labels = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
-    images = torch.zeros(1, 3, 1, 4, dtype=torch.uint8)
-    losses = step(Fixed(), [images, labels], lambda logits, known: logits.sum() + known.sum())
-    assert losses["loss"].item() == pytest.approx(4 * math.log(2) + 257)
-
-
 @pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
 def test_pixels_that_are_all_ignored_teach_nothing(spec):
     network = build(spec, 2)
     labels = torch.full((2, 16, 16), 255, dtype=torch.uint8)
-    losses = step(network, [torch.zeros(2, 3, 16, 16, dtype=torch.uint8), labels])
+    images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    losses = step(network, [images, labels], MOMENT, spec)
     assert losses["loss"].item() == 0
     losses["loss"].backward()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
@@ -82,7 +80,7 @@ def test_pixels_that_are_all_ignored_teach_nothing(spec):
 @pytest.mark.parametrize("size", [(16, 16), (33, 50), (1, 70), (3, 2)])
 def test_images_of_any_size(spec, size):
     network = build(spec, 4).eval()
-    test = segmenters.Test(scales=(0.5, 1))
+    test = segmenters.Inference(scales=(0.5, 1))
     with torch.no_grad():
         assert network(torch.rand(1, 3, *size)).shape == (1, 5, *size)
         shares = predict(network, torch.rand(2, 3, *size), test)
@@ -118,7 +116,7 @@ def test_fewer_images_than_a_batch(spec, tmp_path):
     rows = fit(
         network,
         OneImage(images, images[:, 0] // 100),
-        lambda net, batch, _: step(net, batch),
+        step,
         spec,
         0,
         Machine(threads=1),
@@ -140,9 +138,9 @@ class Reddest(nn.Module):
 @pytest.mark.parametrize(
     "test",
     [
-        segmenters.Test(),
-        segmenters.Test(flip=True),
-        segmenters.Test(scales=(1.0, 2.0), flip=True),
+        segmenters.Inference(),
+        segmenters.Inference(flip=True),
+        segmenters.Inference(scales=(1.0, 2.0), flip=True),
     ],
 )
 def test_flips_and_scales_are_put_back_where_they_were(test):
@@ -163,7 +161,7 @@ def test_probabilities_are_averaged_not_logits():
             odds = torch.full_like(images[:, :1], math.log(share / (1 - share)))
             return torch.cat([torch.zeros_like(odds), odds], 1)
 
-    test = segmenters.Test(scales=(1, 0.5), flip=True)
+    test = segmenters.Inference(scales=(1, 0.5), flip=True)
     shares = predict(BySize(), torch.zeros(1, 3, 8, 8), test)
     torch.testing.assert_close(shares[:, 1], torch.full((1, 8, 8), 0.55))
 

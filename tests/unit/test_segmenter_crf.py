@@ -14,10 +14,10 @@ from tags2masks.config.masks import Bilateral, Gaussian
 from tags2masks.config.segmenters import NetworkCrf
 from tags2masks.data.images import read_image
 from tags2masks.errors import UserError
+from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import mean_field, refined
 from tags2masks.segmenters.applying import segmented
 from tags2masks.segmenters.inference import predict
-from tags2masks.training import Machine
 
 
 def plain_mean_field(image, shares, spec):
@@ -113,7 +113,7 @@ class Reddish(nn.Module):
 @pytest.mark.parametrize("crf", [None, NetworkCrf(iterations=3)])
 def test_whole_tables_of_images(pictures, crf, threads):
     root, rows = pictures
-    test = segmenters.Test(crf=crf, batch_size=2)
+    test = segmenters.Inference(crf=crf, batch_size=2)
     machine = Machine(threads=threads)
     found = {name: mask for name, mask, _ in segmented(Reddish(), rows, root, test, machine)}
     assert sorted(found) == rows["image"].tolist()
@@ -134,7 +134,7 @@ def test_a_network_that_fails_ends_the_crf_too(pictures):
         def forward(self, images):
             raise UserError("no such thing")
 
-    test = segmenters.Test(crf=NetworkCrf())
+    test = segmenters.Inference(crf=NetworkCrf())
     with pytest.raises(UserError, match="no such thing"):
         list(segmented(Failing(), rows, root, test, Machine(threads=2)))
     assert not multiprocessing.active_children()

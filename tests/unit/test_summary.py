@@ -6,13 +6,12 @@ import pytest
 from tags2masks.data.index import COLUMNS as INDEX
 from tags2masks.errors import UserError
 from tags2masks.report.summary import LEADERBOARD, leaderboard, tidy_metrics
+from tests.unit.fabricated_report import with_steps
 
-ONE = {
-    "experiment": "pets/vanilla/cam",
-    "dataset": "pets",
-    "has_truth": True,
-    "artifacts": {"maps": "cam-01234567"},
-}
+ONE = with_steps(
+    {"experiment": "pets/vanilla/cam", "dataset": "pets", "has_truth": True},
+    {"maps": "cam-01234567"},
+)
 METRICS = """split,metric,class,value,threshold,tuned_on_masks,images
 train,iou,mean,0.4,0.3,False,2
 train,iou,mean,0.5,0.5,True,2
@@ -48,10 +47,8 @@ def test_others_are_refused(tmp_path, background_score, thresholds, metrics, sai
 
 
 def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
-    chain = ONE | {
-        "artifacts": dict.fromkeys(["maps", "masks", "predictions"], "x"),
-        "evaluate_on": "val",
-    }
+    chain = with_steps(ONE, dict.fromkeys(["maps", "masks", "predictions"], "x"))
+    chain["evaluate_on"] = "val"
     seeds_alone = ONE | {"experiment": "pets/vanilla/other"}
     figures = [("maps", 0.2, True), ("maps", 0.1, False), ("masks", 0.3, False),
                ("predictions", 0.4, False)]  # fmt: skip
@@ -71,3 +68,46 @@ def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
     assert found.loc[ONE["experiment"]].tolist() == [0.1, 0.3, 0.4]
     assert found.loc["pets/vanilla/other", "seed_contour_f"] == 0.5
     assert found.loc["pets/vanilla/other"].isna().tolist() == [False, True, True]
+
+
+def chains(folder):
+    """An outline of one chain with three seeds and its reference with two; and its figures."""
+    (folder / "pets").mkdir()
+    rows = "".join(f"{n},{n}.png,train,cat,1,1,x,0\n" for n in range(4))
+    (folder / "pets/index.csv").write_text(",".join(INDEX) + "\n" + rows)
+    (folder / "pets/labelled.csv").write_text("image,mask\n0,0\n1,1\n2,2\n3,3\n")
+    outline, figures = [], []
+    for path, artifacts, values in (
+        ("pets/vanilla/cam/crf/net", ["classifier", "maps", "masks", "segmenter"], (0.3, 0.5, 0.4)),
+        ("pets/full/net", ["masks", "segmenter"], (0.6, 0.5)),
+    ):
+        full = path == "pets/full/net"
+        for seed, value in enumerate(values):
+            one = with_steps(
+                {"experiment": f"{path}@{seed}", "dataset": "pets", "has_truth": True},
+                dict.fromkeys([*artifacts, "predictions"], "x"),
+            )
+            about = {"seed": seed, "full": full, "supervision": ["masks"] if full else ["tags"]}
+            outline.append(one | about | {"evaluate_on": "val"})
+            figures.append((f"{path}@{seed}", "predictions", "iou", "mean", value, False))
+    columns = ["experiment", "stage", "metric", "class", "value", "tuned_on_masks"]
+    return leaderboard(pd.DataFrame(figures, columns=columns), outline, folder)
+
+
+def test_seeds_have_their_mean_and_deviation_and_share_of_full(tmp_path):
+    table = chains(tmp_path)
+    full, ours = ["pets/full/net", "pets/full/net"], ["pets/vanilla/cam/crf/net"] * 2
+    assert table["experiment"].tolist() == [
+        *full, "pets/full/net@0", "pets/full/net@1",
+        *ours, *(f"pets/vanilla/cam/crf/net@{seed}" for seed in range(3)),
+    ]  # fmt: skip
+    assert table["seed"].tolist() == ["mean", "sd", 0, 1, "mean", "sd", 0, 1, 2]
+    iou = table["prediction_iou"].astype(float).tolist()
+    # By hand: 0.55 and 0.1 / sqrt(2); 0.4 and 0.1.
+    assert iou == pytest.approx([0.55, 0.070710678, 0.6, 0.5, 0.4, 0.1, 0.3, 0.5, 0.4])
+    share = table["share_of_full"].astype(float)
+    assert share[[2, 3, 6, 7]].tolist() == pytest.approx([1, 1, 0.5, 1])
+    assert share.isna()[8]  # the reference has no third seed
+    assert share[4] == pytest.approx(0.75)
+    assert set(table["supervision"][:4]) == {"masks"} and set(table["supervision"][4:]) == {"tags"}
+    assert table["label_cost"].tolist() == [239.7] * 4 + [20.0] * 5

@@ -132,8 +132,18 @@ def test_without_changes_the_view_is_that_of_a_plain_augment():
         tagged = random_view(image, None, TagAugment(crop=16), FILL, np.random.default_rng(seed))
         plain = random_view(image, None, Augment(crop=16), FILL, np.random.default_rng(seed))
         np.testing.assert_array_equal(tagged[0], plain[0])
-    with pytest.raises(ValueError, match="but not its labels"):
-        random_view(image, image[..., 0], TagAugment(), FILL, np.random.default_rng(0))
+
+
+def test_colours_change_beside_labels_that_stay_and_randaugment_is_refused():
+    labels = np.random.default_rng(0).integers(0, 2, (30, 30), np.uint8)
+    image = np.stack([labels * 150] * 3, -1)
+    jitter = TagAugment(resize=(30, 30), crop=20, jitter=(0.3, 0, 0, 0))
+    out, seen = random_view(image, labels, jitter, FILL, np.random.default_rng(1))
+    np.testing.assert_array_equal(out[..., 0] > 0, seen == 1)
+    assert out.max() != 150
+    with pytest.raises(ValueError, match="RandAugment moves what is in the image, but not its"):
+        moved = TagAugment(randaugment=1)
+        random_view(image, labels, moved, FILL, np.random.default_rng(0))
 
 
 def test_perturbed_views():

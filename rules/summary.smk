@@ -1,0 +1,100 @@
+# The tables of all experiments.
+
+
+# A file, because many experiments would not fit into an argument of a command.
+rule outline:
+    output:
+        plan.outline_file,
+    params:
+        outline=plan.written_outline,
+    message:
+        "Write down the experiments"
+    run:
+        plan.write_outline()
+
+
+rule lineage:
+    input:
+        outline=plan.outline_file,
+        specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*giving("network"))],
+        shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage(*giving("shards"))],
+        prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
+    output:
+        plan.lineages,
+    log:
+        "logs/lineage.log",
+    params:
+        source=source("write_lineage"),
+    message:
+        "Write down what every artifact was made of"
+    shell:
+        "python -m workflow_scripts.write_lineage --outline {input.outline:q} --results results"
+        " 2>&1 | tee {log:q}"
+
+
+rule collect:
+    input:
+        outline=plan.outline_file,
+        indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
+        training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
+        metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth(*giving("shards"))],
+        # A chain without masks to be measured against is still to be made.
+        unmeasured=[
+            shard for a in plan.of_stage(*giving("shards")) for shard in plan.shard_files(a)
+        ],
+    output:
+        metrics=report("results/metrics.csv", category="Summary"),
+        leaderboard=report("results/leaderboard.csv", category="Summary"),
+    log:
+        "logs/collect.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("collect"),
+    message:
+        "Collect the figures of all experiments"
+    shell:
+        "python -m workflow_scripts.collect --outline {input.outline:q} --results results"
+        " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"
+
+
+rule correlate:
+    input:
+        metrics="results/metrics.csv",
+        properties=PROPERTIES,
+    output:
+        report("results/correlations.csv", category="Summary"),
+    log:
+        "logs/correlations.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("correlate"),
+        datasets=plan.datasets(with_truth=True),
+    message:
+        "Correlate the classes' properties with their IoU"
+    shell:
+        "python -m workflow_scripts.correlate --metrics {input.metrics:q} --results results"
+        " --datasets {params.datasets:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule sweep_table:
+    input:
+        outline=plan.outline_file,
+        metrics="results/metrics.csv",
+    output:
+        report("results/sweep.csv", category="Summary"),
+    log:
+        "logs/sweep.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("tabulate_sweep"),
+    message:
+        "Put figures beside the values that were swept"
+    shell:
+        "python -m workflow_scripts.tabulate_sweep --outline {input.outline:q}"
+        " --metrics {input.metrics:q} --output {output:q} 2>&1 | tee {log:q}"

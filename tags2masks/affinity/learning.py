@@ -1,0 +1,30 @@
+"""How affinity networks learn: from the training images and the labels that are certain."""
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from tags2masks.data.masked import MaskedViews
+from tags2masks.progress import progress
+from tags2masks.task import Task
+from tags2masks.training import epoch_batches
+
+
+def views(task: Task) -> MaskedViews:
+    """Random views: batches are (images, labels)."""
+    shards, artifact = task.upstream("labels")
+    spec = task.spec
+    return MaskedViews(
+        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
+    )
+
+
+def finish(task: Task, network: nn.Module, second: None) -> None:
+    """Give the method's `centre`, if it has one, a view of each training image more."""
+    if not hasattr(task.method, "centre"):
+        return
+    machine, spec, seen = task.machine, task.spec, views(task)
+    # Of the epoch after the last.
+    draws = epoch_batches(len(seen), spec.batch_size, task.recipe["seed"], spec.epochs, 0, 1)
+    loader = DataLoader(seen, batch_sampler=draws, num_workers=machine.loaders)
+    bar = progress(loader, "mean displacement", unit="batch")
+    task.method.centre(network, (images.to(machine.device) for images, _ in bar))

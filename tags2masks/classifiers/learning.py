@@ -1,0 +1,53 @@
+"""How classifiers learn: from the training images and their tags."""
+
+from torch import nn
+
+from tags2masks.classifiers.validation import average_precisions_of, plain_views
+from tags2masks.data.index import multi_hot
+from tags2masks.data.views import TaggedViews
+from tags2masks.metrics.classification import mean_average_precision
+from tags2masks.nets.checkpoint import save_model
+from tags2masks.nets.trained import load_trained
+from tags2masks.task import Task
+from tags2masks.training import Measure
+
+
+def views(task: Task) -> TaggedViews:
+    """Random views: batches are (images, tags)."""
+    train, spec = task.rows("train"), task.spec
+    tags = multi_hot(train["tags"], task.classes)
+    return TaggedViews(train, task.root, tags, spec.augment, spec.backbone.mean)
+
+
+def consulted(task: Task) -> nn.Module | None:
+    """The ordinary classifier, for methods with one; with ORDINARY_LEARNS it learns on."""
+    if not hasattr(task.spec, "ordinary"):
+        return None
+    (model,), _ = task.upstream("classifier")
+    spec = model.with_name("spec.json")
+    network, _ = load_trained("classifier", model, spec, task.recipe["upstream"])
+    return network.requires_grad_(_learns(task))
+
+
+def measure(task: Task) -> Measure:
+    """The mean average precision on the split val, `val_map`, every `validate_every` epochs."""
+    plain = plain_views(task.rows("val"), task.root, task.classes, task.spec)
+
+    def measured(network: nn.Module, epoch: int) -> dict[str, float]:
+        due = epoch % task.spec.validate_every == 0 or epoch == task.spec.epochs
+        if not (due and len(plain)):
+            return {}
+        found = average_precisions_of(network, plain, task.machine)
+        return {"val_map": mean_average_precision(found)}
+
+    return measured
+
+
+def finish(task: Task, network: nn.Module, second: nn.Module | None) -> None:
+    """Write the ordinary classifier as noc.safetensors, where it has learned."""
+    if _learns(task):
+        save_model(second, task.model.with_name("noc.safetensors"))
+
+
+def _learns(task: Task) -> bool:
+    return getattr(task.method, "ORDINARY_LEARNS", False)

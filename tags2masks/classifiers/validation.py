@@ -1,0 +1,35 @@
+"""How well a classifier ranks images that it does not learn from."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from tags2masks.config.classifiers import TagTraining
+from tags2masks.data.index import multi_hot
+from tags2masks.data.views import PlainViews
+from tags2masks.machine import Machine
+from tags2masks.metrics.classification import average_precisions
+
+BATCH = 32
+
+
+def plain_views(
+    rows: pd.DataFrame, root: Path, classes: list[str], spec: TagTraining
+) -> PlainViews:
+    """The images whole, as a classifier of this spec is to see them, with their tags."""
+    tags = multi_hot(rows["tags"], classes)
+    return PlainViews(rows, root, tags, spec.augment, spec.backbone.mean)
+
+
+@torch.no_grad()
+def average_precisions_of(network: nn.Module, views: PlainViews, machine: Machine) -> np.ndarray:
+    """`average_precisions` of the network's logits, [K]; the network is in evaluation mode."""
+    scores = []
+    for images, _ in DataLoader(views, batch_size=BATCH, num_workers=machine.loaders):
+        images = images.to(machine.device).float() / 255
+        scores.append(network(images.contiguous(memory_format=torch.channels_last)))
+    return average_precisions(torch.cat(scores).float().cpu().numpy(), views.targets.numpy())

@@ -1,0 +1,25 @@
+"""How well scores of whole images rank those that show a class above those that do not."""
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+
+def average_precisions(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:
+    """The average precision of each class, 0 to 1: float64 [K].
+
+    scores: [N, K], higher is likelier; tags: [N, K], 0 or 1. NaN for a class that no image has, and
+    for one that every image has, whose ranking says nothing.
+    """
+    found = np.full(tags.shape[1], np.nan)
+    told_apart = tags.any(axis=0) & ~tags.all(axis=0)
+    if told_apart.any():
+        found[told_apart] = average_precision_score(
+            tags[:, told_apart], scores[:, told_apart], average=None
+        )
+    return found
+
+
+def mean_average_precision(found: np.ndarray) -> float:
+    """The mean over the classes that have an average precision; NaN when none has."""
+    known = found[~np.isnan(found)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,60 @@
+"""Train the network of a stage."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from tags2masks.checkpoints import end_state
+from tags2masks.data.index import read_classes, read_index
+from tags2masks.files import written_whole
+from tags2masks.machine import Machine, is_main_process, prepare
+from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.provenance import provenance
+from tags2masks.stages import STAGES
+from tags2masks.task import Task, train
+from workflow_scripts.program import add_paths, parser, run
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the program takes."""
+    made = parser(__doc__)
+    add_paths(made, "root", "classes", "model", "spec", "training")
+    made.add_argument("--index", type=Path, nargs="+", required=True, help="one, or one per split")
+    made.add_argument("--weights", type=Path, help="the file behind backbone.weights")
+    for name, stage in STAGES.items():
+        what = "model, its spec.json beside it" if stage.gives == "network" else "shards, in order"
+        made.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
+    made.add_argument("--source", default="", help="digest of the code")
+    return made
+
+
+def main() -> None:
+    """Read the arguments, train, and write the training table, the spec and the model."""
+    args = arguments().parse_args()
+    machine = Machine(args.device, args.devices, args.threads, args.workers)
+    prepare(machine, args.recipe["seed"])
+    task = Task(
+        args.recipe,
+        read_index(*args.index),
+        read_classes(args.classes),
+        args.root,
+        machine,
+        args.model,
+        args.free,
+        {name: getattr(args, name) for name in STAGES},
+        args.weights,
+        args.source,
+    )
+    network, rows = train(task)
+    if not is_main_process():
+        return
+    with written_whole(args.training) as beside:
+        pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
+    write_spec(args.spec, provenance(args.recipe) | {"classes": task.classes})
+    save_model(network, args.model)
+    end_state(task.state(), task.spec.keep_states)
+
+
+if __name__ == "__main__":
+    run(main)
