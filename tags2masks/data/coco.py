@@ -78,8 +78,10 @@ def list_images(spec: Coco, root: Path | str, seed: int = 0) -> tuple[pd.DataFra
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(classes)
 
 
-def list_truth(spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Draw the mask of every image of the index into root/truth, and list it.
+def list_masks(
+    spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Draw the mask of every image of the index into root/folder, and list it.
 
     spec.root: the folder of the data set.
     Raises UserError naming the file and the annotation whose region is damaged.
@@ -97,19 +99,19 @@ def list_truth(spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0)
     }
     listed = _of_index(spec, data, files, index)
 
-    with written_whole(root / "truth") as folder:
-        folder.mkdir()
+    with written_whole(root / folder) as beside:
+        beside.mkdir()
 
         def draw(one: Listed) -> None:
             regions = [_region(files[one.split], thing, one) for thing in one.objects]
             mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
-            write_palette_png(folder / f"{one.image}.png", mask)
+            write_palette_png(beside / f"{one.image}.png", mask)
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
             list(progress(pool.map(draw, listed), "draw masks", total=len(listed)))
     images = [one.image for one in listed]
-    masks = [f"truth/{image}.png" for image in images]
-    return pd.DataFrame({"image": images, "mask": masks, "instances": ""})
+    masks = [f"{folder}/{image}.png" for image in images]
+    return pd.DataFrame({"image": images, "mask": masks, "instances": "", "lacks": ""})
 
 
 def list_boxes(

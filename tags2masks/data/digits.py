@@ -32,21 +32,22 @@ def list_images(spec: Digits, root: Path | str, seed: int = 0) -> tuple[pd.DataF
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
 
 
-def list_truth(spec: Digits, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Draw the scenes of the index once more, and write their masks into root/truth."""
-    scenes = index[index["split"] != "ood"]
+def list_masks(
+    spec: Digits, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Draw the scenes of the index once more, and write their masks into root/folder."""
     rows = []
-    with written_whole(Path(root) / "truth") as folder:
+    with written_whole(Path(root) / folder) as beside:
         for kind in ("masks", "instances"):
-            (folder / kind).mkdir(parents=True)
-        pairs = list(zip(scenes["image"], scenes["split"], strict=True))
+            (beside / kind).mkdir(parents=True)
+        pairs = list(zip(index["image"], index["split"], strict=True))
         for image, split in progress(pairs, "draw masks"):
             scene = draw_scene(spec, split, int(image.removeprefix(f"{split}-")), seed)
             mask, instances = f"masks/{image}.png", f"instances/{image}.png"
-            write_palette_png(folder / mask, scene.mask)
-            Image.fromarray(scene.instances).save(folder / instances)
-            rows.append((image, f"truth/{mask}", f"truth/{instances}"))
-    return pd.DataFrame(rows, columns=["image", "mask", "instances"])
+            write_palette_png(beside / mask, scene.mask)
+            Image.fromarray(scene.instances).save(beside / instances)
+            rows.append((image, f"{folder}/{mask}", f"{folder}/{instances}", ""))
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
 
 
 def list_boxes(

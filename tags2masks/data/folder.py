@@ -13,7 +13,7 @@ from tags2masks.config.project import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.index import SPLITS
 from tags2masks.data.problems import raise_together
-from tags2masks.data.truth import plain_table, with_masks
+from tags2masks.data.truth import mask_files, plain_table
 from tags2masks.data.user_tables import read_rows
 from tags2masks.errors import UserError
 
@@ -66,13 +66,11 @@ def list_images(spec: Folder, root: Path | str, seed: int = 0) -> tuple[pd.DataF
     return listing, list(classes)
 
 
-def list_truth(spec: Folder, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The images with a mask: `<image>.png` below root, the folder of the masks.
-
-    Images without one have no row. Raises UserError when none has one.
-    """
-    rows = with_masks(index, [f"{image}.png" for image in index["image"]], root)
-    return rows[["image", "mask"]].assign(instances="")
+def list_masks(
+    spec: Folder, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """The mask of an image is `<image>.png` below root, the folder of the masks."""
+    return mask_files(index["image"], [f"{image}.png" for image in index["image"]], root)
 
 
 def list_boxes(

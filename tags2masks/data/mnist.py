@@ -55,17 +55,19 @@ def list_images(spec: Mnist, root: Path | str, seed: int = 0) -> tuple[pd.DataFr
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
 
 
-def list_truth(spec: Mnist, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Write the ink of every image of the index into root/truth, as a mask of its class."""
+def list_masks(
+    spec: Mnist, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Write the ink of every image of the index into root/folder, as a mask of its class."""
     root, rows = Path(root), []
-    with written_whole(root / "truth") as folder:
-        folder.mkdir()
+    with written_whole(root / folder) as beside:
+        beside.mkdir()
         listed = zip(index["image"], index["path"], index["tags"], strict=True)
         for image, path, (tag,) in progress(list(listed), "write masks"):
             mask = (_ink(root / path) * (spec.classes.index(tag) + 1)).astype(np.uint8)
-            write_palette_png(folder / f"{image}.png", mask)
-            rows.append((image, f"truth/{image}.png", ""))
-    return pd.DataFrame(rows, columns=["image", "mask", "instances"])
+            write_palette_png(beside / f"{image}.png", mask)
+            rows.append((image, f"{folder}/{image}.png", "", ""))
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
 
 
 def list_boxes(

@@ -11,7 +11,7 @@ import pandas as pd
 from tags2masks.config.datasets import VOC_CLASSES, Voc
 from tags2masks.data.boxes import Box, box_table, nudged
 from tags2masks.data.problems import raise_together
-from tags2masks.data.truth import IGNORED, INVALID, with_masks
+from tags2masks.data.truth import IGNORED, INVALID, mask_files
 from tags2masks.errors import UserError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -52,16 +52,14 @@ def list_images(spec: Voc, root: Path | str, seed: int = 0) -> tuple[pd.DataFram
     return listing, list(spec.classes)
 
 
-def list_truth(spec: Voc, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Masks, and instance masks where the devkit has them.
-
-    Images without a mask have no row. Raises UserError when none has one.
-    """
-    root = Path(root)
-    rows = with_masks(index, [f"SegmentationClass/{i}.png" for i in index["image"]], root)
-    instances = [f"SegmentationObject/{image}.png" for image in rows["image"]]
-    return rows[["image", "mask"]].assign(
-        instances=[path if (root / path).is_file() else "" for path in instances]
+def list_masks(
+    spec: Voc, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Masks, and instance masks where the devkit has them."""
+    masks = [f"SegmentationClass/{image}.png" for image in index["image"]]
+    instances = [f"SegmentationObject/{image}.png" for image in index["image"]]
+    return mask_files(index["image"], masks, root).assign(
+        instances=[path if (Path(root) / path).is_file() else "" for path in instances]
     )
 
 

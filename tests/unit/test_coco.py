@@ -99,7 +99,7 @@ def truth_of(root, out, **options):
     spec = block(root, **options)
     listing, classes = coco.list_images(spec, root)
     index = build_index(listing, root, classes, 1, 1)
-    truth = coco.list_truth(spec, out, index)
+    truth = coco.list_masks(spec, out, index)
     table = coco.mask_table(spec, classes)
     check_masks(truth, index, out, table, 1)
     sizes = index.set_index("image")[["height", "width"]]
@@ -342,7 +342,7 @@ def test_real_images(tmp_path):
         {(one["image_id"], one["category_id"]) for one in raw["annotations"]}
     )
     index = build_index(listing, REAL, classes, 1, 2)
-    truth = coco.list_truth(spec, tmp_path, index)
+    truth = coco.list_masks(spec, tmp_path, index)
     table = coco.mask_table(spec, classes)
     check_masks(truth, index, tmp_path, table, 2)
     assert len(coco.list_boxes(spec, REAL, index, classes)) == len(raw["annotations"]) == 746

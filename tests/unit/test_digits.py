@@ -219,8 +219,9 @@ def test_images_are_whole_or_absent(tmp_path, monkeypatch):
 def test_truth_is_what_was_drawn(tmp_path):
     listing, classes = digits.list_images(SMALL, tmp_path, 5)
     index = build_index(listing, tmp_path, classes, 1, 2)
-    truth = digits.list_truth(SMALL, tmp_path, index, 5)
-    boxes = digits.list_boxes(SMALL, tmp_path, index[index["split"] != "ood"], classes, 5)
+    index = index[index["split"] != "ood"]
+    truth = digits.list_masks(SMALL, tmp_path, index, 5)
+    boxes = digits.list_boxes(SMALL, tmp_path, index, classes, 5)
     table = digits.mask_table(SMALL, classes)
     check_masks(truth, index, tmp_path, table, 2)
     assert len(truth) == 16

@@ -193,10 +193,11 @@ def test_masks_are_named_like_the_images(tmp_path):
     for name in ("sub/a.png", "b.v2.png", "other.png"):
         Image.new("L", (1, 1)).save(tmp_path / name)
     spec = Folder(images="", tags="", masks=str(tmp_path), classes=("cat",))
-    assert folder.list_truth(spec, tmp_path, index).to_dict("list") == {
-        "image": ["sub/a", "b.v2"],
-        "mask": ["sub/a.png", "b.v2.png"],
-        "instances": ["", ""],
+    assert folder.list_masks(spec, tmp_path, index).to_dict("list") == {
+        "image": ["sub/a", "b.v2", "c"],
+        "mask": ["sub/a.png", "b.v2.png", ""],
+        "instances": ["", "", ""],
+        "lacks": ["", "", str(tmp_path / "c.png")],
     }
 
 

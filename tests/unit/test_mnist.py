@@ -72,7 +72,7 @@ def test_listing_and_truth(tmp_path, files):
     np.testing.assert_array_equal(pixels[::2, 1::2, 0], digits["train"][2])
 
     # As the program has it: without the folder of the files.
-    truth = mnist.list_truth(spec.model_copy(update={"root": ""}), tmp_path, index)
+    truth = mnist.list_masks(spec.model_copy(update={"root": ""}), tmp_path, index)
     table = mnist.mask_table(spec, classes)
     check_masks(truth, index, tmp_path, table, 1)
     boxes = mnist.list_boxes(spec, tmp_path, index, classes).set_index("image")

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_block_of_a_recipe(block):
     recipe = json.loads(json.dumps(block.key()))
     assert dataset_block(recipe) == block
-    for name in ("list_images", "list_boxes", "list_truth", "mask_table"):
+    for name in ("list_images", "list_boxes", "list_masks", "mask_table"):
         assert callable(getattr(reader_module(block.kind), name))
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from tags2masks.data.truth import (
     INVALID,
     check_masks,
+    mask_files,
     plain_table,
     read_mask,
     read_truth,
@@ -163,37 +164,52 @@ def index():
     )
 
 
-PATHS = ["a.png", "b.png", "c.png", "d.png", "o.png"]
+PATHS = ["a.png", "b.png", "c.png", "d.png"]
+
+
+def found_of(index, root):
+    """The masks of all but the ood image."""
+    return mask_files(index["image"][:4], PATHS, root)
+
+
+def test_masks_are_files_or_what_lacks_is_named(tmp_path, index):
+    grey(tmp_path / "c.png")
+    found = found_of(index, tmp_path)
+    assert found["mask"].tolist() == ["", "", "c.png", ""]
+    assert found["lacks"].tolist() == [
+        *(str(tmp_path / p) for p in PATHS[:2]),
+        "",
+        str(tmp_path / "d.png"),
+    ]
 
 
 def test_images_without_a_mask_are_left_out_with_a_note(tmp_path, index, capsys):
-    for name in ("c.png", "a.png", "o.png"):
+    for name in ("c.png", "a.png"):
         grey(tmp_path / name)
-    rows = with_masks(index, PATHS, tmp_path)
+    rows = with_masks(found_of(index, tmp_path), index)
     assert rows["image"].tolist() == ["a", "c"]
     assert rows["mask"].tolist() == ["a.png", "c.png"]
     assert capsys.readouterr().err.splitlines() == [
         "note: 1 of 2 train images have no mask, and evaluation leaves them out; "
-        f"the first: {tmp_path / 'b.png'}",
+        f"the first lacks {tmp_path / 'b.png'}",
         "note: 1 of 2 val images have no mask, and evaluation leaves them out; "
-        f"the first: {tmp_path / 'd.png'}",
+        f"the first lacks {tmp_path / 'd.png'}",
     ]
 
 
 def test_training_images_need_no_mask_at_all(tmp_path, index, capsys):
     for name in ("c.png", "d.png"):
         grey(tmp_path / name)
-    assert with_masks(index, PATHS, tmp_path)["image"].tolist() == ["c", "d"]
+    assert with_masks(found_of(index, tmp_path), index)["image"].tolist() == ["c", "d"]
     assert "2 of 2 train images" in capsys.readouterr().err
 
 
 def test_no_mask_at_all_is_an_error(tmp_path, index):
-    grey(tmp_path / "o.png")
-    said = rf"{tmp_path / 'a.png'}: no such mask, and none for any other image"
+    said = rf"none of 4 images has a mask; the first lacks {tmp_path / 'a.png'}; correct the path"
     with pytest.raises(UserError, match=said):
-        with_masks(index, PATHS, tmp_path)
+        with_masks(found_of(index, tmp_path), index)
     with pytest.raises(UserError, match=r"nowhere: no such folder of masks"):
-        with_masks(index, PATHS, tmp_path / "nowhere")
+        found_of(index, tmp_path / "nowhere")
 
 
 def test_every_mask_is_checked_and_all_mistakes_named(tmp_path, index):

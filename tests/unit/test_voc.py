@@ -79,7 +79,7 @@ def truth_of(devkit, **options):
     spec = block(devkit, **options)
     listing, classes = voc.list_images(spec, devkit)
     index = build_index(listing, devkit, classes, 1, 2)
-    return voc.list_truth(spec, devkit, index)
+    return voc.list_masks(spec, devkit, index)
 
 
 def test_truth_has_masks_and_instances(devkit):
@@ -136,10 +136,11 @@ def test_boxes_that_cannot_be_are_refused_together(devkit, corners, said):
     assert all(said in line for line in lines)
 
 
-def test_images_without_a_mask_have_no_truth(devkit, capsys):
+def test_of_an_image_without_a_mask_is_said_what_it_lacks(devkit):
     (devkit / "SegmentationClass" / "2007_1.png").unlink()
-    assert truth_of(devkit)["image"].tolist() == ["2007_2", "2008_2"]
-    assert "note: 1 of 2 train images have no mask" in capsys.readouterr().err
+    truth = truth_of(devkit)
+    assert truth["mask"].map(bool).tolist() == [False, True, True]
+    assert truth.loc[0, "lacks"] == str(devkit / "SegmentationClass/2007_1.png")
 
 
 @pytest.mark.parametrize(("others", "expected"), [("background", 0), ("ignore", 255)])
@@ -230,7 +231,7 @@ def test_real_animals():
 
     some = listing[listing["image"].str.startswith(("2007_", "2008_"))]
     index = build_index(some, REAL, classes, 1, 2)
-    truth = voc.list_truth(spec, REAL, index)
+    truth = voc.list_masks(spec, REAL, index)
     check_masks(truth, index, REAL, voc.mask_table(spec, classes), 2)
     boxes = voc.list_boxes(spec, REAL, index, classes)
     first = boxes[boxes["image"] == "2007_000063"].iloc[:, 1:].to_numpy().tolist()
