@@ -83,8 +83,8 @@ def list_masks(
 ) -> pd.DataFrame:
     """Draw the mask of every image of the index into root/folder, and list it.
 
-    spec.root: the folder of the data set.
-    Raises UserError naming the file and the annotation whose region is damaged.
+    spec.root: the folder of the data set. An image with an annotation that has no segmentation has
+    no mask. Raises UserError naming the file and the annotation whose region is damaged.
     """
     root, data = Path(root), Path(spec.root)
     files = _files(spec, data)
@@ -102,16 +102,22 @@ def list_masks(
     with written_whole(root / folder) as beside:
         beside.mkdir()
 
-        def draw(one: Listed) -> None:
+        def draw(one: Listed) -> str:
+            bare = [thing.get("id") for thing in one.objects if not thing.get("segmentation")]
+            if bare:
+                return f"the segmentation of annotation {bare[0]} in {files[one.split].path}"
             regions = [_region(files[one.split], thing, one) for thing in one.objects]
             mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
             write_palette_png(beside / f"{one.image}.png", mask)
+            return ""
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-            list(progress(pool.map(draw, listed), "draw masks", total=len(listed)))
-    images = [one.image for one in listed]
-    masks = [f"{folder}/{image}.png" for image in images]
-    return pd.DataFrame({"image": images, "mask": masks, "instances": "", "lacks": ""})
+            lacks = list(progress(pool.map(draw, listed), "draw masks", total=len(listed)))
+    rows = [
+        (one.image, "" if lack else f"{folder}/{one.image}.png", "", lack)
+        for one, lack in zip(listed, lacks, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
 
 
 def list_boxes(

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tags2masks.config.datasets import MOST_CLASSES
 from tags2masks.data.images import decode
-from tags2masks.data.index import MOST_CLASSES, read_table
+from tags2masks.data.index import read_table
 from tags2masks.data.problems import raise_together
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole

@@ -177,8 +177,7 @@ def test_crowds_and_classes_not_chosen(folder, tmp_path):
 @pytest.mark.parametrize(
     ("segmentation", "said"),
     [
-        (None, "no polygon and no RLE"),
-        ([], "no polygon and no RLE"),
+        (7, "no polygon and no RLE"),
         ([[0, 0, 1, 1, 2]], "a polygon that is no flat list"),
         ([0, 0, 1, 1, 2, 0], "a polygon that is no flat list"),
         ([[0, 0, "x", 1, 2, 0]], "a polygon with something that is no number"),
@@ -202,6 +201,55 @@ def test_a_damaged_region_is_refused(folder, tmp_path, segmentation, said):
     with pytest.raises(UserError, match=f"^{re.escape(line)}"):
         truth_of(folder, tmp_path)
     assert not (tmp_path / "truth").exists()
+
+
+def test_without_some_regions_there_are_some_masks(folder, tmp_path):
+    given = copy.deepcopy(TRAIN)
+    del given["annotations"][0]["segmentation"]
+    write(folder, train=given)
+    spec = block(folder)
+    listing, classes = coco.list_images(spec, folder)
+    index = build_index(listing, folder, classes, 1, 1)
+    found = coco.list_masks(spec, tmp_path, index, 0, "some").set_index("image")
+    assert found["mask"].to_dict() == {"a": "", "b": "some/b.png", "v": "some/v.png"}
+    lacks = f"the segmentation of annotation 10 in {folder}/annotations/train.json"
+    assert found["lacks"].to_dict() == {"a": lacks, "b": "", "v": ""}
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["b.png", "v.png"]
+
+
+@pytest.mark.parametrize("regions", [[None, None], [[], None], [[], []], ["absent", "absent"]])
+def test_a_file_of_boxes_alone_has_no_truth(folder, regions):
+    assert block(folder).has_truth
+    for split, content, region in zip(("train", "val"), (TRAIN, VAL), regions, strict=True):
+        bare = copy.deepcopy(content)
+        for one in bare["annotations"]:
+            del one["segmentation"]
+            one["bbox"] = [0, 0, 1, 1]
+            if region != "absent":
+                one["segmentation"] = region
+        (folder / f"annotations/{split}.json").write_text(json.dumps(bare, indent=1))
+    assert not block(folder).has_truth
+    listing, _ = coco.list_images(block(folder), folder)
+    assert len(listing) == 3 and len(boxes_of(folder)) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"segmentation": [[1, 2]]}',
+        '{"segmentation":{"counts": [1]}}',
+        '{"segmentation" :\n [\n 1]}',
+    ],
+)
+def test_one_region_is_enough_for_truth(folder, text):
+    (folder / "annotations/train.json").write_text("")
+    (folder / "annotations/val.json").write_text(text)
+    assert block(folder).has_truth
+    assert not block(folder, val_annotations=None).has_truth
+
+
+def test_files_that_are_not_there_count_as_published(tmp_path):
+    assert block(tmp_path).has_truth
 
 
 def boxes_of(root, **options):

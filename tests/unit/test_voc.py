@@ -75,6 +75,114 @@ def test_lists_can_be_chosen(devkit):
     assert listing["split"].tolist() == ["train", "val", "val"]
 
 
+def images_of(devkit, **options):
+    return voc.list_images(block(devkit, **options), devkit)[0].set_index("image")
+
+
+def test_an_image_without_objects_is_kept_untagged(devkit):
+    (devkit / "Annotations/2008_1.xml").write_text(annotation())
+    listing = images_of(devkit)
+    assert listing.loc["2008_1"].tolist() == ["JPEGImages/2008_1.jpg", "val", ()]
+    assert len(listing) == 4
+
+
+def test_images_may_be_png_files(devkit):
+    Image.new("RGB", (4, 3)).save(devkit / "JPEGImages/2007_1.png")
+    (devkit / "JPEGImages/2007_1.jpg").unlink()
+    paths = images_of(devkit)["path"]
+    assert paths["2007_1"] == "JPEGImages/2007_1.png" and paths["2007_2"].endswith(".jpg")
+
+
+def test_lists_of_one_class(devkit):
+    (devkit / "ImageSets/Main").mkdir()
+    (devkit / "ImageSets/Main/cat_train.txt").write_text("2007_1  1\n2007_2 -1\n2008_2  0\n")
+    (devkit / "ImageSets/Segmentation/val.txt").write_text("2007_2\n2008_1\n")
+    listing = images_of(devkit, train_list="ImageSets/Main/cat_train.txt")
+    assert listing["split"].to_dict() == {"2007_1": "train", "2008_2": "train", "2007_2": "val"}
+
+
+def test_lists_of_images_and_masks(devkit):
+    """As DeepLab's trainaug list has it; the masks of the other list are where VOC has them."""
+    for folder in ("SegmentationClassAug", "more/sub"):
+        (devkit / folder).mkdir(parents=True)
+    Image.new("L", (4, 3)).save(devkit / "SegmentationClassAug/2007_1.png")
+    Image.new("RGB", (4, 3)).save(devkit / "more/sub/x.png")
+    (devkit / "Annotations/more/sub").mkdir(parents=True)
+    (devkit / "Annotations/more/sub/x.xml").write_text(annotation(("cow", 0, (1, 1, 2, 2))))
+    (devkit / "ImageSets/Segmentation/trainaug.txt").write_text(
+        "/JPEGImages/2007_1.jpg /SegmentationClassAug/2007_1.png\n"
+        "more/sub/x.png SegmentationClassAug/x.png\n2007_2.jpg\n"
+    )
+    spec = block(devkit, train_list="trainaug")
+    listing, classes = voc.list_images(spec, devkit)
+    assert listing[["image", "path"]].to_numpy().tolist() == [
+        ["2007_1", "JPEGImages/2007_1.jpg"],
+        ["more/sub/x", "more/sub/x.png"],
+        ["2007_2", "JPEGImages/2007_2.jpg"],
+        ["2008_2", "JPEGImages/2008_2.jpg"],
+    ]
+    masks = voc.list_masks(spec, devkit, build_index(listing, devkit, classes, 1, 2))
+    assert masks.set_index("image")["mask"].to_dict() == {
+        "2007_1": "SegmentationClassAug/2007_1.png",
+        "2007_2": "SegmentationClass/2007_2.png",
+        "2008_2": "SegmentationClass/2008_2.png",
+        "more/sub/x": "",
+    }
+    assert masks["lacks"].max() == str(devkit / "SegmentationClassAug/x.png")
+
+
+def test_names_with_blanks(devkit):
+    for name, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+        (devkit / name / f"2007_1.{suffix}").rename(devkit / name / f"my cat.{suffix}")
+    (devkit / "ImageSets/Segmentation/train.txt").write_text("my cat\n2007_2\n")
+    assert images_of(devkit).loc["my cat", "tags"] == ("dog", "cat")
+
+
+@pytest.mark.parametrize("line", ["../x", "a/../../x", "/JPEGImages/a.jpg ../a.png", "../x 1"])
+def test_names_that_lead_outside_are_refused(devkit, line):
+    path = devkit / "ImageSets/Segmentation/train.txt"
+    path.write_text(f"2007_1\n{line}\n")
+    said = f"^{re.escape(f'{path}, line 2: {line!r} may lie outside {devkit}; write names')}"
+    with pytest.raises(UserError, match=said):
+        voc.list_images(block(devkit), devkit)
+
+
+def test_truth_is_a_matter_of_the_files(devkit):
+    assert block(devkit).has_truth and block(devkit / "nowhere").has_truth
+    (devkit / "SegmentationClass").rename(devkit / "SegmentationClassAug")
+    assert not block(devkit).has_truth
+    pairs = "\n/JPEGImages/2007_1.jpg /SegmentationClassAug/2007_1.png\n"
+    (devkit / "ImageSets/Segmentation/train.txt").write_text(pairs)
+    assert block(devkit).has_truth
+
+
+def test_classes_of_ones_own(devkit):
+    kit = {
+        "2007_1": ("nut", "bolt"),
+        "2007_2": ("bolt",),
+        "2008_1": ("nut",),
+        "2008_2": ("washer",),
+    }
+    for image, names in kit.items():
+        text = annotation(*((name, 0, (1, 1, 2, 2)) for name in names))
+        (devkit / f"Annotations/{image}.xml").write_text(text)
+    spec = Voc(root=str(devkit), names=("bolt", "washer", "nut"))
+    assert spec.classes == ("bolt", "washer", "nut")
+    spec = Voc(root=str(devkit), names=spec.names, classes=("nut", "bolt"), others="ignore")
+    listing, classes = voc.list_images(spec, devkit)
+    assert listing["tags"].tolist() == [("bolt",), ("nut", "bolt"), ("nut",)]
+    assert voc.mask_table(spec, classes)[[0, 1, 2, 3, 4, 255]].tolist() == [
+        0,
+        2,
+        255,
+        1,
+        INVALID,
+        255,
+    ]
+    # The ids of the masks are in no key of what tags alone decide.
+    assert "names" not in spec.key() and spec.truth_key()["names"] == ["bolt", "washer", "nut"]
+
+
 def truth_of(devkit, **options):
     spec = block(devkit, **options)
     listing, classes = voc.list_images(spec, devkit)
