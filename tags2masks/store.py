@@ -9,6 +9,7 @@ Beside its array an image may have others of some kind, `<kind>/<image>`, withou
 
 import zipfile
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -101,6 +102,7 @@ class Shard:
                     "it was made from something else: delete it and run again"
                 )
         self.n: int = attributes["n"]
+        self.partial: bool = attributes.get("partial", False)
 
     def read(self, image: str) -> tuple[np.ndarray, dict]:
         """The array of an image, and its attributes. Raises UserError when it is not in there."""
@@ -122,6 +124,15 @@ class Shard:
             raise UserError(
                 f"{self.path}: damaged at image '{image}' ({error}); delete it and run again"
             ) from None
+
+    def holds(self, image: str) -> bool:
+        """Whether the image is in there; `partial` shards need not have all of the index's."""
+        return f"{_array_name(image)}/zarr.json" in self._members
+
+    @cached_property
+    def _members(self) -> set[str]:
+        with zipfile.ZipFile(self.path) as archive:
+            return set(archive.namelist())
 
     def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
         """The entries of the images, one at a time."""

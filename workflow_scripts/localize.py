@@ -100,6 +100,7 @@ def main() -> None:
     """Read the arguments, localize, and write the shard."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "model", "spec", "output")
+    arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     arguments.add_argument("--prototypes", type=Path, help="for methods that need them")
     args = arguments.parse_args()
@@ -113,13 +114,13 @@ def main() -> None:
     network.to(machine.device).to(memory_format=torch.channels_last)
     index = read_index(args.index)
     helpers = {name: HELPERS[name](args, index, classes, machine) for name in spec.helpers}
-    some = rows_of(index, "train", args.shard, only=spec.images)
+    some = rows_of(index, args.split, args.shard, only=spec.images)
     localize = partial(method.localize, network, **helpers)
     entries = localized(localize, spec, some, args.root, classes, seed, machine)
     write_shard(
         args.output,
         provenance(args.recipe),
-        images_sha(rows_of(index, "train", args.shard)),
+        images_sha(rows_of(index, args.split, args.shard)),
         entries,
     )
 

@@ -31,11 +31,12 @@ def main() -> None:
     """Read the arguments, make the masks, and write the shard."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "classes", "maps", "output")
+    arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
     spec = method_block("masks", args.recipe, args.free)
-    rows = rows_of(read_index(args.index), "train", args.shard)
+    rows = rows_of(read_index(args.index), args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
     sha, names = images_sha(rows), rows["image"].tolist()
 

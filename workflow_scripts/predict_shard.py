@@ -12,6 +12,7 @@ def main() -> None:
     """Read the arguments, segment, and write the shard."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "model", "spec", "output")
+    arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
     # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
@@ -23,12 +24,13 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
-    index, split = read_index(args.index), spec.pop("split")
-    if split not in set(index["split"]):
+    spec.pop("split")  # in the recipe, for the id's sake
+    index = read_index(args.index)
+    if args.split not in set(index["split"]):
         raise UserError(
-            f"{args.index}: split '{split}' has no images; set evaluate_on in the data set"
+            f"{args.index}: split '{args.split}' has no images; set evaluate_on in the data set"
         )
-    rows = rows_of(index, split, args.shard)
+    rows = rows_of(index, args.split, args.shard)
     test = Inference.model_validate(spec)
     entries = segmented(network, rows, args.root, test, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)

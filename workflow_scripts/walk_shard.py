@@ -36,6 +36,7 @@ def main() -> None:
     """Read the arguments, make the masks, and write the shard."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "classes", "maps", "model", "spec", "output")
+    arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
     # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
@@ -49,7 +50,7 @@ def main() -> None:
     refine = method_module("masks", args.recipe).refine
     upstream = args.recipe["upstream"]
     network, _ = load_trained("affinity", args.model, args.spec, upstream)
-    rows = rows_of(read_index(args.index), "train", args.shard)
+    rows = rows_of(read_index(args.index), args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
     sha = images_sha(rows)
 

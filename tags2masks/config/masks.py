@@ -136,6 +136,19 @@ class Irn(Walk):
     )
 
 
+class Full(Masks):
+    """The true masks of those training images that the data set's `labelled` names.
+
+    The reference that weak supervision is compared with, and with a few masks its baseline.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("dataset",)
+    learns_from: ClassVar[tuple[str, ...]] = ("masks",)
+    program: ClassVar[str] = "read_masks"
+
+    method: Literal["full"] = "full"
+
+
 class Smooth(Masks):
     """Maps smoothed by a Gaussian, then thresholded (saliency paper, B.3.2)."""
 
@@ -187,4 +200,5 @@ METHODS = {
     "agreed": Agreed,
     "irn": Irn,
     "psa": Psa,
+    "full": Full,
 }

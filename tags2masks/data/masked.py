@@ -13,13 +13,16 @@ from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
 from tags2masks.data.index import images_sha
 from tags2masks.data.views import Draw, random_view, to_tensor
+from tags2masks.errors import UserError
 from tags2masks.store import Shard
 
 
 class MaskedViews(Dataset):
     """Random views of training images: (uint8 [3, S, S], uint8 [S, S] with 255 ignored).
 
-    shards: the masks' files in shard order. Raises UserError when one does not match the index.
+    shards: the masks' files in shard order. Where these are `partial`, there are as many views as
+    rows all the same, of the images with a mask in turn: a few masks get as many steps as many.
+    Raises UserError when a shard does not match the index, or none has a mask.
     """
 
     def __init__(
@@ -39,6 +42,9 @@ class MaskedViews(Dataset):
         self.masks_id = masks_id
         self.augment, self.fill = augment, fill
         self._open: dict[int, Shard] = {}
+        self.masked = [row for row in range(len(rows)) if self._has_mask(row)]
+        if not self.masked:
+            raise UserError(f"{shards[0]}: no mask in it; delete it and run again")
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_open": {}}  # a loading process opens its own files
@@ -46,17 +52,22 @@ class MaskedViews(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def _labels(self, row: int) -> np.ndarray:
+    def _shard(self, row: int) -> Shard:
         number = self.shard_of[row]
         if number not in self._open:
             self._open[number] = Shard(self.files[number], self.masks_id, self.shas[number])
-        return self._open[number].read(self.images[row])[0]
+        return self._open[number]
+
+    def _has_mask(self, row: int) -> bool:
+        shard = self._shard(row)
+        return not shard.partial or shard.holds(self.images[row])
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        row, *seeds = draw
+        place, *seeds = draw
+        row = self.masked[place % len(self.masked)]
         view, labels = random_view(
             read_image(self.paths[row]),
-            self._labels(row),
+            self._shard(row).read(self.images[row])[0],
             self.augment,
             self.fill,
             np.random.default_rng(seeds),

@@ -148,7 +148,7 @@ def _dataset(
                 "means": tables.mean_figures(of[one["experiment"]]),
                 "gallery": (
                     examples.gallery(one, read, results, count)
-                    if "maps" in one["artifacts"]
+                    if {"maps", "masks"} & set(one["artifacts"])
                     else None
                 ),
             }
@@ -166,9 +166,16 @@ def _dataset(
 
 
 def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
-    """The experiment whose last measured step is the best, with the mean IoU of its steps."""
+    """The experiment whose last measured step is the best, with the mean IoU of its steps.
+
+    References, trained on the true masks, have no part in it.
+    """
+    weak = [one["experiment"] for one in outline if not one["full"]]
     rows = metrics[
-        (metrics["metric"] == "iou") & (metrics["class"] == "mean") & ~metrics["tuned_on_masks"]
+        (metrics["metric"] == "iou")
+        & (metrics["class"] == "mean")
+        & ~metrics["tuned_on_masks"]
+        & metrics["experiment"].isin(weak)
     ]
     for last in reversed(tables.STAGE_NAMES):
         there = rows[rows["stage"] == last]

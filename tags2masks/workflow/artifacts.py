@@ -103,12 +103,16 @@ def build_artifact(
     upstream: dict[str, Artifact],
 ) -> Artifact:
     """An artifact with its recipe: all that its id depends on."""
+    spec_of_data = config.datasets[dataset]
+    data = spec_of_data.key()
+    if "masks" in block.learns_from:
+        data |= spec_of_data.labelled_key()
     recipe = {
         "stage": stage,
         "method": method,
         "spec": spec,
         "seed": seed,
-        "dataset": config.datasets[dataset].key(),
+        "dataset": data,
         "upstream": {role: artifact.id for role, artifact in upstream.items()},
     }
     return Artifact(stage, dataset, recipe, block, upstream)
@@ -224,6 +228,20 @@ class _Builder:
                     f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; take "
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
+        data = self.config.datasets[self.dataset]
+        if "masks" in block.learns_from and (data.labelled is None or not data.offers_masks):
+            raise ConfigError(
+                f"{where}: {block.method} learns from masks, and datasets.{self.dataset} "
+                + (
+                    "names none; set labelled in it: a number, a share, a list of images, or all"
+                    if data.offers_masks
+                    else "has none"
+                )
+            )
+        if "boxes" in block.learns_from and not data.offers_boxes:
+            raise ConfigError(
+                f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
+            )
         images = getattr(block, "images", None)
         if images and at + 1 < len(self.chain):
             raise ConfigError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
-from tags2masks.stages import STAGES
+from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import (
     Artifact,
     Experiment,
@@ -19,6 +19,10 @@ from tags2masks.workflow.artifacts import (
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
 SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+
+
+# Made of val's images too, where `evaluation.splits` has it.
+EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
 
 
 class Catalog:
@@ -109,10 +113,25 @@ class Catalog:
         names = [n for n, spec in mine.items() if not offer or getattr(spec, offer)]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
-    def shard_files(self, artifact: Artifact) -> list[str]:
-        """The artifact's shards, in order."""
+    def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
+        """All shards of an artifact; of: `val-` for those of val's images (`evaluation.splits`)."""
         count = self.config.datasets[artifact.dataset].shards
-        return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
+        return [f"{artifact.folder}/{of}{number}.zarr.zip" for number in range(count)]
+
+    def figures(self) -> list[str]:
+        """The tables of figures of all artifacts that are measured, of val too where asked for."""
+        with_truth = self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in with_truth for of in self.splits_of(a)]
+
+    def splits_of(self, artifact: Artifact) -> list[str]:
+        """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
+        twice = (
+            "val" in self.config.evaluation.splits
+            and artifact.stage in EVALUATED_TWICE
+            and getattr(artifact.block, "images", None) is None
+            and "maps" in {artifact.stage, *artifact.upstream}
+        )
+        return ["", "val-"] if twice else [""]
 
     @property
     def step_tables(self) -> list[str]:

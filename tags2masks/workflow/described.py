@@ -54,6 +54,7 @@ class Described(Catalog):
                 "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
+                "val": [a.id for _, a in e.steps if len(self.splits_of(a)) > 1],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)

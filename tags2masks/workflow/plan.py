@@ -17,6 +17,9 @@ from tags2masks.workflow.ids import canonical
 from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
 
+# The tables of a data set with supervision beside tags, by its word.
+SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
+
 
 class Plan(Described):
     """What each rule needs to know of a config's artifacts, as functions of its wildcards."""
@@ -25,13 +28,18 @@ class Plan(Described):
 
     def inputs(self, stage: Stage) -> Callable:
         """Input function, for `unpack`: all files that an artifact is made from, by the options
-        that its program takes them with.
+        that its program takes them with. Of supervision beside tags it is given what its block
+        declares, and nothing else.
         """
 
         def files(wildcards) -> dict[str, str | list[str]]:
             artifact = self.get(stage.name, wildcards)
             tables = {"index": "index.csv", "classes": "classes.txt"}
             named = {name: f"{self.own(wildcards)}/{tables[name]}" for name in stage.reads}
+            for word in artifact.block.learns_from:
+                if word in SOURCE_FILES:
+                    name = SOURCE_FILES[word]
+                    named[name] = f"{self.own(wildcards)}/{name}.csv"
             for role, one in artifact.upstream.items():
                 named |= self._upstream_files(stage, role, one, wildcards)
             return named
@@ -59,7 +67,9 @@ class Plan(Described):
             "source": self.source(stage),
             "free": self.free(stage.name),
             "root": self.root,
+            "mask_root": self.mask_root(stage),
             "inputs": _options,
+            "part": self.part(stage),
             "machine": self.machine,
         }
 
@@ -73,6 +83,20 @@ class Plan(Described):
             return " ".join(map(self.file_digest, weights_of(self.get(stage.name, wildcards))))
 
         return self.params(stage) | {"weights": weights, "weights_content": content}
+
+    def part(self, stage: Stage) -> Callable:
+        """Param function: the arguments that say which images a job works on."""
+
+        def arguments(wildcards) -> str:
+            if stage.gives != "shards":
+                return ""
+            val, _, number = wildcards.shard.rpartition("-")
+            split = val or "train"
+            if stage.split == "evaluated":
+                split = self.config.datasets[wildcards.dataset].evaluate_on
+            return f"--split {split} --shard {number}"
+
+        return arguments
 
     def source(self, stage: Stage) -> Callable:
         """Param function: the digest of the code behind an artifact of a stage."""
@@ -93,22 +117,39 @@ class Plan(Described):
         return lambda wildcards: f"{self.get(stage, wildcards).upstream[role].folder}/{file}"
 
     def upstream_shards(self, stage: str, role: str) -> Callable:
-        """Input function: all shards of what an artifact is made from."""
-        return lambda wildcards: self.shard_files(self.get(stage, wildcards).upstream[role])
+        """Input function: all shards, of one split, of what an artifact is made from."""
+        return lambda wildcards: self.shard_files(
+            self.get(stage, wildcards).upstream[role], wildcards.of
+        )
 
-    def shards(self, stage: str) -> Callable:
-        """Input function: all shards of the artifact itself."""
-        return lambda wildcards: self.shard_files(self.get(stage, wildcards))
-
-    def region_shards(self, stage: str | None = None) -> Callable:
-        """Input function: the shards of the CAM that tells an artifact's regions apart, if any.
+    def shards(self, stage: str | None = None) -> Callable:
+        """Input function: all shards of the artifact itself; of val where the wildcard `of` is so.
 
         stage: of the artifact; None where a wildcard says it.
         """
+        return lambda wildcards: self.shard_files(
+            self.get(stage or wildcards.stage, wildcards), getattr(wildcards, "of", "")
+        )
+
+    def left_out(self, stage: str | None = None) -> Callable:
+        """Input function: the table of the images whose masks an artifact learned from, if any."""
+
+        def file(wildcards) -> list[str]:
+            learned = self.get(stage or wildcards.stage, wildcards).supervision
+            return [f"{self.own(wildcards)}/labelled.csv"] if "masks" in learned else []
+
+        return file
+
+    def leave_out(self, wildcards, input) -> str:
+        """Param function: the argument that names this table."""
+        return options({"left-out": input.left_out})
+
+    def region_shards(self, stage: str | None = None) -> Callable:
+        """Input function: the shards of the CAM that tells an artifact's regions apart, if any."""
 
         def shards(wildcards) -> list[str]:
             cam = self._region_cam(stage, wildcards)
-            return self.shard_files(cam) if cam else []
+            return self.shard_files(cam, wildcards.of) if cam else []
 
         return shards
 
@@ -133,11 +174,15 @@ class Plan(Described):
         """Param function: what the artifact is made of, as one line of JSON."""
         return lambda wildcards: canonical(self.get(stage, wildcards).recipe)
 
-    def measured_split(self, wildcards) -> str:
+    def measured_split(self, stage: str | None = None) -> Callable:
         """Param function: the split whose images an artifact is measured on."""
-        if wildcards.stage == "predictions":
-            return self.config.datasets[wildcards.dataset].evaluate_on
-        return "train"
+
+        def split(wildcards) -> str:
+            if STAGES[stage or wildcards.stage].split == "evaluated":
+                return self.config.datasets[wildcards.dataset].evaluate_on
+            return "val" if wildcards.of else "train"
+
+        return split
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that reads masks with the data set's reader."""
@@ -199,6 +244,16 @@ class Plan(Described):
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
         return self.config.datasets[wildcards.dataset].truth_root(self.own(wildcards))
+
+    def mask_root(self, stage: Stage) -> Callable:
+        """Param function: the argument that says where masks to learn from are, if it may."""
+
+        def argument(wildcards, resources) -> str:
+            if "masks" not in self.get(stage.name, wildcards).block.learns_from:
+                return ""
+            return options({"mask-root": self.truth_root(wildcards, resources)})
+
+        return argument
 
     def all_roots(self, wildcards, resources) -> str:
         """Param function: where the images and masks of every data set are, as JSON."""

@@ -1,8 +1,11 @@
 """The config: strict, with errors that name the key, the value and the valid choices."""
 
+from typing import ClassVar
+
 import pytest
 
 from tags2masks.config.base import ConfigError
+from tags2masks.config.classifiers import Vanilla
 from tags2masks.config.experiments import expand_braces, expand_experiments
 from tags2masks.config.project import parse_config
 from tags2masks.config.segmenters import DeepLabV2
@@ -33,7 +36,7 @@ BASE = {
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
-            "choose from agreed, confident, crf, irn, psa, smooth, superpixel, threshold",
+            "choose from agreed, confident, crf, full, irn, psa, smooth, superpixel, threshold",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
@@ -160,6 +163,47 @@ def test_experiments_that_cannot_be(text, message):
     with pytest.raises(ConfigError) as error:
         expand_experiments(parse_config(BASE | {"experiments": [text]}))
     assert f"experiments.0: '{text}': {message}" in str(error.value)
+
+
+def test_masks_may_begin_a_chain_and_a_classifier_may_follow_masks():
+    class FromMasks(Vanilla):
+        takes: ClassVar[tuple[str, ...]] = ("masks",)
+
+    raw = BASE | {"classifiers": {"vanilla": {"method": "vanilla"}, "amn": {"method": "vanilla"}}}
+    raw["masks"] = BASE["masks"] | {"full": {"method": "full"}, "irn": {"method": "irn"}}
+    raw["experiments"] = ["digits / {full / net,vanilla / cam / crf / amn / cam / irn / net}"]
+    config = parse_config(raw)
+    with pytest.raises(ConfigError, match="'amn' of classifiers follows the data set, but here it"):
+        expand_experiments(config)
+    amn = FromMasks()
+    config = config.model_copy(update={"classifiers": config.classifiers | {"amn": amn}})
+    full, long = expand_experiments(config)
+    assert [step.section for step in full[1:]] == ["masks", "segmenters"]
+    assert [step.section for step in long[1:]] == [
+        "classifiers", "maps", "masks", "classifiers", "maps", "masks", "segmenters"
+    ]  # fmt: skip
+    both = config.model_copy(update={"classifiers": {"full": Vanilla()}})
+    with pytest.raises(ConfigError, match="'full' may be of classifiers or of masks here; rename"):
+        expand_experiments(both.model_copy(update={"experiments": ("digits / full",)}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "digits/vanilla/crf",
+            "'crf' of masks follows one of maps, but here it follows vanilla, one of classifiers; "
+            "choose from cam",
+        ),
+        ("digits/cam", "'cam' of maps follows one of classifiers, but here it follows a data set"),
+        ("digits/vanilla/cam/net", "'net' of segmenters follows one of masks, but here it follows"),
+        ("digits/vanilla/kam", "no entry 'kam' in maps; did you mean 'cam'? choose from cam"),
+    ],
+)
+def test_entries_out_of_place_are_told(text, message):
+    with pytest.raises(ConfigError) as error:
+        expand_experiments(parse_config(BASE | {"experiments": [text]}))
+    assert str(error.value).startswith(f"experiments.0: '{text}': {message}")
 
 
 def test_a_block_given_in_part_keeps_the_methods_other_defaults():

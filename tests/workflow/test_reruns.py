@@ -1,12 +1,16 @@
 """What runs again after a change: exactly what depends on it."""
 
 import copy as copying
+import os
 import re
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import timm
+import torch
 
-from tests.workflow.conftest import CONFIG
+from tests.workflow.conftest import CONFIG, fresh_project
 
 # Jobs of the small config, from a stage to the end; two shards, two masks methods.
 END = {"collect": 1, "correlate": 1, "report_page": 1}
@@ -170,3 +174,30 @@ def test_a_lost_shard_is_made_again_when_something_needs_it(copy):
     planned = copy.would_run()
     assert (planned["cam"], planned["threshold"]) == (1, 2)
     assert "vanilla" not in planned
+
+
+def test_of_initial_weights_the_content_counts_and_not_the_place(tmp_path):
+    def weights(name, seed):
+        torch.manual_seed(seed)
+        network = timm.create_model("test_resnet", num_classes=0)
+        path = tmp_path / name / "net.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(network.state_dict(), path)
+        return str(path)
+
+    def started_from(path):
+        backbone = CONFIG["classifiers"]["vanilla"]["backbone"] | {"weights": path}
+        return changed("classifiers.vanilla.backbone", backbone) | {
+            "experiments": ["digits / vanilla"]
+        }
+
+    (tmp_path / "project").mkdir()
+    project = fresh_project(tmp_path / "project", started_from(weights("here", seed=0)))
+    project.make()
+    assert project.would_run() == {}
+    os.utime(weights("here", seed=0))  # the same bytes, written anew
+    assert project.would_run() == {}
+    project.configure(started_from(weights("there", seed=0)))
+    assert project.would_run() == {}
+    weights("there", seed=1)
+    assert project.would_run()["vanilla"] == 1

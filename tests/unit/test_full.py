@@ -1,0 +1,82 @@
+"""True masks in the place of pseudo-masks, of all training images or of some."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tags2masks.config.training import Augment
+from tags2masks.data.index import images_sha
+from tags2masks.data.masked import MaskedViews
+from tags2masks.data.truth import plain_table
+from tags2masks.errors import UserError
+from tags2masks.masks.full import labelled_masks
+from tags2masks.palette import write_palette_png
+from tags2masks.store import Shard, write_shard
+
+NAMES = ["a", "b", "c", "d", "e"]
+VIEWS = Augment(resize=(8, 8), crop=8, flip=0)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Five images of 8 × 8 whose grey tells them apart, and masks of two of them."""
+    for number, name in enumerate(NAMES):
+        write_palette_png(tmp_path / f"{name}.png", np.full((8, 8), number, np.uint8))
+    for name, label in (("b", 1), ("d", 2)):
+        write_palette_png(tmp_path / f"{name}-mask.png", np.full((8, 8), label, np.uint8))
+    return pd.DataFrame(
+        {"image": NAMES, "path": [f"{name}.png" for name in NAMES], "shard": [0, 0, 0, 1, 1],
+         "height": 8, "width": 8, "sha": NAMES}
+    )  # fmt: skip
+
+
+def shards(folder, rows, masks):
+    files = []
+    for number in (0, 1):
+        part = rows[rows["shard"] == number].reset_index(drop=True)
+        entries = labelled_masks(part, masks, folder, plain_table(2))
+        files.append(folder / f"{number}.zarr.zip")
+        about = {"id": "full-01234567", "partial": True}
+        write_shard(files[-1], about, images_sha(part), entries)
+    return files
+
+
+def test_only_labelled_images_are_in_the_shards(tmp_path, rows):
+    files = shards(tmp_path, rows, {"b": "b-mask.png", "d": "d-mask.png"})
+    with Shard(files[0], "full-01234567", images_sha(rows[:3])) as shard:
+        assert shard.partial and shard.n == 1
+        assert [name for name in NAMES if shard.holds(name)] == ["b"]
+        assert (shard.read("b")[0] == 1).all()
+
+
+def test_a_few_masks_give_as_many_views_as_there_are_training_images(tmp_path, rows):
+    files = shards(tmp_path, rows, {"b": "b-mask.png", "d": "d-mask.png"})
+    views = MaskedViews(rows, tmp_path, files, "full-01234567", VIEWS, (0, 0, 0))
+    assert len(views) == 5
+    labels = [views[place, 0, 0, place][1].unique().tolist() for place in range(5)]
+    assert labels == [[1], [2], [1], [2], [1]]  # in turn
+
+
+def test_no_mask_at_all_is_told(tmp_path, rows):
+    files = shards(tmp_path, rows, {})
+    with pytest.raises(UserError, match=r"0\.zarr\.zip: no mask in it; delete it and run again"):
+        MaskedViews(rows, tmp_path, files, "full-01234567", VIEWS, (0, 0, 0))
+
+
+def test_whole_shards_give_each_image_once(tmp_path, rows):
+    files = []
+    for number in (0, 1):
+        part = rows[rows["shard"] == number]
+        files.append(tmp_path / f"{number}.zarr.zip")
+        entries = [
+            (name, np.full((8, 8), NAMES.index(name), np.uint8), {}) for name in part["image"]
+        ]
+        write_shard(files[-1], {"id": "x-01234567"}, images_sha(part), entries)
+    views = MaskedViews(rows, tmp_path, files, "x-01234567", VIEWS, (0, 0, 0))
+    assert [int(views[row, 0, 0, row][1][0, 0]) for row in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_mask_of_another_size_is_told(tmp_path, rows):
+    other = rows.assign(height=9)
+    with pytest.raises(UserError, match=r"b-mask\.png: 8 × 8 pixels, but its image has 8 × 9"):
+        list(labelled_masks(other, {"b": "b-mask.png"}, tmp_path, plain_table(2)))
