@@ -179,7 +179,7 @@ def _draw(name, classes, folder, sizes, train, shards):
     if name == "pets":
         masks = index["image"] + ".png"
         truth = pd.DataFrame({"image": index["image"], "mask": masks, "instances": ""})
-        write_truth(results / "truth.csv", truth.assign(boxes=[[] for _ in range(len(truth))]))
+        write_truth(results / "truth.csv", truth)
 
 
 def _index(name, folder):
