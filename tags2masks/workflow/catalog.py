@@ -46,7 +46,8 @@ class Catalog:
     def _check_files(self) -> None:
         """What would end as a puzzling missing input is told here by its key."""
         for name in self.datasets():
-            for path in self.config.datasets[name].index_files():
+            spec = self.config.datasets[name]
+            for path in (*spec.index_files(), *spec.box_files()):
                 if not Path(path).exists():
                     raise ConfigError(
                         f"datasets.{name}: {path} does not exist; correct its path or root"
@@ -103,9 +104,13 @@ class Catalog:
         found = self.with_truth("maps", "masks")
         return [a for a in found if a.stage == "maps" or a.method in SWEPT]
 
-    def datasets_of_kind(self, kind: str) -> str:
-        """A regular expression of the data sets that one reader is for; matches none if none."""
-        names = [n for n, spec in self.config.datasets.items() if spec.kind == kind]
+    def datasets_of_kind(self, kind: str, offer: str = "") -> str:
+        """A regular expression of the data sets that one reader is for; matches none if none.
+
+        offer: of those alone whose block says yes to it, such as `offers_boxes`.
+        """
+        mine = {n: spec for n, spec in self.config.datasets.items() if spec.kind == kind}
+        names = [n for n, spec in mine.items() if not offer or getattr(spec, offer)]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
     def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
