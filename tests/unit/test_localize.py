@@ -75,7 +75,7 @@ def localized(folder, monkeypatch, spec, shard, output, **free):
     recipe["spec"] = block.key()
     arguments = {
         "recipe": json.dumps(recipe), "free": json.dumps(free), "root": folder, "shard": shard,
-        "index": folder / "index.csv", "model": folder / "model.safetensors",
+        "split": "train", "index": folder / "index.csv", "model": folder / "model.safetensors",
         "spec": folder / "spec.json", "output": folder / output, "threads": 1,
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
