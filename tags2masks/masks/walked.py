@@ -10,7 +10,7 @@ from skimage.measure import label as connected
 
 from tags2masks.config.masks import Irn, Walk
 from tags2masks.data.images import read_image
-from tags2masks.masks.crf import refine
+from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import upsample
 from tags2masks.parallel import map_ordered
 from tags2masks.store import Entry
