@@ -42,7 +42,8 @@ GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",
     id=ID,
-    shard="[0-9]+",
+    shard="(val-)?[0-9]+",  # of maps and masks of val, see evaluation.splits
+    of="(val-)?",  # of their figures, likewise
 
 
 localrules:

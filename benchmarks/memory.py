@@ -56,7 +56,7 @@ def make_data_set(folder: Path, count: int) -> None:
     write_index(folder / "index.csv", index)
     write_classes(folder / "classes.txt", CLASSES)
     truth = pd.DataFrame({"image": names, "mask": [f"{name}.png" for name in names]})
-    write_truth(folder / "truth.csv", truth.assign(instances="", boxes=[[] for _ in names]))
+    write_truth(folder / "truth.csv", truth.assign(instances=""))
     rng = np.random.default_rng(0)
     kinds = [smooth_maps(rng, len(CLASSES), SIZE[0] // 4, SIZE[1] // 4) for _ in range(8)]
     files = [_png(smooth_mask(maps, [1, 2], SIZE)) for maps in kinds]
@@ -84,7 +84,16 @@ def arguments(program: str, threads: int) -> list[str]:
     truth += ["--split", "train", "--metrics", f"{program}.csv"]
     match program:
         case "make_masks":
-            own = ["--recipe", json.dumps(RECIPE), "--root", ".", "--shard", "0"]
+            own = [
+                "--recipe",
+                json.dumps(RECIPE),
+                "--root",
+                ".",
+                "--split",
+                "train",
+                "--shard",
+                "0",
+            ]
             own += ["--maps", "maps.zarr.zip", "--output", "masks.zarr.zip"]
         case "measure_maps":
             own = [*truth, "--id", MAPS, "--shards", "maps.zarr.zip", "--curve", "curve.csv"]

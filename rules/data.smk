@@ -1,13 +1,15 @@
-# What images there are, and (for evaluation alone) what their pixels show. Two rules per kind of
-# data set: `voc` and `voc_truth`, and so on.
+# What images there are, the boxes that methods may learn from, and (for evaluation alone) what the
+# pixels show. Three rules per kind of data set: `voc`, `voc_boxes`, `voc_truth`, and so on.
 from tags2masks.config.datasets import KINDS
+
+BOXES = "results/{dataset}/boxes.csv"
 
 
 rule describe:
     output:
         "results/{dataset}/{what}-{digest}.json",
     wildcard_constraints:
-        what="dataset|truth",
+        what="dataset|boxes|truth",
         digest="[0-9a-f]{8}",
     params:
         description=lambda wildcards: plan.description(wildcards.what, wildcards.dataset),
@@ -51,6 +53,34 @@ for kind, block in KINDS.items():
             " --free {params.free:q} --root {params.root:q} --index {output.index:q}"
             " --classes {output.classes:q} --shards {params.shards} --threads {threads}"
             " {params.needs} 2>&1 | tee {log:q}"
+
+    rule:
+        name:
+            f"{kind}_boxes"
+        input:
+            description=plan.described("boxes"),
+            index=INDEX,
+            classes=CLASSES,
+        output:
+            boxes=BOXES,
+        log:
+            "logs/{dataset}/boxes.log",
+        wildcard_constraints:
+            dataset=plan.datasets_of_kind(kind, "offers_boxes"),
+        resources:
+            mem_mb=scaled(block.memory_mb),
+            runtime=scaled(block.minutes),
+        params:
+            recipe=plan.dataset_recipe,
+            source=source("list_boxes", f"data.{kind}"),
+            free=plan.dataset_free,
+            root=plan.root,
+        message:
+            "List the boxes of {wildcards.dataset}"
+        shell:
+            "python -m workflow_scripts.list_boxes --recipe {params.recipe:q}"
+            " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
+            " --classes {input.classes:q} --boxes {output.boxes:q} 2>&1 | tee {log:q}"
 
     rule:
         name:

@@ -8,23 +8,25 @@ rule measure_maps:
         index=INDEX,
         classes=CLASSES,
         truth=TRUTH,
+        left_out=plan.left_out("maps"),
         shards=plan.shards("maps"),
         cams=plan.region_shards("maps"),
     output:
-        metrics="results/{dataset}/maps/{id}/metrics.csv",
+        metrics="results/{dataset}/maps/{id}/{of}metrics.csv",
         curve=report(
-            "results/{dataset}/maps/{id}/curve.csv",
+            "results/{dataset}/maps/{id}/{of}curve.csv",
             category="Maps",
             labels={"data set": "{dataset}", "artifact": "{id}"},
         ),
     log:
-        "logs/{dataset}/maps/{id}/metrics.log",
+        "logs/{dataset}/maps/{id}/{of}metrics.log",
     threads: THREADS
     resources:
         mem_mb=scaled(4000),
         runtime=scaled(60),
     params:
         recipe=plan.truth_recipe,
+        split=plan.measured_split("maps"),
         source=plan.measuring_source("measure_maps"),
         cam=plan.region_cam("maps"),
         localized=plan.localized,
@@ -32,15 +34,17 @@ rule measure_maps:
         thresholds=plan.setting("evaluation", "thresholds"),
         root=plan.truth_root,
         dask=plan.dask,
+        left_out=plan.leave_out,
     message:
         "Measure the maps {wildcards.id} of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.measure_maps --recipe {params.recipe:q} --id {wildcards.id}"
-        " --split train --background-score {params.background_score}"
+        " --split {params.split} --background-score {params.background_score}"
         " --thresholds {params.thresholds} --root {params.root:q} {params.dask}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
-        " --truth {input.truth:q} --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
-        " {params.localized} --metrics {output.metrics:q} --curve {output.curve:q}"
+        " --truth {input.truth:q} {params.left_out} --shards {input.shards:q} {params.cam}"
+        " --cams {input.cams:q} {params.localized} --metrics {output.metrics:q}"
+        " --curve {output.curve:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -129,13 +133,14 @@ rule measure_labels:
         index=INDEX,
         classes=CLASSES,
         truth=TRUTH,
-        shards=lambda wildcards: plan.shards(wildcards.stage)(wildcards),
+        left_out=plan.left_out(),
+        shards=plan.shards(),
         cams=plan.region_shards(),
     output:
-        metrics="results/{dataset}/{stage}/{id}/metrics.csv",
-        images="results/{dataset}/{stage}/{id}/images.csv",
+        metrics="results/{dataset}/{stage}/{id}/{of}metrics.csv",
+        images="results/{dataset}/{stage}/{id}/{of}images.csv",
     log:
-        "logs/{dataset}/{stage}/{id}/metrics.log",
+        "logs/{dataset}/{stage}/{id}/{of}metrics.log",
     wildcard_constraints:
         stage="|".join(measured("labels")),
     threads: THREADS
@@ -146,16 +151,17 @@ rule measure_labels:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_labels"),
         cam=plan.region_cam(),
-        split=plan.measured_split,
+        split=plan.measured_split(),
         root=plan.truth_root,
         dask=plan.dask,
+        left_out=plan.leave_out,
     message:
         "Measure the {wildcards.stage} {wildcards.id} of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.measure_labels --recipe {params.recipe:q} --id {wildcards.id}"
         " --split {params.split} --root {params.root:q} {params.dask} --threads {threads}"
         " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
-        " --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
+        " {params.left_out} --shards {input.shards:q} {params.cam} --cams {input.cams:q}"
         " --metrics {output.metrics:q} --images {output.images:q} 2>&1 | tee {log:q}"
 
 
@@ -164,19 +170,20 @@ rule measure_scores:
         index=INDEX,
         classes=CLASSES,
         truth=TRUTH,
+        left_out=plan.left_out("masks"),
         shards=plan.shards("masks"),
         maps=plan.upstream_shards("masks", "maps"),
         cams=plan.region_shards("masks"),
     output:
-        metrics="results/{dataset}/masks/{id}/metrics.csv",
-        images="results/{dataset}/masks/{id}/images.csv",
+        metrics="results/{dataset}/masks/{id}/{of}metrics.csv",
+        images="results/{dataset}/masks/{id}/{of}images.csv",
         curve=report(
-            "results/{dataset}/masks/{id}/curve.csv",
+            "results/{dataset}/masks/{id}/{of}curve.csv",
             category="Masks",
             labels={"data set": "{dataset}", "artifact": "{id}"},
         ),
     log:
-        "logs/{dataset}/masks/{id}/metrics.log",
+        "logs/{dataset}/masks/{id}/{of}metrics.log",
     wildcard_constraints:
         id=rf"({'|'.join(SWEPT)})-[0-9a-f]{{8}}",
     threads: THREADS
@@ -185,6 +192,7 @@ rule measure_scores:
         runtime=scaled(60),
     params:
         recipe=plan.truth_recipe,
+        split=plan.measured_split("masks"),
         masks=plan.recipe("masks"),
         source=plan.scoring_source,
         cam=plan.region_cam("masks"),
@@ -192,14 +200,16 @@ rule measure_scores:
         root=plan.truth_root,
         image_root=plan.root,
         dask=plan.dask,
+        left_out=plan.leave_out,
     message:
         "Measure the masks {wildcards.id} of {wildcards.dataset} and their scores"
     shell:
         "python -m workflow_scripts.measure_scores --recipe {params.recipe:q} --id {wildcards.id}"
-        " --masks {params.masks:q} --split train --thresholds {params.thresholds}"
+        " --masks {params.masks:q} --split {params.split} --thresholds {params.thresholds}"
         " --root {params.root:q} --image-root {params.image_root:q} {params.dask}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
-        " --truth {input.truth:q} --shards {input.shards:q} --maps {input.maps:q} {params.cam}"
+        " --truth {input.truth:q} {params.left_out} --shards {input.shards:q}"
+        " --maps {input.maps:q} {params.cam}"
         " --cams {input.cams:q} --metrics {output.metrics:q} --images {output.images:q}"
         " --curve {output.curve:q} 2>&1 | tee {log:q}"
 

@@ -90,7 +90,7 @@ for stage in map(STAGES.get, giving("shards")):
             shell:
                 "python -m workflow_scripts.{params.program} --recipe {params.recipe:q}"
                 " --free {params.free:q} {params.machine} --threads {threads}"
-                " --root {params.root:q} {params.mask_root} {params.inputs} --shard {wildcards.shard}"
+                " --root {params.root:q} {params.mask_root} {params.inputs} {params.part}"
                 " --output {output:q} 2>&1 | tee {log:q}"
 
 
@@ -124,4 +124,5 @@ for stage in map(STAGES.get, giving("table")):
             shell:
                 "python -m workflow_scripts.{params.program} --recipe {params.recipe:q}"
                 " --free {params.free:q} {params.machine} --threads {threads}"
-                " --root {params.root:q} {params.mask_root} {params.inputs} --output {output:q} 2>&1 | tee {log:q}"
+                " --root {params.root:q} {params.mask_root} {params.inputs} --output {output:q}"
+                " 2>&1 | tee {log:q}"

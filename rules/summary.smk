@@ -37,7 +37,7 @@ rule collect:
         outline=plan.outline_file,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
-        metrics=[f"{a.folder}/metrics.csv" for a in plan.with_truth(*giving("shards"))],
+        metrics=plan.figures(),
         # A chain without masks to be measured against is still to be made.
         unmeasured=[
             shard for a in plan.of_stage(*giving("shards")) for shard in plan.shard_files(a)

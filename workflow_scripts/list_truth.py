@@ -1,9 +1,9 @@
-"""List the masks and boxes that evaluation measures against, and check every mask."""
+"""List the masks that evaluation measures against, and check every mask."""
 
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
-from tags2masks.data.truth import check_masks, write_truth
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.data.truth import check_masks, with_masks, write_truth
+from tags2masks.program import add_paths, parser, run
 
 
 def main() -> None:
@@ -15,8 +15,10 @@ def main() -> None:
     spec = dataset_block(args.recipe["dataset"], args.free)
     reader = reader_module(spec.kind)
     index = read_index(args.index)
+    index = index[index["split"] != "ood"].reset_index(drop=True)
     table = reader.mask_table(spec, read_classes(args.classes))
-    truth = reader.list_truth(spec, args.root, index, args.recipe["seed"])
+    masks = reader.list_masks(spec, args.root, index, args.recipe["seed"], "truth")
+    truth = with_masks(masks, index)
     check_masks(truth, index, args.root, table, args.threads)
     write_truth(args.truth, truth)
 

@@ -3,18 +3,19 @@
 from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
+from tags2masks.program import add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
-from workflow_scripts.program import add_paths, parser, run
 
 
 def main() -> None:
     """Read the arguments, segment, and write the shard."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "index", "model", "spec", "output")
+    arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
-    # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
     from tags2masks.segmenters.applying import segmented
@@ -23,12 +24,13 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
-    index, split = read_index(args.index), spec.pop("split")
-    if split not in set(index["split"]):
+    spec.pop("split")  # in the recipe, for the id's sake
+    index = read_index(args.index)
+    if args.split not in set(index["split"]):
         raise UserError(
-            f"{args.index}: split '{split}' has no images; set evaluate_on in the data set"
+            f"{args.index}: split '{args.split}' has no images; set evaluate_on in the data set"
         )
-    rows = rows_of(index, split, args.shard)
+    rows = rows_of(index, args.split, args.shard)
     test = Inference.model_validate(spec)
     entries = segmented(network, rows, args.root, test, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)

@@ -4,13 +4,18 @@ A kind of data set is a block here with its entry in `KINDS`, and the reader `da
 """
 
 import operator
-from functools import reduce
+import re
+from functools import cache, reduce
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from tags2masks.config.base import Block, free
+
+MOST_CLASSES = 253
+"""Masks are uint8: 0 is background, 255 ignored, 254 stands for a wrong id."""
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -73,8 +78,17 @@ class Dataset(Block):
         """The files that list the images and their tags."""
         return []
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Whether there are boxes to learn from."""
+        return False
+
+    def box_files(self) -> list[str]:
+        """The tables that boxes are read from; a file per image does not count."""
+        return []
+
     def truth_files(self) -> list[str]:
-        """The files that masks are drawn from; files that are masks do not count."""
+        """The tables that masks are drawn from; a file per image does not count."""
         return []
 
     def image_root(self, own: str) -> str:
@@ -87,17 +101,21 @@ class Dataset(Block):
 
     def truth_key(self) -> dict:
         """What decides the masks that are read: the key and `mask_options`, as plain values."""
-        return self.key() | {name: getattr(self, name) for name in self.mask_options}
+        return self.key() | self.model_dump(mode="json", include=set(self.mask_options))
 
     @model_validator(mode="after")
     def _distinct_classes(self):
-        classes = getattr(self, "classes", None) or ()
-        doubled = sorted({c for c in classes if classes.count(c) > 1})
-        if doubled:
-            raise ValueError(f"classes are listed twice: {', '.join(doubled)}")
-        for name in {"background", "mean"} & set(classes):
-            raise ValueError(f"'{name}' means something else in the tables; rename this class")
+        _check_names("classes", getattr(self, "classes", None) or ())
         return self
+
+
+def _check_names(field: str, names: tuple[str, ...]) -> None:
+    """Raise ValueError for names that come twice, or that tables use for something else."""
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"{field} are listed twice: {', '.join(doubled)}")
+    for name in {"background", "mean"} & set(names):
+        raise ValueError(f"'{name}' means something else in the tables; rename this class")
 
 
 def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -127,6 +145,11 @@ class Digits(Dataset):
         0.9, ge=0, le=1, description="How often a digit stands on its class's favourite texture."
     )
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every digit."""
+        return True
+
     @model_validator(mode="after")
     def _placeable(self):
         _refuse_others(self.classes, DIGIT_NAMES)
@@ -151,6 +174,11 @@ class Folder(Dataset):
         description="Folder of palette or grey PNG masks named like the images, for evaluation "
         "alone: 0 background, 1 the first of classes, …, 255 ignored.",
     )
+    boxes: str | None = free(
+        None,
+        description="CSV table with the columns image, class, x1, y1, x2, y2 and, if you like, "
+        "difficult (0 or 1): boxes to learn from, in whole pixels from 0, both corners inside.",
+    )
     classes: ClassNames | None = Field(
         None, description="Class names in mask order; null: the tags in alphabetical order."
     )
@@ -160,9 +188,18 @@ class Folder(Dataset):
         """Whether pixel masks exist for evaluation."""
         return self.masks is not None
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Whether a table of boxes is named."""
+        return self.boxes is not None
+
     def index_files(self) -> list[str]:
         """The table of tags."""
         return [self.tags]
+
+    def box_files(self) -> list[str]:
+        """The table of boxes."""
+        return [] if self.boxes is None else [self.boxes]
 
     def image_root(self, own: str) -> str:
         """The folder of the images."""
@@ -180,22 +217,48 @@ class Folder(Dataset):
 
 
 class Voc(Dataset):
-    """A PASCAL VOC devkit; tags come from the XML annotations."""
+    """A PASCAL VOC devkit, or a data set laid out like one; tags come from the XML annotations.
+
+    A list is a name in ImageSets/Segmentation, or a path below `root` that ends in `.txt`. A line
+    is an image's name; or a name with 1 or -1 (left out), as in VOC's lists of a class; or the
+    paths of image and mask, as in `/JPEGImages/a.jpg /SegmentationClassAug/a.png`. Where no list
+    names masks and there is no folder SegmentationClass, there are no quality figures.
+    """
 
     title: ClassVar[str] = "PASCAL VOC"
-    mask_options: ClassVar[tuple[str, ...]] = ("others",)
+    mask_options: ClassVar[tuple[str, ...]] = ("names", "others")
 
     kind: Literal["voc"] = "voc"
     root: str = free(description="Folder that holds JPEGImages, Annotations and ImageSets.")
+    names: ClassNames = free(
+        VOC_CLASSES,
+        description="Class names in the order of their ids in the masks, from 1; list your own if "
+        "they are not VOC's. Only evaluation runs again.",
+    )
     classes: ClassNames = Field(
-        VOC_CLASSES, description="Classes to learn; images with none of them are left out."
+        VOC_CLASSES,
+        description="Classes to learn, by default all `names`; images that show none of them, but "
+        "other objects, are left out.",
     )
     others: Literal["background", "ignore"] = free(
         "background",
         description="What the pixels of classes not chosen count as; only evaluation runs again.",
     )
-    train_list: str = Field("train", description="List in ImageSets/Segmentation for training.")
-    val_list: str = Field("val", description="List in ImageSets/Segmentation for evaluation.")
+    train_list: str = Field("train", description="List of the training images.")
+    val_list: str = Field("val", description="List of the evaluation images.")
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether there are masks; a devkit that is not there counts as it is published."""
+        root = Path(self.root)
+        if not root.is_dir() or (root / "SegmentationClass").is_dir():
+            return True
+        return any(_names_masks(Path(path)) for path in self.index_files())
+
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every annotated object."""
+        return True
 
     @property
     def tables_root(self) -> str:
@@ -204,8 +267,11 @@ class Voc(Dataset):
 
     def index_files(self) -> list[str]:
         """The two lists."""
-        lists = Path(self.root) / "ImageSets" / "Segmentation"
-        return [str(lists / f"{name}.txt") for name in (self.train_list, self.val_list)]
+        return [str(Path(self.root) / self.list_path(n)) for n in (self.train_list, self.val_list)]
+
+    def list_path(self, name: str) -> str:
+        """The file of a list, relative to root."""
+        return name if name.endswith(".txt") else f"ImageSets/Segmentation/{name}.txt"
 
     def image_root(self, own: str) -> str:
         """The devkit."""
@@ -215,14 +281,36 @@ class Voc(Dataset):
         """The devkit."""
         return self.root
 
+    @model_validator(mode="before")
+    @classmethod
+    def _all_names(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "names" in values:
+            return {"classes": values["names"]} | values
+        return values
+
     @model_validator(mode="after")
     def _known_classes(self):
-        _refuse_others(self.classes, VOC_CLASSES)
+        _check_names("names", self.names)
+        if len(self.names) > MOST_CLASSES:
+            raise ValueError(f"{len(self.names)} names, but masks hold {MOST_CLASSES}")
+        _refuse_others(self.classes, self.names)
         return self
 
 
+def _names_masks(path: Path) -> bool:
+    """Whether the first line of a list has a second path."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        words = next(filter(None, map(str.split, lines)), [])
+    return len(words) == 2 and "/" in words[1]
+
+
 class Coco(Dataset):
-    """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014."""
+    """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014.
+
+    Where no annotation has a segmentation (a file of boxes alone) there are no quality figures.
+    """
 
     title: ClassVar[str] = "COCO"
     makes_masks: ClassVar[bool] = True
@@ -262,6 +350,12 @@ class Coco(Dataset):
     )
 
     @property
+    def has_truth(self) -> bool:
+        """Whether some annotation has a region; files that are not there count as published."""
+        names = (self.train_annotations, self.val_annotations)
+        return any(_holds_regions(Path(self.root) / name) for name in names if name)
+
+    @property
     def tables_root(self) -> str:
         """The folder of the data set: its files may bear the same name in different folders."""
         return self.root
@@ -271,6 +365,15 @@ class Coco(Dataset):
         names = (self.train_annotations, self.val_annotations, self.train_list, self.val_list)
         return [str(Path(self.root) / name) for name in dict.fromkeys(names) if name]
 
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every annotated object."""
+        return True
+
+    def box_files(self) -> list[str]:
+        """The same."""
+        return self.index_files()
+
     def truth_files(self) -> list[str]:
         """The same."""
         return self.index_files()
@@ -278,6 +381,27 @@ class Coco(Dataset):
     def image_root(self, own: str) -> str:
         """The folder of the data set."""
         return self.root
+
+
+REGION = re.compile(rb'"segmentation"\s*:\s*(\{|\[\s*[^\]\s])')
+
+
+def _holds_regions(path: Path) -> bool:
+    """Whether an instances file has a segmentation that is not empty.
+
+    Its text is searched: that takes less than the digest of the file, which is needed anyway.
+    """
+    if not path.is_file():
+        return True
+    about = path.stat()
+    return about.st_size > 0 and _found(REGION, path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
+    """Whether the pattern is found in a file, searched once while size and time stay the same."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return pattern.search(content) is not None
 
 
 class Mnist(Dataset):
@@ -295,6 +419,11 @@ class Mnist(Dataset):
     size: int = Field(
         128, ge=28, le=1024, description="Side that images are scaled up to, nearest."
     )
+
+    @property
+    def offers_boxes(self) -> bool:
+        """Of every digit's ink."""
+        return True
 
     @property
     def tables_root(self) -> str:

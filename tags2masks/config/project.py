@@ -42,6 +42,11 @@ class Evaluation(Block):
         "classifier tells them apart: the first experiment's own `cam`, else one of defaults.",
     )
 
+    splits: Annotated[tuple[Literal["train", "val"], ...], Field(min_length=1)] = Field(
+        ("train",),
+        description="Where maps and masks are measured. With val they are made of its images too, "
+        "from the tags of these (so do the papers that print them), for figures alone.",
+    )
     epoch_images: int | None = Field(
         None,
         ge=1,

@@ -1,6 +1,7 @@
 """COCO: tags from the categories of an instances file, masks from its regions."""
 
 import json
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,8 @@ import pandas as pd
 
 from tags2masks.config.datasets import Coco
 from tags2masks.config.project import choices
-from tags2masks.data.coco_regions import extent, region_of, semantic_mask
+from tags2masks.data.boxes import Box, box_table, extent, nudged
+from tags2masks.data.coco_regions import region_of, semantic_mask
 from tags2masks.data.problems import raise_together
 from tags2masks.data.truth import IGNORED, plain_table
 from tags2masks.errors import UserError
@@ -76,12 +78,13 @@ def list_images(spec: Coco, root: Path | str, seed: int = 0) -> tuple[pd.DataFra
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(classes)
 
 
-def list_truth(spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Draw the mask of every image of the index into root/truth, and list it with its boxes.
+def list_masks(
+    spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Draw the mask of every image of the index into root/folder, and list it.
 
-    spec.root: the folder of the data set. Boxes are the extents of the regions of chosen classes,
-    without crowds; pixels count from 0, both corners are inside.
-    Raises UserError naming the file and the annotation whose region is damaged.
+    spec.root: the folder of the data set. An image with an annotation that has no segmentation has
+    no mask. Raises UserError naming the file and the annotation whose region is damaged.
     """
     root, data = Path(root), Path(spec.root)
     files = _files(spec, data)
@@ -94,43 +97,90 @@ def list_truth(spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0)
         }
         for split, one in files.items()
     }
-    by_path = {(one.split, one.path): one for one in _listed(spec, data, files)}
+    listed = _of_index(spec, data, files, index)
 
-    with written_whole(root / "truth") as folder:
-        folder.mkdir()
+    with written_whole(root / folder) as beside:
+        beside.mkdir()
 
-        def draw(image: str, path: str, split: str, height: int, width: int) -> list[list]:
-            one, file = by_path.get((split, path)), files[split]
-            if one is None:
-                raise UserError(f"{file.path}: image '{path}' is gone; run the indexing step again")
-            if one.size != (height, width):
-                raise UserError(
-                    f"{file.path}: image '{path}' is given as {one.size[1]} × {one.size[0]} "
-                    f"pixels, but it has {width} × {height} (upright); correct width and height"
-                )
-            regions = [_region(file, thing, one) for thing in one.objects]
-            mask = semantic_mask(regions, one.objects, ids[split], spec.crowd)
-            write_palette_png(folder / f"{image}.png", mask)
-            return [
-                [file.names[thing["category_id"]], *extent(region)]
-                for thing, region in zip(one.objects, regions, strict=True)
-                if file.names[thing["category_id"]] in classes
-                and not thing.get("iscrowd")
-                and region.any()
-            ]
+        def draw(one: Listed) -> str:
+            bare = [thing.get("id") for thing in one.objects if not thing.get("segmentation")]
+            if bare:
+                return f"the segmentation of annotation {bare[0]} in {files[one.split].path}"
+            regions = [_region(files[one.split], thing, one) for thing in one.objects]
+            mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
+            write_palette_png(beside / f"{one.image}.png", mask)
+            return ""
 
-        columns = [index[name] for name in ("image", "path", "split", "height", "width")]
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-            drawn = pool.map(draw, *(column.tolist() for column in columns))
-            boxes = list(progress(drawn, "draw masks", total=len(index)))
-    return pd.DataFrame(
-        {
-            "image": index["image"].tolist(),
-            "mask": [f"truth/{image}.png" for image in index["image"]],
-            "instances": "",
-            "boxes": boxes,
-        }
-    )
+            lacks = list(progress(pool.map(draw, listed), "draw masks", total=len(listed)))
+    rows = [
+        (one.image, "" if lack else f"{folder}/{one.image}.png", "", lack)
+        for one, lack in zip(listed, lacks, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
+
+
+def list_boxes(
+    spec: Coco, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The `bbox` of every annotation of a chosen class; those of crowds are difficult.
+
+    A box takes in every pixel that it touches. An annotation without `bbox` has the extent of its
+    region. Raises UserError naming the file and the annotation whose box is no such thing.
+    """
+    files = _files(spec, Path(root))
+    boxes = [
+        Box(
+            one.image,
+            files[one.split].names[thing["category_id"]],
+            nudged(_corners(files[one.split], thing, one), one.size),
+            bool(thing.get("iscrowd")),
+            _origin(files[one.split], thing, one),
+        )
+        for one in _of_index(spec, Path(root), files, index)
+        for thing in one.objects
+        if files[one.split].names[thing["category_id"]] in classes
+    ]
+    return box_table(boxes, index)
+
+
+def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, int]:
+    bbox = thing.get("bbox")
+    if bbox is None:
+        region = _region(file, thing, one)
+        return extent(region) if region.any() else (0, 0, -1, -1)
+    try:
+        left, top, width, height = map(float, bbox)
+        right, bottom = math.ceil(left + width) - 1, math.ceil(top + height) - 1
+        return math.floor(left), math.floor(top), right, bottom
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(
+            f"{_origin(file, thing, one)}: a bbox is x, y, width and height, but this is "
+            f"{str(bbox)[:40]}; {MEND}"
+        ) from None
+
+
+def _of_index(
+    spec: Coco, root: Path, files: dict[str, Instances], index: pd.DataFrame
+) -> list[Listed]:
+    """What the files say of the images of the index, in its order.
+
+    Raises UserError for an image that they know no more, or give another size.
+    """
+    by_path = {(one.split, one.path): one for one in _listed(spec, root, files)}
+    found = []
+    columns = [index[name].tolist() for name in ("path", "split", "height", "width")]
+    for path, split, height, width in zip(*columns, strict=True):
+        one, file = by_path.get((split, path)), files[split].path
+        if one is None:
+            raise UserError(f"{file}: image '{path}' is gone; run the indexing step again")
+        if one.size != (height, width):
+            raise UserError(
+                f"{file}: image '{path}' is given as {one.size[1]} × {one.size[0]} "
+                f"pixels, but it has {width} × {height} (upright); correct width and height"
+            )
+        found.append(one)
+    return found
 
 
 def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:
@@ -142,9 +192,11 @@ def _region(file: Instances, thing: dict, one: Listed) -> np.ndarray:
     try:
         return region_of(thing.get("segmentation"), one.size)
     except ValueError as error:
-        raise UserError(
-            f"{file.path}: annotation {thing.get('id')} of image '{one.path}': {error}; {MEND}"
-        ) from None
+        raise UserError(f"{_origin(file, thing, one)}: {error}; {MEND}") from None
+
+
+def _origin(file: Instances, thing: dict, one: Listed) -> str:
+    return f"{file.path}: annotation {thing.get('id')} of image '{one.path}'"
 
 
 def _files(spec: Coco, root: Path) -> dict[str, Instances]:

@@ -29,12 +29,6 @@ def semantic_mask(
     return mask
 
 
-def extent(region: np.ndarray) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 of a bool [h, w] region that is not empty, both corners inside."""
-    lines, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    return int(columns[0]), int(lines[0]), int(columns[-1]), int(lines[-1])
-
-
 def region_of(segmentation: object, size: tuple[int, int]) -> np.ndarray:
     """bool [h, w] of a COCO segmentation: polygons, or RLE, compressed or not.
 

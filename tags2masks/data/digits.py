@@ -8,6 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from tags2masks.config.datasets import Digits
+from tags2masks.data.boxes import Box, box_table
 from tags2masks.data.index import SPLITS
 from tags2masks.data.scenes import draw_scene
 from tags2masks.data.truth import plain_table
@@ -31,22 +32,34 @@ def list_images(spec: Digits, root: Path | str, seed: int = 0) -> tuple[pd.DataF
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
 
 
-def list_truth(spec: Digits, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Draw the scenes of the index once more, and write their masks into root/truth."""
-    scenes = index[index["split"] != "ood"]
+def list_masks(
+    spec: Digits, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Draw the scenes of the index once more, and write their masks into root/folder."""
     rows = []
-    with written_whole(Path(root) / "truth") as folder:
+    with written_whole(Path(root) / folder) as beside:
         for kind in ("masks", "instances"):
-            (folder / kind).mkdir(parents=True)
-        pairs = list(zip(scenes["image"], scenes["split"], strict=True))
+            (beside / kind).mkdir(parents=True)
+        pairs = list(zip(index["image"], index["split"], strict=True))
         for image, split in progress(pairs, "draw masks"):
             scene = draw_scene(spec, split, int(image.removeprefix(f"{split}-")), seed)
             mask, instances = f"masks/{image}.png", f"instances/{image}.png"
-            write_palette_png(folder / mask, scene.mask)
-            Image.fromarray(scene.instances).save(folder / instances)
-            boxes = [[spec.classes[kind], *corners] for kind, corners in scene.objects]
-            rows.append((image, f"truth/{mask}", f"truth/{instances}", boxes))
-    return pd.DataFrame(rows, columns=["image", "mask", "instances", "boxes"])
+            write_palette_png(beside / mask, scene.mask)
+            Image.fromarray(scene.instances).save(beside / instances)
+            rows.append((image, f"{folder}/{mask}", f"{folder}/{instances}", ""))
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
+
+
+def list_boxes(
+    spec: Digits, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The box of every digit of the scenes."""
+    boxes = []
+    pairs = list(zip(index["image"], index["split"], strict=True))
+    for image, split in progress(pairs, "draw boxes"):
+        scene = draw_scene(spec, split, int(image.removeprefix(f"{split}-")), seed)
+        boxes += [Box(image, classes[kind], at, False, image) for kind, at in scene.objects]
+    return box_table(boxes, index)
 
 
 def mask_table(spec: Digits, classes: Sequence[str]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """A folder of images with a table of tags, and perhaps a folder of masks."""
 
-import csv
-import io
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -10,12 +9,17 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.config.datasets import Folder
+from tags2masks.config.project import choices
+from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.index import SPLITS
 from tags2masks.data.problems import raise_together
-from tags2masks.data.truth import plain_table, with_masks
+from tags2masks.data.truth import mask_files, plain_table
+from tags2masks.data.user_tables import read_rows
 from tags2masks.errors import UserError
 
 COLUMNS = ("image", "tags", "split")
+BOX_COLUMNS = ("image", "class", *CORNERS)
+PIXEL = re.compile(r"-?\d{1,9}")
 
 
 class Line(NamedTuple):
@@ -33,7 +37,9 @@ def list_images(spec: Folder, root: Path | str, seed: int = 0) -> tuple[pd.DataF
     root: the folder of the images. An image's id is its path without the suffix.
     Raises UserError naming the table, the line and the value of every mistake.
     """
-    lines = _read_table(Path(spec.tags))
+    hint = "tags separated by ';', "
+    rows = read_rows(Path(spec.tags), COLUMNS, key="tags", hint=hint)
+    lines = [_line(number, **cells) for number, cells in rows]
     classes = spec.classes or tuple(sorted({tag for line in lines for tag in line.tags}))
     if not classes:
         raise UserError(f"{spec.tags}: no tag in the column tags; tag the training images")
@@ -60,13 +66,43 @@ def list_images(spec: Folder, root: Path | str, seed: int = 0) -> tuple[pd.DataF
     return listing, list(classes)
 
 
-def list_truth(spec: Folder, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The images with a mask: `<image>.png` below root, the folder of the masks.
+def list_masks(
+    spec: Folder, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """The mask of an image is `<image>.png` below root, the folder of the masks."""
+    return mask_files(index["image"], [f"{image}.png" for image in index["image"]], root)
 
-    Images without one have no row. Raises UserError when none has one.
+
+def list_boxes(
+    spec: Folder, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The boxes of the table `spec.boxes`; `difficult` may be left out of it.
+
+    Raises UserError naming the table, the line and the value of every mistake.
     """
-    rows = with_masks(index, [f"{image}.png" for image in index["image"]], root)
-    return rows[["image", "mask"]].assign(instances="", boxes=[[] for _ in range(len(rows))])
+    table, known = Path(spec.boxes), set(index["image"])
+    boxes, problems = [], []
+    for number, cells in read_rows(table, BOX_COLUMNS, ("difficult",), key="boxes"):
+        origin = f"{table}, line {number}"
+        image, name = _image_id(_clean(cells["image"])), cells["class"]
+        wrong = [] if image in known else [_unknown_image(cells["image"])]
+        if name not in classes:
+            wrong.append(f"unknown class '{name}'; {choices(name, classes)}")
+        if (difficult := cells.get("difficult") or "0") not in ("0", "1"):
+            wrong.append(f"difficult is '{difficult}'; write 0 or 1")
+        corners = [cells[corner] for corner in CORNERS]
+        if not all(PIXEL.fullmatch(corner) for corner in corners):
+            wrong.append(f"corners are whole pixels, but these are {', '.join(corners)}; mend them")
+        if wrong:
+            problems += [f"{origin}: {problem}" for problem in wrong]
+        else:
+            boxes.append(Box(image, name, tuple(map(int, corners)), difficult == "1", origin))
+    raise_together(problems)
+    return box_table(boxes, index)
+
+
+def _unknown_image(image: str) -> str:
+    return f"no image '{image}' of split train or val in the table of tags; correct it"
 
 
 def mask_table(spec: Folder, classes: Sequence[str]) -> np.ndarray:
@@ -74,52 +110,13 @@ def mask_table(spec: Folder, classes: Sequence[str]) -> np.ndarray:
     return plain_table(len(classes))
 
 
-def _read_table(table: Path) -> list[Line]:
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{table}: no such file; correct `tags` in the config") from None
-    except OSError as error:
-        raise UserError(f"{table}: cannot be read ({error.strerror}); make it readable") from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{table}: byte {error.start} is not UTF-8; save the table as CSV UTF-8"
-        ) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        # A quoted cell may span lines: the number is that of the row's last one.
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except csv.Error as error:
-        raise UserError(
-            f"{table}, line {reader.line_num}: no CSV ({error}); mend the quotes"
-        ) from None
-    if not rows:
-        raise UserError(f"{table}: empty; write the columns {', '.join(COLUMNS)}")
-    header = rows[0][1]
-    absent = [name for name in COLUMNS if header.count(name) != 1]
-    if absent:
-        raise UserError(
-            f"{table}: no column {', '.join(absent)} (or several), but {', '.join(header)}; "
-            f"the first line names the columns {','.join(COLUMNS)}, separated by commas"
-        )
-    if len(rows) == 1:
-        raise UserError(f"{table}: no image in it; write a line for each")
-    raise_together(
-        [
-            f"{table}, line {number}: {len(row)} cells, but {len(header)} columns; write one cell "
-            "per column, tags separated by ';', and quotes around a name with a comma"
-            for number, row in rows
-            if len(row) != len(header)
-        ]
-    )
-    where = [header.index(name) for name in COLUMNS]
-    return [_line(number, *(row[column] for column in where)) for number, row in rows[1:]]
-
-
 def _line(number: int, image: str, tags: str, split: str) -> Line:
     names = dict.fromkeys(tag.strip() for tag in tags.split(";"))
-    path = str(PurePosixPath(image)) if image else ""
-    return Line(number, path, tuple(name for name in names if name), split)
+    return Line(number, _clean(image), tuple(name for name in names if name), split)
+
+
+def _clean(image: str) -> str:
+    return str(PurePosixPath(image)) if image else ""
 
 
 def _image_id(path: str) -> str:

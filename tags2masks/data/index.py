@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tags2masks.config.datasets import MOST_CLASSES
 from tags2masks.data.images import inspect_image
 from tags2masks.data.problems import raise_together
 from tags2masks.errors import UserError
@@ -19,7 +20,6 @@ from tags2masks.progress import progress
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
 SPLITS = ("train", "val", "ood")
-MOST_CLASSES = 253  # masks are uint8: 0 is background, 255 ignored, 254 stands for a wrong id
 IMAGES_PER_SHARD = 2500
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from tags2masks.config.datasets import DIGIT_NAMES, MNIST_FILES, Mnist
+from tags2masks.data.boxes import Box, box_table, extent
 from tags2masks.data.images import decode
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
@@ -54,21 +55,35 @@ def list_images(spec: Mnist, root: Path | str, seed: int = 0) -> tuple[pd.DataFr
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
 
 
-def list_truth(spec: Mnist, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Write the ink of every image of the index into root/truth, as a mask of its class."""
+def list_masks(
+    spec: Mnist, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Write the ink of every image of the index into root/folder, as a mask of its class."""
     root, rows = Path(root), []
-    with written_whole(root / "truth") as folder:
-        folder.mkdir()
+    with written_whole(root / folder) as beside:
+        beside.mkdir()
         listed = zip(index["image"], index["path"], index["tags"], strict=True)
         for image, path, (tag,) in progress(list(listed), "write masks"):
-            ink = np.asarray(decode(root / path)) > 0
-            mask = (ink * (spec.classes.index(tag) + 1)).astype(np.uint8)
-            write_palette_png(folder / f"{image}.png", mask)
-            lines, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-            corners = (columns[0], lines[0], columns[-1], lines[-1])
-            boxes = [[tag, *map(int, corners)]]
-            rows.append((image, f"truth/{image}.png", "", boxes))
-    return pd.DataFrame(rows, columns=["image", "mask", "instances", "boxes"])
+            mask = (_ink(root / path) * (spec.classes.index(tag) + 1)).astype(np.uint8)
+            write_palette_png(beside / f"{image}.png", mask)
+            rows.append((image, f"{folder}/{image}.png", "", ""))
+    return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
+
+
+def list_boxes(
+    spec: Mnist, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The extent of the ink of every image."""
+    listed = list(zip(index["image"], index["path"], index["tags"], strict=True))
+    boxes = [
+        Box(image, tag, extent(_ink(Path(root) / path)), False, path)
+        for image, path, (tag,) in progress(listed, "list boxes")
+    ]
+    return box_table(boxes, index)
+
+
+def _ink(path: Path) -> np.ndarray:
+    return np.asarray(decode(path)) > 0
 
 
 def mask_table(spec: Mnist, classes: Sequence[str]) -> np.ndarray:

@@ -1,9 +1,13 @@
 """Which module reads a data set, and its config block put together again from a recipe.
 
-Every reader has the same three functions:
+Every reader has the same functions:
 
 list_images(spec, root, seed) -> (DataFrame[image, path, split, tags], classes): tags are tuples
-list_truth(spec, root, index, seed) -> DataFrame[image, mask, instances, boxes]: see `data.truth`
+list_boxes(spec, root, index, classes, seed) -> DataFrame[image, class, x1, y1, x2, y2, difficult]:
+    see `data.boxes`; index: the images of train and val. Called where the block `offers_boxes`.
+list_masks(spec, root, index, seed, folder) -> DataFrame[image, mask, instances, lacks]: the masks
+    of the index's images, relative to root; drawn into root/folder where the block `makes_masks`.
+    Of an image without a mask both are empty, and `lacks` says what would have to be there.
 mask_table(spec, classes) -> uint8 [256]: from the ids in the mask files to ours, see `data.truth`
 
 `root` is the folder that the paths are relative to. Only digits make use of the seed.

@@ -1,6 +1,5 @@
-"""The truth about the images, for evaluation alone: masks, instances and boxes."""
+"""The truth about the images, for evaluation alone: masks and instances."""
 
-import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,39 +8,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tags2masks.config.datasets import MOST_CLASSES
 from tags2masks.data.images import decode
-from tags2masks.data.index import MOST_CLASSES, read_table
+from tags2masks.data.index import read_table
 from tags2masks.data.problems import raise_together
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.progress import progress
 
-COLUMNS = ("image", "mask", "instances", "boxes")
+COLUMNS = ("image", "mask", "instances")
 IGNORED = 255
 INVALID = 254  # in a mask table: the file may not hold this id
 
 
 def read_truth(path: Path | str) -> pd.DataFrame:
-    """Read truth.csv: image, mask, instances ("" for none) and boxes.
+    """Read truth.csv: image, mask and instances ("" for none).
 
-    boxes: a list of [class, x1, y1, x2, y2] per image, in pixels from 0, both corners inside.
     Images without a mask have no row. Raises UserError naming the file when it is no truth table.
     """
-    frame = read_table(path, COLUMNS, "run again")
-    try:
-        frame["boxes"] = [json.loads(cell) if cell else [] for cell in frame["boxes"]]
-    except ValueError as error:
-        raise UserError(f"{path}: column boxes: {error}; delete it and run again") from None
-    return frame
+    return read_table(path, COLUMNS, "run again")
 
 
 def write_truth(path: Path | str, frame: pd.DataFrame) -> None:
-    """Write what a reader's `list_truth` gives; `read_truth` gives it back."""
-    cells = [json.dumps(b, separators=(",", ":")) if b else "" for b in frame["boxes"]]
+    """Write what `with_masks` gives; `read_truth` gives it back."""
     with written_whole(path) as beside:
-        frame.assign(boxes=cells).to_csv(
-            beside, columns=list(COLUMNS), index=False, lineterminator="\n"
-        )
+        frame.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
 
 
 def plain_table(count: int) -> np.ndarray:
@@ -104,31 +95,47 @@ def _ranges(numbers: np.ndarray) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def with_masks(index: pd.DataFrame, masks: Sequence[str], root: Path | str) -> pd.DataFrame:
-    """The rows of train and val whose mask file exists, with its path as the column `mask`.
+def mask_files(images: Sequence[str], masks: Sequence[str], root: Path | str) -> pd.DataFrame:
+    """What `list_masks` of a reader gives where masks are files that people made.
 
-    masks: where each row's mask would be, relative to root. Masks for one split alone are common
-    (nobody draws them to train on tags), so images without one are left out, and a note says so.
-    Raises UserError when there is no mask at all.
+    masks: where the mask of each image would be, relative to root.
+    Raises UserError when there is no such folder.
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of masks; correct the path or leave out masks")
-    rows = index.assign(mask=list(masks))
-    rows = rows[rows["split"] != "ood"]
-    exists = rows["mask"].map(lambda mask: (root / mask).is_file()).astype(bool)
-    if not exists.any():
+    there = [(root / mask).is_file() for mask in masks]
+    pairs = list(zip(masks, there, strict=True))
+    return pd.DataFrame(
+        {
+            "image": list(images),
+            "mask": [mask if exists else "" for mask, exists in pairs],
+            "instances": "",
+            "lacks": ["" if exists else str(root / mask) for mask, exists in pairs],
+        }
+    )
+
+
+def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a reader's `list_masks` that have a mask.
+
+    Masks for one split alone are common (nobody draws them to train on tags), so images without one
+    are left out, and a note says so. Raises UserError when there is no mask at all.
+    """
+    split = found["image"].map(index.set_index("image")["split"])
+    bare = found["lacks"] != ""
+    if bare.all():
         raise UserError(
-            f"{root / rows['mask'].iloc[0]}: no such mask, and none for any other image; "
-            "correct the path or leave out masks"
+            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
+            "correct the path of the masks, or do without them"
         )
-    for split, lacking in rows.loc[~exists].groupby("split", sort=True)["mask"]:
+    for name, lacks in found.loc[bare, "lacks"].groupby(split[bare], sort=True):
         print(
-            f"note: {len(lacking)} of {(rows['split'] == split).sum()} {split} images have no "
-            f"mask, and evaluation leaves them out; the first: {root / lacking.iloc[0]}",
+            f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask, and "
+            f"evaluation leaves them out; the first lacks {lacks.iloc[0]}",
             file=sys.stderr,
         )
-    return rows[exists].reset_index(drop=True)
+    return found[~bare].reset_index(drop=True)
 
 
 def check_masks(

@@ -1,82 +1,129 @@
-"""A PASCAL VOC devkit: tags and boxes from its XML annotations, masks from SegmentationClass."""
+"""A PASCAL VOC devkit: tags and boxes from its XML annotations, masks from its PNG files."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.datasets import VOC_CLASSES, Voc
+from tags2masks.config.datasets import Voc
+from tags2masks.data.boxes import Box, box_table, nudged
 from tags2masks.data.problems import raise_together
-from tags2masks.data.truth import IGNORED, INVALID, with_masks
+from tags2masks.data.truth import IGNORED, INVALID, mask_files
 from tags2masks.errors import UserError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 FILES_AT_ONCE = 16  # small files on a network: waiting dominates
 
 
+class Entry(NamedTuple):
+    """An image as a list names it.
+
+    image: its id; path, mask: of its files, relative to root, where the list says so.
+    """
+
+    image: str
+    path: str | None
+    mask: str | None
+
+
 def list_images(spec: Voc, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
-    """The images of the two lists that show a chosen class, and the classes in the config's order.
+    """The images of the two lists, and the classes in the config's order.
 
     An image is tagged with every chosen class among its annotated objects, difficult and truncated
-    ones too: their pixels are in the masks. Files are named by the lists, so images are `.jpg`.
+    ones too: their pixels are in the masks. An image whose objects are all of other classes is left
+    out; one without any object is kept, and shows none of the classes.
     Raises UserError naming the list, annotation or image that is absent or malformed.
     """
     root = Path(root)
     entries = [
-        (split, image)
+        (split, entry)
         for split, name in (("train", spec.train_list), ("val", spec.val_list))
-        for image in _read_list(root / "ImageSets" / "Segmentation", name, f"{split}_list")
+        for entry in _read_list(root, spec.list_path(name), f"{split}_list")
     ]
 
-    def names_of(image: str) -> set[str]:
-        return {name for name, _ in _read_objects(root, image)}
+    def names_of(pair: tuple[str, Entry]) -> set[str]:
+        return {name for name, _ in _read_objects(root, pair[1].image)}
 
-    shown = _in_threads(names_of, [image for _, image in entries])
-    rows = [
-        (image, f"JPEGImages/{image}.jpg", split, tuple(c for c in spec.classes if c in names))
-        for (split, image), names in zip(entries, shown, strict=True)
+    shown = _in_threads(names_of, entries)
+    kept = [
+        (split, entry, tuple(name for name in spec.classes if name in names))
+        for (split, entry), names in zip(entries, shown, strict=True)
+        if not names or names & set(spec.classes)
     ]
-    listing = pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
-    listing = listing[listing["tags"].map(bool)].reset_index(drop=True)
+    paths = _in_threads(lambda row: _image_path(root, row[1]), kept)
     raise_together(
         [
-            f"{root / path}: no such image, but the list names it; complete the data set"
-            for path in listing["path"]
-            if not (root / path).is_file()
+            f"{root / (entry.path or f'JPEGImages/{entry.image}.jpg')}: no such image, but the "
+            "list names it; complete the data set"
+            for (_, entry, _), path in zip(kept, paths, strict=True)
+            if path is None
         ]
     )
-    return listing, list(spec.classes)
+    rows = [
+        (entry.image, path, split, tags)
+        for (split, entry, tags), path in zip(kept, paths, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
 
 
-def list_truth(spec: Voc, root: Path | str, index: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Masks, instance masks where the devkit has them, and the boxes of the chosen classes.
+def list_masks(
+    spec: Voc, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
+) -> pd.DataFrame:
+    """Masks as the lists name them, or else in SegmentationClass; instance masks if there."""
+    root = Path(root)
+    lists = {"train_list": spec.train_list, "val_list": spec.val_list}
+    named = {
+        entry.image: entry.mask
+        for key, name in lists.items()
+        for entry in _read_list(root, spec.list_path(name), key)
+        if entry.mask
+    }
+    images = index["image"].tolist()
+    masks = [named.get(image, f"SegmentationClass/{image}.png") for image in images]
+    instances = [f"SegmentationObject/{image}.png" for image in images]
+    return mask_files(images, masks, root).assign(
+        instances=[path if (root / path).is_file() else "" for path in instances]
+    )
 
-    Boxes count pixels from 0 (the files: from 1); both corners are inside.
-    Images without a mask have no row. Raises UserError when none has one, or for a malformed box.
+
+def list_boxes(
+    spec: Voc, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The boxes of the chosen classes' objects, difficult where the annotation says so.
+
+    The files count pixels from 1. Raises UserError naming the annotation of a malformed box.
     """
     root = Path(root)
-    rows = with_masks(index, [f"SegmentationClass/{i}.png" for i in index["image"]], root)
-    instances = [f"SegmentationObject/{image}.png" for image in rows["image"]]
 
-    def boxes_of(image: str) -> list[list]:
-        objects = _read_objects(root, image)
-        return [[name, *_box(root, image, tag)] for name, tag in objects if name in spec.classes]
+    def boxes_of(row: tuple[str, int, int]) -> list[Box]:
+        image, *size = row
+        return [
+            Box(
+                image,
+                name,
+                nudged(_corners(root, image, tag), size),
+                (tag.findtext("difficult") or "").strip() == "1",
+                str(root / "Annotations" / f"{image}.xml"),
+            )
+            for name, tag in _read_objects(root, image)
+            if name in classes
+        ]
 
-    return rows[["image", "mask"]].assign(
-        instances=[path if (root / path).is_file() else "" for path in instances],
-        boxes=_in_threads(boxes_of, rows["image"].tolist()),
-    )
+    rows = list(zip(index["image"], index["height"], index["width"], strict=True))
+    return box_table([box for boxes in _in_threads(boxes_of, rows) for box in boxes], index)
 
 
 def mask_table(spec: Voc, classes: Sequence[str]) -> np.ndarray:
-    """From VOC's 20 ids to ours; the ids of other classes count as `spec.others` says."""
+    """From the ids of `spec.names` to ours; those of other classes count as `spec.others` says."""
     table = np.full(256, INVALID, np.uint8)
-    table[1 : len(VOC_CLASSES) + 1] = 0 if spec.others == "background" else IGNORED
+    table[1 : len(spec.names) + 1] = 0 if spec.others == "background" else IGNORED
     for number, name in enumerate(classes, start=1):
-        table[VOC_CLASSES.index(name) + 1] = number
+        table[spec.names.index(name) + 1] = number
     table[0], table[IGNORED] = 0, IGNORED
     return table
 
@@ -86,10 +133,15 @@ def _in_threads(function: Callable, items: Sequence) -> list:
         return list(pool.map(function, items))
 
 
-def _read_list(folder: Path, name: str, key: str) -> list[str]:
-    path = folder / f"{name}.txt"
+def _read_list(root: Path, name: str, key: str) -> list[Entry]:
+    """The images that a list names; those that it marks with -1 are left out.
+
+    A line is a name, a name with 1, 0 or -1 (shows the class, only difficult objects of it, does
+    not show it), or the paths of image and mask. name: of the file below root; key: of the config.
+    """
+    path = root / name
     if not path.is_file():
-        there = ", ".join(sorted(other.stem for other in folder.glob("*.txt")))
+        there = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt")))
         raise UserError(
             f"{path}: no such list; correct `root`, or choose {key} from {there or '(no list)'}"
         )
@@ -97,7 +149,42 @@ def _read_list(folder: Path, name: str, key: str) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except ValueError as error:
         raise UserError(f"{path}: no text ({error}); replace the file") from None
-    return [line.strip() for line in lines if line.strip()]
+    entries, problems = [], []
+    for number, line in enumerate(lines, start=1):
+        match line.split():
+            case [] | [_, "-1"]:
+                continue
+            case [image, "1" | "0"]:
+                entry = _entry(image)
+            case [image, mask] if "/" in mask:
+                entry = _entry(image)._replace(mask=mask.lstrip("/"))
+            case _:
+                entry = _entry(line.strip())
+        if any(".." in PurePosixPath(file or "").parts for file in entry):
+            problems.append(
+                f"{path}, line {number}: '{line.strip()[:80]}' may lie outside {root}; write names "
+                "and paths without '..'"
+            )
+        entries.append(entry)
+    raise_together(problems)
+    return entries
+
+
+def _entry(word: str) -> Entry:
+    """An image by its name, or by its path below root (where a leading slash stands for root)."""
+    path = PurePosixPath(word.lstrip("/"))
+    if path.suffix not in SUFFIXES:
+        return Entry(str(path), None, None)
+    inside = path.relative_to("JPEGImages") if path.parts[0] == "JPEGImages" else path
+    where = path if len(path.parts) > 1 else "JPEGImages" / path
+    return Entry(str(inside.with_suffix("")), str(where), None)
+
+
+def _image_path(root: Path, entry: Entry) -> str | None:
+    """The image's file relative to root, or None where there is none."""
+    paths = [f"JPEGImages/{entry.image}{suffix}" for suffix in SUFFIXES]
+    paths = [entry.path] if entry.path else paths
+    return next((path for path in paths if (root / path).is_file()), None)
 
 
 def _read_objects(root: Path, image: str) -> list[tuple[str, ElementTree.Element]]:
@@ -117,14 +204,13 @@ def _read_objects(root: Path, image: str) -> list[tuple[str, ElementTree.Element
     return list(zip(names, objects, strict=True))
 
 
-def _box(root: Path, image: str, tag: ElementTree.Element) -> list[int]:
+def _corners(root: Path, image: str, tag: ElementTree.Element) -> list[int]:
     corners = [tag.findtext(f"bndbox/{corner}") for corner in CORNERS]
     try:
         # A few files of the devkit hold fractions.
-        x1, y1, x2, y2 = (max(0, round(float(corner)) - 1) for corner in corners)
+        return [round(float(corner)) - 1 for corner in corners]
     except (TypeError, ValueError, OverflowError):
         path = root / "Annotations" / f"{image}.xml"
         raise UserError(
             f"{path}: a bndbox needs {', '.join(CORNERS)} as numbers, but it has {corners}; mend it"
         ) from None
-    return [x1, y1, x2, y2]

@@ -145,14 +145,15 @@ def _columns(one: dict, dataset: Dataset) -> list[str]:
 
 
 def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
-    """Array and attributes of each chosen image; nothing if the experiment ends before."""
+    """Array and attributes of the chosen images; nothing if the experiment ends before."""
     found = {}
     for number in sorted(set(chosen["shard"])) if stage in artifacts else []:
         path = folder / stage / artifacts[stage] / f"{number}.zarr.zip"
         sha = images_sha(rows_of(dataset.rows, "train", number))
         with Shard(path, artifacts[stage], sha) as shard:
             for image in chosen.loc[chosen["shard"] == number, "image"]:
-                found[image] = shard.read(image)
+                if not shard.partial or shard.holds(image):
+                    found[image] = shard.read(image)
     return found
 
 

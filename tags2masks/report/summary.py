@@ -18,7 +18,7 @@ METRICS = (
 FIGURES = (
     "classifier_map", "seed_iou", "seed_background_score", "seed_iou_best",
     "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
-    "seed_contour_f", "mask_contour_f", "prediction_contour_f",
+    "seed_contour_f", "mask_contour_f", "prediction_contour_f", "seed_iou_val", "mask_iou_val",
 )  # fmt: skip
 LEADERBOARD = (
     "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
@@ -48,16 +48,29 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
             if stage == "classifier":
                 table = _classifier_rows(folder / "training.csv", one, results)
             elif STAGES[stage].measured and one["has_truth"]:
-                table = _read(
-                    folder / "metrics.csv", ["metric", "value", "threshold", "tuned_on_masks"]
-                )
-                if STAGES[stage].measured == "maps":
-                    _check_thresholds(table, folder, **evaluation)
+                splits = ["", "val-"] if artifact in one["val"] else [""]
+                parts = [_measured(folder, of, stage, evaluation) for of in splits]
+                table = pd.concat(parts, ignore_index=True)
             else:
                 continue
             about = {key: one[key] for key in ("experiment", "dataset")}
             tables.append(table.assign(**about, stage=stage, artifact=artifact))
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
+
+
+def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
+    """Rows of metrics.csv or sweep.csv without those of maps and masks of val's images."""
+    splits = figures["stage"].map(lambda name: STAGES[name].split if STAGES[name].measured else "")
+    return figures[(splits != "train") | (figures["split"] == "train")]
+
+
+def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
+    """An artifact's figures; of: how its tables' names begin, `val-` for those of val's images."""
+    columns = ["metric", "value", "threshold", "tuned_on_masks"]
+    table = _read(folder / f"{of}metrics.csv", columns)
+    if STAGES[stage].measured == "maps":
+        _check_thresholds(table, folder, of, **evaluation)
+    return table
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -66,7 +79,7 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def _check_thresholds(
-    metrics: pd.DataFrame, folder: Path, background_score: float, thresholds: int
+    metrics: pd.DataFrame, folder: Path, of: str, background_score: float, thresholds: int
 ) -> None:
     """Refuse figures of maps that were measured when the config said something else.
 
@@ -76,15 +89,15 @@ def _check_thresholds(
     fixed = set(metrics.loc[plain, "threshold"])
     if fixed - {background_score}:
         raise UserError(
-            f"{folder / 'metrics.csv'}: measured at the background score {fixed.pop()}, but "
+            f"{folder / f'{of}metrics.csv'}: measured at the background score {fixed.pop()}, but "
             f"evaluation.background_score is {background_score}; delete it and run again"
         )
-    curve = _read(folder / "curve.csv", ["threshold"])
+    curve = _read(folder / f"{of}curve.csv", ["threshold"])
     steps = set(curve["threshold"].astype("float32"))
     if steps and steps != set(limits_of(thresholds, background_score)):
         raise UserError(
-            f"{folder / 'metrics.csv'}: measured at {len(steps)} background scores, which are not "
-            f"those of evaluation.thresholds: {thresholds}; delete it and run again"
+            f"{folder / f'{of}metrics.csv'}: measured at {len(steps)} background scores, which are "
+            f"not those of evaluation.thresholds: {thresholds}; delete it and run again"
         )
 
 
@@ -104,6 +117,7 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
     All figures are means over classes, background included but in `…_contour_f`, which it has not.
     `seed_iou_best` is at the background score that the pixel masks of the training images like best
     (tuned_on_masks), `seed_iou` and `seed_contour_f` at the config's fixed one.
+    `…_val`: of the maps and masks of val's images, made from these images' tags.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
     share_of_full: prediction_iou over that of the same segmenter, data set and seed trained on the
     true masks of all training images, where the config has such an experiment.
@@ -125,9 +139,12 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
     )
     mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
 
-    def value(stage, metric, column="value", tuned=False):
+    def value(stage, metric, column="value", tuned=False, split=None):
+        if split is None and STAGES[stage].split != "evaluated" and STAGES[stage].measured:
+            split = STAGES[stage].split
         found = mine[
             (mine["stage"] == stage)
+            & ((mine["split"] == split) | (split is None))
             & (mine["metric"] == metric)
             & (mine["tuned_on_masks"] == tuned)
         ]
@@ -152,6 +169,8 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
         "seed_contour_f": value("maps", "contour_f"),
         "mask_contour_f": value("masks", "contour_f"),
         "prediction_contour_f": value("predictions", "contour_f"),
+        "seed_iou_val": value("maps", "iou", split="val"),
+        "mask_iou_val": value("masks", "iou", split="val"),
         "prediction_split": split,
         "train_images": images,
         "prediction_images": (index["split"] == split).sum() if split else None,
@@ -174,8 +193,8 @@ def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
 
 
 def _reference_key(one: dict) -> tuple[str, str, int]:
-    """What an experiment and its reference have in common: data set, segmenter's entry, seed."""
-    return one["dataset"], one["experiment"].partition("@")[0].rpartition("/")[2], one["seed"]
+    """What an experiment and its reference have in common: images, segmenter's entry, seed."""
+    return one["data"], path_of(one).rpartition("/")[2], one["seed"]
 
 
 def _with_spread(table: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,16 @@ def _score(name: str) -> Callable[[dict[str, str]], str]:
     return lambda row: f"at\N{NO-BREAK SPACE}{float(row[name]):.2f}" if row[name] else ""
 
 
+def _on_val(name: str) -> Callable[[dict[str, str]], str]:
+    """Gives the figure of val's images, which are localized by their tags, in the column `name`."""
+    return lambda row: f"val {percent(row[name])}" if row[name] else ""
+
+
+def _seed(row: dict[str, str]) -> str:
+    parts = [_score("seed_background_score")(row), _on_val("seed_iou_val")(row)]
+    return ", ".join(filter(None, parts))
+
+
 def _predicted(row: dict[str, str]) -> str:
     """How many images of which split were predicted."""
     if not row["prediction_images"]:
@@ -77,7 +87,7 @@ COLUMNS = (
     Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
     Column("supervision", "Supervision", "text", below=_cost),
     Column("classifier_map", "Classifier mAP", "percent", ranked=True),
-    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_score("seed_background_score")),
+    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_seed),
     Column(
         "seed_iou_best",
         "Best seed IoU",
@@ -86,7 +96,7 @@ COLUMNS = (
         ranked=True,
         below=_score("seed_best_background_score"),
     ),
-    Column("mask_iou", "Mask IoU", "percent", ranked=True),
+    Column("mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val")),
     Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
     Column("train_images", "Train images", "count"),
 )
@@ -173,25 +183,32 @@ def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
 
     frame: as `read_leaderboard` gives it. The deviation of several seeds stands under their mean.
     The best figure of a ranked column among a data set's experiments is marked, several when they
-    are equal, none when all are; single seeds of several have no part in that.
+    are equal, none when all are; single seeds of several, and references trained on all true masks,
+    have no part in that.
     """
-    deviations = {
-        row["experiment"]: row for row in frame.to_dict("records") if row["seed"] == DEVIATION
-    }
-    shown = frame[frame["seed"] != DEVIATION]
-    ranked = shown[~shown["experiment"].str.contains("@", regex=False)]
-    best = {column.name: _best(ranked, column.name) for column in COLUMNS if column.ranked}
+    rows = frame.to_dict("records")
+    deviations = {row["experiment"]: row for row in rows if row["seed"] == DEVIATION}
+    compared = frame[
+        ~frame["experiment"].str.contains("@", regex=False)
+        & (frame["seed"] != DEVIATION)
+        & (frame["supervision"] != "masks")
+    ]
+    best = {column.name: _best(compared, column.name) for column in COLUMNS if column.ranked}
+    known = set(compared["experiment"])
     return [
         [
             _cell(
                 column,
                 row,
                 deviations.get(row["experiment"], {}).get(column.name, ""),
-                None if "@" in row["experiment"] else best.get(column.name, {}).get(row["dataset"]),
+                best.get(column.name, {}).get(row["dataset"])
+                if row["experiment"] in known
+                else None,
             )
             for column in COLUMNS
         ]
-        for row in shown.to_dict("records")
+        for row in rows
+        if row["seed"] != DEVIATION
     ]
 
 
@@ -232,8 +249,11 @@ def mean_figures(metrics: pd.DataFrame) -> Figures:
 
 def _figures(rows: pd.DataFrame, by: str, names: dict[str, str]) -> Figures:
     parts = [
-        rows[(rows["stage"] == stage) & (rows["tuned_on_masks"] == tuned)]
+        rows[
+            (rows["stage"] == stage) & (rows["split"] == split) & (rows["tuned_on_masks"] == tuned)
+        ]
         for stage in STAGE_NAMES
+        for split in ("train", "val")
         for tuned in (False, True)
     ]
     parts = [part for part in parts if len(part)]

@@ -10,7 +10,7 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, choices, parse_config
-from tags2masks.stages import STAGES
+from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import (
     Artifact,
     Experiment,
@@ -22,6 +22,10 @@ from tags2masks.workflow.sources import module_path
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
 SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+
+
+# Made of val's images too, where `evaluation.splits` has it.
+EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
 
 
 class Catalog:
@@ -46,7 +50,8 @@ class Catalog:
     def _check_files(self) -> None:
         """What would end as a puzzling missing input is told here by its key."""
         for name in self.datasets():
-            for path in self.config.datasets[name].index_files():
+            spec = self.config.datasets[name]
+            for path in (*spec.index_files(), *spec.box_files()):
                 if not Path(path).exists():
                     raise ConfigError(
                         f"datasets.{name}: {path} does not exist; correct its path or root"
@@ -103,15 +108,34 @@ class Catalog:
         found = self.with_truth("maps", "masks")
         return [a for a in found if a.stage == "maps" or a.method in SWEPT]
 
-    def datasets_of_kind(self, kind: str) -> str:
-        """A regular expression of the data sets that one reader is for; matches none if none."""
-        names = [n for n, spec in self.config.datasets.items() if spec.kind == kind]
+    def datasets_of_kind(self, kind: str, offer: str = "") -> str:
+        """A regular expression of the data sets that one reader is for; matches none if none.
+
+        offer: of those alone whose block says yes to it, such as `offers_boxes`.
+        """
+        mine = {n: spec for n, spec in self.config.datasets.items() if spec.kind == kind}
+        names = [n for n, spec in mine.items() if not offer or getattr(spec, offer)]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
-    def shard_files(self, artifact: Artifact) -> list[str]:
-        """The artifact's shards, in order."""
+    def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
+        """All shards of an artifact; of: `val-` for those of val's images (`evaluation.splits`)."""
         count = self.config.datasets[artifact.dataset].shards
-        return [f"{artifact.folder}/{number}.zarr.zip" for number in range(count)]
+        return [f"{artifact.folder}/{of}{number}.zarr.zip" for number in range(count)]
+
+    def figures(self) -> list[str]:
+        """The tables of figures of all artifacts that are measured, of val too where asked for."""
+        with_truth = self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in with_truth for of in self.splits_of(a)]
+
+    def splits_of(self, artifact: Artifact) -> list[str]:
+        """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
+        twice = (
+            "val" in self.config.evaluation.splits
+            and artifact.stage in EVALUATED_TWICE
+            and getattr(artifact.block, "images", None) is None
+            and "maps" in {artifact.stage, *artifact.upstream}
+        )
+        return ["", "val-"] if twice else [""]
 
     @property
     def step_tables(self) -> list[str]:

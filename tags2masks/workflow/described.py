@@ -49,11 +49,13 @@ class Described(Catalog):
                 "dataset": e.dataset,
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                "data": digest(canonical(self.config.datasets[e.dataset].key())),
                 "seed": e.seed,
                 "supervision": list(e.steps[-1][1].supervision),
                 "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
+                "val": [a.id for _, a in e.steps if len(self.splits_of(a)) > 1],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)
@@ -90,17 +92,21 @@ class Described(Catalog):
         return kept("outline", self.outline, "the list of experiments in the config")
 
     def description(self, what: str, dataset: str) -> str:
-        """All that a data set's index (`dataset`) or truth (`truth`) is made from, as JSON.
+        """All that a table of a data set is made from, as JSON.
 
-        Of the files that list the images it holds the content, not the place.
+        what: `dataset` (the index), `boxes` or `truth`. Of the files that the table is read from it
+        holds the content, not the place.
         """
         one, spec = SimpleNamespace(dataset=dataset), self.config.datasets[dataset]
-        if what == "truth":
-            tables = self._digests(spec.truth_files(), spec.tables_root)
-            return canonical(json.loads(self.truth_recipe(one)) | {"tables": tables})
-        tables = self._digests(spec.index_files(), spec.tables_root)
-        about = {"shards": self.shard_count(one), "tables": tables}
-        return canonical(json.loads(self.dataset_recipe(one)) | about)
+        recipe, files = {
+            "dataset": (self.dataset_recipe, spec.index_files),
+            "boxes": (self.dataset_recipe, spec.box_files),
+            "truth": (self.truth_recipe, spec.truth_files),
+        }[what]
+        about = {"tables": self._digests(files(), spec.tables_root)}
+        if what == "dataset":
+            about["shards"] = self.shard_count(one)
+        return canonical(json.loads(recipe(one)) | about)
 
     def _digests(self, files: Iterable[str], root: str | None) -> dict[str, str]:
         """The digest of each file by its path below root, or by its name."""

@@ -69,6 +69,7 @@ class Plan(Described):
             "root": self.root,
             "mask_root": self.mask_root(stage),
             "inputs": _options,
+            "part": self.part(stage),
             "machine": self.machine,
         }
 
@@ -82,6 +83,20 @@ class Plan(Described):
             return " ".join(map(self.file_digest, weights_of(self.get(stage.name, wildcards))))
 
         return self.params(stage) | {"weights": weights, "weights_content": content}
+
+    def part(self, stage: Stage) -> Callable:
+        """Param function: the arguments that say which images a job works on."""
+
+        def arguments(wildcards) -> str:
+            if stage.gives != "shards":
+                return ""
+            val, _, number = wildcards.shard.rpartition("-")
+            split = val or "train"
+            if stage.split == "evaluated":
+                split = self.config.datasets[wildcards.dataset].evaluate_on
+            return f"--split {split} --shard {number}"
+
+        return arguments
 
     def source(self, stage: Stage) -> Callable:
         """Param function: the digest of the code behind an artifact of a stage."""
@@ -102,22 +117,39 @@ class Plan(Described):
         return lambda wildcards: f"{self.get(stage, wildcards).upstream[role].folder}/{file}"
 
     def upstream_shards(self, stage: str, role: str) -> Callable:
-        """Input function: all shards of what an artifact is made from."""
-        return lambda wildcards: self.shard_files(self.get(stage, wildcards).upstream[role])
+        """Input function: all shards, of one split, of what an artifact is made from."""
+        return lambda wildcards: self.shard_files(
+            self.get(stage, wildcards).upstream[role], wildcards.of
+        )
 
-    def shards(self, stage: str) -> Callable:
-        """Input function: all shards of the artifact itself."""
-        return lambda wildcards: self.shard_files(self.get(stage, wildcards))
-
-    def region_shards(self, stage: str | None = None) -> Callable:
-        """Input function: the shards of the CAM that tells an artifact's regions apart, if any.
+    def shards(self, stage: str | None = None) -> Callable:
+        """Input function: all shards of the artifact itself; of val where the wildcard `of` is so.
 
         stage: of the artifact; None where a wildcard says it.
         """
+        return lambda wildcards: self.shard_files(
+            self.get(stage or wildcards.stage, wildcards), getattr(wildcards, "of", "")
+        )
+
+    def left_out(self, stage: str | None = None) -> Callable:
+        """Input function: the table of the images whose masks an artifact learned from, if any."""
+
+        def file(wildcards) -> list[str]:
+            learned = self.get(stage or wildcards.stage, wildcards).supervision
+            return [f"{self.own(wildcards)}/labelled.csv"] if "masks" in learned else []
+
+        return file
+
+    def leave_out(self, wildcards, input) -> str:
+        """Param function: the argument that names this table."""
+        return options({"left-out": input.left_out})
+
+    def region_shards(self, stage: str | None = None) -> Callable:
+        """Input function: the shards of the CAM that tells an artifact's regions apart, if any."""
 
         def shards(wildcards) -> list[str]:
             cam = self._region_cam(stage, wildcards)
-            return self.shard_files(cam) if cam else []
+            return self.shard_files(cam, wildcards.of) if cam else []
 
         return shards
 
@@ -142,11 +174,15 @@ class Plan(Described):
         """Param function: what the artifact is made of, as one line of JSON."""
         return lambda wildcards: canonical(self.get(stage, wildcards).recipe)
 
-    def measured_split(self, wildcards) -> str:
+    def measured_split(self, stage: str | None = None) -> Callable:
         """Param function: the split whose images an artifact is measured on."""
-        if wildcards.stage == "predictions":
-            return self.config.datasets[wildcards.dataset].evaluate_on
-        return "train"
+
+        def split(wildcards) -> str:
+            if STAGES[stage or wildcards.stage].split == "evaluated":
+                return self.config.datasets[wildcards.dataset].evaluate_on
+            return "val" if wildcards.of else "train"
+
+        return split
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that reads masks with the data set's reader."""

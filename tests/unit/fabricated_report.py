@@ -72,7 +72,7 @@ DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 
 def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
     """The experiment with these artifacts."""
     steps = [[DEPTHS[stage], stage, artifact] for stage, artifact in artifacts.items()]
-    about = {"seed": 0, "supervision": ["tags"], "full": False}
+    about = {"seed": 0, "supervision": ["tags"], "full": False, "val": [], "data": "d"}
     return one | about | {"artifacts": artifacts, "steps": steps}
 
 
@@ -179,7 +179,7 @@ def _draw(name, classes, folder, sizes, train, shards):
     if name == "pets":
         masks = index["image"] + ".png"
         truth = pd.DataFrame({"image": index["image"], "mask": masks, "instances": ""})
-        write_truth(results / "truth.csv", truth.assign(boxes=[[] for _ in range(len(truth))]))
+        write_truth(results / "truth.csv", truth)
 
 
 def _index(name, folder):

@@ -99,7 +99,7 @@ def truth_of(root, out, **options):
     spec = block(root, **options)
     listing, classes = coco.list_images(spec, root)
     index = build_index(listing, root, classes, 1, 1)
-    truth = coco.list_truth(spec, out, index)
+    truth = coco.list_masks(spec, out, index)
     table = coco.mask_table(spec, classes)
     check_masks(truth, index, out, table, 1)
     sizes = index.set_index("image")[["height", "width"]]
@@ -158,18 +158,15 @@ def test_masks_by_hand(folder, tmp_path):
         [0, 0, 2, 0, 0, 0],
     ]
     assert masks["v"].tolist() == [[3, 0, 1], [0, 0, 1], [0, 0, 1]]
-    assert truth.loc["a", "boxes"] == [["dog", 1, 1, 2, 2], ["person", 0, 0, 3, 3]]
-    assert truth.loc["b", "boxes"] == [["traffic light", 4, 0, 5, 1]]
     assert truth["mask"].tolist() == ["truth/a.png", "truth/b.png", "truth/v.png"]
     assert Image.open(tmp_path / "truth/a.png").mode == "P"
 
 
 def test_crowds_and_classes_not_chosen(folder, tmp_path):
-    masks, truth = truth_of(folder, tmp_path, crowd="ignore")
+    masks, _ = truth_of(folder, tmp_path, crowd="ignore")
     assert masks["b"][:, 2].tolist() == [255] * 4
-    masks, truth = truth_of(folder, tmp_path, classes=("person", "dog"), others="ignore")
+    masks, _ = truth_of(folder, tmp_path, classes=("person", "dog"), others="ignore")
     assert masks["b"][0].tolist() == [0, 0, 1, 0, 255, 255]
-    assert truth.loc["b", "boxes"] == []
     masks, _ = truth_of(folder, tmp_path, classes=("person", "dog"))
     assert masks["b"][0].tolist() == [0, 0, 1, 0, 0, 0]
     # What is in front and not chosen hides what is behind.
@@ -180,8 +177,7 @@ def test_crowds_and_classes_not_chosen(folder, tmp_path):
 @pytest.mark.parametrize(
     ("segmentation", "said"),
     [
-        (None, "no polygon and no RLE"),
-        ([], "no polygon and no RLE"),
+        (7, "no polygon and no RLE"),
         ([[0, 0, 1, 1, 2]], "a polygon that is no flat list"),
         ([0, 0, 1, 1, 2, 0], "a polygon that is no flat list"),
         ([[0, 0, "x", 1, 2, 0]], "a polygon with something that is no number"),
@@ -205,6 +201,106 @@ def test_a_damaged_region_is_refused(folder, tmp_path, segmentation, said):
     with pytest.raises(UserError, match=f"^{re.escape(line)}"):
         truth_of(folder, tmp_path)
     assert not (tmp_path / "truth").exists()
+
+
+def test_without_some_regions_there_are_some_masks(folder, tmp_path):
+    given = copy.deepcopy(TRAIN)
+    del given["annotations"][0]["segmentation"]
+    write(folder, train=given)
+    spec = block(folder)
+    listing, classes = coco.list_images(spec, folder)
+    index = build_index(listing, folder, classes, 1, 1)
+    found = coco.list_masks(spec, tmp_path, index, 0, "some").set_index("image")
+    assert found["mask"].to_dict() == {"a": "", "b": "some/b.png", "v": "some/v.png"}
+    lacks = f"the segmentation of annotation 10 in {folder}/annotations/train.json"
+    assert found["lacks"].to_dict() == {"a": lacks, "b": "", "v": ""}
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["b.png", "v.png"]
+
+
+@pytest.mark.parametrize("regions", [[None, None], [[], None], [[], []], ["absent", "absent"]])
+def test_a_file_of_boxes_alone_has_no_truth(folder, regions):
+    assert block(folder).has_truth
+    for split, content, region in zip(("train", "val"), (TRAIN, VAL), regions, strict=True):
+        bare = copy.deepcopy(content)
+        for one in bare["annotations"]:
+            del one["segmentation"]
+            one["bbox"] = [0, 0, 1, 1]
+            if region != "absent":
+                one["segmentation"] = region
+        (folder / f"annotations/{split}.json").write_text(json.dumps(bare, indent=1))
+    assert not block(folder).has_truth
+    listing, _ = coco.list_images(block(folder), folder)
+    assert len(listing) == 3 and len(boxes_of(folder)) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"segmentation": [[1, 2]]}',
+        '{"segmentation":{"counts": [1]}}',
+        '{"segmentation" :\n [\n 1]}',
+    ],
+)
+def test_one_region_is_enough_for_truth(folder, text):
+    (folder / "annotations/train.json").write_text("")
+    (folder / "annotations/val.json").write_text(text)
+    assert block(folder).has_truth
+    assert not block(folder, val_annotations=None).has_truth
+
+
+def test_files_that_are_not_there_count_as_published(tmp_path):
+    assert block(tmp_path).has_truth
+
+
+def boxes_of(root, **options):
+    spec = block(root, **options)
+    listing, classes = coco.list_images(spec, root)
+    return coco.list_boxes(spec, root, build_index(listing, root, classes, 1, 1), classes)
+
+
+def test_boxes_take_in_every_pixel_that_they_touch_and_crowds_are_difficult(folder):
+    given = copy.deepcopy(TRAIN)
+    boxes = [[1, 1, 2, 2], [0, 0, 4, 4], [2.0, 0, 1, 4.2], [3.9, -0.3, 2.1, 2.3]]
+    for one, bbox in zip(given["annotations"], boxes, strict=True):
+        one["bbox"] = bbox
+    write(folder, train=given)
+    found = boxes_of(folder).to_numpy().tolist()
+    assert found == [
+        ["a", "dog", 1, 1, 2, 2, False],
+        ["a", "person", 0, 0, 3, 3, False],
+        ["b", "person", 2, 0, 2, 3, True],
+        ["b", "traffic light", 3, 0, 5, 1, False],
+        # Without bbox, the extents of the regions.
+        ["v", "traffic light", 0, 0, 0, 0, False],
+        ["v", "dog", 2, 0, 2, 2, False],
+    ]
+    chosen = boxes_of(folder, classes=("dog",))
+    assert chosen[["image", "class"]].to_numpy().tolist() == [["a", "dog"], ["v", "dog"]]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "said"),
+    [
+        ([1, 1, 0, 2], "the box from 1,1 to 0,2 has no area"),
+        ([1, 1, -2, 2], "the box from 1,1 to -2,2 has no area"),
+        (
+            [4, 1, 4, 2],
+            "the box from 4,1 to 7,2 leaves the image, whose last pixel is 5,3",
+        ),
+        ([-2, 1, 4, 2], "the box from -2,1 to 1,2 leaves the image"),
+        ([1, 1, 2], "a bbox is x, y, width and height, but this is [1, 1, 2]"),
+        ([1, 1, 2, "b"], "a bbox is x, y, width and height, but this is [1, 1, 2, 'b']"),
+        ([1, 1, 2, float("nan")], "a bbox is x, y, width and height, but this is [1, 1, 2, nan]"),
+        (7, "a bbox is x, y, width and height, but this is 7"),
+    ],
+)
+def test_boxes_that_cannot_be_are_refused(folder, bbox, said):
+    harmed = copy.deepcopy(TRAIN)
+    harmed["annotations"][1]["bbox"] = bbox
+    write(folder, train=harmed)
+    line = f"{folder}/annotations/train.json: annotation 11 of image 'train/a.jpg': {said}"
+    with pytest.raises(UserError, match=f"^{re.escape(line)}"):
+        boxes_of(folder)
 
 
 def test_a_wrong_size_is_refused(folder, tmp_path):
@@ -294,11 +390,10 @@ def test_real_images(tmp_path):
         {(one["image_id"], one["category_id"]) for one in raw["annotations"]}
     )
     index = build_index(listing, REAL, classes, 1, 2)
-    truth = coco.list_truth(spec, tmp_path, index)
+    truth = coco.list_masks(spec, tmp_path, index)
     table = coco.mask_table(spec, classes)
     check_masks(truth, index, tmp_path, table, 2)
-    # Every object is seen but what smaller ones hide: the boxes are as many as the annotations.
-    assert truth["boxes"].map(len).sum() == len(raw["annotations"]) == 746
+    assert len(coco.list_boxes(spec, REAL, index, classes)) == len(raw["annotations"]) == 746
     objects = {Path(one["file_name"]).stem: [] for one in raw["images"]}
     stems = {one["id"]: Path(one["file_name"]).stem for one in raw["images"]}
     for one in raw["annotations"]:

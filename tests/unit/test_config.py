@@ -74,6 +74,22 @@ BASE = {
             "datasets.a: unknown class 'doggy'; choose from aeroplane",
         ),
         (
+            {"datasets": {"a": {"kind": "voc", "root": "x", "names": ["a"], "classes": ["cat"]}}},
+            "datasets.a: unknown class 'cat'; choose from a",
+        ),
+        (
+            {"datasets": {"a": {"kind": "voc", "root": "x", "names": ["a", "b", "a"]}}},
+            "datasets.a: classes are listed twice: a",
+        ),
+        (
+            {
+                "datasets": {
+                    "a": {"kind": "voc", "root": "x", "names": [str(n) for n in range(254)]}
+                }
+            },
+            "datasets.a: 254 names, but masks hold 253",
+        ),
+        (
             {"datasets": {"a": {"kind": "digits", "classes": ["one", "one"]}}},
             "datasets.a: classes are listed twice: one",
         ),

@@ -158,7 +158,7 @@ def test_all_mistakes_are_named_at_once(listed):
         (None, r"no such file; correct `tags`"),
         ("", r"empty; write the columns image, tags, split"),
         ("\n\n", r"empty; write the columns image, tags, split"),
-        ("image,tags,split\n", r"no image in it; write a line for each"),
+        ("image,tags,split\n", r"no line below the header; write one per image"),
         ("image,tags\na.jpg,cat\n", r"no column split \(or several\), but image, tags;"),
         ("image;tags;split\na.jpg;cat;train\n", r"no column image, tags, split .*by commas"),
         ("image,tags,split,tags\na.jpg,cat,train,cat\n", r"no column tags \(or several\)"),
@@ -193,11 +193,11 @@ def test_masks_are_named_like_the_images(tmp_path):
     for name in ("sub/a.png", "b.v2.png", "other.png"):
         Image.new("L", (1, 1)).save(tmp_path / name)
     spec = Folder(images="", tags="", masks=str(tmp_path), classes=("cat",))
-    assert folder.list_truth(spec, tmp_path, index).to_dict("list") == {
-        "image": ["sub/a", "b.v2"],
-        "mask": ["sub/a.png", "b.v2.png"],
-        "instances": ["", ""],
-        "boxes": [[], []],
+    assert folder.list_masks(spec, tmp_path, index).to_dict("list") == {
+        "image": ["sub/a", "b.v2", "c"],
+        "mask": ["sub/a.png", "b.v2.png", ""],
+        "instances": ["", "", ""],
+        "lacks": ["", "", str(tmp_path / "c.png")],
     }
 
 

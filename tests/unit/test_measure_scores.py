@@ -42,8 +42,8 @@ def made(tmp_path):
     index = build_index(listing, tmp_path, CLASSES, 1, 1)
     write_index(tmp_path / "index.csv", index)
     write_classes(tmp_path / "classes.txt", CLASSES)
-    table = [(name, f"{name}_truth.png", "", []) for name in TAGS]
-    columns = ["image", "mask", "instances", "boxes"]
+    table = [(name, f"{name}_truth.png", "") for name in TAGS]
+    columns = ["image", "mask", "instances"]
     write_truth(tmp_path / "truth.csv", pd.DataFrame(table, columns=columns))
     return images, maps, truths, images_sha(rows_of(index, "train"))
 

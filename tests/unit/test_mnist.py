@@ -72,17 +72,19 @@ def test_listing_and_truth(tmp_path, files):
     np.testing.assert_array_equal(pixels[::2, 1::2, 0], digits["train"][2])
 
     # As the program has it: without the folder of the files.
-    truth = mnist.list_truth(spec.model_copy(update={"root": ""}), tmp_path, index)
+    truth = mnist.list_masks(spec.model_copy(update={"root": ""}), tmp_path, index)
     table = mnist.mask_table(spec, classes)
     check_masks(truth, index, tmp_path, table, 1)
+    boxes = mnist.list_boxes(spec, tmp_path, index, classes).set_index("image")
     for row, number in zip(truth.itertuples(), (1, 2, 1, 2), strict=True):
         split, at = row.image.split("-")
         mask = read_mask(tmp_path / row.mask, table, (56, 56))
         np.testing.assert_array_equal(mask[1::2, ::2], (digits[split][int(at)] > 0) * number)
-        [[tag, x1, y1, x2, y2]] = row.boxes
-        assert tag == classes[number - 1]
+        box = boxes.loc[row.image]
+        assert box["class"] == classes[number - 1]
         rows, columns = np.nonzero(mask)
-        assert (x1, y1, x2, y2) == (columns.min(), rows.min(), columns.max(), rows.max())
+        corners = (columns.min(), rows.min(), columns.max(), rows.max())
+        assert tuple(box[["x1", "y1", "x2", "y2"]]) == corners
 
 
 def test_too_few_images_are_told(tmp_path, files):

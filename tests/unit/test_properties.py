@@ -179,7 +179,7 @@ def test_the_programs(tmp_path, monkeypatch):
     truth = pd.DataFrame(
         {"image": names[:3], "mask": [f"masks/{n}.png" for n in names[:3]], "instances": ""}
     )
-    write_truth(home / "truth.csv", truth.assign(boxes=""))
+    write_truth(home / "truth.csv", truth)
     spec = Folder(images="", tags="", masks="", classes=tuple(classes))
     call(
         monkeypatch,

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Voc
+from tags2masks.data.boxes import read_boxes
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
-from workflow_scripts import list_images, list_truth
+from workflow_scripts import list_boxes, list_images, list_truth
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_block_of_a_recipe(block):
     recipe = json.loads(json.dumps(block.key()))
     assert dataset_block(recipe) == block
-    for name in ("list_images", "list_truth", "mask_table"):
+    for name in ("list_images", "list_boxes", "list_masks", "mask_table"):
         assert callable(getattr(reader_module(block.kind), name))
 
 
@@ -89,15 +90,24 @@ def listed(monkeypatch, out, recipe, root, truth_root, **free):
     )
 
 
+def boxes_listed(monkeypatch, out, recipe, root, **free):
+    """Run the program that lists boxes, after those two; give the table as read back."""
+    options = {"recipe": json.dumps(recipe), "free": json.dumps(free), "root": root}
+    paths = {"index": out / "index.csv", "classes": out / "classes.txt", "boxes": out / "boxes.csv"}
+    call(monkeypatch, list_boxes, **options, **paths)
+    return read_boxes(out / "boxes.csv")
+
+
 def test_programs_on_digits(tmp_path, monkeypatch):
     spec = Digits(train=20, val=3, ood=1)
     recipe = {"seed": 4, "dataset": spec.key()}
     index, classes, truth = listed(monkeypatch, tmp_path, recipe, tmp_path, tmp_path)
     assert index["split"].value_counts().to_dict() == {"train": 20, "val": 3, "ood": 1}
     assert classes == list(spec.classes)
-    for row in truth.itertuples():
-        tags = index.loc[index["image"] == row.image, "tags"].iloc[0]
-        assert {name for name, *_ in row.boxes} == set(tags)
+    assert len(truth) == 23
+    boxes = boxes_listed(monkeypatch, tmp_path, recipe, tmp_path)
+    for row in index.itertuples():
+        assert set(boxes.loc[boxes["image"] == row.image, "class"]) == set(row.tags)
 
 
 @pytest.fixture
@@ -122,6 +132,25 @@ def test_programs_on_a_folder(photos, monkeypatch):
     assert index["path"].tolist() == ["1.jpg", "b.jpg"]
     assert classes == ["dog", "cat"]
     assert truth["mask"].tolist() == ["1.png", "b.png"]
+
+
+def test_boxes_of_a_folder(photos, monkeypatch, capsys):
+    root, recipe = photos
+    table = (root / "tags.csv").read_text() + "2.jpg,cat,train\n3.jpg,,train\n"
+    (root / "tags.csv").write_text(table)
+    for name in ("2", "3"):
+        Image.new("RGB", (4, 3)).save(root / "photos" / f"{name}.jpg")
+    free = {"tags": str(root / "tags.csv"), "boxes": str(root / "mine.csv")}
+    listed(monkeypatch, root, recipe, root / "photos", root / "masks", **free)
+    (root / "mine.csv").write_text("image,class,x1,y1,x2,y2\n1.jpg,cat,0,0,3,2\n")
+    boxes = boxes_listed(monkeypatch, root, recipe, root / "photos", **free)
+    assert boxes.to_numpy().tolist() == [["1", "cat", 0, 0, 3, 2, False]]
+    noted = "note: 1 of 2 tagged training images have no box; the first: 2"
+    assert noted in capsys.readouterr().err.splitlines()
+
+    (root / "mine.csv").write_text("image,class,x1,y1,x2,y2\nb.jpg,cat,0,0,3,2\n")
+    with pytest.raises(UserError, match="no tagged training image has a box; add boxes of some"):
+        boxes_listed(monkeypatch, root, recipe, root / "photos", **free)
 
 
 def test_a_wrong_mask_stops_the_listing(photos, monkeypatch):

@@ -25,9 +25,7 @@ def test_steps_by_hand(tmp_path, monkeypatch):
     index = build_index(listing, tmp_path, ["cat"], 1, 1)
     write_index(tmp_path / "index.csv", index)
     write_classes(tmp_path / "classes.txt", ["cat"])
-    truth = pd.DataFrame(
-        {"image": ["a"], "mask": ["masks/a.png"], "instances": [""], "boxes": [""]}
-    )
+    truth = pd.DataFrame({"image": ["a"], "mask": ["masks/a.png"], "instances": [""]})
     write_truth(tmp_path / "truth.csv", truth)
     # The first step finds one of three pixels; the second all of them and one of background.
     steps = np.array([[[[1, 0.2, 0.2, 0]], [[2, 1.2, 1.2, 1.2]]]], np.float16)

@@ -8,6 +8,7 @@ from tags2masks.errors import UserError
 from tags2masks.report.summary import LEADERBOARD, leaderboard, tidy_metrics
 from tests.unit.fabricated_report import with_steps
 
+SPLIT = {"maps": "train", "masks": "train", "predictions": "val"}
 ONE = with_steps(
     {"experiment": "pets/vanilla/cam", "dataset": "pets", "has_truth": True},
     {"maps": "cam-01234567"},
@@ -53,11 +54,11 @@ def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
     figures = [("maps", 0.2, True), ("maps", 0.1, False), ("masks", 0.3, False),
                ("predictions", 0.4, False)]  # fmt: skip
     metrics = [
-        (ONE["experiment"], stage, "contour_f", name, value + (name == "cat"), tuned)
+        (ONE["experiment"], stage, SPLIT[stage], "contour_f", name, value + (name == "cat"), tuned)
         for stage, value, tuned in figures
         for name in ("cat", "mean")
-    ] + [("pets/vanilla/other", "maps", "contour_f", "mean", 0.5, False)]
-    columns = ["experiment", "stage", "metric", "class", "value", "tuned_on_masks"]
+    ] + [("pets/vanilla/other", "maps", "train", "contour_f", "mean", 0.5, False)]
+    columns = ["experiment", "stage", "split", "metric", "class", "value", "tuned_on_masks"]
     (tmp_path / "pets").mkdir()
     (tmp_path / "pets/index.csv").write_text(",".join(INDEX) + "\n")
     table = leaderboard(pd.DataFrame(metrics, columns=columns), [chain, seeds_alone], tmp_path)
@@ -89,8 +90,11 @@ def chains(folder):
             )
             about = {"seed": seed, "full": full, "supervision": ["masks"] if full else ["tags"]}
             outline.append(one | about | {"evaluate_on": "val"})
-            figures.append((f"{path}@{seed}", "predictions", "iou", "mean", value, False))
-    columns = ["experiment", "stage", "metric", "class", "value", "tuned_on_masks"]
+            name = f"{path}@{seed}"
+            figures.append((name, "predictions", "val", "iou", "mean", value, False))
+            figures.append((name, "masks", "val", "iou", "mean", value / 2, False))
+            figures.append((name, "masks", "train", "iou", "mean", value / 4, False))
+    columns = ["experiment", "stage", "split", "metric", "class", "value", "tuned_on_masks"]
     return leaderboard(pd.DataFrame(figures, columns=columns), outline, folder)
 
 
@@ -110,4 +114,5 @@ def test_seeds_have_their_mean_and_deviation_and_share_of_full(tmp_path):
     assert share.isna()[8]  # the reference has no third seed
     assert share[4] == pytest.approx(0.75)
     assert set(table["supervision"][:4]) == {"masks"} and set(table["supervision"][4:]) == {"tags"}
+    assert table["mask_iou"].iloc[2] == 0.15 and table["mask_iou_val"].iloc[2] == 0.3
     assert table["label_cost"].tolist() == [239.7] * 4 + [20.0] * 5

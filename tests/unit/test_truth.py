@@ -12,6 +12,7 @@ from PIL import Image
 from tags2masks.data.truth import (
     INVALID,
     check_masks,
+    mask_files,
     plain_table,
     read_mask,
     read_truth,
@@ -127,14 +128,11 @@ def test_truth_is_written_and_read_back_alike(tmp_path):
             "image": ["007", "NA"],
             "mask": ["m/007.png", "m/NA.png"],
             "instances": ["i/007.png", ""],
-            "boxes": [[["big dog", 0, 1, 2, 3], ["cat", 4, 5, 6, 7]], []],
         }
     )
     write_truth(tmp_path / "truth.csv", truth)
     assert (tmp_path / "truth.csv").read_text() == (
-        "image,mask,instances,boxes\n"
-        '007,m/007.png,i/007.png,"[[""big dog"",0,1,2,3],[""cat"",4,5,6,7]]"\n'
-        "NA,m/NA.png,,\n"
+        "image,mask,instances\n007,m/007.png,i/007.png\nNA,m/NA.png,\n"
     )
     assert read_truth(tmp_path / "truth.csv").to_dict("list") == truth.to_dict("list")
 
@@ -143,8 +141,7 @@ def test_truth_is_written_and_read_back_alike(tmp_path):
     ("text", "said"),
     [
         (None, "no such file"),
-        ("image,mask\na,b\n", "no column instances, boxes"),
-        ("image,mask,instances,boxes\na,b,,[1\n", "column boxes"),
+        ("image,mask\na,b\n", "no column instances"),
     ],
 )
 def test_files_that_are_no_truth_are_refused(tmp_path, text, said):
@@ -167,37 +164,52 @@ def index():
     )
 
 
-PATHS = ["a.png", "b.png", "c.png", "d.png", "o.png"]
+PATHS = ["a.png", "b.png", "c.png", "d.png"]
+
+
+def found_of(index, root):
+    """The masks of all but the ood image."""
+    return mask_files(index["image"][:4], PATHS, root)
+
+
+def test_masks_are_files_or_what_lacks_is_named(tmp_path, index):
+    grey(tmp_path / "c.png")
+    found = found_of(index, tmp_path)
+    assert found["mask"].tolist() == ["", "", "c.png", ""]
+    assert found["lacks"].tolist() == [
+        *(str(tmp_path / p) for p in PATHS[:2]),
+        "",
+        str(tmp_path / "d.png"),
+    ]
 
 
 def test_images_without_a_mask_are_left_out_with_a_note(tmp_path, index, capsys):
-    for name in ("c.png", "a.png", "o.png"):
+    for name in ("c.png", "a.png"):
         grey(tmp_path / name)
-    rows = with_masks(index, PATHS, tmp_path)
+    rows = with_masks(found_of(index, tmp_path), index)
     assert rows["image"].tolist() == ["a", "c"]
     assert rows["mask"].tolist() == ["a.png", "c.png"]
     assert capsys.readouterr().err.splitlines() == [
         "note: 1 of 2 train images have no mask, and evaluation leaves them out; "
-        f"the first: {tmp_path / 'b.png'}",
+        f"the first lacks {tmp_path / 'b.png'}",
         "note: 1 of 2 val images have no mask, and evaluation leaves them out; "
-        f"the first: {tmp_path / 'd.png'}",
+        f"the first lacks {tmp_path / 'd.png'}",
     ]
 
 
 def test_training_images_need_no_mask_at_all(tmp_path, index, capsys):
     for name in ("c.png", "d.png"):
         grey(tmp_path / name)
-    assert with_masks(index, PATHS, tmp_path)["image"].tolist() == ["c", "d"]
+    assert with_masks(found_of(index, tmp_path), index)["image"].tolist() == ["c", "d"]
     assert "2 of 2 train images" in capsys.readouterr().err
 
 
 def test_no_mask_at_all_is_an_error(tmp_path, index):
-    grey(tmp_path / "o.png")
-    said = rf"{tmp_path / 'a.png'}: no such mask, and none for any other image"
+    said = rf"none of 4 images has a mask; the first lacks {tmp_path / 'a.png'}; correct the path"
     with pytest.raises(UserError, match=said):
-        with_masks(index, PATHS, tmp_path)
+        with_masks(found_of(index, tmp_path), index)
     with pytest.raises(UserError, match=r"nowhere: no such folder of masks"):
-        with_masks(index, PATHS, tmp_path / "nowhere")
+        found_of(index, tmp_path / "nowhere")
 
 
 def test_every_mask_is_checked_and_all_mistakes_named(tmp_path, index):

@@ -42,7 +42,7 @@ def devkit(tmp_path):
     (lists / "train.txt").write_text("2007_2\n2007_1 \n\n")
     (lists / "val.txt").write_text("2008_1\n2008_2\n")
     objects = {
-        "2007_1": annotation(("dog", 1, (5, 5, 5.6, 6)), CAT),
+        "2007_1": annotation(("dog", 1, (2, 2, 3.4, 3)), CAT),
         "2007_2": annotation(("person", 0, (1, 1, 4, 3)), ("cow", 0, (0, 1, 4, 3))),
         "2008_1": annotation(("person", 0, (1, 1, 4, 3))),
         "2008_2": annotation(CAT, CAT),
@@ -75,30 +75,180 @@ def test_lists_can_be_chosen(devkit):
     assert listing["split"].tolist() == ["train", "val", "val"]
 
 
+def images_of(devkit, **options):
+    return voc.list_images(block(devkit, **options), devkit)[0].set_index("image")
+
+
+def test_an_image_without_objects_is_kept_untagged(devkit):
+    (devkit / "Annotations/2008_1.xml").write_text(annotation())
+    listing = images_of(devkit)
+    assert listing.loc["2008_1"].tolist() == ["JPEGImages/2008_1.jpg", "val", ()]
+    assert len(listing) == 4
+
+
+def test_images_may_be_png_files(devkit):
+    Image.new("RGB", (4, 3)).save(devkit / "JPEGImages/2007_1.png")
+    (devkit / "JPEGImages/2007_1.jpg").unlink()
+    paths = images_of(devkit)["path"]
+    assert paths["2007_1"] == "JPEGImages/2007_1.png" and paths["2007_2"].endswith(".jpg")
+
+
+def test_lists_of_one_class(devkit):
+    (devkit / "ImageSets/Main").mkdir()
+    (devkit / "ImageSets/Main/cat_train.txt").write_text("2007_1  1\n2007_2 -1\n2008_2  0\n")
+    (devkit / "ImageSets/Segmentation/val.txt").write_text("2007_2\n2008_1\n")
+    listing = images_of(devkit, train_list="ImageSets/Main/cat_train.txt")
+    assert listing["split"].to_dict() == {"2007_1": "train", "2008_2": "train", "2007_2": "val"}
+
+
+def test_lists_of_images_and_masks(devkit):
+    """As DeepLab's trainaug list has it; the masks of the other list are where VOC has them."""
+    for folder in ("SegmentationClassAug", "more/sub"):
+        (devkit / folder).mkdir(parents=True)
+    Image.new("L", (4, 3)).save(devkit / "SegmentationClassAug/2007_1.png")
+    Image.new("RGB", (4, 3)).save(devkit / "more/sub/x.png")
+    (devkit / "Annotations/more/sub").mkdir(parents=True)
+    (devkit / "Annotations/more/sub/x.xml").write_text(annotation(("cow", 0, (1, 1, 2, 2))))
+    (devkit / "ImageSets/Segmentation/trainaug.txt").write_text(
+        "/JPEGImages/2007_1.jpg /SegmentationClassAug/2007_1.png\n"
+        "more/sub/x.png SegmentationClassAug/x.png\n2007_2.jpg\n"
+    )
+    spec = block(devkit, train_list="trainaug")
+    listing, classes = voc.list_images(spec, devkit)
+    assert listing[["image", "path"]].to_numpy().tolist() == [
+        ["2007_1", "JPEGImages/2007_1.jpg"],
+        ["more/sub/x", "more/sub/x.png"],
+        ["2007_2", "JPEGImages/2007_2.jpg"],
+        ["2008_2", "JPEGImages/2008_2.jpg"],
+    ]
+    masks = voc.list_masks(spec, devkit, build_index(listing, devkit, classes, 1, 2))
+    assert masks.set_index("image")["mask"].to_dict() == {
+        "2007_1": "SegmentationClassAug/2007_1.png",
+        "2007_2": "SegmentationClass/2007_2.png",
+        "2008_2": "SegmentationClass/2008_2.png",
+        "more/sub/x": "",
+    }
+    assert masks["lacks"].max() == str(devkit / "SegmentationClassAug/x.png")
+
+
+def test_names_with_blanks(devkit):
+    for name, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+        (devkit / name / f"2007_1.{suffix}").rename(devkit / name / f"my cat.{suffix}")
+    (devkit / "ImageSets/Segmentation/train.txt").write_text("my cat\n2007_2\n")
+    assert images_of(devkit).loc["my cat", "tags"] == ("dog", "cat")
+
+
+@pytest.mark.parametrize("line", ["../x", "a/../../x", "/JPEGImages/a.jpg ../a.png", "../x 1"])
+def test_names_that_lead_outside_are_refused(devkit, line):
+    path = devkit / "ImageSets/Segmentation/train.txt"
+    path.write_text(f"2007_1\n{line}\n")
+    said = f"^{re.escape(f'{path}, line 2: {line!r} may lie outside {devkit}; write names')}"
+    with pytest.raises(UserError, match=said):
+        voc.list_images(block(devkit), devkit)
+
+
+def test_truth_is_a_matter_of_the_files(devkit):
+    assert block(devkit).has_truth and block(devkit / "nowhere").has_truth
+    (devkit / "SegmentationClass").rename(devkit / "SegmentationClassAug")
+    assert not block(devkit).has_truth
+    pairs = "\n/JPEGImages/2007_1.jpg /SegmentationClassAug/2007_1.png\n"
+    (devkit / "ImageSets/Segmentation/train.txt").write_text(pairs)
+    assert block(devkit).has_truth
+
+
+def test_classes_of_ones_own(devkit):
+    kit = {
+        "2007_1": ("nut", "bolt"),
+        "2007_2": ("bolt",),
+        "2008_1": ("nut",),
+        "2008_2": ("washer",),
+    }
+    for image, names in kit.items():
+        text = annotation(*((name, 0, (1, 1, 2, 2)) for name in names))
+        (devkit / f"Annotations/{image}.xml").write_text(text)
+    spec = Voc(root=str(devkit), names=("bolt", "washer", "nut"))
+    assert spec.classes == ("bolt", "washer", "nut")
+    spec = Voc(root=str(devkit), names=spec.names, classes=("nut", "bolt"), others="ignore")
+    listing, classes = voc.list_images(spec, devkit)
+    assert listing["tags"].tolist() == [("bolt",), ("nut", "bolt"), ("nut",)]
+    assert voc.mask_table(spec, classes)[[0, 1, 2, 3, 4, 255]].tolist() == [
+        0,
+        2,
+        255,
+        1,
+        INVALID,
+        255,
+    ]
+    # The ids of the masks are in no key of what tags alone decide.
+    assert "names" not in spec.key() and spec.truth_key()["names"] == ["bolt", "washer", "nut"]
+
+
 def truth_of(devkit, **options):
     spec = block(devkit, **options)
     listing, classes = voc.list_images(spec, devkit)
     index = build_index(listing, devkit, classes, 1, 2)
-    return voc.list_truth(spec, devkit, index)
+    return voc.list_masks(spec, devkit, index)
 
 
-def test_truth_has_masks_instances_and_boxes_from_zero(devkit):
+def test_truth_has_masks_and_instances(devkit):
     truth = truth_of(devkit)
     assert truth["image"].tolist() == ["2007_1", "2007_2", "2008_2"]
     assert truth["mask"].tolist() == [f"SegmentationClass/{name}.png" for name in truth["image"]]
     assert truth["instances"].tolist() == ["SegmentationObject/2007_1.png", "", ""]
-    # The files count from 1; 5.6 rounds to 6; a 0 that should be a 1 stays inside the image.
-    assert truth["boxes"].tolist() == [
-        [["dog", 4, 4, 5, 5], ["cat", 0, 1, 2, 3]],
-        [["cow", 0, 0, 3, 2]],
-        [["cat", 0, 1, 2, 3], ["cat", 0, 1, 2, 3]],
+
+
+def boxes_of(devkit, **options):
+    spec = block(devkit, **options)
+    listing, classes = voc.list_images(spec, devkit)
+    index = build_index(listing, devkit, classes, 1, 2)
+    return voc.list_boxes(spec, devkit, index, classes)
+
+
+def test_boxes_count_from_zero_and_difficult_objects_are_marked(devkit):
+    boxes = boxes_of(devkit)
+    # The files count from 1; 3.4 rounds to 3; a 0 that should be a 1 stays inside the image, and so
+    # does a corner that is one pixel too far.
+    assert boxes.to_numpy().tolist() == [
+        ["2007_1", "dog", 1, 1, 2, 2, True],
+        ["2007_1", "cat", 0, 1, 2, 2, False],
+        ["2007_2", "cow", 0, 0, 3, 2, False],
+        ["2008_2", "cat", 0, 1, 2, 2, False],
+        ["2008_2", "cat", 0, 1, 2, 2, False],
     ]
+    persons = boxes_of(devkit, classes=("person", "cow", "cat"))
+    assert persons.loc[persons["class"] == "person", "image"].tolist() == ["2007_2", "2008_1"]
 
 
-def test_images_without_a_mask_have_no_truth(devkit, capsys):
+@pytest.mark.parametrize(
+    ("corners", "said"),
+    [
+        (
+            (1, 1, 6, 3),
+            "the box from 0,0 to 5,2 leaves the image, whose last pixel is 3,2",
+        ),
+        ((-1, 1, 4, 3), "the box from -2,0 to 3,2 leaves the image"),
+        ((3, 1, 2, 3), "the box from 2,0 to 1,2 has no area; correct it, or take it out"),
+    ],
+)
+def test_boxes_that_cannot_be_are_refused_together(devkit, corners, said):
+    cow = ("cow", 0, (1, 1, 2, 2))  # each class needs a training image
+    for image in ("2007_1", "2008_2"):
+        text = annotation(CAT, cow, ("dog", 0, corners))
+        (devkit / f"Annotations/{image}.xml").write_text(text)
+    with pytest.raises(UserError) as raised:
+        boxes_of(devkit)
+    lines = str(raised.value).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        f"{devkit}/Annotations/{image}.xml" for image in ("2007_1", "2008_2")
+    ]
+    assert all(said in line for line in lines)
+
+
+def test_of_an_image_without_a_mask_is_said_what_it_lacks(devkit):
     (devkit / "SegmentationClass" / "2007_1.png").unlink()
-    assert truth_of(devkit)["image"].tolist() == ["2007_2", "2008_2"]
-    assert "note: 1 of 2 train images have no mask" in capsys.readouterr().err
+    truth = truth_of(devkit)
+    assert truth["mask"].map(bool).tolist() == [False, True, True]
+    assert truth.loc[0, "lacks"] == str(devkit / "SegmentationClass/2007_1.png")
 
 
 @pytest.mark.parametrize(("others", "expected"), [("background", 0), ("ignore", 255)])
@@ -164,14 +314,14 @@ def test_a_malformed_box_is_refused(devkit, corner):
     bad = annotation(("cat", 0, (corner, 2, 3, 4)))
     (devkit / "Annotations" / "2008_2.xml").write_text(bad)
     with pytest.raises(UserError, match=r"2008_2\.xml: a bndbox needs xmin, ymin, xmax, ymax as"):
-        truth_of(devkit)
+        boxes_of(devkit)
 
 
 def test_a_missing_box_is_refused(devkit):
     bad = "<annotation><object><name>cat</name></object></annotation>"
     (devkit / "Annotations" / "2008_2.xml").write_text(bad)
     with pytest.raises(UserError, match=r"2008_2\.xml: a bndbox needs"):
-        truth_of(devkit)
+        boxes_of(devkit)
 
 
 @pytest.mark.real
@@ -189,10 +339,13 @@ def test_real_animals():
 
     some = listing[listing["image"].str.startswith(("2007_", "2008_"))]
     index = build_index(some, REAL, classes, 1, 2)
-    truth = voc.list_truth(spec, REAL, index)
+    truth = voc.list_masks(spec, REAL, index)
     check_masks(truth, index, REAL, voc.mask_table(spec, classes), 2)
-    first = truth.loc[truth["image"] == "2007_000063", "boxes"].iloc[0]
-    assert first == [["dog", 122, 114, 378, 274]]
+    boxes = voc.list_boxes(spec, REAL, index, classes)
+    first = boxes[boxes["image"] == "2007_000063"].iloc[:, 1:].to_numpy().tolist()
+    assert first == [["dog", 122, 114, 378, 274, False]]
+    tags = {(row.image, tag) for row in index.itertuples() for tag in row.tags}
+    assert tags == set(zip(boxes["image"], boxes["class"], strict=True))
     assert index.loc[index["image"] == "2007_000063", ["height", "width"]].to_numpy().tolist() == [
         [375, 500]
     ]

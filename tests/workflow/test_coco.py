@@ -11,14 +11,15 @@ from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_supervision import jobs_of, leaks
 
 
-def test_coco(tmp_path):
-    (tmp_path / "coco").mkdir()
+def pets(folder):
+    """Six training images and two others of pets, in COCO's form; the content of the file."""
+    folder.mkdir()
     rng = np.random.default_rng(0)
     images, things = [], []
     for number in range(8):
         name = f"{number}.png"
         pixels = rng.integers(0, 255, (32, 40, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "coco" / name)
+        Image.fromarray(pixels).save(folder / name)
         images.append({"id": number, "file_name": name, "width": 40, "height": 32})
         things.append(
             {
@@ -26,17 +27,21 @@ def test_coco(tmp_path):
                 "image_id": number,
                 "category_id": 3 + number % 2,
                 "segmentation": [[0, 0, 40, 0, 40, 16, 0, 16]],
+                "bbox": [0, 0, 40, 16],
             }
         )
-    content = {
+    for split, numbers in (("train", range(6)), ("val", range(6, 8))):
+        (folder / f"{split}.txt").write_text("".join(f"{n}\n" for n in numbers))
+    return {
         "images": images,
         "annotations": things,
         "categories": [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}],
     }
-    path = tmp_path / "coco/all.json"
-    path.write_text(json.dumps(content))
-    for split, numbers in (("train", range(6)), ("val", range(6, 8))):
-        (tmp_path / f"coco/{split}.txt").write_text("".join(f"{n}\n" for n in numbers))
+
+
+def project_of(tmp_path, content, experiment):
+    """A project of one experiment on these pets."""
+    (tmp_path / "coco/all.json").write_text(json.dumps(content))
     config = copying.deepcopy(CONFIG)
     config["datasets"] = {
         "pets": {
@@ -50,8 +55,13 @@ def test_coco(tmp_path):
             "val_list": "val.txt",
         }
     }
-    config["experiments"] = ["pets / vanilla / cam / threshold / net"]
-    project = fresh_project(tmp_path, config)
+    config["experiments"] = [experiment]
+    return fresh_project(tmp_path, config)
+
+
+def test_coco(tmp_path):
+    content = pets(tmp_path / "coco")
+    project = project_of(tmp_path, content, "pets / vanilla / cam / threshold / net")
     jobs = jobs_of(project)
     assert leaks(jobs) == set()
     made = {
@@ -73,5 +83,18 @@ def test_coco(tmp_path):
 
     assert project.would_run() == {}
     content["annotations"][0]["segmentation"] = [[0, 0, 40, 0, 40, 8, 0, 8]]
-    path.write_text(json.dumps(content))
+    (tmp_path / "coco/all.json").write_text(json.dumps(content))
     assert {"coco", "coco_truth", "measure_maps"} <= set(project.would_run())
+
+
+def test_boxes_alone_give_masks_without_figures(tmp_path):
+    content = pets(tmp_path / "coco")
+    for one in content["annotations"]:
+        one["segmentation"] = []
+    project = project_of(tmp_path, content, "pets / vanilla / cam / threshold")
+    printed = project.make("all", "results/pets/boxes.csv")
+    assert "No quality figures for pets: no pixel masks to measure against" in printed
+    assert not (tmp_path / "results/pets/truth.csv").exists()
+    boxes = pd.read_csv(tmp_path / "results/pets/boxes.csv")
+    assert boxes["image"].tolist() == list(range(8))
+    assert boxes.iloc[7, 1:].tolist() == ["dog", 0, 0, 39, 15, 0]

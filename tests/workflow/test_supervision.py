@@ -38,6 +38,7 @@ def stand_ins(config: dict, folder: Path) -> dict:
             spec["root"] = str(folder)
             lists = folder / "ImageSets" / "Segmentation"
             lists.mkdir(parents=True, exist_ok=True)
+            (folder / "SegmentationClass").mkdir(exist_ok=True)
             for name in ("train", "val", spec.get("train_list"), spec.get("val_list")):
                 (lists / f"{name}.txt").touch()
             for name in itertools.chain(*MNIST_FILES.values()):

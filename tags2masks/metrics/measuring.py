@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.index import images_sha, read_classes, read_index, read_table, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
@@ -19,7 +19,7 @@ from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
-from workflow_scripts.program import add_paths, parser
+from tags2masks.program import add_paths, parser
 
 CHUNK = 32  # images that one worker measures at a time
 
@@ -41,6 +41,7 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     add_paths(made, "index", "classes", "truth", "root", "metrics")
     made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
     made.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
+    made.add_argument("--left-out", type=Path, help="table of images that do not count")
     made.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
     made.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
     return made
@@ -54,10 +55,12 @@ def work(args: argparse.Namespace) -> Work:
     index, classes = read_index(args.index), read_classes(args.classes)
     spec = dataset_block(args.recipe["dataset"])
     masks = read_truth(args.truth).set_index("image")["mask"]
+    learned = read_table(args.left_out, ("image",), "run again")["image"] if args.left_out else ()
     chunks, count, listed = [], 0, 0
     for number, shard in enumerate(args.shards):
         sha = images_sha(rows_of(index, args.split, number))
         rows = rows_of(index, args.split, number, args.only)
+        rows = rows[~rows["image"].isin(set(learned))]
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
         truths = [
@@ -71,7 +74,9 @@ def work(args: argparse.Namespace) -> Work:
         parts = [slice(start, start + CHUNK) for start in range(0, len(truths), CHUNK)]
         chunks += [Chunk(str(shard), args.id, sha, truths[p], paths[p], cam) for p in parts]
         count += len(truths)
-    if not listed:
+    if not listed and len(learned):
+        print(f"Every {args.split} image has a mask that was learned from: none is measured")
+    elif not listed:
         raise UserError(
             f"{args.index}: split '{args.split}' has no images to measure; tag some with it, or "
             "set evaluate_on: train in the data set"

@@ -1,0 +1,71 @@
+"""CSV tables that people write: read strictly, and every mistake named with its line."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from tags2masks.data.problems import raise_together
+from tags2masks.errors import UserError
+
+Row = tuple[int, dict[str, str]]
+
+
+def read_rows(
+    table: Path, columns: Sequence[str], optional: Sequence[str] = (), *, key: str, hint: str = ""
+) -> list[Row]:
+    """The rows below the header: line number, and the stripped cells by column.
+
+    columns must be there, those that are optional may; others are passed over. key: of the config,
+    that the table is named by. hint: what else to say of a row of more cells than columns.
+    Raises UserError naming the table and the lines that are wrong.
+    """
+    rows = _parse(table, _read_text(table, key))
+    if not rows:
+        raise UserError(f"{table}: empty; write the columns {', '.join(columns)}")
+    header = rows[0][1]
+    absent = [name for name in columns if header.count(name) != 1]
+    absent += [name for name in optional if header.count(name) > 1]
+    if absent:
+        raise UserError(
+            f"{table}: no column {', '.join(absent)} (or several), but {', '.join(header)}; "
+            f"the first line names the columns {','.join(columns)}, separated by commas"
+        )
+    if len(rows) == 1:
+        raise UserError(f"{table}: no line below the header; write one per image, or several")
+    raise_together(
+        [
+            f"{table}, line {number}: {len(row)} cells, but {len(header)} columns; write one cell "
+            f"per column, {hint}and quotes around a cell with a comma"
+            for number, row in rows
+            if len(row) != len(header)
+        ]
+    )
+    where = {name: header.index(name) for name in (*columns, *optional) if name in header}
+    return [
+        (number, {name: row[column] for name, column in where.items()}) for number, row in rows[1:]
+    ]
+
+
+def _read_text(table: Path, key: str) -> str:
+    try:
+        return table.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{table}: no such file; correct `{key}` in the config") from None
+    except OSError as error:
+        raise UserError(f"{table}: cannot be read ({error.strerror}); make it readable") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{table}: byte {error.start} is not UTF-8; save the table as CSV UTF-8"
+        ) from None
+
+
+def _parse(table: Path, text: str) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        # A quoted cell may span lines: the number is that of the row's last one.
+        return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except csv.Error as error:
+        raise UserError(
+            f"{table}, line {reader.line_num}: no CSV ({error}); mend the quotes"
+        ) from None
