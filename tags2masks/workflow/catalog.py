@@ -120,8 +120,8 @@ class Catalog:
 
     def figures(self) -> list[str]:
         """The tables of figures of all artifacts that are measured, of val too where asked for."""
-        with_truth = self.with_truth(*measured("maps", "labels"))
-        return [f"{a.folder}/{of}metrics.csv" for a in with_truth for of in self.splits_of(a)]
+        found = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in found for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
         """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
