@@ -38,10 +38,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python -m tags2masks.config.reference --check
+	$(BIN)/python -m tags2masks.workflow.architecture --check
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 docs: $(READY)
 	$(BIN)/python -m tags2masks.config.reference
+	$(BIN)/python -m tags2masks.workflow.architecture
 

@@ -84,7 +84,16 @@ def arguments(program: str, threads: int) -> list[str]:
     truth += ["--split", "train", "--metrics", f"{program}.csv"]
     match program:
         case "make_masks":
-            own = ["--recipe", json.dumps(RECIPE), "--root", ".", "--shard", "0"]
+            own = [
+                "--recipe",
+                json.dumps(RECIPE),
+                "--root",
+                ".",
+                "--split",
+                "train",
+                "--shard",
+                "0",
+            ]
             own += ["--maps", "maps.zarr.zip", "--output", "masks.zarr.zip"]
         case "measure_maps":
             own = [*truth, "--id", MAPS, "--shards", "maps.zarr.zip", "--curve", "curve.csv"]

@@ -1,0 +1,1 @@
+"""The library: no Snakemake in it, usable from a notebook."""

@@ -1,17 +1,12 @@
-"""Methods by name: their config blocks, and from a recipe its module. Light to import: no torch."""
+"""From a stage or a recipe to its methods: config blocks and modules. Light to import: no torch."""
 
 from importlib import import_module
 from types import ModuleType
 
 from tags2masks.config.base import Entry
+from tags2masks.config.methods import METHODS
 from tags2masks.errors import UserError
 from tags2masks.stages import SECTIONS, STAGES, Stage, giving
-
-# Package -> its methods' config blocks.
-METHODS: dict[str, dict[str, type[Entry]]] = {
-    package: import_module(f"tags2masks.config.{package}").METHODS
-    for package in dict.fromkeys(stage.package for stage in STAGES.values())
-}
 
 
 def methods_of(stage: Stage) -> dict[str, type[Entry]]:

@@ -4,8 +4,8 @@ import argparse
 import json
 
 from tags2masks.files import written_whole
+from tags2masks.program import add_paths, run
 from tags2masks.report.summary import leaderboard, tidy_metrics
-from workflow_scripts.program import add_paths, run
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ import pandas as pd
 
 from tags2masks.files import written_whole
 from tags2masks.metrics.properties import CORRELATIONS, correlations
+from tags2masks.program import add_paths, run
+from tags2masks.report.summary import usual_split
 from tags2masks.report.tables import read_metrics, read_properties
-from workflow_scripts.program import add_paths, run
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", required=True, help="those with pixel masks")
     args = parser.parse_args()
 
-    metrics = read_metrics(args.metrics)
+    metrics = usual_split(read_metrics(args.metrics))
     found = [
         correlations(
             read_properties(args.results / name / "properties.csv"),

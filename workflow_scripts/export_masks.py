@@ -6,9 +6,9 @@ from pathlib import Path
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.files import written_whole
 from tags2masks.palette import write_palette_png
+from tags2masks.program import add_paths, run
 from tags2masks.progress import progress
 from tags2masks.store import Shard
-from workflow_scripts.program import add_paths, run
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
 from tags2masks.nets.trained import load_trained
+from tags2masks.program import add_paths, parser, run
 from tags2masks.prototypes.kmeans import prototypes_of_class
 from tags2masks.prototypes.store import write_prototypes
 from tags2masks.provenance import provenance
-from workflow_scripts.program import add_paths, parser, run
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.errors import UserError
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.program import add_paths, parser, run
 
 
 def main() -> None:

@@ -2,29 +2,14 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-
-from tags2masks.config.base import Block
-from tags2masks.data.images import read_image
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
-from tags2masks.methods import method_block, method_module
+from tags2masks.masks.single import Item, mask_of
+from tags2masks.methods import method_block
 from tags2masks.parallel import map_ordered
+from tags2masks.program import add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import Shard, write_shard
-from workflow_scripts.program import add_paths, parser, run
-
-# An image's file, its maps, the ids of their classes, and its height and width.
-Item = tuple[Path, np.ndarray, list[int], tuple[int, int]]
-
-
-def mask_of(item: Item, recipe: dict, spec: Block) -> np.ndarray:
-    """The mask of one image; runs in a worker process."""
-    path, maps, class_ids, size = item
-    method = method_module("masks", recipe)
-    image = read_image(path) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)
-    return method.make_mask(image, maps, class_ids, spec)
 
 
 def main() -> None:

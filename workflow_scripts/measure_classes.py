@@ -9,10 +9,10 @@ from tags2masks.data.index import read_classes, read_index, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.files import written_whole
+from tags2masks.metrics.measuring import CHUNK
 from tags2masks.metrics.properties import class_properties, region_shares
 from tags2masks.parallel import fold
-from workflow_scripts.measured import CHUNK
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.program import add_paths, parser, run
 
 
 def main() -> None:

@@ -13,13 +13,13 @@ from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
+from tags2masks.maps.localizing import localized
 from tags2masks.methods import method_block, method_module
+from tags2masks.metrics.measuring import add_scores, arguments, maps_measured, work, write_empty
 from tags2masks.metrics.rows import COLUMNS
 from tags2masks.nets.trained import load_epoch
+from tags2masks.program import add_paths, run
 from tags2masks.store import write_shard
-from workflow_scripts.localize import localized
-from workflow_scripts.measured import add_scores, arguments, maps_measured, work, write_empty
-from workflow_scripts.program import add_paths, run
 
 
 def main() -> None:

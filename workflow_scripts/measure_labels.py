@@ -6,11 +6,11 @@ from functools import partial
 import pandas as pd
 
 from tags2masks.files import written_whole
+from tags2masks.metrics.measuring import arguments, work, write_empty
 from tags2masks.metrics.quality import label_confusion
 from tags2masks.metrics.rows import COLUMNS, label_rows
 from tags2masks.parallel import fold
-from workflow_scripts.measured import arguments, work, write_empty
-from workflow_scripts.program import add_paths, run
+from tags2masks.program import add_paths, run
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Measure maps against pixel masks at every background score."""
 
 from tags2masks.files import written_whole
+from tags2masks.metrics.measuring import add_scores, arguments, maps_measured, work, write_empty
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS
-from workflow_scripts.measured import add_scores, arguments, maps_measured, work, write_empty
-from workflow_scripts.program import add_paths, run
+from tags2masks.program import add_paths, run
 
 
 def main() -> None:

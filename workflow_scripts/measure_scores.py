@@ -5,31 +5,17 @@ import operator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from tags2masks.config.base import Block
-from tags2masks.data.images import read_image
 from tags2masks.files import written_whole
-from tags2masks.methods import method_block, method_module
+from tags2masks.masks.single import scores_of
+from tags2masks.methods import method_block
+from tags2masks.metrics.measuring import arguments, work, write_empty
 from tags2masks.metrics.quality import label_confusion, map_confusions
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS, label_rows, map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
-from workflow_scripts.measured import arguments, work, write_empty
-from workflow_scripts.program import add_paths, run
-
-
-def scored(
-    path: str, maps: np.ndarray, size: tuple[int, int], root: Path, masks: dict, spec: Block
-) -> np.ndarray:
-    """The mask method's scores of an image, float32 [K, H, W]; runs in a worker process.
-
-    masks: the recipe of the masks.
-    """
-    method = method_module("masks", masks)
-    image = read_image(root / path) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)
-    return method.scores(image, maps, spec)
+from tags2masks.program import add_paths, run
 
 
 def main() -> None:
@@ -63,7 +49,7 @@ def main() -> None:
             table=table,
             classes=classes,
             limits=limits,
-            scored=partial(scored, root=args.image_root, masks=args.masks, spec=spec),
+            scored=partial(scores_of, root=args.image_root, recipe=args.masks, spec=spec),
         ),
         [chunk._replace(shard=maps[chunk.shard], artifact_id=maps_id) for chunk in chunks],
         desc="measure their scores",

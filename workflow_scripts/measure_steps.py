@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.files import written_whole
+from tags2masks.metrics.measuring import arguments, work, write_empty
 from tags2masks.metrics.step_quality import step_quality
 from tags2masks.metrics.steps import noise_proportion, step_miou
 from tags2masks.parallel import fold
-from workflow_scripts.measured import arguments, work, write_empty
-from workflow_scripts.program import run
+from tags2masks.program import run
 
 COLUMNS = ("step", "iou", "iou_so_far", "noise", "dr_amplification", "ndr_amplification")
 

@@ -11,7 +11,7 @@ from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.palette import write_palette_png
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.program import add_paths, parser, run
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser(__doc__)
     add_paths(arguments, "images", "model", "spec", "output")
     args = arguments.parse_args()
-    # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
     from tags2masks.segmenters.applying import segmented

@@ -3,9 +3,9 @@
 from tags2masks.data.index import images_sha, read_classes, read_index, read_table, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.masks.full import labelled_masks
+from tags2masks.program import add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
-from workflow_scripts.program import add_paths, parser, run
 
 
 def main() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.program import add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
 from tags2masks.store import write_shard
-from workflow_scripts.program import add_paths, parser, run
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     arguments.add_argument("--count", type=int, required=True, help="well done ones, and badly")
     arguments.add_argument("--images", type=Path, help="each image's quality, where known")
     args = arguments.parse_args()
-    # Here, for torch's sake: workers import this program, too, and 400 MB each is a lot.
+    # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
     from tags2masks.segmenters.applying import segmented

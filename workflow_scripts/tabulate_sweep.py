@@ -6,8 +6,8 @@ import json
 import pandas as pd
 
 from tags2masks.files import written_whole
+from tags2masks.program import add_paths, run
 from tags2masks.report.summary import sweep_table
-from workflow_scripts.program import add_paths, run
 
 
 def main() -> None:

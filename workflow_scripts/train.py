@@ -10,10 +10,10 @@ from tags2masks.data.index import read_classes, read_index
 from tags2masks.files import written_whole
 from tags2masks.machine import Machine, is_main_process, prepare
 from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.program import add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.stages import STAGES
 from tags2masks.task import Task, train
-from workflow_scripts.program import add_paths, parser, run
 
 
 def arguments() -> argparse.ArgumentParser:

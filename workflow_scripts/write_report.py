@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from tags2masks.files import written_whole
+from tags2masks.program import add_paths, run
 from tags2masks.report.page import write_page
-from workflow_scripts.program import add_paths, run
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Classifiers that learn from tags: one module per way to train them."""

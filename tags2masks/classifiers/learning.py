@@ -44,9 +44,9 @@ def measure(task: Task) -> Measure:
 
 
 def finish(task: Task, network: nn.Module, second: nn.Module | None) -> None:
-    """Write the ordinary classifier as noc.safetensors, where it has learned."""
+    """Write the ordinary classifier too, beside the other, where it has learned."""
     if _learns(task):
-        save_model(second, task.model.with_name("noc.safetensors"))
+        save_model(second, task.model.with_name(task.spec.further_outputs["noc"]))
 
 
 def _learns(task: Task) -> bool:

@@ -27,7 +27,12 @@ def plain_views(
 
 @torch.no_grad()
 def average_precisions_of(network: nn.Module, views: PlainViews, machine: Machine) -> np.ndarray:
-    """`average_precisions` of the network's logits, [K]; the network is in evaluation mode."""
+    """`average_precisions` of the network's logits, [K], all NaN where there is no image.
+
+    network: on the machine's device, in evaluation mode.
+    """
+    if not len(views):
+        return np.full(views.targets.shape[1], np.nan)
     scores = []
     for images, _ in DataLoader(views, batch_size=BATCH, num_workers=machine.loaders):
         images = images.to(machine.device).float() / 255

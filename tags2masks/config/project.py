@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, create_model
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
-from tags2masks.methods import METHODS
+from tags2masks.config.methods import METHODS
 from tags2masks.stages import SECTIONS
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 from tags2masks.config.base import Block
 from tags2masks.config.datasets import KINDS
+from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, Sweep
-from tags2masks.methods import METHODS
 from tags2masks.stages import SECTIONS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -125,10 +125,10 @@ def _type_name(annotation: Any) -> str:
     return names.get(annotation, "block")
 
 
-def main(check: bool) -> int:
-    """Write the files, or tell which are out of date; the exit status."""
+def write_or_check(pages: dict[Path, str], check: bool) -> int:
+    """Write generated pages, or only tell which are out of date; the exit status."""
     stale = []
-    for path, text in ((DOCS / "config.schema.json", schema()), (DOCS / "config.md", page())):
+    for path, text in pages.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path.name)
@@ -138,6 +138,13 @@ def main(check: bool) -> int:
         print(f"docs/{', docs/'.join(stale)}: out of date; run `make docs`", file=sys.stderr)
         return 1
     return 0
+
+
+def main(check: bool) -> int:
+    """Write schema and page, or tell which are out of date; the exit status."""
+    return write_or_check(
+        {DOCS / "config.schema.json": schema(), DOCS / "config.md": page()}, check
+    )
 
 
 if __name__ == "__main__":

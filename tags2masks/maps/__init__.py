@@ -1,0 +1,1 @@
+"""Score maps of the tagged classes: one module per localization method."""

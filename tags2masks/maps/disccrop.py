@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 
 from tags2masks.config.maps import DiscCrop
 from tags2masks.maps.batch import Batch
-from tags2masks.maps.discpatch import class_cams
+from tags2masks.maps.crops import Box, crop_saliency, draw_boxes
 from tags2masks.maps.gradients import each_image
-from tags2masks.maps.randomcrop import Box, crop_saliency, draw_boxes
+from tags2masks.maps.plain_cam import class_cams
 from tags2masks.nets.classifier import Classifier
 
 

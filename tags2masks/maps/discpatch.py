@@ -12,10 +12,9 @@ from torch import Generator, Tensor
 from tags2masks.config.maps import DiscPatch
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, mean_saliency
-from tags2masks.maps.randompatch import draw_off, without_patches
-from tags2masks.maps.scales import multi_scale
+from tags2masks.maps.patches import draw_off, without_patches
+from tags2masks.maps.plain_cam import class_cams
 from tags2masks.nets.classifier import Classifier
-from tags2masks.nets.score_maps import normalize
 
 
 def localize(network: Classifier, batch: Batch, spec: DiscPatch) -> Tensor:
@@ -34,15 +33,3 @@ def localize(network: Classifier, batch: Batch, spec: DiscPatch) -> Tensor:
         return mean_saliency(network, patched, classes, spec)
 
     return each_image(batch, spec.stride, aggregate)
-
-
-def class_cams(network: Classifier, image: Tensor, classes: Tensor) -> Tensor:
-    """CAM of the given classes at every pixel, float [T, H, W] in 0 to 1, on the CPU.
-
-    image: [3, H, W]; classes: int [T].
-    """
-
-    def score(images: Tensor) -> Tensor:
-        return network.score_maps(network.features(images))[:, classes]
-
-    return normalize(multi_scale(score, image[None], (1.0,), False, 1))[0].cpu()

@@ -1,36 +1,14 @@
 """Random crop (Maruf et al., section 7.1): Σ w_i·SM(crop_i)/n, w_i the sigmoid of the crop's logit.
 
-The paper leaves open what a crop is to the network. Here it has the image's proportions, a share of
-its area drawn evenly from `scale`, lies wholly inside, and is enlarged to the image's size, so that
-objects are seen no smaller than in training and crops share a pass. Its map is averaged down to the
-crop's size and added in the crop's place. As in the paper the sum is divided by n everywhere:
-pixels near the border, which are in fewer crops, score lower.
+What the paper leaves open of crops is in `maps/crops.py`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from tags2masks.config.maps import RandomCrop
 from tags2masks.maps.batch import Batch
-from tags2masks.maps.gradients import each_image, saliency_maps
-from tags2masks.nets.resize import resized
-
-
-class Box(NamedTuple):
-    """A crop's place in the image, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def of(self, pixels: Tensor) -> Tensor:
-        """The crop itself, a view of [..., H, W]."""
-        return pixels[..., self.top : self.top + self.height, self.left : self.left + self.width]
+from tags2masks.maps.crops import crop_saliency, draw_boxes
+from tags2masks.maps.gradients import each_image
 
 
 def localize(network: nn.Module, batch: Batch, spec: RandomCrop) -> Tensor:
@@ -44,35 +22,3 @@ def localize(network: nn.Module, batch: Batch, spec: RandomCrop) -> Tensor:
         return crop_saliency(network, image, classes, boxes, spec)
 
     return each_image(batch, spec.stride, aggregate)
-
-
-def draw_boxes(size: tuple[int, int], spec: RandomCrop, generator: Generator) -> list[Box]:
-    """As many crops of an image of the size as the spec asks for."""
-    height, width = size
-    smallest, largest = spec.scale
-    boxes = []
-    for share, down, right in torch.rand(spec.samples, 3, generator=generator).tolist():
-        side = (smallest + share * (largest - smallest)) ** 0.5
-        sides = max(1, round(side * height)), max(1, round(side * width))
-        top, left = int(down * (height - sides[0] + 1)), int(right * (width - sides[1] + 1))
-        boxes.append(Box(top, left, *sides))
-    return boxes
-
-
-def crop_saliency(
-    network: nn.Module, image: Tensor, classes: Tensor, boxes: Sequence[Box], spec: RandomCrop
-) -> Tensor:
-    """The sum of the crops' weighted maps, over the number of samples, [T, H, W].
-
-    image: [3, H, W]; classes: int [T]; boxes: the crops to look at, not more than the samples.
-    """
-    size = image.shape[-2:]
-    total = torch.zeros(len(classes), *size, device=image.device)
-    for start in range(0, len(boxes), spec.samples_per_pass):
-        together = boxes[start : start + spec.samples_per_pass]
-        crops = [resized(box.of(image)[None], size) for box in together]
-        maps, logits = saliency_maps(network, torch.cat(crops), classes.expand(len(together), -1))
-        weighted = logits.sigmoid()[:, :, None, None] * maps
-        for box, one in zip(together, weighted, strict=True):
-            box.of(total).add_(F.adaptive_avg_pool2d(one, (box.height, box.width)))
-    return total / spec.samples

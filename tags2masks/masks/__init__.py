@@ -1,0 +1,1 @@
+"""Pseudo-masks from maps: one module per method."""

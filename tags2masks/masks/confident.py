@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tags2masks.config.masks import Confident
-from tags2masks.masks.crf import refine
+from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import seed, upsample
 
 READS_IMAGES = True

@@ -1,5 +1,7 @@
 """From maps that have walked along affinities to masks, and to instances."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +10,10 @@ from skimage.measure import label as connected
 
 from tags2masks.config.masks import Irn, Walk
 from tags2masks.data.images import read_image
-from tags2masks.masks.crf import refine
+from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import upsample
+from tags2masks.parallel import map_ordered
+from tags2masks.store import Entry
 
 FRAGMENT = 0.01
 """Instances smaller than this share of the image have score 0, as in IRN's public code."""
@@ -38,6 +42,31 @@ class Finished(NamedTuple):
     mask: np.ndarray
     instances: np.ndarray | None
     found: list[list]
+
+
+def entries(
+    walked: Iterator[Walked], spec: Walk, workers: int, scheduler: str | None, desc: str, total: int
+) -> Iterator[Entry]:
+    """The store's entries of the masks, upsampled and, if so wished, refined by a CRF.
+
+    The CRF runs in worker processes, or at the address of a Dask scheduler. total: how many images
+    there are.
+    """
+    finished = map_ordered(
+        partial(finish, spec=spec),
+        walked,
+        workers=workers if spec.crf else 1,  # without a CRF it is not worth the processes
+        scheduler=scheduler if spec.crf else None,
+        batch=4 * spec.batch_size,
+        desc=desc,
+        total=total,
+    )
+    for name, mask, instances, found in finished:
+        attributes = {"size": list(mask.shape)}
+        if instances is None:
+            yield name, mask, attributes
+        else:
+            yield name, mask, attributes | {"instances": found}, {"instances": instances}
 
 
 def finish(walked: Walked, spec: Walk) -> Finished:

@@ -1,0 +1,1 @@
+"""How good an artifact is: counts over pixels, and the rows of its figures."""

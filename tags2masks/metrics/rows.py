@@ -90,6 +90,21 @@ def map_rows(
     return rows, curve_rows(matrices, limits, classes)
 
 
+def ranking_rows(
+    precisions: np.ndarray, mean: float, classes: Sequence[str], split: str, images: int
+) -> pd.DataFrame:
+    """Tidy rows (`COLUMNS`) of `average_precision` of each class, and of `map`, their mean.
+
+    precisions: [K], NaN for classes that cannot be ranked, which are left out; images: how many
+    were ranked.
+    """
+    rows = [("map", "mean", mean)]
+    rows += [
+        ("average_precision", name, value) for name, value in zip(classes, precisions, strict=True)
+    ]
+    return _frame(rows, split, np.nan, False, images)
+
+
 def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Rows (`CURVE_COLUMNS`) of each class's iou, and their mean, at every threshold.
 

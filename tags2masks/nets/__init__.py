@@ -1,0 +1,1 @@
+"""Networks: backbones, the classifier on them, and trained ones read back."""

@@ -15,6 +15,7 @@ from tags2masks.report.lineage import chain_numbers, chain_of, first_seeds, made
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
+from tags2masks.report.summary import usual_split
 from tags2masks.stages import STAGES
 
 GROUPS = {
@@ -53,7 +54,7 @@ def write_page(
     swept = None
     if any("sweep" in one for one in outline):
         swept = tables.read_sweep(results / "sweep.csv")
-        swept = swept[swept["experiment"].isin(numbers)]
+        swept = usual_split(swept[swept["experiment"].isin(numbers)])
     related = None
     if any(one["has_truth"] for one in outline):
         related = tables.read_correlations(results / "correlations.csv")
@@ -115,6 +116,7 @@ def _dataset(
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
     read = examples.read_dataset(name, where, results, has_truth)
     key = f"d{place}"
+    usual = usual_split(metrics)
     made = {stage: made_of(stage, outline, numbers, results) for stage in STAGES}
     of = {one["experiment"]: metrics[metrics["experiment"] == one["experiment"]] for one in outline}
     return {
@@ -128,10 +130,10 @@ def _dataset(
         "has_truth": has_truth,
         "has_contours": bool((metrics["metric"] == "contour_f").any()),
         "has_regions": bool((metrics["metric"] == "dr_recall").any()),
-        "best": _best(outline, metrics),
+        "best": _best(outline, usual),
         "charts": [
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
-            *charts(key, made, metrics, asked),
+            *charts(key, made, usual, asked),
         ],
         "experiments": [
             {
@@ -140,7 +142,7 @@ def _dataset(
                 "number": numbers[one["experiment"]],
                 "bars": bars(
                     f"{key}-bars{at}",
-                    of[one["experiment"]],
+                    usual_split(of[one["experiment"]]),
                     read.classes,
                     numbers[one["experiment"]],
                 ),

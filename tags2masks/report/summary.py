@@ -58,6 +58,12 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
 
 
+def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
+    """Rows of metrics.csv or sweep.csv without those of maps and masks of val's images."""
+    splits = figures["stage"].map(lambda name: STAGES[name].split if STAGES[name].measured else "")
+    return figures[(splits != "train") | (figures["split"] == "train")]
+
+
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
     """An artifact's figures; of: how its tables' names begin, `val-` for those of val's images."""
     columns = ["metric", "value", "threshold", "tuned_on_masks"]
@@ -187,8 +193,8 @@ def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
 
 
 def _reference_key(one: dict) -> tuple[str, str, int]:
-    """What an experiment and its reference have in common: data set, segmenter's entry, seed."""
-    return one["dataset"], one["experiment"].partition("@")[0].rpartition("/")[2], one["seed"]
+    """What an experiment and its reference have in common: images, segmenter's entry, seed."""
+    return one["data"], path_of(one).rpartition("/")[2], one["seed"]
 
 
 def _with_spread(table: pd.DataFrame) -> pd.DataFrame:

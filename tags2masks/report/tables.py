@@ -249,8 +249,11 @@ def mean_figures(metrics: pd.DataFrame) -> Figures:
 
 def _figures(rows: pd.DataFrame, by: str, names: dict[str, str]) -> Figures:
     parts = [
-        rows[(rows["stage"] == stage) & (rows["tuned_on_masks"] == tuned)]
+        rows[
+            (rows["stage"] == stage) & (rows["split"] == split) & (rows["tuned_on_masks"] == tuned)
+        ]
         for stage in STAGE_NAMES
+        for split in ("train", "val")
         for tuned in (False, True)
     ]
     parts = [part for part in parts if len(part)]

@@ -1,0 +1,1 @@
+"""Segmentation networks: one module each, their training and their use."""

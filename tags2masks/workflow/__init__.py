@@ -1,0 +1,1 @@
+"""What the rules ask at parse time: artifacts, ids, paths, digests of code. No torch."""

@@ -57,6 +57,7 @@ class Described(Catalog):
                 "dataset": e.dataset,
                 "has_truth": self.config.datasets[e.dataset].has_truth,
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
+                "data": digest(canonical(self.config.datasets[e.dataset].key())),
                 "seed": e.seed,
                 "supervision": list(e.steps[-1][1].supervision),
                 "full": self.is_full(e),

@@ -26,26 +26,24 @@ def source_digest(*modules: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _closure(roots: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    waiting = list(roots)
-    for name in roots:
-        if _path(name) is None:
-            raise ModuleNotFoundError(f"no module {name} under {ROOT}")
-    while waiting:
-        name = waiting.pop()
-        if name in found or name.startswith(NOT_FOLLOWED):
-            continue
-        path = _path(name)
-        if path is None:
-            continue  # a function or class imported from a module, which is followed itself
-        found[name], imported = _read(path, path.stat().st_mtime_ns)
-        waiting += imported
-        waiting += [name.rpartition(".")[0]] if "." in name else []
+def imports_in(tree: ast.AST) -> list[tuple[str, int]]:
+    """What a module imports, inside functions too, each with its line.
+
+    Of `from a import b` both `a` and `a.b`, whether b is a module or a name in a. Nothing here
+    imports relatively (ruff's TID252).
+    """
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found += [(name, node.lineno) for name in names]
     return found
 
 
-def _path(module: str) -> Path | None:
+def module_path(module: str) -> Path | None:
+    """The file of a module of this project; None if there is none."""
     if module.partition(".")[0] not in PACKAGES:
         return None
     base = ROOT.joinpath(*module.split("."))
@@ -55,18 +53,32 @@ def _path(module: str) -> Path | None:
     return None
 
 
+def _closure(roots: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    waiting = list(roots)
+    for name in roots:
+        if module_path(name) is None:
+            raise ModuleNotFoundError(f"no module {name} under {ROOT}")
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.startswith(NOT_FOLLOWED):
+            continue
+        path = module_path(name)
+        if path is None:
+            continue  # a function or class imported from a module, which is followed itself
+        found[name], imported = _read(path, path.stat().st_mtime_ns)
+        waiting += imported
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+    return found
+
+
 @cache
 def _read(path: Path, _stamp: int) -> tuple[str, list[str]]:
     """The module's syntax tree as text, and the names it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    imported = []
+    imported = [name for name, _ in imports_in(tree)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            imported.append(node.module)
-            imported += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:]

@@ -11,16 +11,18 @@ from tags2masks.config import maps as config
 from tags2masks.config.training import Backbone
 from tags2masks.maps import (
     binarymask,
+    crops,
     disccrop,
     discpatch,
+    patches,
     randomcrop,
     randompatch,
     saliency,
     smoothgrad,
 )
 from tags2masks.maps.batch import Batch, plain_batch
+from tags2masks.maps.crops import Box
 from tags2masks.maps.gradients import stored
-from tags2masks.maps.randomcrop import Box
 from tags2masks.nets.classifier import Classifier
 
 METHODS = {
@@ -181,7 +183,7 @@ def test_a_masked_pixel_counts_with_the_share_of_samples_that_kept_it():
 
 def test_patches_that_are_off_are_black():
     off = torch.tensor([[[True, False], [False, False]], [[False, False], [True, True]]])
-    found = randompatch.without_patches(torch.ones(3, 4, 5), off)
+    found = patches.without_patches(torch.ones(3, 4, 5), off)
     assert found.shape == (2, 3, 4, 5)
     # Columns 0 to 2 belong to the first of two patches: floor(2·2/5) = 0.
     assert found[0, 0].tolist() == [[0, 0, 0, 1, 1]] * 2 + [[1] * 5] * 2
@@ -190,7 +192,7 @@ def test_patches_that_are_off_are_black():
 
 def test_patches_are_switched_off_with_their_chances():
     chances = torch.tensor([[0.0, 1.0], [0.5, 0.1]])
-    shares = randompatch.draw_off(chances, 2000, torch.Generator().manual_seed(0)).float().mean(0)
+    shares = patches.draw_off(chances, 2000, torch.Generator().manual_seed(0)).float().mean(0)
     assert shares[0].tolist() == [0, 1]
     assert shares[1].tolist() == pytest.approx([0.5, 0.1], abs=0.03)
 
@@ -239,7 +241,7 @@ def test_disc_patch_takes_its_chances_from_the_cam(monkeypatch):
 
 def test_boxes_lie_inside_with_the_images_proportions_and_shares_in_the_range():
     spec = block("randomcrop", samples=3000, scale=(0.1, 0.5))
-    boxes = randomcrop.draw_boxes((60, 90), spec, torch.Generator().manual_seed(0))
+    boxes = crops.draw_boxes((60, 90), spec, torch.Generator().manual_seed(0))
     assert len(boxes) == 3000
     assert all(b.top >= 0 and b.left >= 0 for b in boxes)
     assert all(b.top + b.height <= 60 and b.left + b.width <= 90 for b in boxes)
@@ -265,7 +267,7 @@ def test_weights_and_places_of_crops_by_hand():
     image = torch.tensor([1.0, 1, 0.5, 0.5]).expand(3, 2, 4)
     boxes = [Box(0, 0, 2, 2), Box(0, 2, 2, 2), Box(0, 0, 2, 4)]
     spec = block("randomcrop", samples=4, samples_per_pass=2)
-    found = randomcrop.crop_saliency(Squares(), image, torch.tensor([1, 0]), boxes, spec)
+    found = crops.crop_saliency(Squares(), image, torch.tensor([1, 0]), boxes, spec)
     # Class 1: S = 8 pixels · v²/2 and a gradient of v. Class 0: w = 1 and −2, so S is minus that
     # and the gradient 2·v at most. The last box is the whole image: S = 4 · (1 + 0.25)/2.
     for place, sign, factor in ((0, 1, 1), (1, -1, 2)):
@@ -277,7 +279,7 @@ def test_weights_and_places_of_crops_by_hand():
 def test_crops_equal_one_crop_and_class_at_a_time(network):
     image, spec = torch.rand(3, 22, 31), block("randomcrop", samples=6, samples_per_pass=4)
     found = randomcrop.localize(network, plain_batch(image[None], 3)._replace(seeds=[9]), spec)
-    boxes = randomcrop.draw_boxes((22, 31), spec, torch.Generator().manual_seed(9))
+    boxes = crops.draw_boxes((22, 31), spec, torch.Generator().manual_seed(9))
     assert len(set(boxes)) == 6
     for class_ in range(3):
         total = torch.zeros(22, 31)

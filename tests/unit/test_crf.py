@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tags2masks.config.masks import Bilateral, Crf, Gaussian
-from tags2masks.masks.crf import make_mask, probabilities, refine
+from tags2masks.masks.crf import make_mask
+from tags2masks.masks.label_crf import probabilities, refine
 
 
 def two_colours(height=20, width=24, edge=10):

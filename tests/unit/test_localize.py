@@ -22,6 +22,7 @@ from tags2masks.data.index import (
     write_index,
 )
 from tags2masks.errors import UserError
+from tags2masks.maps import localizing
 from tags2masks.methods import method_block
 from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
 from tags2masks.nets.classifier import Classifier
@@ -74,7 +75,7 @@ def localized(folder, monkeypatch, spec, shard, output, **free):
     recipe["spec"] = block.key()
     arguments = {
         "recipe": json.dumps(recipe), "free": json.dumps(free), "root": folder, "shard": shard,
-        "index": folder / "index.csv", "model": folder / "model.safetensors",
+        "split": "train", "index": folder / "index.csv", "model": folder / "model.safetensors",
         "spec": folder / "spec.json", "output": folder / output, "threads": 1,
     }  # fmt: skip
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
@@ -127,7 +128,7 @@ def test_advcam_keeps_steps_and_untagged_images_have_no_map(trained, monkeypatch
 
 
 def test_methods_that_need_a_batch_alone_are_given_no_more(trained, monkeypatch):
-    monkeypatch.setattr(localize, "HELPERS", {})
+    monkeypatch.setattr(localizing, "HELPERS", {})
     found = localized(trained, monkeypatch, {"method": "cam", "scales": [1.0]}, 0, "cam.zip")
     assert found["image 0"][0].shape == (1, 5, 6)
 

@@ -227,10 +227,10 @@ def test_the_programs_find_prototypes_and_localize_with_them(tmp_path, classifie
     upstream = made_from | {"prototypes": artifact_id(centres)}
     recipe = {"stage": "maps", "method": "lpcam", "spec": spec, "seed": 0, "upstream": upstream}
     output = tmp_path / "maps.zarr.zip"
-    call(localize_program, recipe, output, "--shard", "0", "--prototypes", path)
+    call(localize_program, recipe, output, "--split", "train", "--shard", "0", "--prototypes", path)
     with Shard(output, artifact_id(recipe), images_sha(train)) as shard:
         maps, about = shard.read("1")
     assert maps.shape == (2, 8, 10) and about["classes"] == ["cat", "dog"]
     assert 0.99 < maps.max() <= 1
     with pytest.raises(ValueError, match="the method needs --prototypes"):
-        call(localize_program, recipe, output, "--shard", "0")
+        call(localize_program, recipe, output, "--split", "train", "--shard", "0")

@@ -3,7 +3,7 @@
 import pytest
 
 from tags2masks.errors import UserError
-from workflow_scripts.program import run
+from tags2masks.program import run
 
 
 @pytest.mark.parametrize(

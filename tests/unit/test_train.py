@@ -32,7 +32,7 @@ from tags2masks.task import Task
 from tags2masks.task import train as train_task
 from tags2masks.workflow.ids import artifact_id
 from tags2masks.workflow.sources import _closure
-from workflow_scripts import train
+from workflow_scripts import measure_classifier, train
 
 CLASSES = ["red", "green"]
 LABELS = "made-00000000"
@@ -139,6 +139,47 @@ def test_val_is_measured_when_due_and_after_the_last_epoch(call):
     some = pd.read_csv(some / "training.csv")
     assert some["val_map"].isna().tolist() == [True, False, True, False, False]
     assert some["val_map"].dropna().tolist() == every["val_map"][[1, 3, 4]].tolist()
+
+
+def measured(data, out, monkeypatch, index, classes="classes.txt"):
+    """The figures of a classifier in a folder, by the program that measures it alone."""
+    arguments = {
+        "recipe": json.dumps(read_spec(out / "spec.json")["recipe"]), "threads": 1, "root": data,
+        "index": data / index, "classes": data / classes, "model": out / "model.safetensors",
+        "spec": out / "spec.json", "metrics": out / "metrics.csv",
+    }  # fmt: skip
+    given = [str(word) for name, value in arguments.items() for word in (f"--{name}", value)]
+    monkeypatch.setattr(sys, "argv", ["measure_classifier", *given])
+    measure_classifier.main()
+    return (out / "metrics.csv").read_text()
+
+
+def test_a_classifier_is_measured_apart_from_its_training(call, data, monkeypatch):
+    out = call("vanilla", "classifier", "vanilla")
+    measured(data, out, monkeypatch, "index.csv")
+    rows = pd.read_csv(out / "metrics.csv")
+    assert list(rows.columns) == [
+        "split", "metric", "class", "value", "threshold", "tuned_on_masks", "images"
+    ]  # fmt: skip
+    assert rows["metric"].tolist() == ["map", "average_precision", "average_precision"]
+    assert rows["class"].tolist() == ["mean", *CLASSES]
+    assert rows["value"][0] == pytest.approx(rows["value"][1:].mean())
+    trained = pd.read_csv(out / "training.csv")
+    assert rows["value"][0] == pytest.approx(trained["val_map"].iloc[-1], abs=1e-6)
+    assert (rows["images"] == 3).all() and not rows["tuned_on_masks"].any()
+    assert set(rows["split"]) == {"val"} and rows["threshold"].isna().all()
+    assert measured(data, out, monkeypatch, "val.csv") == measured(
+        data, out, monkeypatch, "index.csv"
+    )
+
+
+def test_without_val_images_there_is_a_header_alone(call, data, monkeypatch):
+    out = call("vanilla", "classifier", "vanilla")
+    text = measured(data, out, monkeypatch, "train.csv")
+    assert text == "split,metric,class,value,threshold,tuned_on_masks,images\n"
+    (data / "others.txt").write_text("green\nred\n")
+    with pytest.raises(UserError, match=r"others.txt: not the classes of vanilla-\w{8}, which are"):
+        measured(data, out, monkeypatch, "val.csv", "others.txt")
 
 
 def test_the_ordinary_classifier_is_consulted_and_written_where_it_has_learned(call):
@@ -289,4 +330,5 @@ def test_an_edit_of_one_stages_learning_concerns_no_other():
         others = [f"tags2masks.{other}" for other in stages if other != package]
         assert not [name for name in reached if name.startswith(tuple(others))]
         assert "tags2masks.training" in reached and "tags2masks.data.views" in reached
+        assert "tags2masks.data.truth" not in reached
     assert "tags2masks.segmenters.dsrg" not in reached

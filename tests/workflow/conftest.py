@@ -65,6 +65,7 @@ class Project:
 
     def configure(self, config: dict) -> None:
         """Write the config file."""
+        self.config = config
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def snakemake(self, *arguments: str, timeout: int = 580) -> subprocess.CompletedProcess:

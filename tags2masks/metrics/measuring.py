@@ -19,7 +19,7 @@ from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
-from workflow_scripts.program import add_paths, parser
+from tags2masks.program import add_paths, parser
 
 CHUNK = 32  # images that one worker measures at a time
 

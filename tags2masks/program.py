@@ -1,4 +1,4 @@
-"""What every program here shares: its common arguments, and its way to fail."""
+"""What the programs of workflow_scripts/ share: common arguments, and how they fail."""
 
 import argparse
 import json

@@ -1,0 +1,110 @@
+"""Localizing many images with a map method, and what some methods are given beside a batch."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tags2masks.config.base import Block
+from tags2masks.config.maps import Maps
+from tags2masks.data.index import images_sha, multi_hot, rows_of
+from tags2masks.data.randomness import image_seed
+from tags2masks.data.views import WholeImages
+from tags2masks.machine import AUTOCAST, Machine
+from tags2masks.maps.batch import Batch, Localized
+from tags2masks.progress import progress
+from tags2masks.store import Entry
+
+Method = Callable[[Batch, Block], Tensor | Localized]
+
+
+class Material(NamedTuple):
+    """What helpers are made from.
+
+    index: all images' rows; root: the folder that their paths are relative to. upstream: the
+    artifacts by stage that the maps are made from; files: the files of some of them, by stage.
+    """
+
+    index: pd.DataFrame
+    root: Path
+    classes: list[str]
+    machine: Machine
+    upstream: dict[str, str]
+    files: dict[str, Path]
+
+
+# Helpers are imported by name: an edit there concerns the methods that import them, no others.
+
+
+def training_images(material: Material) -> object:
+    """The training images of every shard."""
+    images = import_module("tags2masks.data.training_images")
+    rows = rows_of(material.index, "train")
+    threads = material.machine.loaders
+    return images.TrainingImages(rows, material.root, material.classes, threads)
+
+
+def prototypes_of(material: Material) -> object:
+    """The classes' prototypes, checked to be made from these images."""
+    if "prototypes" not in material.files:
+        raise ValueError("the method needs --prototypes")
+    store = import_module("tags2masks.prototypes.store")
+    sha = images_sha(rows_of(material.index, "train"))
+    artifact = material.upstream["prototypes"]
+    return store.read_prototypes(material.files["prototypes"], artifact, sha, material.classes)
+
+
+# What a config block may name in its `helpers`: its method is given it by that name.
+HELPERS = {"prototypes": prototypes_of, "training": training_images}
+
+
+def helpers_of(spec: Maps, material: Material) -> dict[str, object]:
+    """What the spec's method is given beside a batch, by name."""
+    return {name: HELPERS[name](material) for name in spec.helpers}
+
+
+def localized(
+    method: Method,
+    spec: Maps,
+    rows: pd.DataFrame,
+    root: Path,
+    classes: list[str],
+    seed: int,
+    machine: Machine,
+) -> Iterator[Entry]:
+    """The store's entries: of every image the maps of its tags, float16 at 1/stride.
+
+    method: from a batch and the spec to maps [B, K, h, w] of which the tagged ones count. Where
+    it gives a Localized, the entries have its steps [k, T, h, w] too.
+    """
+    tagged = multi_hot(rows["tags"], classes) > 0
+    images = rows["image"].tolist()
+    dtype = AUTOCAST[spec.precision]
+    loader = DataLoader(
+        WholeImages(rows, root, spec.batch_size), batch_size=None, num_workers=machine.loaders
+    )
+    with progress(loader, "localize", total=len(rows)) as bar:
+        for numbers, pixels in loader:
+            batch = Batch(
+                pixels.to(machine.device).float() / 255,
+                torch.from_numpy(tagged[numbers]).to(machine.device),
+                [image_seed(seed, images[number]) for number in numbers],
+            )
+            with torch.autocast(machine.device, dtype, enabled=dtype is not None):
+                found = method(batch, spec)
+            maps, *steps = found if isinstance(found, Localized) else (found,)
+            arrays = [part.to(torch.float16).cpu().numpy() for part in (maps, *steps)]
+            for number, scores, *of_steps in zip(numbers, *arrays, strict=True):
+                present = tagged[number]
+                attributes = {
+                    "classes": [name for name, on in zip(classes, present, strict=True) if on],
+                    "size": list(pixels.shape[-2:]),
+                }
+                further = {"steps": of_steps[0][present]} if of_steps else {}
+                yield images[number], scores[present], attributes, further
+            bar.update(len(numbers))
