@@ -3,10 +3,12 @@
 Light to import: no torch, no pandas.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
+from tags2masks.config.datasets import Dataset
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import (
@@ -69,10 +71,7 @@ class Catalog:
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""
         learned = experiment.steps[-1][1].supervision
-        return (
-            learned == ("masks",)
-            and getattr(self.config.datasets[experiment.dataset], "labelled", None) == "all"
-        )
+        return learned == ("masks",) and self.config.datasets[experiment.dataset].labelled == "all"
 
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""
@@ -104,13 +103,13 @@ class Catalog:
         found = self.with_truth("maps", "masks")
         return [a for a in found if a.stage == "maps" or a.method in SWEPT]
 
-    def datasets_of_kind(self, kind: str, offer: str = "") -> str:
+    def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
         """A regular expression of the data sets that one reader is for; matches none if none.
 
-        offer: of those alone whose block says yes to it, such as `offers_boxes`.
+        wanted: of those alone whose block it holds of.
         """
-        mine = {n: spec for n, spec in self.config.datasets.items() if spec.kind == kind}
-        names = [n for n, spec in mine.items() if not offer or getattr(spec, offer)]
+        blocks = self.config.datasets.items()
+        names = [name for name, spec in blocks if spec.kind == kind and wanted(spec)]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
     def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
