@@ -34,8 +34,8 @@ class Stage:
     about: the section, for the config reference.
     reads: tables of the data set that its program is given.
     split: of the images it works on; `evaluated` is the data set's `evaluate_on`.
-    measured: the kind of its figures: `tags` (of val), `maps` (pixels, at every background score) or
-        `labels` (pixels); None: none.
+    measured: the kind of its figures: `tags` (of val), `maps` (pixels, at every background score)
+        or `labels` (pixels); None: none.
     curves: whether its artifacts, or some, are measured at every background score.
     course: what is drawn of its training.
     """
