@@ -22,7 +22,7 @@ from tags2masks.workflow.artifacts import (
 from tags2masks.workflow.sources import module_path
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
-SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
 
 
 # Made of val's images too, where `evaluation.splits` has it.
