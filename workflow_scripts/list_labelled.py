@@ -4,7 +4,7 @@ from tags2masks.data.index import read_classes, read_index, rows_of
 from tags2masks.data.labelled import choose_labelled, with_all_masks, write_labelled
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import check_masks, with_masks
-from workflow_scripts.program import add_paths, parser, run
+from tags2masks.program import add_paths, parser, run
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import pytest
 from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_supervision import jobs_of
 
-
 MASKS = ("full", "threshold")
 
 
