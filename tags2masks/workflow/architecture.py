@@ -242,7 +242,12 @@ def _stage_rows() -> list[str]:
         "shards": "`<shard>.zarr.zip` of every image",
         "table": "a table: `<stage>.zarr.zip`",
     }
-    measured = {"maps": "IoU at every background score", "labels": "IoU", None: "–"}
+    measured = {
+        "tags": "average precision",
+        "maps": "IoU at every background score",
+        "labels": "IoU",
+        None: "–",
+    }
     for stage in STAGES.values():
         blocks = methods_of(stage)
         own = {n: b.takes for n, b in blocks.items() if b.takes and b.takes != stage.takes}
@@ -284,9 +289,9 @@ def _entries(stage: Stage) -> str:
 
 def _chain_rows() -> list[str]:
     """What the artifacts of the example are, and what each is made from."""
-    _, classifier, maps, masks, segmenter = CHAIN.split(" / ")
+    kind, classifier, maps, masks, segmenter = CHAIN.split(" / ")
     config = {
-        "datasets": {"digits": {"kind": "digits"}},
+        "datasets": {kind: {"kind": kind}},
         "classifiers": {classifier: {"method": classifier}},
         "maps": {maps: {"method": maps}},
         "masks": {masks: {"method": masks}},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import Dataset
+from tags2masks.config.datasets import KINDS, Dataset
+from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import (
@@ -18,9 +19,10 @@ from tags2masks.workflow.artifacts import (
     build_experiments,
     reference_cams,
 )
+from tags2masks.workflow.sources import module_path
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
-SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
 
 
 # Made of val's images too, where `evaluation.splits` has it.
@@ -34,6 +36,7 @@ class Catalog:
     """
 
     def __init__(self, raw: dict):
+        check_modules()
         self.config: Config = parse_config(raw)
         if "predict" in self.config.datasets:
             raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
@@ -119,8 +122,8 @@ class Catalog:
 
     def figures(self) -> list[str]:
         """The tables of figures of all artifacts that are measured, of val too where asked for."""
-        with_truth = self.with_truth(*measured("maps", "labels"))
-        return [f"{a.folder}/{of}metrics.csv" for a in with_truth for of in self.splits_of(a)]
+        found = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in found for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
         """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
@@ -175,6 +178,27 @@ class Catalog:
         raise ConfigError(
             f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
         )
+
+
+def check_modules() -> None:
+    """Raises ConfigError where a method, a kind of data set or a program has no module.
+
+    Of all that there are, used by the config or not: a method is whole before anything runs.
+    """
+    needed = [("kind", kind, "datasets", f"tags2masks.data.{kind}") for kind in KINDS]
+    for package, blocks in METHODS.items():
+        for method, block in blocks.items():
+            needed.append(("method", method, package, f"tags2masks.{package}.{method}"))
+            if block.program:
+                program = f"workflow_scripts.{block.program}"
+                needed.append(("program of", method, package, program))
+    for what, name, config, module in needed:
+        if module_path(module) is None:
+            raise ConfigError(
+                f"{what} {name}: tags2masks/config/{config}.py has its block, but there is no "
+                f"{module.replace('.', '/')}.py; write it (docs/add-a-method.md), or take the "
+                "block out"
+            )
 
 
 def weights_of(artifact: Artifact) -> list[str]:

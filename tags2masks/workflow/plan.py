@@ -192,6 +192,11 @@ class Plan(Described):
         digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
         return digest_of(wildcards)
 
+    def classifying_source(self, wildcards) -> str:
+        """Param function: the same of the one that measures a classifier on tags."""
+        method = self.get("classifier", wildcards).method
+        return source("measure_classifier", f"classifiers.{method}")(wildcards)
+
     def epochs_source(self, wildcards) -> str:
         """Param function: the same of the one that makes and measures maps after each epoch."""
         maps = self.get("maps", wildcards)
