@@ -1,15 +1,16 @@
-# What images there are, the boxes that methods may learn from, and (for evaluation alone) what the
-# pixels show. Three rules per kind of data set: `voc`, `voc_boxes`, `voc_truth`, and so on.
+# What images there are, the boxes and masks that methods may learn from, and (for evaluation alone)
+# what the pixels show. Rules per kind of data set: `voc`, `voc_boxes`, `voc_labelled`, `voc_truth`.
 from tags2masks.config.datasets import KINDS
 
 BOXES = "results/{dataset}/boxes.csv"
+LABELLED = "results/{dataset}/labelled.csv"
 
 
 rule describe:
     output:
         "results/{dataset}/{what}-{digest}.json",
     wildcard_constraints:
-        what="dataset|boxes|truth",
+        what="dataset|boxes|labelled|truth",
         digest="[0-9a-f]{8}",
     params:
         description=lambda wildcards: plan.description(wildcards.what, wildcards.dataset),
@@ -66,7 +67,7 @@ for kind, block in KINDS.items():
         log:
             "logs/{dataset}/boxes.log",
         wildcard_constraints:
-            dataset=plan.datasets_of_kind(kind, "offers_boxes"),
+            dataset=plan.datasets_of_kind(kind, lambda spec: spec.offers_boxes),
         resources:
             mem_mb=scaled(block.memory_mb),
             runtime=scaled(block.minutes),
@@ -81,6 +82,37 @@ for kind, block in KINDS.items():
             "python -m workflow_scripts.list_boxes --recipe {params.recipe:q}"
             " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
             " --classes {input.classes:q} --boxes {output.boxes:q} 2>&1 | tee {log:q}"
+
+    rule:
+        name:
+            f"{kind}_labelled"
+        input:
+            description=plan.described("labelled"),
+            index=INDEX,
+            classes=CLASSES,
+        output:
+            **{"masks": directory("results/{dataset}/labelled")} if block.makes_masks else {},
+            labelled=LABELLED,
+        log:
+            "logs/{dataset}/labelled.log",
+        wildcard_constraints:
+            dataset=plan.datasets_of_kind(kind, lambda spec: spec.offers_masks and spec.labelled),
+        threads: THREADS
+        resources:
+            mem_mb=scaled(block.memory_mb),
+            runtime=scaled(block.minutes),
+        params:
+            recipe=plan.labelled_recipe,
+            source=source("list_labelled", f"data.{kind}"),
+            free=plan.dataset_free,
+            root=plan.truth_root,
+        message:
+            "List the masks of {wildcards.dataset} that methods may learn from"
+        shell:
+            "python -m workflow_scripts.list_labelled --recipe {params.recipe:q}"
+            " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
+            " --classes {input.classes:q} --labelled {output.labelled:q} --threads {threads}"
+            " 2>&1 | tee {log:q}"
 
     rule:
         name:

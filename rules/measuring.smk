@@ -1,6 +1,38 @@
-# Quality against pixel masks. These rules alone, and the report's, read truth.csv.
+# Quality: of classifiers on val's tags, of all else against pixel masks. These rules alone, and the
+# report's, read truth.csv.
 PROPERTIES = [f"results/{name}/properties.csv" for name in plan.datasets(with_truth=True)]
 CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
+
+
+# Apart from training: other images of val train nothing again.
+rule measure_classifier:
+    input:
+        index=INDEX,
+        classes=CLASSES,
+        model="results/{dataset}/classifier/{id}/model.safetensors",
+        spec="results/{dataset}/classifier/{id}/spec.json",
+    output:
+        "results/{dataset}/classifier/{id}/metrics.csv",
+    log:
+        "logs/{dataset}/classifier/{id}/metrics.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.recipe("classifier"),
+        source=plan.classifying_source,
+        free=plan.free("classifier"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Measure the classifier {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_classifier --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --index {input.index:q} --classes {input.classes:q} --model {input.model:q}"
+        " --spec {input.spec:q} --metrics {output:q} 2>&1 | tee {log:q}"
 
 
 rule measure_maps:

@@ -36,7 +36,6 @@ rule collect:
     input:
         outline=plan.outline_file,
         indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
-        training=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
         metrics=plan.figures(),
         # A chain without masks to be measured against is still to be made.
         unmeasured=[

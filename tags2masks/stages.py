@@ -34,7 +34,8 @@ class Stage:
     about: the section, for the config reference.
     reads: tables of the data set that its program is given.
     split: of the images it works on; `evaluated` is the data set's `evaluate_on`.
-    measured: the kind of its figures: `maps` (at every background score) or `labels`; None: none.
+    measured: the kind of its figures: `tags` (of val), `maps` (pixels, at every background score)
+        or `labels` (pixels); None: none.
     curves: whether its artifacts, or some, are measured at every background score.
     course: what is drawn of its training.
     """
@@ -63,7 +64,7 @@ _ALL = (
     Stage(
         "classifier", "Classifier", "classifiers", package="classifiers",
         section="classifiers", about="Learned from the tags.", takes=("dataset",),
-        program="train", gives="network", message="Train the classifier",
+        program="train", gives="network", message="Train the classifier", measured="tags",
         course=Course("val_map", "validation mAP"),
     ),
     Stage(
@@ -122,5 +123,5 @@ def giving(*kinds: str) -> tuple[str, ...]:
 
 
 def measured(*kinds: str) -> tuple[str, ...]:
-    """The names of the stages whose figures are of this kind: `maps`, `labels`."""
+    """The names of the stages whose figures are of this kind: `tags`, `maps`, `labels`."""
     return tuple(name for name, stage in STAGES.items() if stage.measured in kinds)

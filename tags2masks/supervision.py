@@ -5,6 +5,9 @@ from collections.abc import Iterable
 # In the order in which they are named. Config blocks say in `learns_from` what they read.
 SOURCES = ("tags", "ood", "saliency", "boxes", "masks")
 
+# The tables of a data set that hold those beside tags: boxes.csv, labelled.csv.
+SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
+
 # Seconds of work per image (Lee, dissertation 2021, table 2.1). Whoever draws boxes or masks knows
 # the tags, too. Answers about out-of-distribution images and maps of saliency have no figure there.
 SECONDS = {"tags": 20.0, "boxes": 38.1, "masks": 239.7}

@@ -10,7 +10,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
 
@@ -63,11 +63,23 @@ class Dataset(Block):
         "val",
         description="Split that the segmentation model is tested on; changing it trains nothing.",
     )
+    labelled: int | float | tuple[str, ...] | Literal["all"] | None = free(
+        None,
+        description="Training images whose masks methods may learn from: their number, their share "
+        "(between 0 and 1), a list of names, or all. The first 4 are among the first 16: classes "
+        "take turns with their images, which are in one random order. In the id of what learns "
+        "from masks.",
+    )
 
     @property
     def has_truth(self) -> bool:
         """Whether pixel masks exist for evaluation."""
         return True
+
+    @property
+    def offers_masks(self) -> bool:
+        """Whether there are masks to learn from, of the images that `labelled` may name."""
+        return self.has_truth
 
     @property
     def tables_root(self) -> str | None:
@@ -102,6 +114,23 @@ class Dataset(Block):
     def truth_key(self) -> dict:
         """What decides the masks that are read: the key and `mask_options`, as plain values."""
         return self.key() | self.model_dump(mode="json", include=set(self.mask_options))
+
+    def labelled_key(self) -> dict:
+        """What decides the masks that are learned from, beside the key: which, and how read."""
+        return self.model_dump(mode="json", include={"labelled", *self.mask_options})
+
+    @field_validator("labelled", mode="before")
+    @classmethod
+    def _some_images(cls, value: Any) -> Any:
+        whole = type(value) is int and value >= 1
+        share = type(value) is float and 0 < value < 1
+        names = isinstance(value, list | tuple) and value and all(type(n) is str for n in value)
+        if value not in (None, "all") and not (whole or share or names):
+            raise ValueError(
+                f"{value!r} is no number of images, no share between 0 and 1, no list of names and "
+                "not all"
+            )
+        return value
 
     @model_validator(mode="after")
     def _distinct_classes(self):

@@ -131,8 +131,8 @@ def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
         )
     for name, lacks in found.loc[bare, "lacks"].groupby(split[bare], sort=True):
         print(
-            f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask, and "
-            f"evaluation leaves them out; the first lacks {lacks.iloc[0]}",
+            f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask and are "
+            f"left out; the first lacks {lacks.iloc[0]}",
             file=sys.stderr,
         )
     return found[~bare].reset_index(drop=True)

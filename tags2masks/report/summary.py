@@ -8,7 +8,7 @@ from tags2masks.data.index import read_index, read_table
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
 from tags2masks.report.lineage import path_of
-from tags2masks.stages import STAGES
+from tags2masks.stages import STAGES, measured
 from tags2masks.supervision import label_cost, supervision_text
 
 METRICS = (
@@ -45,9 +45,8 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     for one in outline:
         for _, stage, artifact in one["steps"]:
             folder = results / one["dataset"] / stage / artifact
-            if stage == "classifier":
-                table = _classifier_rows(folder / "training.csv", one, results)
-            elif STAGES[stage].measured and one["has_truth"]:
+            kind = STAGES[stage].measured
+            if kind == "tags" or (kind and one["has_truth"]):
                 splits = ["", "val-"] if artifact in one["val"] else [""]
                 parts = [_measured(folder, of, stage, evaluation) for of in splits]
                 table = pd.concat(parts, ignore_index=True)
@@ -60,8 +59,8 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
 
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
     """Rows of metrics.csv or sweep.csv without those of maps and masks of val's images."""
-    splits = figures["stage"].map(lambda name: STAGES[name].split if STAGES[name].measured else "")
-    return figures[(splits != "train") | (figures["split"] == "train")]
+    of_train = [name for name in measured("maps", "labels") if STAGES[name].split == "train"]
+    return figures[~figures["stage"].isin(of_train) | (figures["split"] == "train")]
 
 
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
@@ -101,16 +100,6 @@ def _check_thresholds(
         )
 
 
-def _classifier_rows(training: Path, one: dict, results: Path) -> pd.DataFrame:
-    last = _read(training, ["epoch"]).iloc[-1]
-    images = (read_index(results / one["dataset"] / "index.csv")["split"] == "val").sum()
-    columns = ["split", "metric", "class", "value", "threshold", "tuned_on_masks", "images"]
-    if pd.isna(last.get("val_map")):  # no val images, or none that tells classes apart
-        return pd.DataFrame(columns=columns)
-    row = ("val", "map", "mean", last["val_map"], None, False, images)
-    return pd.DataFrame([row], columns=columns)
-
-
 def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
     """A row per experiment (columns LEADERBOARD), per data set the best first.
 
@@ -139,14 +128,13 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
     )
     mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
 
-    def value(stage, metric, column="value", tuned=False, split=None):
-        if split is None and STAGES[stage].split != "evaluated" and STAGES[stage].measured:
-            split = STAGES[stage].split
-        found = mine[
-            (mine["stage"] == stage)
-            & ((mine["split"] == split) | (split is None))
-            & (mine["metric"] == metric)
-            & (mine["tuned_on_masks"] == tuned)
+    usual, on_val = usual_split(mine), mine[mine["split"] == "val"]
+
+    def value(stage, metric, column="value", tuned=False, rows=usual):
+        found = rows[
+            (rows["stage"] == stage)
+            & (rows["metric"] == metric)
+            & (rows["tuned_on_masks"] == tuned)
         ]
         # Of a stage that the chain passes twice the last counts.
         return found[column].iloc[-1] if len(found) else None
@@ -169,8 +157,8 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
         "seed_contour_f": value("maps", "contour_f"),
         "mask_contour_f": value("masks", "contour_f"),
         "prediction_contour_f": value("predictions", "contour_f"),
-        "seed_iou_val": value("maps", "iou", split="val"),
-        "mask_iou_val": value("masks", "iou", split="val"),
+        "seed_iou_val": value("maps", "iou", rows=on_val),
+        "mask_iou_val": value("masks", "iou", rows=on_val),
         "prediction_split": split,
         "train_images": images,
         "prediction_images": (index["split"] == split).sum() if split else None,

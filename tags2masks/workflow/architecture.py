@@ -245,7 +245,12 @@ def _stage_rows() -> list[str]:
         "shards": "`<shard>.zarr.zip` of every image",
         "table": "a table: `<stage>.zarr.zip`",
     }
-    measured = {"maps": "IoU at every background score", "labels": "IoU", None: "–"}
+    measured = {
+        "tags": "average precision",
+        "maps": "IoU at every background score",
+        "labels": "IoU",
+        None: "–",
+    }
     for stage in STAGES.values():
         blocks = methods_of(stage)
         own = {n: b.takes for n, b in blocks.items() if b.takes and b.takes != stage.takes}

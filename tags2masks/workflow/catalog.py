@@ -3,11 +3,12 @@
 Light to import: no torch, no pandas.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import KINDS
+from tags2masks.config.datasets import KINDS, Dataset
 from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.stages import SECTIONS, STAGES, measured
@@ -21,7 +22,7 @@ from tags2masks.workflow.artifacts import (
 from tags2masks.workflow.sources import module_path
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
-SWEPT = [name for name, block in masks.METHODS.items() if getattr(block, "swept", False)]
+SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
 
 
 # Made of val's images too, where `evaluation.splits` has it.
@@ -73,10 +74,7 @@ class Catalog:
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""
         learned = experiment.steps[-1][1].supervision
-        return (
-            learned == ("masks",)
-            and getattr(self.config.datasets[experiment.dataset], "labelled", None) == "all"
-        )
+        return learned == ("masks",) and self.config.datasets[experiment.dataset].labelled == "all"
 
     def get(self, stage: str, wildcards) -> Artifact:
         """The artifact that a path's wildcards `dataset` and `id` speak of."""
@@ -108,13 +106,13 @@ class Catalog:
         found = self.with_truth("maps", "masks")
         return [a for a in found if a.stage == "maps" or a.method in SWEPT]
 
-    def datasets_of_kind(self, kind: str, offer: str = "") -> str:
+    def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
         """A regular expression of the data sets that one reader is for; matches none if none.
 
-        offer: of those alone whose block says yes to it, such as `offers_boxes`.
+        wanted: of those alone whose block it holds of.
         """
-        mine = {n: spec for n, spec in self.config.datasets.items() if spec.kind == kind}
-        names = [n for n, spec in mine.items() if not offer or getattr(spec, offer)]
+        blocks = self.config.datasets.items()
+        names = [name for name, spec in blocks if spec.kind == kind and wanted(spec)]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
     def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
@@ -124,8 +122,8 @@ class Catalog:
 
     def figures(self) -> list[str]:
         """The tables of figures of all artifacts that are measured, of val too where asked for."""
-        with_truth = self.with_truth(*measured("maps", "labels"))
-        return [f"{a.folder}/{of}metrics.csv" for a in with_truth for of in self.splits_of(a)]
+        found = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in found for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
         """How names of its figures begin: with nothing, and with `val-` where val is asked for."""

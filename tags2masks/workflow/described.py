@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tags2masks.files import written_whole
+from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Experiment
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.ids import canonical, digest, file_digest
@@ -30,6 +31,13 @@ class Described(Catalog):
         key = self.config.datasets[wildcards.dataset].truth_key()
         value = canonical({"seed": self.config.seed, "dataset": key})
         return _kept("truth", wildcards.dataset, value)
+
+    def labelled_recipe(self, wildcards) -> str:
+        """Param function: the same of the masks that methods may learn from, and which they are."""
+        spec = self.config.datasets[wildcards.dataset]
+        key = spec.key() | spec.labelled_key()
+        value = canonical({"seed": self.config.seed, "dataset": key})
+        return _kept("labelled", wildcards.dataset, value)
 
     def shard_count(self, wildcards) -> int:
         """Param function: how many shards the index deals the images out to."""
@@ -94,13 +102,14 @@ class Described(Catalog):
     def description(self, what: str, dataset: str) -> str:
         """All that a table of a data set is made from, as JSON.
 
-        what: `dataset` (the index), `boxes` or `truth`. Of the files that the table is read from it
-        holds the content, not the place.
+        what: `dataset` (the index), `boxes`, `labelled` or `truth`. Of the files that the table is
+        read from it holds the content, not the place.
         """
         one, spec = SimpleNamespace(dataset=dataset), self.config.datasets[dataset]
         recipe, files = {
             "dataset": (self.dataset_recipe, spec.index_files),
             "boxes": (self.dataset_recipe, spec.box_files),
+            "labelled": (self.labelled_recipe, spec.truth_files),
             "truth": (self.truth_recipe, spec.truth_files),
         }[what]
         about = {"tables": self._digests(files(), spec.tables_root)}
@@ -126,10 +135,13 @@ class Described(Catalog):
 
     @property
     def description_files(self) -> list[str]:
-        """Those of all data sets."""
-        return [self.description_file("dataset", name) for name in self.datasets()] + [
-            self.description_file("truth", name) for name in self.datasets(with_truth=True)
-        ]
+        """Those of all tables that a run makes."""
+        wanted = [("dataset", name) for name in self.datasets()]
+        wanted += [("truth", name) for name in self.datasets(with_truth=True)]
+        for artifact in self.artifacts.values():
+            learned = [SOURCE_FILES.get(source) for source in artifact.block.learns_from]
+            wanted += [(what, artifact.dataset) for what in learned if what]
+        return [self.description_file(*one) for one in dict.fromkeys(wanted)]
 
     def described(self, what: str) -> Callable:
         """Input function: the file of `description`."""

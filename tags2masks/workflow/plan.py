@@ -10,15 +10,13 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 from tags2masks.stages import STAGES, Stage
+from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import weights_of
 from tags2masks.workflow.described import Described
 from tags2masks.workflow.ids import canonical
 from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
-
-# The tables of a data set with supervision beside tags, by its word.
-SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
 
 
 class Plan(Described):
@@ -193,6 +191,11 @@ class Plan(Described):
         method = self.get("masks", wildcards).method
         digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
         return digest_of(wildcards)
+
+    def classifying_source(self, wildcards) -> str:
+        """Param function: the same of the one that measures a classifier on tags."""
+        method = self.get("classifier", wildcards).method
+        return source("measure_classifier", f"classifiers.{method}")(wildcards)
 
     def epochs_source(self, wildcards) -> str:
         """Param function: the same of the one that makes and measures maps after each epoch."""

@@ -190,9 +190,9 @@ def test_images_without_a_mask_are_left_out_with_a_note(tmp_path, index, capsys)
     assert rows["image"].tolist() == ["a", "c"]
     assert rows["mask"].tolist() == ["a.png", "c.png"]
     assert capsys.readouterr().err.splitlines() == [
-        "note: 1 of 2 train images have no mask, and evaluation leaves them out; "
+        "note: 1 of 2 train images have no mask and are left out; "
         f"the first lacks {tmp_path / 'b.png'}",
-        "note: 1 of 2 val images have no mask, and evaluation leaves them out; "
+        "note: 1 of 2 val images have no mask and are left out; "
         f"the first lacks {tmp_path / 'd.png'}",
     ]
 

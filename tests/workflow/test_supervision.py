@@ -11,6 +11,8 @@ import yaml
 
 from tags2masks.config.classifiers import METHODS as CLASSIFIERS
 from tags2masks.config.datasets import MNIST_FILES
+from tags2masks.config.project import parse_config
+from tags2masks.workflow.artifacts import all_artifacts, build_experiments
 from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 
 # What may depend on pixel masks: figures, tables, and the page with the examples that it shows.
@@ -25,6 +27,9 @@ MEASURING = {
 }
 EVALUATION = MEASURING | {"collect", "correlate", "sweep_table", "examples", "all"}
 TRUTH = re.compile(r"\w+_truth")
+# Rules that make a file of supervision, by the word that config blocks have for it. Tags are in the
+# index, which everything may read.
+SOURCE_RULES = {"boxes": re.compile(r"\w+_boxes"), "masks": re.compile(r"\w+_labelled")}
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "papers").glob("*.yaml"))]
 
 
@@ -56,33 +61,58 @@ def stand_ins(config: dict, folder: Path) -> dict:
 
 
 class Jobs(NamedTuple):
-    """The workflow's jobs: the rule of each by its number, and (job, job that needs it) pairs."""
+    """The workflow's jobs: the rule of each by its number, the artifact of those that make one, and
+    (job, job that needs it) pairs.
+    """
 
     rules: dict[str, str]
+    ids: dict[str, str]
     edges: list[tuple[str, str]]
 
     def after(self, numbers: set[str]) -> set[str]:
         """The jobs that need one of these directly."""
         return {later for earlier, later in self.edges if earlier in numbers} - numbers
 
+    def reached(self, rule: re.Pattern) -> set[str]:
+        """The jobs that some path leads to from a job of a rule of this name."""
+        start = {number for number, name in self.rules.items() if rule.fullmatch(name)}
+        found: set[str] = set()
+        while new := self.after(start | found) - found:
+            found |= new
+        return found
+
 
 def jobs_of(project) -> Jobs:
     """All jobs of a project, made or not."""
     done = project.snakemake("--dag", "dot", "--forceall")
     assert done.returncode == 0, done.stderr
-    rules = dict(re.findall(r'^\s*(\d+)\[label = "(\w+)', done.stdout, re.MULTILINE))
-    return Jobs(rules, re.findall(r"^\s*(\d+) -> (\d+)", done.stdout, re.MULTILINE))
+    labels = re.findall(r'^\s*(\d+)\[label = "(\w+)([^"]*)', done.stdout, re.MULTILINE)
+    rules = {number: rule for number, rule, _ in labels}
+    ids = {n: found[1] for n, _, more in labels if (found := re.search(r"\\nid: ([\w-]+)", more))}
+    return Jobs(rules, ids, re.findall(r"^\s*(\d+) -> (\d+)", done.stdout, re.MULTILINE))
+
+
+def undeclared(jobs: Jobs, project) -> set[tuple[str, str]]:
+    """(source, artifact) where an artifact's jobs are reached from supervision that it and what it
+    is made from do not declare, or not from what they declare.
+    """
+    config = parse_config(yaml.safe_load((project.folder / "config.yaml").read_text()))
+    artifacts = all_artifacts(build_experiments(config)).values()
+    declared = {artifact.id: set(artifact.supervision) for artifact in artifacts}
+    found = set()
+    for source, rule in SOURCE_RULES.items():
+        reached = jobs.reached(rule)
+        for number, artifact in jobs.ids.items():
+            known = jobs.rules[number] not in EVALUATION and artifact in declared
+            if known and (number in reached) != (source in declared[artifact]):
+                found.add((source, artifact))
+    return found
 
 
 def leaks(jobs: Jobs) -> set[str]:
     """The rules outside evaluation that some path leads to from a truth.csv."""
-    tainted = {number for number, rule in jobs.rules.items() if TRUTH.fullmatch(rule)}
-    assert tainted, "no data set with masks"
-    reached: set[str] = set()
-    while new := jobs.after(tainted | reached) - reached:
-        reached |= new
-    rules = {jobs.rules[number] for number in reached}
-    assert "collect" in rules
+    rules = {jobs.rules[number] for number in jobs.reached(TRUTH)}
+    assert "collect" in rules, "no data set with masks"
     return rules - EVALUATION
 
 
@@ -101,39 +131,56 @@ def test_the_jobs_are_read_right(finished):
 @pytest.mark.parametrize("shipped", SHIPPED, ids=[path.name for path in SHIPPED])
 def test_no_path_leads_from_truth_to_a_model_a_map_or_a_mask(tmp_path, shipped):
     config = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    jobs = jobs_of(fresh_project(tmp_path, stand_ins(config, tmp_path)))
+    project = fresh_project(tmp_path, stand_ins(config, tmp_path))
+    jobs = jobs_of(project)
     assert leaks(jobs) == set()
+    assert undeclared(jobs, project) == set()
     truth = {number for number, rule in jobs.rules.items() if TRUTH.fullmatch(rule)}
     assert {jobs.rules[number] for number in jobs.after(truth)} <= MEASURING
     assert set(CLASSIFIERS) & set(jobs.rules.values()) and "cam" in jobs.rules.values()
 
 
+def given(project, stage: str, file: str) -> None:
+    """Give the rules of a stage a further input."""
+    path = project.folder / "rules" / "methods.smk"
+    text = path.read_text(encoding="utf-8")
+    further = f"                further=[{file!r}] if stage.name == {stage!r} else [],\n"
+    plain = "                unpack(plan.inputs(stage)),\n"
+    assert plain in text
+    path.write_text(text.replace(plain, plain + further), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
-    ("file", "rule", "leaked"),
+    ("stage", "leaked"),
     [
-        ("masks.smk", "threshold", {"threshold", "crf", "deeplabv3plus", "predictions"}),
-        ("classifiers.smk", "vanilla", {"vanilla", "cam", "threshold", "deeplabv3plus"}),
+        ("masks", {"threshold", "crf", "deeplabv3plus", "predictions"}),
+        ("classifier", {"vanilla", "cam", "threshold", "deeplabv3plus"}),
     ],
 )
-def test_a_rule_that_is_given_truth_is_found(tmp_path, file, rule, leaked):
+def test_a_rule_that_is_given_truth_is_found(tmp_path, stage, leaked):
     project = fresh_project(tmp_path, CONFIG)
-    path = tmp_path / "rules" / file
-    text = path.read_text(encoding="utf-8")
-    given = text.replace(
-        f"rule {rule}:\n    input:\n", f"rule {rule}:\n    input:\n        truth=TRUTH,\n", 1
-    )
-    assert given != text
-    path.write_text(given, encoding="utf-8")
+    given(project, stage, "results/{dataset}/truth.csv")
     assert leaks(jobs_of(project)) >= leaked
 
 
 def test_measured_figures_given_to_a_method_are_found(tmp_path):
     project = fresh_project(tmp_path, CONFIG)
-    path = tmp_path / "rules" / "masks.smk"
-    given = path.read_text(encoding="utf-8").replace(
-        "        maps=plan.upstream",
-        '        curve=plan.upstream("masks", "maps", "curve.csv"),\n        maps=plan.upstream',
-        1,
-    )
-    path.write_text(given, encoding="utf-8")
+    (maps,) = {a.id for a in artifacts_of(CONFIG) if a.stage == "maps"}
+    given(project, "masks", f"results/{{dataset}}/maps/{maps}/curve.csv")
     assert leaks(jobs_of(project)) >= {"threshold", "deeplabv3plus", "predictions"}
+
+
+@pytest.mark.parametrize(("source", "file"), [("boxes", "boxes.csv"), ("masks", "labelled.csv")])
+def test_a_method_that_reads_what_it_does_not_declare_is_found(tmp_path, source, file):
+    config = copying.deepcopy(CONFIG)
+    config["datasets"]["digits"]["labelled"] = 4
+    project = fresh_project(tmp_path, config)
+    assert undeclared(jobs_of(project), project) == set()
+    given(project, "maps", f"results/{{dataset}}/{file}")
+    reached = {a.id for a in artifacts_of(config) if a.stage not in ("classifier",)}
+    assert undeclared(jobs_of(project), project) == {(source, artifact) for artifact in reached}
+
+
+def artifacts_of(config: dict) -> list:
+    """All artifacts of a config."""
+    return list(all_artifacts(build_experiments(parse_config(config))).values())
