@@ -155,6 +155,8 @@ def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
 class Digits(Dataset):
     """Embedded: real handwritten digits on photographed textures, with exact masks and boxes."""
 
+    cites: ClassVar[tuple[str, ...]] = ("alpaydin1998digits",)
+
     title: ClassVar[str] = "embedded digits"
     makes_images: ClassVar[bool] = True
     makes_masks: ClassVar[bool] = True
@@ -254,6 +256,8 @@ class Voc(Dataset):
     names masks and there is no folder SegmentationClass, there are no quality figures.
     """
 
+    cites: ClassVar[tuple[str, ...]] = ("everingham2010voc",)
+
     title: ClassVar[str] = "PASCAL VOC"
     mask_options: ClassVar[tuple[str, ...]] = ("names", "others")
 
@@ -340,6 +344,8 @@ class Coco(Dataset):
 
     Where no annotation has a segmentation (a file of boxes alone) there are no quality figures.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("lin2014coco",)
 
     title: ClassVar[str] = "COCO"
     makes_masks: ClassVar[bool] = True
@@ -435,6 +441,8 @@ def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
 
 class Mnist(Dataset):
     """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lecun1998mnist",)
 
     title: ClassVar[str] = "MNIST"
     makes_images: ClassVar[bool] = True
