@@ -91,6 +91,22 @@ def list_masks(
     )
 
 
+def measured_images(spec: Voc, root: Path | str, index: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the index but those training images that are not in `spec.seed_list`.
+
+    Raises UserError when no training image is in it.
+    """
+    if spec.seed_list is None:
+        return index
+    name = spec.list_path(spec.seed_list)
+    listed = {entry.image for entry in _read_list(Path(root), name, "seed_list")}
+    train = index["split"] == "train"
+    kept = index["image"].isin(listed)
+    if not (train & kept).any():
+        raise UserError(f"{Path(root) / name}: no training image is in it; correct seed_list")
+    return index[~train | kept].reset_index(drop=True)
+
+
 def list_boxes(
     spec: Voc, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
