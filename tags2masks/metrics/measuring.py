@@ -20,6 +20,7 @@ from tags2masks.metrics.rows import map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from tags2masks.program import add_paths, parser
+from tags2masks.store import Shard
 
 CHUNK = 32  # images that one worker measures at a time
 
@@ -60,7 +61,11 @@ def work(args: argparse.Namespace) -> Work:
     for number, shard in enumerate(args.shards):
         sha = images_sha(rows_of(index, args.split, number))
         rows = rows_of(index, args.split, number, args.only)
-        rows = rows[~rows["image"].isin(set(learned))]
+        if args.left_out:
+            rows = rows[~rows["image"].isin(set(learned))]
+            with Shard(shard, args.id, sha) as opened:
+                if opened.partial:  # true masks of some images: it has none of the others
+                    rows = rows[[opened.holds(image) for image in rows["image"]]]
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
         truths = [
@@ -75,7 +80,7 @@ def work(args: argparse.Namespace) -> Work:
         chunks += [Chunk(str(shard), args.id, sha, truths[p], paths[p], cam) for p in parts]
         count += len(truths)
     if not listed and len(learned):
-        print(f"Every {args.split} image has a mask that was learned from: none is measured")
+        print(f"No mask of a {args.split} image that was not learned from: none is measured")
     elif not listed:
         raise UserError(
             f"{args.index}: split '{args.split}' has no images to measure; tag some with it, or "

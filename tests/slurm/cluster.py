@@ -5,6 +5,7 @@
 starts one, prints what to export, and stops it at Ctrl-C.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -124,6 +125,13 @@ class Cluster:
         printed = self.run("scontrol", "--oneliner", "show", "job")
         records = [line for line in printed.splitlines() if line.startswith("JobId=")]
         return [dict(p.split("=", 1) for p in line.split() if "=" in p) for line in records]
+
+    def pause(self, job: str) -> None:
+        """Stop the processes of a running job where they are. Its time limit goes on."""
+        listed = self.run("scontrol", "listpids", job).splitlines()[1:]
+        for pid in [int(line.split()[0]) for line in listed]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def stop(self) -> None:
         """End all jobs and daemons."""

@@ -11,6 +11,10 @@ import pytest
 from tests.slurm.cluster import Cluster, missing
 from tests.workflow.conftest import Project
 
+# The executor looks for ended jobs after so many seconds, and ten seconds later each time that it
+# finds none. With the profile's ten, tests would mostly wait for that.
+OFTEN = ("--slurm-init-seconds-before-status-checks", "2")
+
 
 class OnSlurm(Project):
     """A copy of the workflow that runs by `snakemake --profile slurm` on a cluster."""
@@ -18,17 +22,28 @@ class OnSlurm(Project):
     def __init__(self, project: Project, cluster: Cluster):
         # The project as it is: Project's own would write a config.
         self.folder, self.cluster = project.folder, cluster
+        self._run: subprocess.Popen | None = None
 
-    def start(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str) -> None:
         """Start a run; what it prints goes to the file `printed` in the project."""
         binaries = str(Path(sys.executable).parent)
         environment = dict(self.cluster.environment)
         environment["PATH"] = f"{binaries}:{environment['PATH']}"
         with (self.folder / "printed").open("w") as printed:
-            return subprocess.Popen(
-                ["snakemake", "--profile", "slurm", *arguments],
+            self._run = subprocess.Popen(
+                ["snakemake", "--profile", "slurm", *OFTEN, *arguments],
                 cwd=self.folder, env=environment, stdout=printed, stderr=subprocess.STDOUT,
             )  # fmt: skip
+
+    def wait(self) -> int:
+        """Wait for the run and return its exit status."""
+        return self._run.wait(1200)
+
+    def kill(self) -> None:
+        """Kill the run if it still goes on."""
+        if self._run:
+            self._run.kill()
+            self._run.wait()
 
     def printed(self) -> str:
         """What the last run printed."""
@@ -46,13 +61,13 @@ class OnSlurm(Project):
         return "\n".join(log.read_text() for log in logs)
 
 
-def wait_until(what: str, ready, seconds: float = 180):
+def wait_until(what: str, ready, seconds: float = 600):
     """The first true value that `ready` gives; fails when it gives none in time."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if found := ready():
             return found
-        time.sleep(0.3)
+        time.sleep(0.1)
     pytest.fail(f"no {what} in {seconds:.0f} s")
 
 
@@ -75,3 +90,17 @@ def cluster():
         Path(folder).chmod(0o755)
         with Cluster(Path(folder) / "cluster") as running:
             yield running
+
+
+@pytest.fixture
+def on_slurm(cluster):
+    """Puts projects on the cluster; runs that a test leaves behind are killed."""
+    projects = []
+
+    def put(project: Project) -> OnSlurm:
+        projects.append(OnSlurm(project, cluster))
+        return projects[-1]
+
+    yield put
+    for project in projects:
+        project.kill()

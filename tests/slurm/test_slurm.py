@@ -3,7 +3,6 @@
 import copy as copying
 import filecmp
 import re
-import subprocess
 
 import pytest
 
@@ -16,12 +15,6 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 SLURM_CONFIG = copying.deepcopy(CONFIG) | {"device": "auto"}
 TRAINING = {"vanilla": "12:00:00", "deeplabv3plus": "1-00:00:00"}
 ON_GPU = {**TRAINING, "cam": "01:00:00", "predictions": "01:00:00", "examples": "00:20:00"}
-
-
-def project_on(cluster, folder, config=SLURM_CONFIG) -> OnSlurm:
-    """A fresh project for this cluster."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return OnSlurm(fresh_project(folder, config), cluster)
 
 
 def same_bytes(one, other, patterns=("**/*.zarr.zip", "**/model.safetensors", "metrics.csv")):
@@ -49,40 +42,9 @@ def here(tmp_path_factory):
     return project
 
 
-def test_the_chain(cluster, here, tmp_path):
-    on_slurm = project_on(cluster, tmp_path / "slurm")
-    run = on_slurm.start()
-    assert run.wait(1200) == 0, on_slurm.printed() + on_slurm.job_logs()
-    records = on_slurm.records()
-    show(records)
-    rules = {rule_of(job) for job in records}
-    assert rules >= set(ON_GPU) | {"digits", "digits_truth", "threshold", "crf", "measure_maps"}
-    assert not rules & {"all", "outline", "collect"}
-    for job in records:
-        rule = rule_of(job)
-        assert (job.get("TresPerJob") == "gres:gpu:1") == (rule in ON_GPU), job
-        assert job["JobState"] == "COMPLETED"
-        assert job["TimeLimit"] == ON_GPU.get(rule, job["TimeLimit"])
-        assert job["Requeue"] == "1"
-    memory = {rule_of(job): job["MinMemoryNode"] for job in records}
-    assert memory["vanilla"] == memory["deeplabv3plus"] == "16000M"
-    assert memory["cam"] == "12000M"
-    assert memory["threshold"] == memory["measure_labels"] == "4000M"
-    print(f"  {same_bytes(here, on_slurm)} artifacts and tables equal to those of a local run")
-
-
-def test_no_gpu_is_asked_for_where_the_config_says_cpu(cluster, tmp_path):
-    project = project_on(cluster, tmp_path / "cpu", copying.deepcopy(CONFIG) | {"device": "cpu"})
-    run = project.start("--until", "vanilla")
-    assert run.wait(300) == 0, project.printed() + project.job_logs()
-    show(project.records())
-    assert {rule_of(job) for job in project.records()} == {"digits", "vanilla"}
-    assert not any("gpu" in job.get("TresPerJob", "") for job in project.records())
-
-
-# More than a minute of training, where a minute is the least that Slurm limits jobs to.
+# Enough epochs to find the training in the midst of them.
 LONG = copying.deepcopy(SLURM_CONFIG)
-LONG["classifiers"]["vanilla"]["epochs"] = 1000
+LONG["classifiers"]["vanilla"]["epochs"] = 200
 LONG["experiments"] = ["digits / vanilla"]
 MODEL = ("**/model.safetensors",)
 
@@ -107,10 +69,64 @@ def went_on_after(project) -> int:
     return int(re.search(r"going on after epoch (\d+)", log).group(1))
 
 
-def test_a_job_over_its_time_is_tried_again_with_more(cluster, undisturbed, tmp_path):
-    project = project_on(cluster, tmp_path / "long", LONG)
-    run = project.start("--until", "vanilla", "--set-resources", "vanilla:runtime=attempt")
-    assert run.wait(900) == 0, project.printed() + project.job_logs()
+def pause_training(project) -> int:
+    """Stop the training after some epochs, so that no machine ends it; the newest checkpoint."""
+    wait_until("epoch", lambda: last_epoch(project) >= 5)
+    [running] = [job for job in project.records("vanilla") if job["JobState"] == "RUNNING"]
+    project.cluster.pause(running["JobId"])
+    reached = last_epoch(project)
+    assert reached < LONG["classifiers"]["vanilla"]["epochs"], "the training was not stopped"
+    return reached
+
+
+@pytest.fixture(scope="module")
+def over_time(cluster, tmp_path_factory):
+    """A run whose training was stopped in its first minute, and the epoch it had reached."""
+    project = OnSlurm(fresh_project(tmp_path_factory.mktemp("over_time"), LONG), cluster)
+    project.start("--until", "vanilla", "--set-resources", "vanilla:runtime=attempt")
+    try:
+        yield project, pause_training(project)
+    finally:
+        project.kill()
+
+
+def test_the_chain(on_slurm, tmp_path, request):
+    project = on_slurm(fresh_project(tmp_path, SLURM_CONFIG))
+    project.start()
+    # Both are made while it runs: the clock of the first ticks meanwhile.
+    request.getfixturevalue("over_time")
+    here = request.getfixturevalue("here")
+    assert project.wait() == 0, project.printed() + project.job_logs()
+    records = project.records()
+    show(records)
+    rules = {rule_of(job) for job in records}
+    assert rules >= set(ON_GPU) | {"digits", "digits_truth", "threshold", "crf", "measure_maps"}
+    assert not rules & {"all", "outline", "collect"}
+    for job in records:
+        rule = rule_of(job)
+        assert (job.get("TresPerJob") == "gres:gpu:1") == (rule in ON_GPU), job
+        assert job["JobState"] == "COMPLETED"
+        assert job["TimeLimit"] == ON_GPU.get(rule, job["TimeLimit"])
+        assert job["Requeue"] == "1"
+    memory = {rule_of(job): job["MinMemoryNode"] for job in records}
+    assert memory["vanilla"] == memory["deeplabv3plus"] == "16000M"
+    assert memory["cam"] == "12000M"
+    assert memory["threshold"] == memory["measure_labels"] == "4000M"
+    print(f"  {same_bytes(here, project)} artifacts and tables equal to those of a local run")
+
+
+def test_no_gpu_is_asked_for_where_the_config_says_cpu(on_slurm, tmp_path):
+    project = on_slurm(fresh_project(tmp_path, copying.deepcopy(CONFIG) | {"device": "cpu"}))
+    project.start("--until", "vanilla")
+    assert project.wait() == 0, project.printed() + project.job_logs()
+    show(project.records())
+    assert {rule_of(job) for job in project.records()} == {"digits", "vanilla"}
+    assert not any("gpu" in job.get("TresPerJob", "") for job in project.records())
+
+
+def test_a_job_over_its_time_is_tried_again_with_more(over_time, undisturbed):
+    project, reached = over_time
+    assert project.wait() == 0, project.printed() + project.job_logs()
     records = project.records("vanilla")
     show(records)
     assert [job["TimeLimit"] for job in records] == [
@@ -118,49 +134,36 @@ def test_a_job_over_its_time_is_tried_again_with_more(cluster, undisturbed, tmp_
     ]
     assert [job["JobState"] for job in records] == ["TIMEOUT"] * (len(records) - 1) + ["COMPLETED"]
     assert len(records) > 1
-    assert went_on_after(project) > 0
+    assert went_on_after(project) >= reached
     same_bytes(undisturbed, project, MODEL)
     print(f"  went on after epoch {went_on_after(project)}; the model equals an undisturbed run's")
 
 
-def test_a_preempted_training_goes_on_where_it_was(cluster, undisturbed, tmp_path):
-    project = project_on(cluster, tmp_path / "long", LONG)
-    run = project.start("--until", "vanilla")
-    wait_until("epoch", lambda: last_epoch(project) >= 5)
+def test_a_preempted_training_goes_on_where_it_was(cluster, on_slurm, undisturbed, tmp_path):
+    project = on_slurm(fresh_project(tmp_path, LONG))
+    project.start("--until", "vanilla")
+    reached = pause_training(project)
     cluster.run("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
-    wait_until("preemption", lambda: project.records("vanilla")[0]["Restarts"] != "0")
-    reached = last_epoch(project)
-    assert run.wait(600) == 0, project.printed() + project.job_logs()
+    assert project.wait() == 0, project.printed() + project.job_logs()
     records = project.records("vanilla")
     show(records)
     assert [(job["JobState"], job["Restarts"]) for job in records] == [("COMPLETED", "1")]
-    assert reached >= went_on_after(project) >= 5
+    assert went_on_after(project) >= reached
     same_bytes(undisturbed, project, MODEL)
     print(f"  went on after epoch {went_on_after(project)}; the model equals an undisturbed run's")
 
 
 @pytest.fixture
-def queued(cluster, here, tmp_path):
-    """Starts a run on a copy of the finished chain, with its jobs held back in the queue."""
-    copied = OnSlurm(here.copied_to(tmp_path, records=True), cluster)
-    runs = []
-
-    def start(config) -> tuple[OnSlurm, subprocess.Popen]:
-        copied.configure(config)
-        blocker = cluster.run(
-            "sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null",
-            "--wrap=sleep 600",
-        ).strip()  # fmt: skip
-        runs.append((blocker, copied.start("--retries", "0")))
-        wait_until("waiting job", lambda: any(j["JobState"] == "PENDING" for j in copied.records()))
-        return copied, runs[-1][1]
-
-    def release() -> None:
-        cluster.run("scancel", runs[-1][0])
-
-    yield start, release
-    for _, run in runs:
-        run.kill()
+def blocker(cluster):
+    """A job that has the node to itself until it is cancelled; its number."""
+    number = cluster.run(
+        "sbatch", "--parsable", "--partition=urgent", "--exclusive", "--output=/dev/null",
+        "--wrap=sleep infinity",
+    ).strip()  # fmt: skip
+    states = {"JobId": number, "JobState": "RUNNING"}.items()
+    wait_until("blocked node", lambda: any(states <= job.items() for job in cluster.jobs()))
+    yield number
+    cluster.run("scancel", "--quiet", number)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +177,18 @@ def queued(cluster, here, tmp_path):
         ({"seed": 1}, {"seed": 2}, "the seed was edited after this run began"),
     ],
 )
-def test_a_config_edited_while_jobs_wait(queued, at_start, edited, line):
-    start, release = queued
+def test_a_config_edited_while_jobs_wait(
+    cluster, on_slurm, here, blocker, tmp_path, at_start, edited, line
+):
+    project = on_slurm(here.copied_to(tmp_path, records=True))
     before = copying.deepcopy(SLURM_CONFIG) | at_start
-    project, run = start(before)
+    project.configure(before)
+    project.start("--retries", "0")
+    wait_until("waiting job", lambda: any(j["JobState"] == "PENDING" for j in project.records()))
     old = (project.folder / "results/metrics.csv").read_bytes()
     project.configure(copying.deepcopy(SLURM_CONFIG) | edited)
-    release()
-    assert run.wait(300) == 1, project.printed()
+    cluster.run("scancel", blocker)
+    assert project.wait() == 1, project.printed()
     assert line in project.job_logs() + project.printed()
     show(project.records())
     assert {job["JobState"] for job in project.records()} == {"FAILED"}
