@@ -11,9 +11,8 @@ import pandas as pd
 
 from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
-from tags2masks.data.problems import raise_together
 from tags2masks.data.truth import IGNORED, INVALID, mask_files
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
