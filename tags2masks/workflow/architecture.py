@@ -13,8 +13,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import NamedTuple
 
-import yaml
-
+from tags2masks.config.datasets import KINDS
 from tags2masks.config.project import parse_config
 from tags2masks.config.reference import DOCS, write_or_check
 from tags2masks.methods import methods_of
@@ -50,12 +49,14 @@ follow from this table. A method is a config block, `METHODS` in `tags2masks/con
 and a module of the same name in the package, which is the stage's folder of the library.
 """
 
-METHODS_OF_CHAIN = "vanilla / cam / irn / deeplabv3plus"
+ENTRIES = {"classifiers": "vanilla", "maps": "cam", "masks": "irn", "segmenters": "deeplabv3plus"}
+DATASET = "photos"
+CHAIN = " / ".join([DATASET, *ENTRIES.values()])
 
-CHAIN_TEXT = """## How a chain runs
+CHAIN_TEXT = f"""## How a chain runs
 
-An experiment is a path through the stages, of entries of the config. With those of `config.yaml`,
-`{chain}` makes these artifacts, in this order:
+An experiment is a path through the stages, of entries of the config. For example
+`{CHAIN}` makes these artifacts, in this order:
 """
 
 STEPS = """
@@ -176,7 +177,7 @@ def page() -> str:
     imports = all_imports()
     check_imports(imports)
     parts = [INTRODUCTION, LAYERS, *_layer_rows(arrows_of(imports)), ""]
-    parts += [STAGES_TEXT, *_stage_rows(), "", *_chain(), STEPS.rstrip()]
+    parts += [STAGES_TEXT, *_stage_rows(), "", CHAIN_TEXT, *_chain_rows(), STEPS.rstrip()]
     return "\n".join(parts) + "\n"
 
 
@@ -289,14 +290,16 @@ def _entries(stage: Stage) -> str:
     return "; ".join(found)
 
 
-def _chain() -> list[str]:
+def _chain_rows() -> list[str]:
     """What the artifacts of the example are, and what each is made from."""
-    config = yaml.safe_load((sources.ROOT / "config.yaml").read_text(encoding="utf-8"))
-    chain = f"{next(iter(config['datasets']))} / {METHODS_OF_CHAIN}"
-    (experiment,) = build_experiments(parse_config(config | {"experiments": [chain]}))
+    kind = next(
+        name for name, block in KINDS.items() if not block.model_json_schema().get("required")
+    )
+    config = {section: {name: {"method": name}} for section, name in ENTRIES.items()}
+    config |= {"datasets": {DATASET: {"kind": kind}}, "experiments": [CHAIN]}
+    (experiment,) = build_experiments(parse_config(config))
     rows = [_row("artifact", "rule", "program", "made from"), "|---|---|---|---|"]
-    rows += [_artifact_row(artifact) for _, artifact in experiment.steps]
-    return [CHAIN_TEXT.format(chain=chain), *rows]
+    return rows + [_artifact_row(artifact) for _, artifact in experiment.steps]
 
 
 def _artifact_row(artifact: Artifact) -> str:

@@ -267,8 +267,8 @@ class _Builder:
         classifier = self.made.get("classifier")
         if classifier is None:
             raise ConfigError(
-                f"{where}.init_from_classifier: '{self.path}' has no "
-                " classifier; set it to false in an entry of its own"
+                f"{where}.init_from_classifier: '{self.path}' has no classifier; set it to false "
+                "in an entry of its own"
             )
         ours, theirs = block.backbone, classifier.block.backbone
         if (ours.name, ours.args) != (theirs.name, theirs.args):

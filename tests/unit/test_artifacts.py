@@ -288,3 +288,50 @@ def test_a_backbone_that_is_not_trained_needs_weights():
     message = r"masks\.irn\.affinity\.backbone\.weights: null, but this backbone is not trained"
     with pytest.raises(ConfigError, match=message):
         build_experiments(parse_config(with_irn(backbone={"weights": None})))
+
+
+FULL = BASE | {
+    "datasets": {"digits": {"kind": "digits", "labelled": 16}},
+    "masks": {"full": {"method": "full"}},
+    "experiments": ["digits / full / net"],
+}
+
+
+def test_a_chain_may_begin_with_true_masks():
+    (experiment,) = build_experiments(parse_config(FULL))
+    assert list(experiment.artifacts) == ["masks", "segmenter", "predictions"]
+    masks = experiment.artifacts["masks"]
+    assert masks.upstream == {} and masks.recipe["dataset"]["labelled"] == 16
+    assert all(artifact.supervision == ("masks",) for artifact in experiment.artifacts.values())
+    # What learns from tags alone does not depend on it.
+    assert ids(changed(BASE, "datasets.digits.labelled", 16)) == ids(BASE)
+    assert ids(changed(FULL, "datasets.digits.labelled", 17))["masks"] != masks.id
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("datasets.digits", {"kind": "digits"}, "masks.full: full learns from masks, and datasets."
+         "digits names none; set labelled in it: a number, a share, a list of images, or all"),
+        ("datasets.digits", {"kind": "folder", "images": "i", "tags": "t"},
+         "masks.full: full learns from masks, and datasets.digits has none"),
+        ("segmenters.net.init_from_classifier", True,
+         "segmenters.net.init_from_classifier: 'digits/full/net' has no classifier; set it to"),
+    ],
+)  # fmt: skip
+def test_true_masks_that_cannot_be_are_told(path, value, message):
+    with pytest.raises(ConfigError) as error:
+        build_experiments(parse_config(changed(FULL, path, value)))
+    assert str(error.value).startswith(message)
+
+
+def test_seeds_repeat_every_experiment_with_artifacts_of_their_own():
+    found = build_experiments(parse_config(BASE | {"seeds": [3, 0]}))
+    assert [one.name for one in found[:2]] == [
+        "digits/vanilla/cam/plain/net@3", "digits/vanilla/cam/plain/net@0"
+    ]  # fmt: skip
+    assert {stage: a.id for stage, a in found[1].artifacts.items()} == ids(BASE)
+    assert {a.recipe["seed"] for a in found[0].artifacts.values()} == {3}
+    assert not {a.id for _, a in found[0].steps} & {a.id for _, a in found[1].steps}
+    # A single seed in the list is a plain experiment.
+    assert build_experiments(parse_config(BASE | {"seeds": [3]}))[0].name == found[0].path
