@@ -87,7 +87,10 @@ def work(args: argparse.Namespace) -> Work:
             "set evaluate_on: train in the data set"
         )
     if count < listed:
-        print(f"{listed - count} of {listed} {args.split} images have no mask and are not measured")
+        print(
+            f"{listed - count} of {listed} {args.split} images are not measured: "
+            f"{args.truth} has no mask of them"
+        )
     table = reader_module(spec.kind).mask_table(spec, classes)
     return Work(chunks, table, classes, count)
 
