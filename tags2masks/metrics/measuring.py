@@ -65,7 +65,7 @@ def work(args: argparse.Namespace) -> Work:
             rows = rows[~rows["image"].isin(set(learned))]
             with Shard(shard, args.id, sha) as opened:
                 if opened.partial:  # true masks of some images: it has none of the others
-                    rows = rows[[opened.holds(image) for image in rows["image"]]]
+                    rows = rows[rows["image"].map(opened.holds).astype(bool)]
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
         truths = [
