@@ -85,6 +85,7 @@ def write_page(
     return environment.get_template("page.html.jinja").render(
         datasets=datasets,
         experiments=len(outline),
+        masked=sum("masks" in one["supervision"] for one in outline),
         columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
         numbers=known,
@@ -168,9 +169,9 @@ def _dataset(
 
 
 def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
-    """The experiment whose last measured step is the best, with the mean IoU of its steps.
+    """The chain whose last measured step is the best, with the mean IoU of its steps.
 
-    References, trained on the true masks, have no part in it.
+    Of several seeds the mean counts. References, trained on the true masks, have no part in it.
     """
     weak = [one["experiment"] for one in outline if not one["full"]]
     rows = metrics[
@@ -179,17 +180,19 @@ def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
         & ~metrics["tuned_on_masks"]
         & metrics["experiment"].isin(weak)
     ]
+    paths = {one["experiment"]: path_of(one) for one in outline}
+    means = (
+        rows.assign(path=rows["experiment"].map(paths)).groupby(["stage", "path"])["value"].mean()
+    )
     for last in reversed(tables.STAGE_NAMES):
-        there = rows[rows["stage"] == last]
-        if len(there):
-            name = there.loc[there["value"].idxmax(), "experiment"]
-            values = rows[rows["experiment"] == name].set_index("stage")["value"]
+        if last in means:
+            path = means[last].idxmax()
             steps = [
-                (said, tables.percent(values[stage]))
+                (said, tables.percent(means[stage, path]))
                 for stage, said in tables.STAGE_NAMES.items()
-                if stage in values
+                if (stage, path) in means
             ]
-            return {"name": name, "steps": steps, "of": len(outline)}
+            return {"name": path, "steps": steps, "of": len(set(paths.values()))}
     return None
 
 

@@ -355,3 +355,13 @@ def test_examples_made_for_other_images_are_refused(made):
     results, outline, roots = made
     with pytest.raises(UserError, match=r"examples/deeplabv3plus-\S+\.zarr\.zip: its images_sha"):
         write_page(outline, roots, results, COUNT + 1)
+
+
+def test_experiments_that_learned_from_masks_are_told(made):
+    results, outline, roots = made
+    last = outline[1] | {"supervision": ["masks"], "full": True}
+    text = write_page([outline[0], last], {"pets": roots["pets"]}, results, COUNT)
+    assert "1 of them learned from pixel masks, as their supervision says" in text
+    best = text[text.index('<div class="card">') : text.index('id="leaderboard"')]
+    # Of two chains the second is better, but it is the reference.
+    assert "threshold" in best and "Best of 1" not in best
