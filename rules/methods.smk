@@ -2,27 +2,9 @@
 # table of stages (tags2masks/stages.py) and in the methods' config blocks (tags2masks/config/).
 
 
-def training_report(stage):
-    """The table of a training, as the workflow's own report shows it."""
-    return report(
-        f"results/{{dataset}}/{stage.name}/{{id}}/training.csv",
-        category=stage.plural.capitalize(),
-        labels={"data set": "{dataset}", "artifact": "{id}"},
-    )
-
-
-def folder(stage):
-    """Where an artifact of the stage lies."""
-    return f"results/{{dataset}}/{stage.name}/{{id}}"
-
-
-def ids(stage, method):
-    """The ids that a rule is for: a method's, or all of a stage that has one rule."""
-    return f"{method}-[0-9a-f]{{8}}" if "{method}" in stage.rule else ID
-
-
 # Networks, trained on all training images.
 for stage in map(STAGES.get, giving("network")):
+    folder = f"results/{{dataset}}/{stage.name}/{{id}}"
     for method, block in methods_of(stage).items():
 
         rule:
@@ -31,16 +13,20 @@ for stage in map(STAGES.get, giving("network")):
             input:
                 unpack(plan.inputs(stage)),
             output:
-                **{name: f"{folder(stage)}/{file}" for name, file in block.further_outputs.items()},
-                model=f"{folder(stage)}/model.safetensors",
-                spec=f"{folder(stage)}/spec.json",
-                training=training_report(stage),
+                **{name: f"{folder}/{file}" for name, file in block.further_outputs.items()},
+                model=f"{folder}/model.safetensors",
+                spec=f"{folder}/spec.json",
+                training=report(
+                    f"{folder}/training.csv",
+                    category=stage.plural.capitalize(),
+                    labels={"data set": "{dataset}", "artifact": "{id}"},
+                ),
             log:
                 f"logs/{{dataset}}/{stage.name}/{{id}}.log",
             benchmark:
                 f"logs/{{dataset}}/{stage.name}/{{id}}.tsv"
             wildcard_constraints:
-                id=ids(stage, method),
+                id=f"{method}-[0-9a-f]{{8}}" if "{method}" in stage.rule else ID,
             threads: THREADS
             resources:
                 gpu=GPUS,
@@ -61,6 +47,7 @@ for stage in map(STAGES.get, giving("network")):
 
 # Something of every image, a shard at a time.
 for stage in map(STAGES.get, giving("shards")):
+    folder = f"results/{{dataset}}/{stage.name}/{{id}}"
     for method, block in methods_of(stage).items():
 
         rule:
@@ -69,13 +56,13 @@ for stage in map(STAGES.get, giving("shards")):
             input:
                 unpack(plan.inputs(stage)),
             output:
-                f"{folder(stage)}/{{shard}}.zarr.zip",
+                f"{folder}/{{shard}}.zarr.zip",
             log:
                 f"logs/{{dataset}}/{stage.name}/{{id}}/{{shard}}.log",
             benchmark:
                 f"logs/{{dataset}}/{stage.name}/{{id}}/{{shard}}.tsv"
             wildcard_constraints:
-                id=ids(stage, method),
+                id=f"{method}-[0-9a-f]{{8}}" if "{method}" in stage.rule else ID,
             threads: THREADS
             resources:
                 gpu=min(GPUS, 1) if block.uses_gpu else 0,
@@ -96,6 +83,7 @@ for stage in map(STAGES.get, giving("shards")):
 
 # One table of a data set.
 for stage in map(STAGES.get, giving("table")):
+    folder = f"results/{{dataset}}/{stage.name}/{{id}}"
     for method, block in methods_of(stage).items():
 
         rule:
@@ -104,13 +92,13 @@ for stage in map(STAGES.get, giving("table")):
             input:
                 unpack(plan.inputs(stage)),
             output:
-                f"{folder(stage)}/{stage.name}.zarr.zip",
+                f"{folder}/{stage.name}.zarr.zip",
             log:
                 f"logs/{{dataset}}/{stage.name}/{{id}}.log",
             benchmark:
                 f"logs/{{dataset}}/{stage.name}/{{id}}.tsv"
             wildcard_constraints:
-                id=ids(stage, method),
+                id=f"{method}-[0-9a-f]{{8}}" if "{method}" in stage.rule else ID,
             threads: THREADS
             resources:
                 gpu=min(GPUS, 1) if block.uses_gpu else 0,

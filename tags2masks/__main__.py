@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from tags2masks.workflow.artifacts import (
     all_artifacts,
     build_experiments,
     reference_cams,
+    with_upstream,
 )
 from tags2masks.workflow.prune import Unused, remove, unused
 
@@ -52,6 +54,12 @@ def _arguments() -> argparse.Namespace:
     told.add_argument("--json", action="store_true", help="print it as JSON")
     told.set_defaults(command=_lineage)
 
+    cited = commands.add_parser(
+        "cite", parents=[shared], help="print BibTeX of what an experiment's chain uses"
+    )
+    cited.add_argument("experiment", help="as the leaderboard names it")
+    cited.set_defaults(command=_cite)
+
     pruned = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
     )
@@ -74,13 +82,35 @@ def _read(file: Path) -> tuple[Config, list[Experiment]]:
         raise UserError("\nerror: ".join(lines)) from None
 
 
-def _lineage(args: argparse.Namespace) -> None:
-    """Print the artifacts of an experiment, and of each what it was made of."""
+def _experiment(args: argparse.Namespace) -> tuple[Config, Experiment]:
+    """The experiment of the configs that the arguments name, and its config."""
     wanted = args.experiment.replace(" ", "")
-    known = {e.name: e for file in args.configfile for e in _read(file)[1]}
+    read = [_read(file) for file in args.configfile]
+    known = {e.name: (config, e) for config, experiments in read for e in experiments}
     if wanted not in known:
         raise UserError(f"no experiment '{wanted}'; {choices(wanted, known)}")
-    experiment = known[wanted]
+    return known[wanted]
+
+
+def _cite(args: argparse.Namespace) -> None:
+    """Print the BibTeX entries of an experiment's methods, networks and data set."""
+    config, experiment = _experiment(args)
+    blocks = [config.datasets[experiment.dataset]]
+    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.steps)]
+    keys = dict.fromkeys(key for block in blocks for key in block.cited())
+    print("\n\n".join(references()[key] for key in keys))
+
+
+def references() -> dict[str, str]:
+    """The entries of references.bib by their keys."""
+    text = Path(__file__).with_name("references.bib").read_text(encoding="utf-8")
+    entries = [f"@{entry.strip()}" for entry in text.removeprefix("@").split("\n@")]
+    return {re.search(r"\{(\w+),", entry)[1]: entry for entry in entries}
+
+
+def _lineage(args: argparse.Namespace) -> None:
+    """Print the artifacts of an experiment, and of each what it was made of."""
+    _, experiment = _experiment(args)
     chain = []
     for _, artifact in experiment.steps:
         folder = args.results / artifact.dataset / artifact.stage / artifact.id
@@ -94,7 +124,8 @@ def _lineage(args: argparse.Namespace) -> None:
         print(json.dumps(chain, indent=2, ensure_ascii=False))
         return
     first = chain[0]["recipe"]
-    print(f"{wanted}\n  data set     {_plain(first['dataset'])}\n  seed         {first['seed']}")
+    about = {"data set": _plain(first["dataset"]), "seed": first["seed"]}
+    print("\n".join([experiment.name, *(f"  {name:12s} {what}" for name, what in about.items())]))
     for one in chain:
         print(f"\n{one['stage']} {one['id']}{'' if one['made'] else '  (not made yet)'}")
         rows = {"made from": one["recipe"]["upstream"], "spec": one["recipe"]["spec"]}

@@ -1,5 +1,17 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can mend, and many of them in one."""
+
+from collections.abc import Sequence
 
 
 class UserError(ValueError):
     """Bad input; a line for each mistake names the file or key and says what to do."""
+
+
+def raise_together(problems: Sequence[str], most: int = 20) -> None:
+    """Raise a UserError with a line per problem, the first `most` of them; none: do nothing."""
+    if not problems:
+        return
+    lines = list(problems[:most])
+    if len(problems) > most:
+        lines.append(f"… and {len(problems) - most} more")
+    raise UserError("\n".join(lines))

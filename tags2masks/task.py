@@ -85,9 +85,9 @@ class Task:
         return self.files[stage], artifact
 
     def state(self) -> State:
-        """The checkpoints of this recipe, this code and these images alone."""
-        shas = [images_sha(self.rows(split)) for split in ("train", "val")]
-        fingerprint = "-".join([artifact_id(self.recipe), self.source, *shas])
+        """The checkpoints of this recipe, this code and these training images alone."""
+        images = images_sha(self.rows("train"))
+        fingerprint = "-".join([artifact_id(self.recipe), self.source, images])
         return State(self.model.parent / "state", fingerprint)
 
 

@@ -17,6 +17,8 @@ def main() -> None:
     index = read_index(args.index)
     index = index[index["split"] != "ood"].reset_index(drop=True)
     table = reader.mask_table(spec, read_classes(args.classes))
+    if hasattr(reader, "measured_images"):
+        index = reader.measured_images(spec, args.root, index)
     masks = reader.list_masks(spec, args.root, index, args.recipe["seed"], "truth")
     truth = with_masks(masks, index)
     check_masks(truth, index, args.root, table, args.threads)

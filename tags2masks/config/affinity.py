@@ -18,6 +18,8 @@ class AffinityTraining(Training):
 class IrnTraining(AffinityTraining):
     """Class boundaries and displacements to the instances' centres (Ahn et al., CVPR 2019)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("ahn2019irn",)
+
     frozen: ClassVar[bool] = True  # its backbone must come with weights
 
     method: Literal["irn"] = "irn"
@@ -35,6 +37,8 @@ class IrnTraining(AffinityTraining):
 
 class PsaTraining(AffinityTraining):
     """Features that are alike where pixels belong together (AffinityNet, Ahn & Kwak, CVPR 2018)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("ahn2018psa",)
 
     method: Literal["psa"] = "psa"
     backbone: Backbone = Backbone(name="resnet38d", output_stride=8)

@@ -16,6 +16,14 @@ class Block(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    cites: ClassVar[tuple[str, ...]] = ()  # keys of references.bib
+
+    def cited(self) -> list[str]:
+        """The keys of `references.bib` that it and the blocks in it name."""
+        inner = (getattr(self, name) for name in type(self).model_fields)
+        keys = [key for value in inner if isinstance(value, Block) for key in value.cited()]
+        return list(dict.fromkeys([*self.cites, *keys]))
+
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, values: Any) -> Any:

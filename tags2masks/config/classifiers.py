@@ -63,6 +63,8 @@ class Ramp(Block):
 class Vanilla(TagTraining):
     """A backbone, global average pooling and a linear head (methods §0)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
+
     method: Literal["vanilla"] = "vanilla"
     epochs: int = Field(5, ge=1)
     optimizer: Optimizer = Optimizer(momentum=1e-4)
@@ -79,6 +81,8 @@ class PnocTraining(TagTraining):
 
 class Puzzle(PnocTraining):
     """Puzzle-CAM: maps of an image and of its quarters agree (Jo & Yu, ICIP 2021)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("jo2021puzzle",)
 
     method: Literal["puzzle"] = "puzzle"
     lambda_re: Ramp = Ramp(start=0, end=4, until=0.5)
@@ -105,6 +109,8 @@ class Puzzle(PnocTraining):
 class Occse(PnocTraining):
     """OC-CSE: erasing a class hides it from an ordinary classifier (Kweon et al., ICCV 2021)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("kweon2021occse",)
+
     method: Literal["occse"] = "occse"
     ordinary: str = Field(
         "vanilla", description="The entry of `classifiers` that looks at the erased images."
@@ -120,11 +126,15 @@ class Occse(PnocTraining):
 class Poc(Puzzle, Occse):
     """P-OC: Puzzle-CAM and OC-CSE together (P-NOC paper, eq. 1)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("david2023pnoc", "jo2021puzzle", "kweon2021occse")
+
     method: Literal["poc"] = "poc"
 
 
 class Pnoc(Poc):
     """P-NOC: P-OC whose ordinary classifier learns from what is left (eq. 2 and 3)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("david2023pnoc", "jo2021puzzle", "kweon2021occse")
 
     further_outputs: ClassVar[dict[str, str]] = {"noc": "noc.safetensors"}
 
@@ -175,6 +185,8 @@ class SeamTraining(TagTraining):
 class Seam(SeamTraining):
     """SEAM: maps of an image and of a smaller one agree (Wang et al., CVPR 2020)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("wang2020seam",)
+
     method: Literal["seam"] = "seam"
     ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
     min_weight: float = Field(
@@ -190,6 +202,8 @@ class Seam(SeamTraining):
 
 class Sampling(SeamTraining):
     """Importance sampling and feature similarity (Jonnarth et al.), on SEAM or a plain network."""
+
+    cites: ClassVar[tuple[str, ...]] = ("jonnarth2022sampling",)
 
     method: Literal["sampling"] = "sampling"
     host: Literal["seam", "plain"] = Field(

@@ -100,7 +100,7 @@ class Dataset(Block):
         return []
 
     def truth_files(self) -> list[str]:
-        """The tables that masks are drawn from; a file per image does not count."""
+        """The tables that truth.csv is made from; a file per image does not count."""
         return []
 
     def image_root(self, own: str) -> str:
@@ -154,6 +154,8 @@ def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
 
 class Digits(Dataset):
     """Embedded: real handwritten digits on photographed textures, with exact masks and boxes."""
+
+    cites: ClassVar[tuple[str, ...]] = ("alpaydin1998digits",)
 
     title: ClassVar[str] = "embedded digits"
     makes_images: ClassVar[bool] = True
@@ -254,6 +256,8 @@ class Voc(Dataset):
     names masks and there is no folder SegmentationClass, there are no quality figures.
     """
 
+    cites: ClassVar[tuple[str, ...]] = ("everingham2010voc",)
+
     title: ClassVar[str] = "PASCAL VOC"
     mask_options: ClassVar[tuple[str, ...]] = ("names", "others")
 
@@ -275,6 +279,13 @@ class Voc(Dataset):
     )
     train_list: str = Field("train", description="List of the training images.")
     val_list: str = Field("val", description="List of the evaluation images.")
+    seed_list: str | None = free(
+        None,
+        description="List of those training images on which maps and masks are measured; null: all "
+        "that have a mask. Published seeds are of the 1,464 images of `train`, from classifiers "
+        "that learned from the 10,582 of `trainaug`: `train_list: trainaug` and `seed_list: "
+        "train`. Only evaluation runs again.",
+    )
 
     @property
     def has_truth(self) -> bool:
@@ -297,6 +308,14 @@ class Voc(Dataset):
     def index_files(self) -> list[str]:
         """The two lists."""
         return [str(Path(self.root) / self.list_path(n)) for n in (self.train_list, self.val_list)]
+
+    def truth_files(self) -> list[str]:
+        """The list of the images that are measured."""
+        return [str(Path(self.root) / self.list_path(self.seed_list))] if self.seed_list else []
+
+    def truth_key(self) -> dict:
+        """As for all, and which training images are measured."""
+        return super().truth_key() | {"seed_list": self.seed_list}
 
     def list_path(self, name: str) -> str:
         """The file of a list, relative to root."""
@@ -340,6 +359,8 @@ class Coco(Dataset):
 
     Where no annotation has a segmentation (a file of boxes alone) there are no quality figures.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("lin2014coco",)
 
     title: ClassVar[str] = "COCO"
     makes_masks: ClassVar[bool] = True
@@ -435,6 +456,8 @@ def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
 
 class Mnist(Dataset):
     """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lecun1998mnist",)
 
     title: ClassVar[str] = "MNIST"
     makes_images: ClassVar[bool] = True

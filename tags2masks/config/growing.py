@@ -1,6 +1,6 @@
 """Labels that grow while a segmentation network learns from them."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from tags2masks.config.masks import Bilateral, DenseCrf, Gaussian
 
 class Growing(DenseCrf):
     """Deep seeded region growing (Huang et al., CVPR 2018) instead of plain cross entropy."""
+
+    cites: ClassVar[tuple[str, ...]] = ("huang2018dsrg", "kolesnikov2016sec")
 
     stride: int = Field(
         8, ge=1, le=32, description="Image pixels per cell; labels grow over cells."

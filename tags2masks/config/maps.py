@@ -42,11 +42,15 @@ class MultiScale(Maps):
 class Cam(MultiScale):
     """Class activation maps over scales and flips."""
 
+    cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
+
     method: Literal["cam"] = "cam"
 
 
 class Pcm(MultiScale):
     """Maps refined by the classifier's pixel correlation module, of `seam` and `sampling`."""
+
+    cites: ClassVar[tuple[str, ...]] = ("wang2020seam",)
 
     needs: ClassVar[tuple[str, ...]] = ("pixel_correlation",)
 
@@ -55,6 +59,8 @@ class Pcm(MultiScale):
 
 class Lpcam(MultiScale):
     """Local prototype CAM (Chen & Sun, CVPR 2023)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("chen2023lpcam",)
 
     helpers: ClassVar[tuple[str, ...]] = ("prototypes",)
 
@@ -73,11 +79,15 @@ class Lpcam(MultiScale):
 class GradCam(MultiScale):
     """Feature maps weighted by the gradient of a class's logit, over scales and flips."""
 
+    cites: ClassVar[tuple[str, ...]] = ("selvaraju2017gradcam",)
+
     method: Literal["gradcam"] = "gradcam"
 
 
 class Saliency(Maps):
     """The gradient of a class's logit with respect to the image."""
+
+    cites: ClassVar[tuple[str, ...]] = ("simonyan2014saliency", "maruf2023saliency")
 
     method: Literal["saliency"] = "saliency"
     stride: int = Field(4, ge=1, le=32, description="Image pixels averaged into a map pixel.")
@@ -100,6 +110,8 @@ class Sampled(Maps):
 class SmoothGrad(Sampled):
     """Saliency of images with Gaussian noise, averaged."""
 
+    cites: ClassVar[tuple[str, ...]] = ("smilkov2017smoothgrad", "maruf2023saliency")
+
     method: Literal["smoothgrad"] = "smoothgrad"
     sigma: float = Field(
         0.5,
@@ -112,12 +124,16 @@ class SmoothGrad(Sampled):
 class BinaryMask(Sampled):
     """Saliency of images with pixels switched off, averaged."""
 
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
+
     method: Literal["binarymask"] = "binarymask"
     keep: float = Field(0.9, gt=0, le=1, description="Chance that a pixel stays on.")
 
 
 class RandomPatch(Sampled):
     """Saliency of images with patches switched off, averaged."""
+
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     method: Literal["randompatch"] = "randompatch"
     grid: int = Field(16, ge=1, description="Patches along each side of the image.")
@@ -126,6 +142,8 @@ class RandomPatch(Sampled):
 
 class DiscPatch(Sampled):
     """The same, patches of high CAM being switched off more often."""
+
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     method: Literal["discpatch"] = "discpatch"
     grid: int = Field(16, ge=1, description="Patches along each side of the image.")
@@ -136,6 +154,8 @@ class DiscPatch(Sampled):
 
 class RandomCrop(Sampled):
     """Saliency of random crops in their places, each weighted with the sigmoid of its logit."""
+
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     method: Literal["randomcrop"] = "randomcrop"
     samples: int = Field(140, ge=1, description="Random crops of an image.")
@@ -164,6 +184,8 @@ class AdvCam(Maps):
     The defaults are the paper's. Its public code: `step: scaled`, `step_size: 0.08`,
     `steps: 26`, `steps_below_one: 12`, `logit: rectified`, `step_map: raw`.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
 
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
@@ -209,6 +231,8 @@ class Rib(Maps):
     `learn_from: views`, `step_map: raw`, `early_exit: true`, `steps: 9`. COCO: `lr: 5.0e-6`,
     `margin: 1000`.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021rib",)
 
     helpers: ClassVar[tuple[str, ...]] = ("training",)
     memory_mb: ClassVar[int] = 16000

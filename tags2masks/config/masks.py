@@ -39,6 +39,8 @@ class Bilateral(Block):
 class DenseCrf(Block):
     """A dense conditional random field."""
 
+    cites: ClassVar[tuple[str, ...]] = ("krahenbuhl2011crf",)
+
     iterations: int = Field(10, ge=1)
     gaussian: Gaussian = Gaussian()
     bilateral: Bilateral = Bilateral()
@@ -61,6 +63,8 @@ class Crf(LabelCrf, Masks):
 class Confident(LabelCrf, Masks):
     """Labels where two CRFs, of a high and a low background score, agree; 255 elsewhere."""
 
+    cites: ClassVar[tuple[str, ...]] = ("ahn2019irn", "krahenbuhl2011crf")
+
     method: Literal["confident"] = "confident"
     foreground_score: float = Field(
         0.3, ge=0, le=1, description="A class is certain where it beats this background score."
@@ -79,6 +83,8 @@ class Confident(LabelCrf, Masks):
 
 class Agreed(DenseCrf, Masks):
     """Labels where two CRFs, of a weak and a strong background map, agree; 255 elsewhere."""
+
+    cites: ClassVar[tuple[str, ...]] = ("ahn2018psa", "krahenbuhl2011crf")
 
     method: Literal["agreed"] = "agreed"
     low_power: float = Field(
@@ -124,6 +130,8 @@ class Walk(Masks):
 class Irn(Walk):
     """Maps spread up to the boundaries that an inter-pixel relation network finds."""
 
+    cites: ClassVar[tuple[str, ...]] = ("ahn2019irn",)
+
     method: Literal["irn"] = "irn"
     labels: Confident = Confident()
     affinity: IrnTraining = IrnTraining()
@@ -152,6 +160,8 @@ class Full(Masks):
 class Smooth(Masks):
     """Maps smoothed by a Gaussian, then thresholded (saliency paper, B.3.2)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
+
     swept: ClassVar[bool] = True
 
     method: Literal["smooth"] = "smooth"
@@ -170,6 +180,8 @@ class Smooth(Masks):
 class Superpixel(Masks):
     """Mean scores of Felzenszwalb's superpixels, then thresholded (saliency paper, B.3.3)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency", "felzenszwalb2004superpixel")
+
     swept: ClassVar[bool] = True
 
     method: Literal["superpixel"] = "superpixel"
@@ -181,6 +193,8 @@ class Superpixel(Masks):
 
 class Psa(Walk):
     """Maps and background spread over what an affinity network finds alike."""
+
+    cites: ClassVar[tuple[str, ...]] = ("ahn2018psa",)
 
     method: Literal["psa"] = "psa"
     labels: Agreed = Agreed()

@@ -10,6 +10,8 @@ from tags2masks.config.base import Entry, free
 class Prototypes(Entry):
     """Cluster centres of each class's local features; an artifact of their own."""
 
+    cites: ClassVar[tuple[str, ...]] = ("chen2023lpcam",)
+
     learns_from: ClassVar[tuple[str, ...]] = ("tags",)
     memory_mb: ClassVar[int] = 12000
     minutes: ClassVar[int] = 120

@@ -57,6 +57,8 @@ class Segmenter(Training):
 class DeepLabV3Plus(Segmenter):
     """DeepLabV3+ of segmentation-models-pytorch on a timm encoder."""
 
+    cites: ClassVar[tuple[str, ...]] = ("chen2018deeplabv3plus",)
+
     method: Literal["deeplabv3plus"] = "deeplabv3plus"
     epochs: int = Field(15, ge=1)
     optimizer: Optimizer = Optimizer(lr=0.007, head_factor=1, momentum=0.9)
@@ -71,6 +73,8 @@ class DeepLabV1(Segmenter):
     20,000 steps of 10 images of VOC are 18.9 epochs; its scales 0.5 to 1.5 are long sides of 250 to
     750. Its test ends with one iteration of the CRF: `test: {crf: {iterations: 1}}`.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("chen2015deeplab",)
 
     method: Literal["deeplabv1"] = "deeplabv1"
     backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
@@ -92,6 +96,8 @@ class DeepLabV2(Segmenter):
     250 to 1000. COCO: crop 481, rate 2e-4, 100,000 steps of 10.
     """
 
+    cites: ClassVar[tuple[str, ...]] = ("chen2018deeplabv2",)
+
     method: Literal["deeplabv2"] = "deeplabv2"
     backbone: Backbone = Backbone(name="resnet101", output_stride=8)
     epochs: int = Field(19, ge=1, description="19 · 1,059 = 20,121 steps on VOC.")
@@ -110,6 +116,8 @@ class UPerNet(Segmenter):
     40,000 steps of 16 images of VOC (662 an epoch) are 60.4 epochs; its resizing to 2048 × 512
     times 0.5 to 2 makes long sides of 341 to 1365 of images of 4:3. COCO: 80,000 steps.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("xiao2018upernet",)
 
     method: Literal["upernet"] = "upernet"
     backbone: Backbone = Backbone(name="swin_tiny_patch4_window7_224", output_stride=32)

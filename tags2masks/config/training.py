@@ -31,6 +31,10 @@ class Backbone(Block):
     mean: Triple = Field((0.485, 0.456, 0.406), description="Channel means, of values in 0 to 1.")
     std: Triple = Field((0.229, 0.224, 0.225), description="Channel deviations, likewise.")
 
+    def cited(self) -> list[str]:
+        """The paper of `resnet38d`; of timm's networks there are too many to list."""
+        return ["wu2019resnet38"] if self.name == "resnet38d" else []
+
     def weights_file(self) -> str | None:
         """The path of a weights file, if that is where the weights come from."""
         return None if self.weights in (None, "pretrained") else self.weights

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.data.index import read_table
-from tags2masks.data.problems import raise_together
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 
 COLUMNS = ("image", "class", "x1", "y1", "x2", "y2", "difficult")

@@ -14,9 +14,8 @@ from tags2masks.config.datasets import Coco
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import Box, box_table, extent, nudged
 from tags2masks.data.coco_regions import region_of, semantic_mask
-from tags2masks.data.problems import raise_together
 from tags2masks.data.truth import IGNORED, plain_table
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress

@@ -12,10 +12,9 @@ from tags2masks.config.datasets import Folder
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.index import SPLITS
-from tags2masks.data.problems import raise_together
 from tags2masks.data.truth import mask_files, plain_table
-from tags2masks.data.user_tables import read_rows
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
+from tags2masks.user_tables import read_rows
 
 COLUMNS = ("image", "tags", "split")
 BOX_COLUMNS = ("image", "class", *CORNERS)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tags2masks.data.problems import raise_together
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 
 COLUMNS = ("image", "mask")

@@ -9,6 +9,8 @@ list_masks(spec, root, index, seed, folder) -> DataFrame[image, mask, instances,
     of the index's images, relative to root; drawn into root/folder where the block `makes_masks`.
     Of an image without a mask both are empty, and `lacks` says what would have to be there.
 mask_table(spec, classes) -> uint8 [256]: from the ids in the mask files to ours, see `data.truth`
+A reader may also have
+measured_images(spec, root, index) -> DataFrame: the rows of the index whose masks are measured.
 
 `root` is the folder that the paths are relative to. Only digits make use of the seed.
 """

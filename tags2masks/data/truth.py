@@ -11,8 +11,7 @@ import pandas as pd
 from tags2masks.config.datasets import MOST_CLASSES
 from tags2masks.data.images import decode
 from tags2masks.data.index import read_table
-from tags2masks.data.problems import raise_together
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.progress import progress
 

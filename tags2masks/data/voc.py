@@ -11,9 +11,8 @@ import pandas as pd
 
 from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
-from tags2masks.data.problems import raise_together
 from tags2masks.data.truth import IGNORED, INVALID, mask_files
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -89,6 +88,22 @@ def list_masks(
     return mask_files(images, masks, root).assign(
         instances=[path if (root / path).is_file() else "" for path in instances]
     )
+
+
+def measured_images(spec: Voc, root: Path | str, index: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the index but those training images that are not in `spec.seed_list`.
+
+    Raises UserError when no training image is in it.
+    """
+    if spec.seed_list is None:
+        return index
+    name = spec.list_path(spec.seed_list)
+    listed = {entry.image for entry in _read_list(Path(root), name, "seed_list")}
+    train = index["split"] == "train"
+    kept = index["image"].isin(listed)
+    if not (train & kept).any():
+        raise UserError(f"{Path(root) / name}: no training image is in it; correct seed_list")
+    return index[~train | kept].reset_index(drop=True)
 
 
 def list_boxes(

@@ -65,7 +65,7 @@ def work(args: argparse.Namespace) -> Work:
             rows = rows[~rows["image"].isin(set(learned))]
             with Shard(shard, args.id, sha) as opened:
                 if opened.partial:  # true masks of some images: it has none of the others
-                    rows = rows[[opened.holds(image) for image in rows["image"]]]
+                    rows = rows[rows["image"].map(opened.holds).astype(bool)]
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
         truths = [
@@ -87,7 +87,10 @@ def work(args: argparse.Namespace) -> Work:
             "set evaluate_on: train in the data set"
         )
     if count < listed:
-        print(f"{listed - count} of {listed} {args.split} images have no mask and are not measured")
+        print(
+            f"{listed - count} of {listed} {args.split} images are not measured: "
+            f"{args.truth} has no mask of them"
+        )
     table = reader_module(spec.kind).mask_table(spec, classes)
     return Work(chunks, table, classes, count)
 

@@ -1,15 +1,19 @@
 """True masks in the place of pseudo-masks, of all training images or of some."""
 
+from argparse import Namespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from tags2masks.config.datasets import Digits
 from tags2masks.config.training import Augment
-from tags2masks.data.index import images_sha
+from tags2masks.data.index import images_sha, write_classes, write_index
 from tags2masks.data.masked import MaskedViews
-from tags2masks.data.truth import plain_table
+from tags2masks.data.truth import plain_table, write_truth
 from tags2masks.errors import UserError
 from tags2masks.masks.full import labelled_masks
+from tags2masks.metrics import measuring
 from tags2masks.palette import write_palette_png
 from tags2masks.store import Shard, write_shard
 
@@ -80,3 +84,25 @@ def test_a_mask_of_another_size_is_told(tmp_path, rows):
     other = rows.assign(height=9)
     with pytest.raises(UserError, match=r"b-mask\.png: 8 × 8 pixels, but its image has 8 × 9"):
         list(labelled_masks(other, {"b": "b-mask.png"}, tmp_path, plain_table(2)))
+
+
+@pytest.mark.parametrize(
+    ("learned", "measured"),
+    [(["b"], ["d"]), (["b", "d"], []), (["a", "b", "c", "d", "e"], []), ([], ["b", "d"])],
+)
+def test_images_that_were_learned_from_are_not_measured(tmp_path, rows, learned, measured):
+    files = shards(tmp_path, rows, {"b": "b-mask.png", "d": "d-mask.png"})
+    write_index(tmp_path / "train.csv", rows.assign(split="train", tags=[("one",)] * 5))
+    write_classes(tmp_path / "classes.txt", ["one", "two"])
+    truth = rows[["image"]].assign(mask="b-mask.png", instances="", boxes=[[]] * 5)
+    write_truth(tmp_path / "truth.csv", truth)
+    (tmp_path / "labelled.csv").write_text("".join(f"{n}\n" for n in ["image", *learned]))
+    found = measuring.work(
+        Namespace(
+            recipe={"dataset": Digits(classes=("one", "two")).key(), "seed": 0},
+            id="full-01234567", split="train", index=tmp_path / "train.csv",
+            classes=tmp_path / "classes.txt", truth=tmp_path / "truth.csv", root=tmp_path,
+            shards=files, only=None, left_out=tmp_path / "labelled.csv", cam=None, cams=[],
+        )
+    )  # fmt: skip
+    assert [truth[0] for chunk in found.chunks for truth in chunk.truths] == measured

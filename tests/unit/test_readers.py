@@ -134,6 +134,24 @@ def test_programs_on_a_folder(photos, monkeypatch):
     assert truth["mask"].tolist() == ["1.png", "b.png"]
 
 
+def test_the_truth_of_a_seed_list(tmp_path, monkeypatch):
+    for name in ("ImageSets/Segmentation", "Annotations", "JPEGImages", "SegmentationClass"):
+        (tmp_path / name).mkdir(parents=True)
+    lists = {"train": ["a", "b", "c"], "val": ["v"], "seeds": ["b"]}
+    for name, images in lists.items():
+        (tmp_path / f"ImageSets/Segmentation/{name}.txt").write_text("\n".join(images))
+    for name in "abcv":
+        text = "<annotation><object><name>cat</name></object></annotation>"
+        (tmp_path / f"Annotations/{name}.xml").write_text(text)
+        Image.new("RGB", (4, 3)).save(tmp_path / f"JPEGImages/{name}.jpg")
+        Image.new("L", (4, 3)).save(tmp_path / f"SegmentationClass/{name}.png")
+    spec = Voc(root=str(tmp_path), classes=("cat",), seed_list="seeds")
+    recipe = {"seed": 0, "dataset": spec.truth_key()}
+    index, _, truth = listed(monkeypatch, tmp_path, recipe, tmp_path, tmp_path)
+    assert index["image"].tolist() == ["a", "b", "c", "v"]
+    assert truth["image"].tolist() == ["b", "v"]
+
+
 def test_boxes_of_a_folder(photos, monkeypatch, capsys):
     root, recipe = photos
     table = (root / "tags.csv").read_text() + "2.jpg,cat,train\n3.jpg,,train\n"

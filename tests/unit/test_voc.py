@@ -131,6 +131,27 @@ def test_lists_of_images_and_masks(devkit):
     assert masks["lacks"].max() == str(devkit / "SegmentationClassAug/x.png")
 
 
+def test_only_images_of_the_seed_list_are_measured(devkit):
+    spec = block(devkit, seed_list="some")
+    listing, classes = voc.list_images(spec, devkit)
+    index = build_index(listing, devkit, classes, 1, 2)
+    lists = devkit / "ImageSets/Segmentation"
+    (lists / "some.txt").write_text("2007_1\n2009_9\n2008_2\n")
+    assert voc.measured_images(spec, devkit, index)["image"].tolist() == ["2007_1", "2008_2"]
+    assert voc.measured_images(block(devkit), devkit, index)["image"].tolist() == [
+        "2007_1", "2007_2", "2008_2",
+    ]  # fmt: skip
+    (lists / "some.txt").write_text("2008_2\n")
+    with pytest.raises(
+        UserError, match=r"some\.txt: no training image is in it; correct seed_list"
+    ):
+        voc.measured_images(spec, devkit, index)
+    # It decides what is measured, not what is learned.
+    assert spec.truth_files() == [str(lists / "some.txt")] and block(devkit).truth_files() == []
+    assert spec.truth_key()["seed_list"] == "some"
+    assert not {"seed_list"} & {*spec.key(), *spec.labelled_key()}
+
+
 def test_names_with_blanks(devkit):
     for name, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
         (devkit / name / f"2007_1.{suffix}").rename(devkit / name / f"my cat.{suffix}")

@@ -37,7 +37,7 @@ def test_masks_for_val_alone(tmp_path):
     config["experiments"] = ["pets / vanilla / cam / threshold / net"]
     project = fresh_project(tmp_path, config)
     printed = project.make()
-    assert "6 of 6 train images have no mask and are not measured" in printed
+    assert "6 of 6 train images are not measured: results/pets/truth.csv has no mask" in printed
     board = pd.read_csv(tmp_path / "results/leaderboard.csv").iloc[0]
     assert np.isnan(board["seed_iou"]) and np.isnan(board["mask_iou"])
     assert 0 <= board["prediction_iou"] <= 1

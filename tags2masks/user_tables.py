@@ -5,8 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tags2masks.data.problems import raise_together
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 
 Row = tuple[int, dict[str, str]]
 
