@@ -11,9 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tags2masks.stages import STAGES
+
 WIDTH = 4.2  # inches; the page scales charts to its columns
 SERIES = 8  # colours of the page's style sheet, --series-0 to --series-7
-SHADES = {"seed": 0.25, "mask": 0.6, "prediction": 1.0}  # opacity of a stage's bars
+FIGURES = [stage.figure for stage in STAGES.values() if stage.figure]
+SHADES = {  # opacity of a stage's bars: the later in a chain, the darker
+    figure: round(0.25 + 0.75 * place / (len(FIGURES) - 1), 2)
+    for place, figure in enumerate(FIGURES)
+}
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)))
 
 # Colours that stand for the page's own until the SVG is written.

@@ -16,27 +16,31 @@ from tags2masks.config.base import Entry
 from tests.workflow.conftest import CONFIG, ROOT, Project
 
 PAGE = ROOT / "docs" / "add-a-method.md"
-NEW = "digits/vanilla/brightness/otsu/deeplabv3plus"
+PACKAGES = ("maps", "masks", "cleaned")
 
 
 class Piece(NamedTuple):
-    """A block of code of the page, and the file that the heading above it names."""
+    """A block of code of the page, its chapter, and the file that the heading above it names."""
 
+    chapter: str
     file: str
     language: str
     code: str
 
 
-def pieces() -> list[Piece]:
-    """All of them in order; the file is empty under headings without one."""
-    found, file = [], ""
-    pattern = r"^#+ (?P<heading>[^\n]*)$|^```(?P<language>\w+)\n(?P<code>.*?)^```$"
+def pieces(*chapters: str) -> list[Piece]:
+    """Those of chapters whose titles begin like this, in order; config.yaml where none is named."""
+    found, chapter, file = [], "", ""
+    pattern = r"^(?P<level>#+) (?P<title>[^\n]*)$|^```(?P<language>\w+)\n(?P<code>.*?)^```$"
     for match in re.finditer(pattern, PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL):
         if match["language"]:
-            found.append(Piece(file, match["language"], match["code"]))
-        else:
-            file = "".join(re.findall(r"`([\w/.-]+)`", match["heading"]))
-    return found
+            found.append(Piece(chapter, file or "config.yaml", match["language"], match["code"]))
+            continue
+        file = "".join(re.findall(r"`([\w/.-]+)`", match["title"]))
+        chapter = match["title"] if match["level"] == "##" else chapter
+    chosen = [piece for piece in found if piece.chapter.startswith(chapters)]
+    assert {piece.language for piece in chosen} >= {"python", "diff", "yaml"}
+    return chosen
 
 
 def apply(piece: Piece, folder: Path) -> None:
@@ -55,26 +59,21 @@ def apply(piece: Piece, folder: Path) -> None:
         assert text.count(before) == 1, f"{piece.file} has not the lines of the page:\n{before}"
         text = text.replace(before, after)
     elif piece.language == "markdown":
-        stage = piece.code.split("`")[0]
-        rows = re.findall(rf"^{re.escape(stage)}.*\n", text, re.MULTILINE)
+        stage = re.escape(piece.code.split("`")[0])
+        rows = re.findall(rf"^{stage}.*\n", text, re.MULTILINE)
+        rows = rows or re.findall(r"^\| [a-z, ]+ \| .*\n", text, re.MULTILINE)
         text = text.replace(rows[-1], rows[-1] + piece.code)
+    elif piece.language == "yaml":
+        config = yaml.safe_load(text)
+        for section, entries in yaml.safe_load(piece.code).items():
+            empty = [] if isinstance(entries, list) else {}
+            both = config.get(section, empty), entries
+            config[section] = both[0] + both[1] if empty == [] else both[0] | both[1]
+        text = yaml.safe_dump(config)
     else:
         raise AssertionError(f"{piece.language} is no language of the page")
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
-
-
-def config_of_page() -> dict:
-    """The small config with the page's entries and experiments in addition to its own."""
-    config = copying.deepcopy(CONFIG)
-    config["segmenters"]["deeplabv3plus"] = config["segmenters"]["net"]
-    for piece in pieces():
-        if piece.language == "yaml":
-            for section, entries in yaml.safe_load(piece.code).items():
-                if isinstance(entries, list):
-                    config[section] += entries
-                else:
-                    config[section] |= entries
-    return config
 
 
 def run(project: Project, *arguments: str) -> str:
@@ -89,16 +88,40 @@ def run(project: Project, *arguments: str) -> str:
 
 @pytest.fixture
 def clone(copy) -> Project:
-    """The finished small run with all that a person edits, and their config."""
+    """The finished small run with all that a person edits, and an entry of the demo's name."""
     for name in ("docs", "tests", "pyproject.toml"):
         copier = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copier(ROOT / name, copy.folder / name)
-    copy.configure(config_of_page())
+    config = copying.deepcopy(CONFIG)
+    config["segmenters"]["deeplabv3plus"] = config["segmenters"]["net"]
+    copy.configure(config)
     return copy
 
 
+def check_sources(clone: Project, files: list[str]) -> None:
+    """What `make docs lint test` says of new files: in form, whole, and passing."""
+    run(clone, "tags2masks.config.reference")
+    run(clone, "tags2masks.workflow.architecture")
+    run(clone, "ruff", "check", *files)
+    run(clone, "ruff", "format", "--check", *files)
+    own = [file for file in files if file.startswith("tests/")]
+    checks = ["tests/unit/test_methods.py", "tests/unit/test_architecture.py"]
+    passed = run(clone, "pytest", "-v", *own, *checks)
+    assert own and all(re.search(rf"{re.escape(file)}.* PASSED", passed) for file in own)
+    for file in files:
+        package, module = Path(file).parent.name, Path(file).stem
+        if package in PACKAGES and module != "__init__":
+            assert f"test_every_method_is_whole[{package}-{module}] PASSED" in passed, passed
+
+
+def leaderboard(clone: Project) -> dict[str, dict[str, str]]:
+    """The rows of leaderboard.csv by experiment."""
+    with (clone.folder / "results/leaderboard.csv").open(encoding="utf-8") as table:
+        return {row["experiment"]: row for row in csv.DictReader(table)}
+
+
 def test_the_page_makes_methods_that_run_to_the_end(clone):
-    code = [piece for piece in pieces() if piece.language != "yaml"]
+    code = pieces("1.", "2.", "3.", "4.", "5.", "A mask method")
     blocks = [piece for piece in code if piece.file.startswith("tags2masks/config/")]
     for piece in blocks:
         apply(piece, clone.folder)
@@ -111,28 +134,34 @@ def test_the_page_makes_methods_that_run_to_the_end(clone):
     for piece in code:
         if piece not in blocks:
             apply(piece, clone.folder)
-    run(clone, "tags2masks.config.reference")
-    run(clone, "tags2masks.workflow.architecture")
+    check_sources(clone, [piece.file for piece in code if piece.file.endswith(".py")])
     assert "method: brightness" in (clone.folder / "docs/config.md").read_text("utf-8")
-    files = [piece.file for piece in code if piece.file.endswith(".py")]
-    run(clone, "ruff", "check", *files)
-    run(clone, "ruff", "format", "--check", *files)
-    own = [file for file in files if file.startswith("tests/")]
-    passed = run(clone, "pytest", "-v", *own, "tests/unit/test_methods.py")
-    for name in ("test_every_method_is_whole[maps-brightness]", "[masks-otsu]", *own):
-        assert re.search(rf"{re.escape(name)}.* PASSED", passed), passed
-
     planned = clone.would_run()
     assert {"brightness", "otsu", "deeplabv3plus"} <= planned.keys()
     assert planned.keys() & {"digits", "vanilla", "cam", "threshold"} == set()
     clone.make()
     assert clone.would_run() == {}
-    with (clone.folder / "results/leaderboard.csv").open(encoding="utf-8") as table:
-        rows = {row["experiment"]: row for row in csv.DictReader(table)}
+    row = leaderboard(clone)["digits/vanilla/brightness/otsu/deeplabv3plus"]
     for figure in ("seed_iou", "mask_iou", "prediction_iou"):
-        assert 0 <= float(rows[NEW][figure]) <= 1
+        assert 0 <= float(row[figure]) <= 1
+
+
+def test_the_page_makes_a_stage_that_runs_to_the_end(clone):
+    code = pieces("A stage")
+    for piece in code:
+        apply(piece, clone.folder)
+    check_sources(clone, [piece.file for piece in code if piece.file.endswith(".py")])
+    planned = clone.would_run()
+    assert planned.keys() & {"digits", "vanilla", "cam", "crf", "deeplabv3plus"} == set()
+    assert (planned["largest"], planned["measure_labels"]) == (2, 1)
+    clone.make()
+    assert clone.would_run() == {}
+    assert "digits/vanilla/cam/crf/largest" in leaderboard(clone)
+    with (clone.folder / "results/metrics.csv").open(encoding="utf-8") as table:
+        rows = [row for row in csv.DictReader(table) if row["stage"] == "cleaned"]
+    assert {"iou", "precision", "recall"} <= {row["metric"] for row in rows}
     page = (clone.folder / "results/report.html").read_text(encoding="utf-8")
-    assert NEW in page or NEW.replace("/", " / ") in page
+    assert re.search(r"mask \d+\.\d %, cleaned \d+\.\d %", page)
 
 
 def test_the_page_names_every_class_variable_of_a_block():
