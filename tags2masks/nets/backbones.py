@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tags2masks.checkpoints import load_plain
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.convnet import ConvNet
@@ -147,17 +148,23 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: not a plain file of weights: loading it could run code, which is refused; "
             "save the state dict alone, best as .safetensors"
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable weights file ({error}); {mend}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"{path}: holds no state dict; save model.state_dict()")
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise UserError(
+                f"{path}: '{name}' is sparse or quantised; save plain tensors (to_dense(), "
+                "dequantize())"
+            )
     return state
 
 

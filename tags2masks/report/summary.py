@@ -1,5 +1,6 @@
 """The figures of all experiments in two tables: one tidy, one a row per experiment."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +56,20 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
             about = {key: one[key] for key in ("experiment", "dataset")}
             tables.append(table.assign(**about, stage=stage, artifact=artifact))
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
+
+
+def read_outline(path: Path) -> dict:
+    """The file that the rule `outline` writes: `experiments`, `evaluation`, `report`.
+
+    Raises UserError naming a file that cannot be read, or is none.
+    """
+    try:
+        outline = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
+    if not isinstance(outline, dict) or not outline.get("experiments"):
+        raise UserError(f"{path}: names no experiments; delete it and run again")
+    return outline
 
 
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 
 from tags2masks.data.index import COLUMNS as INDEX
 from tags2masks.errors import UserError
-from tags2masks.report.summary import LEADERBOARD, leaderboard, tidy_metrics
+from tags2masks.report.summary import LEADERBOARD, leaderboard, read_outline, tidy_metrics
 from tests.unit.fabricated_report import with_steps
 
 SPLIT = {"maps": "train", "masks": "train", "predictions": "val"}
@@ -116,3 +116,10 @@ def test_seeds_have_their_mean_and_deviation_and_share_of_full(tmp_path):
     assert set(table["supervision"][:4]) == {"masks"} and set(table["supervision"][4:]) == {"tags"}
     assert table["mask_iou"].iloc[2] == 0.15 and table["mask_iou_val"].iloc[2] == 0.3
     assert table["label_cost"].tolist() == [239.7] * 4 + [20.0] * 5
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiments": []}'])
+def test_an_outline_without_experiments_is_named(tmp_path, text):
+    (tmp_path / "experiments-01234567.json").write_text(text)
+    with pytest.raises(UserError, match=r"experiments-01234567\.json: .* delete it and run again"):
+        read_outline(tmp_path / "experiments-01234567.json")

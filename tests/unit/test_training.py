@@ -130,6 +130,52 @@ def test_a_state_of_another_run_or_a_damaged_one_is_not_used(tmp_path, capsys):
         assert len(lines) == 1 and lines[0].endswith("left aside, no need to act")
 
 
+def _reshaped(saved):
+    saved["networks"][0]["head.weight"] = torch.zeros(3, 4)
+    return saved
+
+
+def _other_momentum(saved):
+    saved["optimizers"][0]["state"][0]["momentum_buffer"] = torch.zeros(1, 2)
+    return saved
+
+
+CONTENTS = {
+    "tensor": lambda saved: torch.zeros(3),
+    "list": lambda saved: [1],
+    "no fingerprint": lambda saved: {k: v for k, v in saved.items() if k != "fingerprint"},
+    "number": lambda saved: saved | {"networks": 3},
+    "no tensors": lambda saved: saved | {"networks": [{"a": 1}]},
+    "other shapes": _reshaped,
+    "fewer layers": lambda saved: saved | {"networks": [{"a": torch.zeros(1)}]},
+    "other momentum": _other_momentum,
+    "no optimizers": lambda saved: saved | {"optimizers": []},
+}
+
+
+@pytest.mark.parametrize("kind", [*CONTENTS, "text", "folder"])
+def test_what_is_no_checkpoint_of_this_run_is_passed_over(tmp_path, capsys, kind):
+    undisturbed, _ = trained(tmp_path / "whole")
+    trained(tmp_path / "s", spec(epochs=2))
+    path = tmp_path / "s/epoch-0002.pt"
+    if kind in CONTENTS:
+        torch.save(CONTENTS[kind](torch.load(path)), path)
+    elif kind == "text":
+        path.write_text("hello\n")
+    else:
+        path.unlink()
+        (path / "inner").mkdir(parents=True)
+        (tmp_path / "s/epoch-0004.pt").mkdir()
+    capsys.readouterr()
+    weights, rows = trained(tmp_path / "s")
+    assert same(undisturbed, weights) and len(rows) == 4
+    (line, *_) = capsys.readouterr().out.splitlines()
+    assert "epoch-000" in line and line.endswith("left aside, no need to act")
+    assert [p.name for p in (tmp_path / "s").iterdir() if p.is_file()] == ["epoch-0004.pt"]
+    end_state(State(tmp_path / "s", "f"), keep=False)
+    assert not (tmp_path / "s").exists()
+
+
 def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):
     still = spec(epochs=1, freeze_bn=True, optimizer=Optimizer(lr=1e-9, head_factor=1e6))
     prepare(Machine(threads=1), 0)
