@@ -11,6 +11,7 @@ import yaml
 
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.workflow.artifacts import (
@@ -62,12 +63,9 @@ def _arguments() -> argparse.Namespace:
 
 def _read(file: Path) -> tuple[Config, list[Experiment]]:
     """A config and its experiments."""
+    raw = read_config(file)
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: not readable ({' '.join(str(error).split())})") from None
-    try:
-        config = parse_config(raw or {})
+        config = parse_config(raw)
         return config, build_experiments(config)
     except ConfigError as error:
         lines = (f"{file}: {line}" for line in str(error).splitlines())

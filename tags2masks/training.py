@@ -120,7 +120,7 @@ def fit(
     an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
-    Raises UserError when the loss is no longer a number.
+    Raises UserError when the loss or a weight is no longer finite.
     """
     scaler = torch.amp.GradScaler(machine.device) if spec.precision == "16-mixed" else None
     fabric = start_fabric(machine, spec.precision, scaler)
@@ -188,6 +188,11 @@ def fit(
                 raise UserError(
                     f"the {name.replace('_', ' ')} became {means[name]} in epoch {epoch + 1}; "
                     "lower optimizer.lr"
+                )
+        for one in learning:
+            if not all(torch.isfinite(parameter).all() for parameter in one.parameters()):
+                raise UserError(
+                    f"the weights are no longer finite in epoch {epoch + 1}; lower optimizer.lr"
                 )
         inner.eval()
         with torch.no_grad():

@@ -3,6 +3,7 @@
 Light to import: no torch, no pandas.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,13 @@ from tags2masks.workflow.sources import module_path
 SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
 
 
+# What else the workflow writes into results/, or has there.
+TAKEN = re.compile(
+    r"predict|README\.md|report\.html|(metrics|leaderboard|correlations|sweep)\.csv"
+    r"|experiments-.*\.json",
+    re.IGNORECASE,
+)
+
 # Made of val's images too, where `evaluation.splits` has it.
 EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
 
@@ -38,8 +46,11 @@ class Catalog:
     def __init__(self, raw: dict):
         check_modules()
         self.config: Config = parse_config(raw)
-        if "predict" in self.config.datasets:
-            raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
+        for name in self.config.datasets:
+            if TAKEN.fullmatch(name):
+                raise ConfigError(
+                    f"datasets.{name}: this name is taken by results/{name}; rename it"
+                )
         self.experiments = build_experiments(self.config)
         self.artifacts = all_artifacts(self.experiments)
         with_regions = self.config.evaluation.regions

@@ -198,7 +198,23 @@ def test_states_are_kept_on_request_and_else_removed(tmp_path):
 
 def test_a_diverging_loss_is_told(tmp_path):
     with pytest.raises(UserError, match=r"loss became .* in epoch \d; lower optimizer\.lr"):
-        trained(tmp_path, spec(optimizer=Optimizer(lr=1e30)))
+        trained(tmp_path, spec(optimizer=Optimizer(lr=1000, head_factor=1e6), epochs=20))
+
+
+def test_weights_that_are_not_finite_are_told_before_they_are_measured(tmp_path):
+    def overflowing(network, batch, moment, spec):
+        bias = network.head.bias  # a loss of 0, whose gradient throws it far at the last step
+        return {"loss": (bias - bias.detach()).sum() * (1e38 if moment.number == 2 else 0)}
+
+    prepare(Machine(threads=1), 0)
+    measured, state = [], State(tmp_path, "f")
+    fast = spec(epochs=1, optimizer=Optimizer(lr=1000))
+    with pytest.raises(UserError, match=r"no longer finite in epoch 1; lower optimizer\.lr"):
+        fit(
+            Tiny(), Noise(), overflowing, fast, 0, Machine(threads=1), state,
+            measure=lambda *_: measured.append(1) or {},
+        )  # fmt: skip
+    assert measured == []
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
