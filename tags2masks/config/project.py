@@ -7,7 +7,7 @@ import typing
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, create_model
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, create_model
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
@@ -17,6 +17,15 @@ from tags2masks.stages import SECTIONS
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"([a-z]+://)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", value):
+        raise ValueError(f"'{value}' is no address; write tcp://host:port")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 def _entries(section: str) -> Any:
@@ -100,7 +109,7 @@ class Run(Block):
     workers: int | None = Field(
         None, ge=0, description="Image loading processes; null: none on cpu, threads on cuda."
     )
-    dask: str | None = Field(
+    dask: Address | None = Field(
         None, description="Address of a Dask scheduler (tcp://…); null: processes of the job."
     )
     datasets: dict[Name, DatasetSpec] = Field(min_length=1, description="Images and their tags.")

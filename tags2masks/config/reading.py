@@ -13,7 +13,7 @@ LARGEST = 100_000
 def read_config(path: Path | str) -> dict:
     """A config file as Snakemake reads it; {} where nothing is in it.
 
-    Raises ConfigError, in one line that names the file, when it is absent, is no UTF-8 or YAML,
+    Raises ConfigError, in one line that names the file, when it is absent, is no UTF-8 or no YAML,
     has a key twice, or holds more than `LARGEST` values.
     """
     path = Path(path)
@@ -29,7 +29,9 @@ def read_config(path: Path | str) -> dict:
     except (yaml.YAMLError, ValueError, TypeError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{path}: no YAML ({' '.join(str(error).split())}); mend it") from None
+        raise ConfigError(
+            f"{path}: not readable ({' '.join(str(error).split())}); correct it"
+        ) from None
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: holds no keys; write `key: value` lines, as config.yaml has")
     return config

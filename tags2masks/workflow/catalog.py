@@ -60,7 +60,7 @@ class Catalog:
         self._check_files()
 
     def _check_files(self) -> None:
-        """What would end as a puzzling missing input is told here by its key."""
+        """Fail early, naming the config key, for files that are absent or cannot be inputs."""
         for name in self.datasets():
             spec = self.config.datasets[name]
             for path in (*spec.index_files(), *spec.box_files()):
@@ -75,10 +75,12 @@ class Catalog:
                         f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
                     )
         for path in self.published:
+            _check_braces("published", path)
             if not Path(path).is_file():
                 raise ConfigError(f"published: {path} does not exist; correct its path")
         for name, wanted in self.config.predict.items():
             self.predictor(name)
+            _check_braces(f"predict.{name}.images", wanted.images)
             if not Path(wanted.images).is_dir():
                 raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
 
@@ -189,6 +191,12 @@ class Catalog:
         raise ConfigError(
             f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
         )
+
+
+def _check_braces(where: str, path: str) -> None:
+    """Of a path that is a rule's input: Snakemake takes what is in braces for a wildcard."""
+    if set(path) & set("{}"):
+        raise ConfigError(f"{where}: {path} has braces in it, which Snakemake cannot read; rename")
 
 
 def check_modules() -> None:

@@ -140,6 +140,11 @@ def crf(**values):
         ),
         (backbone(mean=[math.nan, 0, 0]), "classifiers.v.backbone.mean.0: nan is not finite"),
         (backbone(mean=[124, 0, 0]), "classifiers.v.backbone.mean.0: 124 is not valid"),
+        (
+            {"dask": "tcp://h:1$(touch x)"},
+            "dask: 'tcp://h:1$(touch x)' is no address; write tcp://",
+        ),
+        ({"dask": "h"}, "dask: 'h' is no address; write tcp://host:port"),
         (crf(gaussian={"compat": math.inf}), "masks.c.gaussian.compat: inf is not finite"),
         (crf(gaussian={"compat": 1e39}), "masks.c.gaussian.compat: 1e+39 is not valid"),
         (crf(gaussian={"sxy": 1e-9}), "masks.c.gaussian.sxy: 1e-09 is not valid"),
@@ -190,6 +195,24 @@ def test_a_data_set_has_no_name_that_is_taken_in_results(name):
     raw = {"datasets": {name: {"kind": "digits"}}, "experiments": [f"{name} / vanilla"]}
     with pytest.raises(ConfigError, match=rf"datasets\.{name}: this name is taken by results/"):
         Catalog(BASE | raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"published": "{x}.csv"}, "published"),
+        (
+            {"predict": {"a": {"experiment": "digits/vanilla/cam/crf/net", "images": "{x}"}}},
+            "predict.a.images",
+        ),
+    ],
+)
+def test_braces_in_a_path_that_is_an_input_are_refused(tmp_path, monkeypatch, change, key):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "{x}.csv").touch()
+    (tmp_path / "{x}").mkdir()
+    with pytest.raises(ConfigError, match=rf"^{key}: \{{x\}}(\.csv)? has braces in it"):
+        Catalog(BASE | change)
 
 
 def test_experiments_expand_to_entry_names_once():
@@ -278,6 +301,11 @@ def test_a_networks_crf_given_in_part_keeps_its_other_defaults():
     net = {"method": "deeplabv3plus", "test": {"crf": {}}}
     test = parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test
     assert test.crf.model_dump() == DeepLabV2().test.crf.model_dump()
+
+
+@pytest.mark.parametrize("address", ["tcp://node-1.lab:8786", "10.0.0.1:1", "tls://[::1]:8786"])
+def test_addresses_of_dask(address):
+    assert parse_config(BASE | {"dask": address}).dask == address
 
 
 def test_keys_leave_out_what_only_says_where_and_how_fast():

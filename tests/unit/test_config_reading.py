@@ -31,8 +31,11 @@ def bomb(levels):
         ("a: &a [*a]\n", ", line 1: holds an alias of itself"),
         ("- a\n", ": holds no keys"),
         ("text\n", ": holds no keys"),
-        ("a: [1\n", ": no YAML (while parsing a flow sequence"),
-        ("a: !!python/object/apply:os.system [ls]\n", ": no YAML (could not determine a constr"),
+        ("a: [1\n", ": not readable (while parsing a flow sequence"),
+        (
+            "a: !!python/object/apply:os.system [ls]\n",
+            ": not readable (could not determine a constr",
+        ),
         ("[" * 5000, ": nested too deep"),
     ],
 )
