@@ -139,6 +139,10 @@ class Shard:
             with zipfile.ZipFile(self.path) as archive:
                 self._members = set(archive.namelist())
                 directory = _directory(archive)
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: is not there; make it again: snakemake --cores 2 {self.path}"
+            ) from None
         except DAMAGE as error:
             raise UserError(
                 f"{self.path}: not a whole shard ({error}); delete it and run again"

@@ -144,6 +144,10 @@ def crf(**values):
             {"dask": "tcp://h:1$(touch x)"},
             "dask: 'tcp://h:1$(touch x)' is no address; write tcp://",
         ),
+        (
+            {"segmenters": {"n": {"method": "deeplabv3plus", "batch_size": 1}}},
+            "segmenters.n.batch_size: 1 is not valid: input should be greater than or equal to 2",
+        ),
         ({"dask": "h"}, "dask: 'h' is no address; write tcp://host:port"),
         (crf(gaussian={"compat": math.inf}), "masks.c.gaussian.compat: inf is not finite"),
         (crf(gaussian={"compat": 1e39}), "masks.c.gaussian.compat: 1e+39 is not valid"),

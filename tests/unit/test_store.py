@@ -93,6 +93,14 @@ def test_a_truncated_shard_is_refused(tmp_path, kept):
         Shard(path, "cam-01234567", "abc")
 
 
+def test_a_shard_that_is_not_there_is_told_with_how_to_make_it(tmp_path):
+    path = tmp_path / "0.zarr.zip"
+    with pytest.raises(UserError) as error:
+        Shard(path, "cam-01234567", "abc")
+    said = f"{path}: is not there; make it again: snakemake --cores 2 {path}"
+    assert str(error.value) == said
+
+
 def test_flipped_bits_and_absent_images_are_told(tmp_path):
     path = written(tmp_path / "0.zarr.zip")
     with (

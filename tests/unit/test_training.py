@@ -187,6 +187,22 @@ def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):
     assert set(rows[0]) == {"epoch", "loss", "lr", "images_per_s"}
 
 
+def test_a_batch_that_is_too_small_for_batch_norm_is_told(tmp_path):
+    class Pooled(Tiny):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(4)
+
+        def forward(self, images):
+            return self.head(self.norm(self.backbone(images).mean((2, 3))))
+
+    prepare(Machine(threads=1), 0)
+    with pytest.raises(UserError, match=r"batch_size: 1 leaves batch norm one value .* two"):
+        fit(
+            Pooled(), Noise(), step, spec(batch_size=1), 0, Machine(threads=1), State(tmp_path, "f")
+        )
+
+
 def test_states_are_kept_on_request_and_else_removed(tmp_path):
     trained(tmp_path / "kept", spec(keep_states=True))
     assert len(list((tmp_path / "kept").iterdir())) == 4
