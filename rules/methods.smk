@@ -21,7 +21,8 @@ def ids(stage, method):
     return f"{method}-[0-9a-f]{{8}}" if "{method}" in stage.rule else ID
 
 
-# Networks, trained on all training images.
+# Networks, trained on all training images. The images of val are checked before, and their mAP is
+# written down after each epoch of a classifier; other images of val train nothing again (`ancient`).
 for stage in map(STAGES.get, giving("network")):
     for method, block in methods_of(stage).items():
 
@@ -30,6 +31,7 @@ for stage in map(STAGES.get, giving("network")):
                 stage.rule.format(method=method)
             input:
                 unpack(plan.inputs(stage)),
+                val=ancient(VAL),
             output:
                 **{name: f"{folder(stage)}/{file}" for name, file in block.further_outputs.items()},
                 model=f"{folder(stage)}/model.safetensors",

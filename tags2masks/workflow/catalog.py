@@ -51,8 +51,7 @@ class Catalog:
     def _check_files(self) -> None:
         """What would end as a puzzling missing input is told here by its key."""
         for name in self.datasets():
-            spec = self.config.datasets[name]
-            for path in (*spec.index_files(), *spec.box_files(), *spec.truth_files()):
+            for path in self.config.datasets[name].all_files():
                 if not Path(path).exists():
                     raise ConfigError(
                         f"datasets.{name}: {path} does not exist; correct its path or root"
