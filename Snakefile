@@ -19,7 +19,6 @@ from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
 
-
 def refuse(error):
     sys.exit("\n".join(f"config: {line}" for line in str(error).splitlines()))
 
@@ -47,7 +46,8 @@ except UserError as error:
 use_checkout(workflow.basedir)
 started.begin(workflow.is_main_process)
 
-INDEX = "results/{dataset}/index.csv"
+TRAIN = "results/{dataset}/train.csv"
+VAL = "results/{dataset}/val.csv"
 CLASSES = "results/{dataset}/classes.txt"
 TRUTH = "results/{dataset}/truth.csv"
 ID = "[a-z0-9_]+-[0-9a-f]{8}"

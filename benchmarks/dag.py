@@ -48,7 +48,7 @@ def check_jobs(printed: str, shards: int) -> int:
     told = jobs(printed)
     assert (told["cam"], told["crf"]) == (2 * shards, 2 * shards), printed
     assert (told["threshold"], told["predictions"]) == (4 * shards, 6 * shards), printed
-    assert told["folder"] == told["describe"] - 1 == 1, printed
+    assert told["folder"] == told["folder_val"] == told["describe"] - 3 == 1, printed
     return told["total"]
 
 

@@ -28,7 +28,7 @@ rule all:
 """
 
 PER_IMAGE = """
-with open("results/mine/index.csv") as lines:
+with open("results/mine/train.csv") as lines:
     images = [line.partition(",")[0] for line in lines][1:]
 
 
@@ -73,14 +73,17 @@ def make_project(folder: Path, images: int, shards: int) -> None:
     places = {"images": "photos", "tags": "tags.csv", "masks": "masks"}
     dataset = {"kind": "folder", "classes": CLASSES, "shards": shards, **places}
     (folder / "config.yaml").write_text(yaml.safe_dump({"datasets": {"mine": dataset}} | CONFIG))
-    tags, index = ["image,tags,split"], ["image,path,split,tags,height,width,sha,shard"]
+    header = "image,path,split,tags,height,width,sha,shard"
+    tags, index = ["image,tags,split"], [header]
     for number in range(images):
         name, shard = f"{number:06}", number * shards // images
         tags.append(f"{name}.jpg,cat;dog,train")
         index.append(f"{name},{name}.jpg,train,cat;dog,375,500,{number:016x},{shard}")
     for file, lines in (
         ("tags.csv", tags),
-        ("results/mine/index.csv", index),
+        ("results/mine/train.csv", index),
+        ("results/mine/val.csv", [header]),
+        ("results/mine/ood.csv", [header]),
         ("results/mine/classes.txt", CLASSES),
     ):
         (folder / file).write_text("".join(f"{line}\n" for line in lines))

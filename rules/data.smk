@@ -1,24 +1,31 @@
 # What images there are, the boxes and masks that methods may learn from, and (for evaluation alone)
-# what the pixels show. Rules per kind of data set: `voc`, `voc_boxes`, `voc_labelled`, `voc_truth`.
-from tags2masks.config.datasets import KINDS
+# what the pixels show. Rules per kind of data set: `voc`, `voc_val`, `voc_ood`, `voc_boxes`,
+# `voc_val_boxes`, `voc_labelled`, `voc_truth`.
+from tags2masks.config.datasets import KINDS, SPLITS
 
-BOXES = "results/{dataset}/boxes.csv"
 LABELLED = "results/{dataset}/labelled.csv"
+TABLES = [*SPLITS, "boxes", "val-boxes", "labelled", "truth"]
 
 
 rule describe:
     output:
         "results/{dataset}/{what}-{digest}.json",
     wildcard_constraints:
-        what="dataset|boxes|labelled|truth",
+        what="|".join(TABLES),
         digest="[0-9a-f]{8}",
     params:
         description=lambda wildcards: plan.description(wildcards.what, wildcards.dataset),
     message:
-        "Write down what the {wildcards.what} of {wildcards.dataset} is made from"
+        "Write down what {wildcards.what}.csv of {wildcards.dataset} is made from"
     shell:
-        "rm -f results/{wildcards.dataset}/{wildcards.what}-*.json;"
+        "rm -f results/{wildcards.dataset}/{wildcards.what}-????????.json;"
         " printf '%s\\n' {params.description:q} > {output:q}"
+
+
+def drawn(block, folder):
+    """The folder that a reader writes into, as a further output of a rule, if it does."""
+    writes = block.makes_images if folder.startswith("images") else block.makes_masks
+    return {"drawn": directory(f"results/{{dataset}}/{folder}")} if writes else {}
 
 
 for kind, block in KINDS.items():
@@ -27,13 +34,13 @@ for kind, block in KINDS.items():
         name:
             kind
         input:
-            description=plan.described("dataset"),
+            description=plan.described("train"),
         output:
-            **{"images": directory("results/{dataset}/images")} if block.makes_images else {},
-            index=INDEX,
+            **drawn(block, "images/train"),
+            index=TRAIN,
             classes=CLASSES,
         log:
-            "logs/{dataset}/index.log",
+            "logs/{dataset}/train.log",
         wildcard_constraints:
             dataset=plan.datasets_of_kind(kind),
         threads: THREADS
@@ -46,52 +53,90 @@ for kind, block in KINDS.items():
             shards=plan.shard_count,
             free=plan.dataset_free,
             root=plan.root,
-            needs=plan.needed_split,
+            needed=plan.needed("train"),
         message:
-            "List the images of {wildcards.dataset}"
+            "List the training images of {wildcards.dataset}"
         shell:
             "python -m workflow_scripts.list_images --recipe {params.recipe:q}"
-            " --free {params.free:q} --root {params.root:q} --index {output.index:q}"
+            " --free {params.free:q} --root {params.root:q} --split train --output {output.index:q}"
             " --classes {output.classes:q} --shards {params.shards} --threads {threads}"
-            " {params.needs} 2>&1 | tee {log:q}"
+            " {params.needed} 2>&1 | tee {log:q}"
 
-    rule:
-        name:
-            f"{kind}_boxes"
-        input:
-            description=plan.described("boxes"),
-            index=INDEX,
-            classes=CLASSES,
-        output:
-            boxes=BOXES,
-        log:
-            "logs/{dataset}/boxes.log",
-        wildcard_constraints:
-            dataset=plan.datasets_of_kind(kind, lambda spec: spec.offers_boxes),
-        resources:
-            mem_mb=scaled(block.memory_mb),
-            runtime=scaled(block.minutes),
-        params:
-            recipe=plan.dataset_recipe,
-            source=source("list_boxes", f"data.{kind}"),
-            free=plan.dataset_free,
-            root=plan.root,
-        message:
-            "List the boxes of {wildcards.dataset}"
-        shell:
-            "python -m workflow_scripts.list_boxes --recipe {params.recipe:q}"
-            " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
-            " --classes {input.classes:q} --boxes {output.boxes:q} 2>&1 | tee {log:q}"
+    for split in ("val", "ood"):
+
+        rule:
+            name:
+                f"{kind}_{split}"
+            input:
+                description=plan.described(split),
+                train=TRAIN,
+                classes=CLASSES,
+            output:
+                **drawn(block, f"images/{split}"),
+                index=f"results/{{dataset}}/{split}.csv",
+            log:
+                f"logs/{{dataset}}/{split}.log",
+            wildcard_constraints:
+                dataset=plan.datasets_of_kind(kind),
+            threads: THREADS
+            resources:
+                mem_mb=scaled(block.memory_mb),
+                runtime=scaled(block.minutes),
+            params:
+                split=split,
+                recipe=plan.dataset_recipe,
+                source=source("list_images", f"data.{kind}"),
+                shards=plan.shard_count,
+                free=plan.dataset_free,
+                root=plan.root,
+                needed=plan.needed(split),
+            message:
+                f"List the {split} images of {{wildcards.dataset}}"
+            shell:
+                "python -m workflow_scripts.list_images --recipe {params.recipe:q}"
+                " --free {params.free:q} --root {params.root:q} --split {params.split}"
+                " --train {input.train:q} --output {output.index:q} --classes {input.classes:q}"
+                " --shards {params.shards} --threads {threads} {params.needed} 2>&1 | tee {log:q}"
+
+    for split, of in (("train", ""), ("val", "val-")):
+
+        rule:
+            name:
+                f"{kind}_{of.replace('-', '_')}boxes"
+            input:
+                description=plan.described(f"{of}boxes"),
+                index=f"results/{{dataset}}/{split}.csv",
+                classes=CLASSES,
+            output:
+                boxes=f"results/{{dataset}}/{of}boxes.csv",
+            log:
+                f"logs/{{dataset}}/{of}boxes.log",
+            wildcard_constraints:
+                dataset=plan.datasets_of_kind(kind, lambda spec: spec.offers_boxes),
+            resources:
+                mem_mb=scaled(block.memory_mb),
+                runtime=scaled(block.minutes),
+            params:
+                recipe=plan.dataset_recipe,
+                source=source("list_boxes", f"data.{kind}"),
+                free=plan.dataset_free,
+                root=plan.root,
+            message:
+                f"List the boxes of the {split} images of {{wildcards.dataset}}"
+            shell:
+                "python -m workflow_scripts.list_boxes --recipe {params.recipe:q}"
+                " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
+                " --classes {input.classes:q} --boxes {output.boxes:q} 2>&1 | tee {log:q}"
 
     rule:
         name:
             f"{kind}_labelled"
         input:
             description=plan.described("labelled"),
-            index=INDEX,
+            index=TRAIN,
             classes=CLASSES,
         output:
-            **{"masks": directory("results/{dataset}/labelled")} if block.makes_masks else {},
+            **drawn(block, "labelled"),
             labelled=LABELLED,
         log:
             "logs/{dataset}/labelled.log",
@@ -119,10 +164,10 @@ for kind, block in KINDS.items():
             f"{kind}_truth"
         input:
             description=plan.described("truth"),
-            index=INDEX,
+            index=[TRAIN, VAL],
             classes=CLASSES,
         output:
-            **{"masks": directory("results/{dataset}/truth")} if block.makes_masks else {},
+            **drawn(block, "truth"),
             truth=TRUTH,
         log:
             "logs/{dataset}/truth.log",

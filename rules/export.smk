@@ -3,7 +3,7 @@
 
 rule masks_as_png:
     input:
-        index=INDEX,
+        index=TRAIN,
         masks=plan.shards("masks"),
     output:
         directory("results/{dataset}/masks/{id}/png"),

@@ -7,7 +7,7 @@ CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
 # Apart from training: other images of val train nothing again.
 rule measure_classifier:
     input:
-        index=INDEX,
+        index=VAL,
         classes=CLASSES,
         model="results/{dataset}/classifier/{id}/model.safetensors",
         spec="results/{dataset}/classifier/{id}/spec.json",
@@ -37,7 +37,7 @@ rule measure_classifier:
 
 rule measure_maps:
     input:
-        index=INDEX,
+        index=plan.measured_index("maps"),
         classes=CLASSES,
         truth=TRUTH,
         left_out=plan.left_out("maps"),
@@ -82,7 +82,7 @@ rule measure_maps:
 
 rule measure_steps:
     input:
-        index=INDEX,
+        index=TRAIN,
         classes=CLASSES,
         truth=TRUTH,
         shards=plan.shards("maps"),
@@ -118,7 +118,7 @@ rule measure_steps:
 # Opt-in (evaluation.epoch_images). Nothing but the report takes what it writes.
 rule measure_epochs:
     input:
-        index=INDEX,
+        index=TRAIN,
         classes=CLASSES,
         truth=TRUTH,
         model=plan.upstream("maps", "classifier", "model.safetensors"),
@@ -162,7 +162,7 @@ rule measure_epochs:
 
 rule measure_labels:
     input:
-        index=INDEX,
+        index=plan.measured_index(),
         classes=CLASSES,
         truth=TRUTH,
         left_out=plan.left_out(),
@@ -199,7 +199,7 @@ rule measure_labels:
 
 rule measure_scores:
     input:
-        index=INDEX,
+        index=plan.measured_index("masks"),
         classes=CLASSES,
         truth=TRUTH,
         left_out=plan.left_out("masks"),
@@ -251,7 +251,7 @@ ruleorder: measure_scores > measure_labels
 
 rule measure_classes:
     input:
-        index=INDEX,
+        index=[TRAIN, VAL],
         classes=CLASSES,
         truth=TRUTH,
     output:

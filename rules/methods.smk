@@ -2,7 +2,8 @@
 # table of stages (tags2masks/stages.py) and in the methods' config blocks (tags2masks/config/).
 
 
-# Networks, trained on all training images.
+# Networks, trained on all training images. The images of val are checked before, and their mAP is
+# written down after each epoch of a classifier; other images of val train nothing again (`ancient`).
 for stage in map(STAGES.get, giving("network")):
     folder = f"results/{{dataset}}/{stage.name}/{{id}}"
     for method, block in methods_of(stage).items():
@@ -12,6 +13,7 @@ for stage in map(STAGES.get, giving("network")):
                 stage.rule.format(method=method)
             input:
                 unpack(plan.inputs(stage)),
+                val=ancient(VAL),
             output:
                 **{name: f"{folder}/{file}" for name, file in block.further_outputs.items()},
                 model=f"{folder}/model.safetensors",

@@ -3,7 +3,7 @@
 
 rule examples:
     input:
-        index=INDEX,
+        index=TRAIN,
         images=lambda wildcards: plan.example_quality(wildcards),
         model=plan.upstream("predictions", "segmenter", "model.safetensors"),
         spec=plan.upstream("predictions", "segmenter", "spec.json"),
@@ -43,7 +43,7 @@ rule report_page:
         asked=plan.epoch_tables + plan.step_tables,
         properties=PROPERTIES,
         correlations=CORRELATIONS,
-        indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
+        indexes=[f"results/{name}/{split}.csv" for name in plan.datasets() for split in SPLITS],
         classes=[f"results/{name}/classes.txt" for name in plan.datasets()],
         truths=[f"results/{name}/truth.csv" for name in plan.datasets(with_truth=True)],
         training=[f"{a.folder}/training.csv" for a in plan.of_stage(*giving("network"))],

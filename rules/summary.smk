@@ -35,7 +35,9 @@ rule lineage:
 rule collect:
     input:
         outline=plan.outline_file,
-        indexes=[f"results/{name}/index.csv" for name in plan.datasets()],
+        indexes=[
+            f"results/{name}/{split}.csv" for name in plan.datasets() for split in ("train", "val")
+        ],
         metrics=plan.figures(),
         # A chain without masks to be measured against is still to be made.
         unmeasured=[

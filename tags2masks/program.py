@@ -47,6 +47,12 @@ def _device(name: str) -> str:
     return found
 
 
+def add_index(made: argparse.ArgumentParser) -> None:
+    """Add the option of the images to work on."""
+    what = "table of the images, or one per split"
+    made.add_argument("--index", type=Path, nargs="+", required=True, help=what)
+
+
 def add_paths(made: argparse.ArgumentParser, *names: str) -> None:
     """Add required path arguments."""
     for name in names:

@@ -3,9 +3,12 @@
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tags2masks.errors import UserError, raise_together
+
+TAGS = ("image", "tags", "split")
+BOXES = ("image", "class", "x1", "y1", "x2", "y2")
 
 Row = tuple[int, dict[str, str]]
 
@@ -44,6 +47,31 @@ def read_rows(
     return [
         (number, {name: row[column] for name, column in where.items()}) for number, row in rows[1:]
     ]
+
+
+def tag_rows(table: Path) -> list[Row]:
+    """The rows of a folder's table of tags: image, tags, split."""
+    return read_rows(table, TAGS, key="tags", hint="tags separated by ';', ")
+
+
+def box_rows(table: Path) -> list[Row]:
+    """The rows of a folder's table of boxes: image, class, the corners, and perhaps difficult."""
+    return read_rows(table, BOXES, ("difficult",), key="boxes")
+
+
+def row_id(row: dict[str, str]) -> str:
+    """The id of a row's image."""
+    return image_id(clean_path(row["image"]))
+
+
+def clean_path(cell: str) -> str:
+    """A path as its one spelling: "./a//b.jpg" is "a/b.jpg"; blank stays blank."""
+    return str(PurePosixPath(cell)) if cell else ""
+
+
+def image_id(path: str) -> str:
+    """The id of an image: its path without the suffix."""
+    return path.removesuffix(PurePosixPath(path).suffix)
 
 
 def _read_text(table: Path, key: str) -> str:

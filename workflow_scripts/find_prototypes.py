@@ -6,7 +6,7 @@ from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
 from tags2masks.nets.trained import load_trained
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.prototypes.kmeans import prototypes_of_class
 from tags2masks.prototypes.store import write_prototypes
 from tags2masks.provenance import provenance
@@ -15,7 +15,8 @@ from tags2masks.provenance import provenance
 def main() -> None:
     """Read the arguments, find, and write the artifact, one class after another."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "model", "spec", "output")
+    add_paths(arguments, "root", "model", "spec", "output")
+    add_index(arguments)
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
@@ -24,7 +25,7 @@ def main() -> None:
     spec = Prototypes.model_validate(args.recipe["spec"] | args.free)
     network, classes = load_trained("classifier", args.model, args.spec, args.recipe["upstream"])
     network.to(machine.device).to(memory_format=torch.channels_last)
-    rows = rows_of(read_index(args.index), "train")
+    rows = rows_of(read_index(*args.index), "train")
 
     def found():
         for number, name in enumerate(classes):

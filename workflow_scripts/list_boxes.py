@@ -1,4 +1,4 @@
-"""List the boxes of training and evaluation images, for methods that learn from them."""
+"""List the boxes of training or evaluation images, for methods that learn from them."""
 
 import sys
 
@@ -8,18 +8,18 @@ from tags2masks.data.boxes import write_boxes
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.errors import UserError
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 
 
 def main() -> None:
     """Read the arguments, list and check the boxes, write the table."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "boxes")
+    add_paths(arguments, "root", "classes", "boxes")
+    add_index(arguments)
     args = arguments.parse_args()
 
     spec = dataset_block(args.recipe["dataset"], args.free)
-    index = read_index(args.index)
-    rows = index[index["split"] != "ood"].reset_index(drop=True)
+    rows = read_index(*args.index)
     boxes = reader_module(spec.kind).list_boxes(
         spec, args.root, rows, read_classes(args.classes), args.recipe["seed"]
     )
@@ -28,14 +28,15 @@ def main() -> None:
 
 
 def _tell(rows: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Print a note on tagged training images without a box; raise UserError if none has one."""
-    train = rows[(rows["split"] == "train") & rows["tags"].map(bool)]
-    bare = train[~train["image"].isin(boxes["image"])]
-    if len(bare) == len(train):
+    """Print a note on tagged images without a box; raise UserError if none of train has one."""
+    tagged = rows[rows["tags"].map(bool)]
+    bare = tagged[~tagged["image"].isin(boxes["image"])]
+    split = "".join(tagged["split"].unique())
+    if len(bare) == len(tagged) and split == "train":
         raise UserError("no tagged training image has a box; add boxes of some")
     if len(bare):
         print(
-            f"note: {len(bare)} of {len(train)} tagged training images have no box; the first: "
+            f"note: {len(bare)} of {len(tagged)} tagged {split} images have no box; the first: "
             f"{bare['image'].iloc[0]}",
             file=sys.stderr,
         )

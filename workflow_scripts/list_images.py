@@ -1,6 +1,16 @@
-"""List a data set's images with their tags and shards, and its classes."""
+"""List the images of a split with their tags and shards; for train, the classes, too."""
 
-from tags2masks.data.index import build_index, write_classes, write_index
+from pathlib import Path
+
+from tags2masks.config.datasets import SPLITS
+from tags2masks.data.index import (
+    build_index,
+    check_apart,
+    read_classes,
+    read_index,
+    write_classes,
+    write_index,
+)
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
@@ -9,22 +19,33 @@ from tags2masks.program import add_paths, parser, run
 def main() -> None:
     """Read the arguments, list and check the images, write the index and the classes."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes")
+    add_paths(arguments, "root", "output", "classes")
+    arguments.add_argument("--split", choices=SPLITS, required=True)
+    arguments.add_argument("--train", type=Path, help="the index of train, for the other splits")
     arguments.add_argument("--shards", type=int, required=True)
-    arguments.add_argument("--needs", help="a split that experiments cannot do without")
+    arguments.add_argument(
+        "--needed", action="store_true", help="experiments cannot do without images of this split"
+    )
     args = arguments.parse_args()
 
     spec = dataset_block(args.recipe["dataset"], args.free)
     reader = reader_module(spec.kind)
-    listing, classes = reader.list_images(spec, args.root, args.recipe["seed"])
-    if args.needs and args.needs not in set(listing["split"]):
+    first = args.split == "train"
+    classes = reader.list_classes(spec, args.root) if first else read_classes(args.classes)
+    listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
+    if not first:
+        check_apart(listing, read_index(args.train)["image"])
+    elif listing.empty:
+        raise UserError("no training image; give images the split train")
+    if args.needed and listing.empty:
         raise UserError(
-            f"split '{args.needs}' has no images, but experiments with a segmenter are tested on "
+            f"split '{args.split}' has no images, but experiments with a segmenter are tested on "
             "it; give some images this split, or set evaluate_on: train in the data set"
         )
     index = build_index(listing, args.root, classes, args.shards, args.threads)
-    write_classes(args.classes, classes)
-    write_index(args.index, index)
+    if first:
+        write_classes(args.classes, classes)
+    write_index(args.output, index)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,19 @@ from tags2masks.data.index import read_classes, read_index, rows_of
 from tags2masks.data.labelled import choose_labelled, with_all_masks, write_labelled
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import check_masks, with_masks
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 
 
 def main() -> None:
     """Read the arguments, choose the images, list and check their masks, write the table."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "labelled")
+    add_paths(arguments, "root", "classes", "labelled")
+    add_index(arguments)
     args = arguments.parse_args()
 
     spec, seed = dataset_block(args.recipe["dataset"], args.free), args.recipe["seed"]
     reader = reader_module(spec.kind)
-    train, classes = rows_of(read_index(args.index), "train"), read_classes(args.classes)
+    train, classes = rows_of(read_index(*args.index), "train"), read_classes(args.classes)
     if spec.labelled == "all":
         found = with_masks(reader.list_masks(spec, args.root, train, seed, "labelled"), train)
     else:

@@ -10,7 +10,7 @@ from tags2masks.machine import Machine, prepare
 from tags2masks.maps.localizing import Material, helpers_of, localized
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
 
@@ -18,7 +18,8 @@ from tags2masks.store import write_shard
 def main() -> None:
     """Read the arguments, localize, and write the shard."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "model", "spec", "output")
+    add_paths(arguments, "root", "model", "spec", "output")
+    add_index(arguments)
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     arguments.add_argument("--prototypes", type=Path, help="for methods that need them")
@@ -31,7 +32,7 @@ def main() -> None:
     method = method_module("maps", args.recipe)
     network, classes = load_trained("classifier", args.model, args.spec, upstream)
     network.to(machine.device).to(memory_format=torch.channels_last)
-    index = read_index(args.index)
+    index = read_index(*args.index)
     files = {"prototypes": args.prototypes} if args.prototypes else {}
     helpers = helpers_of(spec, Material(index, args.root, classes, machine, upstream, files))
     some = rows_of(index, args.split, args.shard, only=spec.images)

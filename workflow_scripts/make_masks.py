@@ -7,7 +7,7 @@ from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.single import Item, mask_of
 from tags2masks.methods import method_block
 from tags2masks.parallel import map_ordered
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import Shard, write_shard
 
@@ -15,13 +15,14 @@ from tags2masks.store import Shard, write_shard
 def main() -> None:
     """Read the arguments, make the masks, and write the shard."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "maps", "output")
+    add_paths(arguments, "root", "classes", "maps", "output")
+    add_index(arguments)
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
     spec = method_block("masks", args.recipe, args.free)
-    rows = rows_of(read_index(args.index), args.split, args.shard)
+    rows = rows_of(read_index(*args.index), args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
     sha, names = images_sha(rows), rows["image"].tolist()
 

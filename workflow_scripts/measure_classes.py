@@ -12,17 +12,18 @@ from tags2masks.files import written_whole
 from tags2masks.metrics.measuring import CHUNK
 from tags2masks.metrics.properties import class_properties, region_shares
 from tags2masks.parallel import fold
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 
 
 def main() -> None:
     """Read the arguments, read every mask, and write a row per split and class."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "truth", "output")
+    add_paths(arguments, "root", "classes", "truth", "output")
+    add_index(arguments)
     args = arguments.parse_args()
 
     spec = dataset_block(args.recipe["dataset"])
-    index, classes = read_index(args.index), read_classes(args.classes)
+    index, classes = read_index(*args.index), read_classes(args.classes)
     table = reader_module(spec.kind).mask_table(spec, classes)
     index = index.merge(read_truth(args.truth)[["image", "mask"]], on="image")
     tables = []

@@ -11,7 +11,7 @@ from tags2masks.methods import method_block
 from tags2masks.metrics.classification import mean_average_precision
 from tags2masks.metrics.rows import ranking_rows
 from tags2masks.nets.trained import load_trained
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.workflow.ids import artifact_id
 
 SPLIT = "val"
@@ -20,7 +20,8 @@ SPLIT = "val"
 def main() -> None:
     """Read the arguments, measure, and write the figures; without an image, the header alone."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "model", "spec", "metrics")
+    add_paths(arguments, "root", "classes", "model", "spec", "metrics")
+    add_index(arguments)
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
@@ -33,7 +34,7 @@ def main() -> None:
             f"{', '.join(classes)}; run again"
         )
     network.to(machine.device).to(memory_format=torch.channels_last)
-    rows = rows_of(read_index(args.index), SPLIT)
+    rows = rows_of(read_index(*args.index), SPLIT)
     spec = method_block("classifiers", args.recipe, args.free)
     views = plain_views(rows, args.root, classes, spec)
     found = average_precisions_of(network, views, machine)

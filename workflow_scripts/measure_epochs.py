@@ -42,7 +42,7 @@ def main() -> None:
     prepare(machine, args.maps["seed"])
     spec = method_block("maps", args.maps, args.free)
     method = method_module("maps", args.maps)
-    index = read_index(args.index)
+    index = read_index(*args.index)
     tables = []
     # One epoch's maps at a time, where the workers of a cluster see them too.
     with TemporaryDirectory(prefix=".epochs-", dir=args.metrics.parent) as folder:

@@ -3,7 +3,7 @@
 from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
 
@@ -11,7 +11,8 @@ from tags2masks.store import write_shard
 def main() -> None:
     """Read the arguments, segment, and write the shard."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "model", "spec", "output")
+    add_paths(arguments, "root", "model", "spec", "output")
+    add_index(arguments)
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
@@ -25,10 +26,10 @@ def main() -> None:
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
     spec.pop("split")  # in the recipe, for the id's sake
-    index = read_index(args.index)
+    index = read_index(*args.index)
     if args.split not in set(index["split"]):
         raise UserError(
-            f"{args.index}: split '{args.split}' has no images; set evaluate_on in the data set"
+            f"{args.index[0]}: split '{args.split}' has no images; set evaluate_on in the data set"
         )
     rows = rows_of(index, args.split, args.shard)
     test = Inference.model_validate(spec)

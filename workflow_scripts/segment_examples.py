@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
 from tags2masks.store import write_shard
@@ -13,7 +13,8 @@ from tags2masks.store import write_shard
 def main() -> None:
     """Read the arguments, choose, segment, and write the shard."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "model", "spec", "output")
+    add_paths(arguments, "root", "model", "spec", "output")
+    add_index(arguments)
     arguments.add_argument("--count", type=int, required=True, help="well done ones, and badly")
     arguments.add_argument("--images", type=Path, help="each image's quality, where known")
     args = arguments.parse_args()
@@ -27,7 +28,7 @@ def main() -> None:
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
     spec.pop("split")
-    train = rows_of(read_index(args.index), "train")
+    train = rows_of(read_index(*args.index), "train")
     chosen = train[train["image"].isin(choose(train, args.images, args.count))]
     entries = segmented(network, chosen, args.root, Inference.model_validate(spec), machine)
     write_shard(args.output, provenance(args.recipe), images_sha(chosen), entries)

@@ -10,7 +10,7 @@ from tags2masks.data.index import read_classes, read_index
 from tags2masks.files import written_whole
 from tags2masks.machine import Machine, is_main_process, prepare
 from tags2masks.nets.checkpoint import save_model, write_spec
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.stages import STAGES
 from tags2masks.task import Task, train
@@ -20,7 +20,10 @@ def arguments() -> argparse.ArgumentParser:
     """What the program takes."""
     made = parser(__doc__)
     add_paths(made, "root", "classes", "model", "spec", "training")
-    made.add_argument("--index", type=Path, nargs="+", required=True, help="one, or one per split")
+    add_index(made)
+    made.add_argument(
+        "--val", type=Path, help="table of val's images: measured after epochs, never learned from"
+    )
     made.add_argument("--weights", type=Path, help="the file behind backbone.weights")
     for name, stage in STAGES.items():
         what = "model, its spec.json beside it" if stage.gives == "network" else "shards, in order"
@@ -36,7 +39,7 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     task = Task(
         args.recipe,
-        read_index(*args.index),
+        read_index(*args.index, *filter(None, [args.val])),
         read_classes(args.classes),
         args.root,
         machine,

@@ -3,7 +3,7 @@
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.walked import entries
 from tags2masks.methods import method_block, method_module
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import Shard, write_shard
 
@@ -11,7 +11,8 @@ from tags2masks.store import Shard, write_shard
 def main() -> None:
     """Read the arguments, make the masks, and write the shard."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "index", "classes", "maps", "model", "spec", "output")
+    add_paths(arguments, "root", "classes", "maps", "model", "spec", "output")
+    add_index(arguments)
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
@@ -26,7 +27,7 @@ def main() -> None:
     refine = method_module("masks", args.recipe).refine
     upstream = args.recipe["upstream"]
     network, _ = load_trained("affinity", args.model, args.spec, upstream)
-    rows = rows_of(read_index(args.index), args.split, args.shard)
+    rows = rows_of(read_index(*args.index), args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
     sha = images_sha(rows)
 

@@ -3,16 +3,23 @@
 A kind of data set is a block here with its entry in `KINDS`, and the reader `data/<kind>.py`.
 """
 
+import hashlib
 import operator
 import re
-from functools import cache, reduce
+from collections.abc import Callable, Iterable
+from functools import cache, partial, reduce
+from itertools import chain
 from mmap import ACCESS_READ, mmap
+from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
+from tags2masks.user_tables import box_rows, row_id, tag_rows
+
+SPLITS = ("train", "val", "ood")
 
 MOST_CLASSES = 253
 """Masks are uint8: 0 is background, 255 ignored, 254 stands for a wrong id."""
@@ -86,8 +93,8 @@ class Dataset(Block):
         """The folder below which the files of `index_files` differ by their paths."""
         return None
 
-    def index_files(self) -> list[str]:
-        """The files that list the images and their tags."""
+    def index_files(self, split: str) -> list[str]:
+        """The files that list the images of a split and their tags."""
         return []
 
     @property
@@ -95,13 +102,37 @@ class Dataset(Block):
         """Whether there are boxes to learn from."""
         return False
 
-    def box_files(self) -> list[str]:
-        """The tables that boxes are read from; a file per image does not count."""
+    def box_files(self, split: str) -> list[str]:
+        """The tables that boxes of a split are read from; a file per image does not count."""
+        return []
+
+    def mask_files(self, split: str) -> list[str]:
+        """The tables that masks of a split are drawn from; a file per image does not count."""
         return []
 
     def truth_files(self) -> list[str]:
-        """The tables that truth.csv is made from; a file per image does not count."""
-        return []
+        """The tables that truth.csv is made from."""
+        return [*self.mask_files("train"), *self.mask_files("val")]
+
+    def all_files(self) -> list[str]:
+        """All these tables, each once."""
+        files = [self.index_files(split) for split in SPLITS]
+        files += [self.box_files("train"), self.box_files("val"), self.truth_files()]
+        return list(dict.fromkeys(chain(*files)))
+
+    def read_from(self, table: str, digest: Callable[[str], str]) -> dict[str, str]:
+        """Digests of what one of our tables is read from, by path below `tables_root` or by name.
+
+        table: a split, `boxes` and `val-boxes`, `labelled`, or `truth`; digest: of a file.
+        """
+        files = {
+            "boxes": partial(self.box_files, "train"),
+            "val-boxes": partial(self.box_files, "val"),
+            "labelled": partial(self.mask_files, "train"),
+            "truth": self.truth_files,
+        }.get(table, partial(self.index_files, table))
+        root = self.tables_root
+        return {relpath(path, root) if root else Path(path).name: digest(path) for path in files()}
 
     def image_root(self, own: str) -> str:
         """The folder that paths in the index are relative to."""
@@ -224,13 +255,31 @@ class Folder(Dataset):
         """Whether a table of boxes is named."""
         return self.boxes is not None
 
-    def index_files(self) -> list[str]:
+    def index_files(self, split: str) -> list[str]:
         """The table of tags."""
         return [self.tags]
 
-    def box_files(self) -> list[str]:
+    def box_files(self, split: str) -> list[str]:
         """The table of boxes."""
         return [] if self.boxes is None else [self.boxes]
+
+    def read_from(self, table: str, digest: Callable[[str], str]) -> dict[str, str]:
+        """Of the rows of a split alone, in any order; training has the names of all classes, too.
+
+        A row that belongs nowhere counts as one of val, whose listing will tell.
+        Raises UserError for files that are no such tables.
+        """
+        if table in ("labelled", "truth"):
+            return {}
+        if table in SPLITS:
+            rows, names = _tags_by_split(*_as_it_is(Path(self.tags)))
+            classes = {"classes": names} if table == "train" and self.classes is None else {}
+            return {"tags": rows[table]} | classes
+        splits = {row_id(row): _split_of(row) for _, row in tag_rows(Path(self.tags))}
+        wanted = "val" if table == "val-boxes" else "train"
+        rows = (row for _, row in box_rows(Path(self.boxes)))
+        # One of an unknown image counts as one of train, whose listing will tell.
+        return {"boxes": _digest(row for row in rows if splits.get(row_id(row), "train") == wanted)}
 
     def image_root(self, own: str) -> str:
         """The folder of the images."""
@@ -245,6 +294,31 @@ class Folder(Dataset):
         if self.masks is not None and self.classes is None:
             raise ValueError("masks need classes: list the names in the order of the mask ids")
         return self
+
+
+def _split_of(row: dict[str, str]) -> str:
+    return row["split"] if row["split"] in ("train", "ood") else "val"
+
+
+@cache
+def _tags_by_split(path: Path, size: int, changed: int) -> tuple[dict[str, str], str]:
+    """Digests of the rows of each split, and of the names of all tags."""
+    rows = [row for _, row in tag_rows(path)]
+    digests = {name: _digest(row for row in rows if _split_of(row) == name) for name in SPLITS}
+    names = {tag.strip() for row in rows for tag in row["tags"].split(";")} - {""}
+    return digests, _digest({"tag": name} for name in names)
+
+
+def _digest(rows: Iterable[dict[str, str]]) -> str:
+    """8 hex digits of the rows' cells, in whatever order the rows come."""
+    lines = sorted("\x1f".join(row.values()) for row in rows)
+    return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()[:8]
+
+
+def _as_it_is(path: Path) -> tuple[Path, int, int]:
+    """A file with its size and time, as the key of what was read from it."""
+    about = path.stat()
+    return path, about.st_size, about.st_mtime_ns
 
 
 class Voc(Dataset):
@@ -293,7 +367,8 @@ class Voc(Dataset):
         root = Path(self.root)
         if not root.is_dir() or (root / "SegmentationClass").is_dir():
             return True
-        return any(_names_masks(Path(path)) for path in self.index_files())
+        files = [*self.index_files("train"), *self.index_files("val")]
+        return any(_names_masks(Path(path)) for path in files)
 
     @property
     def offers_boxes(self) -> bool:
@@ -305,13 +380,17 @@ class Voc(Dataset):
         """The devkit."""
         return self.root
 
-    def index_files(self) -> list[str]:
-        """The two lists."""
-        return [str(Path(self.root) / self.list_path(n)) for n in (self.train_list, self.val_list)]
+    def index_files(self, split: str) -> list[str]:
+        """The list, of train and val."""
+        names = {"train": self.train_list, "val": self.val_list}
+        return [self._below(self.list_path(names[split]))] if split in names else []
 
     def truth_files(self) -> list[str]:
         """The list of the images that are measured."""
-        return [str(Path(self.root) / self.list_path(self.seed_list))] if self.seed_list else []
+        return [self._below(self.list_path(self.seed_list))] if self.seed_list else []
+
+    def _below(self, path: str) -> str:
+        return str(Path(self.root) / path)
 
     def truth_key(self) -> dict:
         """As for all, and which training images are measured."""
@@ -410,23 +489,26 @@ class Coco(Dataset):
         """The folder of the data set: its files may bear the same name in different folders."""
         return self.root
 
-    def index_files(self) -> list[str]:
-        """The files of instances and the lists."""
-        names = (self.train_annotations, self.val_annotations, self.train_list, self.val_list)
-        return [str(Path(self.root) / name) for name in dict.fromkeys(names) if name]
+    def index_files(self, split: str) -> list[str]:
+        """The file of instances and the list, of train and val."""
+        names = {
+            "train": (self.train_annotations, self.train_list),
+            "val": (self.val_annotations, self.val_annotations and self.val_list),
+        }.get(split, ())
+        return [str(Path(self.root) / name) for name in names if name]
 
     @property
     def offers_boxes(self) -> bool:
         """Of every annotated object."""
         return True
 
-    def box_files(self) -> list[str]:
+    def box_files(self, split: str) -> list[str]:
         """The same."""
-        return self.index_files()
+        return self.index_files(split)
 
-    def truth_files(self) -> list[str]:
+    def mask_files(self, split: str) -> list[str]:
         """The same."""
-        return self.index_files()
+        return self.index_files(split)
 
     def image_root(self, own: str) -> str:
         """The folder of the data set."""
@@ -443,13 +525,12 @@ def _holds_regions(path: Path) -> bool:
     """
     if not path.is_file():
         return True
-    about = path.stat()
-    return about.st_size > 0 and _found(REGION, path, about.st_size, about.st_mtime_ns)
+    return path.stat().st_size > 0 and _found(REGION, *_as_it_is(path))
 
 
 @cache
 def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
-    """Whether the pattern is found in a file, searched once while size and time stay the same."""
+    """Whether the pattern is found in a file."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         return pattern.search(content) is not None
 
@@ -482,9 +563,9 @@ class Mnist(Dataset):
         """The folder of the four files."""
         return self.root
 
-    def index_files(self) -> list[str]:
-        """The four files, each unpacked if that is there, or else gzipped."""
-        plain = [Path(self.root) / name for pair in MNIST_FILES.values() for name in pair]
+    def index_files(self, split: str) -> list[str]:
+        """Images and labels of a split, each file unpacked if that is there, or else gzipped."""
+        plain = [Path(self.root) / name for name in MNIST_FILES.get(split, ())]
         return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
 
     @model_validator(mode="after")

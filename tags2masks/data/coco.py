@@ -48,33 +48,43 @@ class Instances(NamedTuple):
     objects: dict[int, list[dict]]
 
 
-def list_images(spec: Coco, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
-    """The images that show a chosen class, and the classes: the config's, or all categories.
+def list_classes(spec: Coco, root: Path | str) -> list[str]:
+    """The config's classes, or all categories of the training file, in its order.
+
+    Raises UserError naming the file that has not the config's, or has one that cannot be a class.
+    """
+    train = _file(spec, Path(root), "train")
+    classes = list(spec.classes or train.names.values())
+    _check_classes(train, classes, chosen=spec.classes is not None)
+    return classes
+
+
+def list_images(
+    spec: Coco, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The images of the split's file that show a chosen class; there is none of ood.
 
     An image is tagged with every chosen class among its annotations, crowds too. Its id is its
     `file_name` without the suffix. Raises UserError naming the file and the entry of every mistake.
     """
-    root = Path(root)
-    files = _files(spec, root)
-    classes = spec.classes or tuple(files["train"].names.values())
-    for path, names in {one.path: one.names for one in files.values()}.items():
-        _check_classes(path, set(names.values()), classes, chosen=spec.classes is not None)
-    rows = []
-    for one in _listed(spec, root, files):
-        names = files[one.split].names
-        shown = {names[thing["category_id"]] for thing in one.objects}
-        tags = tuple(name for name in classes if name in shown)
-        if tags:
-            rows.append((one.image, one.path, one.split, tags))
-    raise_together(
-        [
-            f"{root / path}: no such image, but {files[split].path} names it; complete the images, "
-            f"or correct {split}_images"
-            for _, path, split, _ in rows
-            if not (root / path).is_file()
-        ]
-    )
-    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(classes)
+    root, rows = Path(root), []
+    file = _file(spec, root, split)
+    if file is not None:
+        _check_classes(file, classes, chosen=spec.classes is not None)
+        for one in _listed(spec, root, split, file):
+            shown = {file.names[thing["category_id"]] for thing in one.objects}
+            tags = tuple(name for name in classes if name in shown)
+            if tags:
+                rows.append((one.image, one.path, split, tags))
+        raise_together(
+            [
+                f"{root / path}: no such image, but {file.path} names it; complete the images, "
+                f"or correct {split}_images"
+                for _, path, _, _ in rows
+                if not (root / path).is_file()
+            ]
+        )
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
 
 
 def list_masks(
@@ -86,8 +96,8 @@ def list_masks(
     no mask. Raises UserError naming the file and the annotation whose region is damaged.
     """
     root, data = Path(root), Path(spec.root)
-    files = _files(spec, data)
-    classes = spec.classes or tuple(files["train"].names.values())
+    classes = spec.classes or tuple(list_classes(spec, data))
+    files = _files(spec, data, index)
     rest = 0 if spec.others == "background" else IGNORED
     ids = {
         split: {
@@ -127,7 +137,7 @@ def list_boxes(
     A box takes in every pixel that it touches. An annotation without `bbox` has the extent of its
     region. Raises UserError naming the file and the annotation whose box is no such thing.
     """
-    files = _files(spec, Path(root))
+    files = _files(spec, Path(root), index)
     boxes = [
         Box(
             one.image,
@@ -166,7 +176,11 @@ def _of_index(
 
     Raises UserError for an image that they know no more, or give another size.
     """
-    by_path = {(one.split, one.path): one for one in _listed(spec, root, files)}
+    by_path = {
+        (split, one.path): one
+        for split, file in files.items()
+        for one in _listed(spec, root, split, file)
+    }
     found = []
     columns = [index[name].tolist() for name in ("path", "split", "height", "width")]
     for path, split, height, width in zip(*columns, strict=True):
@@ -198,11 +212,18 @@ def _origin(file: Instances, thing: dict, one: Listed) -> str:
     return f"{file.path}: annotation {thing.get('id')} of image '{one.path}'"
 
 
-def _files(spec: Coco, root: Path) -> dict[str, Instances]:
-    """The instances files by split; one that serves both is read once."""
-    names = {"train": spec.train_annotations, "val": spec.val_annotations}
-    read = {name: read_instances(root / name) for name in dict.fromkeys(names.values()) if name}
-    return {split: read[name] for split, name in names.items() if name}
+def _file(spec: Coco, root: Path, split: str) -> Instances | None:
+    """The instances file of a split, if there is one."""
+    name = {"train": spec.train_annotations, "val": spec.val_annotations}.get(split)
+    return read_instances(root / name) if name else None
+
+
+def _files(spec: Coco, root: Path, index: pd.DataFrame) -> dict[str, Instances]:
+    """The instances files of the index's splits; one that serves both is read once."""
+    splits = index["split"].unique().tolist()
+    if len(splits) > 1 and spec.train_annotations == spec.val_annotations:
+        return dict.fromkeys(splits, _file(spec, root, "train"))
+    return {split: _file(spec, root, split) for split in splits}
 
 
 def read_instances(path: Path) -> Instances:
@@ -263,7 +284,8 @@ def _twins(path: Path, key: str, field: str, raw: dict) -> list[str]:
     ]
 
 
-def _check_classes(path: Path, known: set[str], classes: Sequence[str], chosen: bool) -> None:
+def _check_classes(file: Instances, classes: Sequence[str], chosen: bool) -> None:
+    path, known = file.path, set(file.names.values())
     if chosen:
         unknown = [name for name in classes if name not in known]
         raise_together([f"{path}: no category '{n}'; {choices(n, known)}" for n in unknown])
@@ -274,40 +296,34 @@ def _check_classes(path: Path, known: set[str], classes: Sequence[str], chosen: 
     raise_together([f"{path}: {n!r} cannot be a class; set classes without it" for n in odd])
 
 
-def _listed(spec: Coco, root: Path, files: dict[str, Instances]) -> list[Listed]:
-    """The images of both splits, of those lists that the config names, in the order of the files.
+def _listed(spec: Coco, root: Path, split: str, file: Instances) -> list[Listed]:
+    """The images of a split, of its list if the config names one, in the order of the file.
 
     Raises UserError for a path that leads outside, or a list with a name that the file has not.
     """
-    folders = {"train": spec.train_images, "val": spec.val_images}
-    lists = {"train": spec.train_list, "val": spec.val_list}
-    found = []
-    for split, file in files.items():
-        paths = {
-            entry["file_name"]: PurePosixPath(folders[split]) / entry["file_name"]
-            for entry in file.images
-        }
-        raise_together(
-            [
-                f"{file.path}: image '{name}' may lie outside {root / folders[split]}; write the "
-                "path from there, without '..'"
-                for name in paths
-                if name.startswith("/") or ".." in PurePosixPath(name).parts or not name
-            ]
-        )
-        wanted = _read_list(root / lists[split], paths) if lists[split] else set(paths)
-        found += [
-            Listed(
-                _image_id(entry["file_name"]),
-                str(paths[entry["file_name"]]),
-                split,
-                (entry["height"], entry["width"]),
-                file.objects[entry["id"]],
-            )
-            for entry in file.images
-            if entry["file_name"] in wanted
+    folder = {"train": spec.train_images, "val": spec.val_images}[split]
+    chosen = {"train": spec.train_list, "val": spec.val_list}[split]
+    paths = {e["file_name"]: PurePosixPath(folder) / e["file_name"] for e in file.images}
+    raise_together(
+        [
+            f"{file.path}: image '{name}' may lie outside {root / folder}; write the path from "
+            "there, without '..'"
+            for name in paths
+            if name.startswith("/") or ".." in PurePosixPath(name).parts or not name
         ]
-    return found
+    )
+    wanted = _read_list(root / chosen, paths) if chosen else set(paths)
+    return [
+        Listed(
+            _image_id(entry["file_name"]),
+            str(paths[entry["file_name"]]),
+            split,
+            (entry["height"], entry["width"]),
+            file.objects[entry["id"]],
+        )
+        for entry in file.images
+        if entry["file_name"] in wanted
+    ]
 
 
 def _image_id(name: str) -> str:

@@ -9,7 +9,6 @@ from PIL import Image
 
 from tags2masks.config.datasets import Digits
 from tags2masks.data.boxes import Box, box_table
-from tags2masks.data.index import SPLITS
 from tags2masks.data.scenes import draw_scene
 from tags2masks.data.truth import plain_table
 from tags2masks.files import written_whole
@@ -17,19 +16,25 @@ from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
 
-def list_images(spec: Digits, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
-    """Draw the scenes into root/images, whole or not at all, and list them with their classes."""
-    names = [(split, number) for split in SPLITS for number in range(getattr(spec, split))]
+def list_classes(spec: Digits, root: Path | str) -> list[str]:
+    """The config's classes."""
+    return list(spec.classes)
+
+
+def list_images(
+    spec: Digits, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """Draw a split's scenes into root/images/split, whole or not at all, and list them."""
     rows = []
-    with written_whole(Path(root) / "images") as folder:
+    with written_whole(Path(root) / "images" / split) as folder:
         folder.mkdir()
-        for split, number in progress(names, "draw"):
+        for number in progress(range(getattr(spec, split)), "draw"):
             scene = draw_scene(spec, split, number, seed)
             image = f"{split}-{number:05d}"
             Image.fromarray(scene.image).save(folder / f"{image}.png")
-            tags = tuple(spec.classes[kind] for kind in sorted({kind for kind, _ in scene.objects}))
-            rows.append((image, f"images/{image}.png", split, tags))
-    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
+            tags = tuple(classes[kind] for kind in sorted({kind for kind, _ in scene.objects}))
+            rows.append((image, f"images/{split}/{image}.png", split, tags))
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
 
 
 def list_masks(

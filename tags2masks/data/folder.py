@@ -14,10 +14,8 @@ from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.index import SPLITS
 from tags2masks.data.truth import mask_files, plain_table
 from tags2masks.errors import UserError, raise_together
-from tags2masks.user_tables import read_rows
+from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, tag_rows
 
-COLUMNS = ("image", "tags", "split")
-BOX_COLUMNS = ("image", "class", *CORNERS)
 PIXEL = re.compile(r"-?\d{1,9}")
 
 
@@ -30,20 +28,29 @@ class Line(NamedTuple):
     split: str
 
 
-def list_images(spec: Folder, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
-    """The images of the table `spec.tags`, and the classes: the config's, or the tags by alphabet.
+def list_classes(spec: Folder, root: Path | str) -> list[str]:
+    """The config's classes, or the tags of all splits by alphabet.
 
-    root: the folder of the images. An image's id is its path without the suffix.
-    Raises UserError naming the table, the line and the value of every mistake.
+    Raises UserError naming the table when it has no tag, or one that cannot be a class.
     """
-    hint = "tags separated by ';', "
-    rows = read_rows(Path(spec.tags), COLUMNS, key="tags", hint=hint)
-    lines = [_line(number, **cells) for number, cells in rows]
+    lines = _lines(spec)
     classes = spec.classes or tuple(sorted({tag for line in lines for tag in line.tags}))
     if not classes:
         raise UserError(f"{spec.tags}: no tag in the column tags; tag the training images")
     if "background" in classes:
         raise UserError(f"{spec.tags}: the tag 'background' is implied; take it out")
+    return list(classes)
+
+
+def list_images(
+    spec: Folder, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The images that the table `spec.tags` gives this split.
+
+    root: the folder of the images. An image's id is its path without the suffix.
+    Raises UserError naming the table, the line and the value of every mistake, in all splits.
+    """
+    lines = _lines(spec)
     if not Path(root).is_dir():
         raise UserError(f"{root}: no such folder of images; correct `images` in the config")
     raise_together(
@@ -54,15 +61,9 @@ def list_images(spec: Folder, root: Path | str, seed: int = 0) -> tuple[pd.DataF
         ]
         + [f"{spec.tags}, {problem}" for problem in _twins(lines)]
     )
-    listing = pd.DataFrame(
-        {
-            "image": [_image_id(line.image) for line in lines],
-            "path": [line.image for line in lines],
-            "split": [line.split for line in lines],
-            "tags": [line.tags for line in lines],
-        }
-    )
-    return listing, list(classes)
+    mine = [line for line in lines if line.split == split]
+    rows = [(image_id(line.image), line.image, split, line.tags) for line in mine]
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
 
 
 def list_masks(
@@ -75,16 +76,17 @@ def list_masks(
 def list_boxes(
     spec: Folder, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The boxes of the table `spec.boxes`; `difficult` may be left out of it.
+    """The boxes that the table `spec.boxes` has of the index's images.
 
     Raises UserError naming the table, the line and the value of every mistake.
     """
-    table, known = Path(spec.boxes), set(index["image"])
+    table, known = Path(spec.boxes), {image_id(line.image): line.split for line in _lines(spec)}
+    mine = set(index["image"])
     boxes, problems = [], []
-    for number, cells in read_rows(table, BOX_COLUMNS, ("difficult",), key="boxes"):
+    for number, cells in box_rows(table):
         origin = f"{table}, line {number}"
-        image, name = _image_id(_clean(cells["image"])), cells["class"]
-        wrong = [] if image in known else [_unknown_image(cells["image"])]
+        image, name = row_id(cells), cells["class"]
+        wrong = [] if known.get(image) in ("train", "val") else [_unknown_image(cells["image"])]
         if name not in classes:
             wrong.append(f"unknown class '{name}'; {choices(name, classes)}")
         if (difficult := cells.get("difficult") or "0") not in ("0", "1"):
@@ -94,7 +96,7 @@ def list_boxes(
             wrong.append(f"corners are whole pixels, but these are {', '.join(corners)}; mend them")
         if wrong:
             problems += [f"{origin}: {problem}" for problem in wrong]
-        else:
+        elif image in mine:
             boxes.append(Box(image, name, tuple(map(int, corners)), difficult == "1", origin))
     raise_together(problems)
     return box_table(boxes, index)
@@ -109,17 +111,13 @@ def mask_table(spec: Folder, classes: Sequence[str]) -> np.ndarray:
     return plain_table(len(classes))
 
 
+def _lines(spec: Folder) -> list[Line]:
+    return [_line(number, **cells) for number, cells in tag_rows(Path(spec.tags))]
+
+
 def _line(number: int, image: str, tags: str, split: str) -> Line:
     names = dict.fromkeys(tag.strip() for tag in tags.split(";"))
-    return Line(number, _clean(image), tuple(name for name in names if name), split)
-
-
-def _clean(image: str) -> str:
-    return str(PurePosixPath(image)) if image else ""
-
-
-def _image_id(path: str) -> str:
-    return path.removesuffix(PurePosixPath(path).suffix)
+    return Line(number, clean_path(image), tuple(name for name in names if name), split)
 
 
 def _line_problems(line: Line, classes: Sequence[str]) -> list[str]:
@@ -159,7 +157,7 @@ def _twins(lines: Sequence[Line]) -> list[str]:
     for line in lines:
         if not line.image:
             continue
-        twin = first.setdefault(_image_id(line.image), line)
+        twin = first.setdefault(image_id(line.image), line)
         if twin is line:
             continue
         here = f"line {line.number}: '{line.image}'"

@@ -1,4 +1,4 @@
-"""The index: every image with its split, tags, size, fingerprint and shard. It knows no mask."""
+"""The index, a table per split: images with tags, size, fingerprint and shard. It knows no mask."""
 
 import hashlib
 import io
@@ -11,19 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.datasets import MOST_CLASSES
+from tags2masks.config.datasets import MOST_CLASSES, SPLITS
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
-SPLITS = ("train", "val", "ood")
 IMAGES_PER_SHARD = 2500
 
 
 def read_index(*paths: Path | str) -> pd.DataFrame:
-    """Read index.csv: tags as tuples, height, width and shard as integers, the rest as strings.
+    """Read an index: tags as tuples, height, width and shard as integers, the rest as strings.
 
     paths: one file, or several, such as one per split, whose rows are put together.
     Raises UserError naming the file when it is absent or is no index, or when two files have an
@@ -155,12 +154,12 @@ def assign_shards(frame: pd.DataFrame, shards: int) -> pd.DataFrame:
 def build_index(
     listing: pd.DataFrame, root: Path | str, classes: Sequence[str], shards: int, threads: int
 ) -> pd.DataFrame:
-    """The index of a reader's listing; opens every image.
+    """The index of a reader's listing, which may be empty; opens every image.
 
     listing: columns image, path (relative to root), split and tags (tuples).
     Prints a note on training images without tags, and a hint when shards are very large.
     Raises UserError for images that cannot be read (all of them in one message) or are listed
-    twice, no training images, a class without one, more shards than images.
+    twice, for a class that no training image of a listing shows, or for more shards than images.
     """
     _check_listing(listing, classes, shards)
     frame = listing.assign(**_inspect_all(listing["path"].tolist(), Path(root), threads))
@@ -169,11 +168,8 @@ def build_index(
 
 
 def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
-    counts = listing["split"].value_counts()
     doubled = listing.loc[listing["image"].duplicated(), "image"].unique()
     raise_together([f"image '{name}' is listed twice; keep one" for name in doubled])
-    if "train" not in counts:
-        raise UserError("no training image; give images the split train")
     if len(classes) > MOST_CLASSES:
         raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; choose fewer")
     train = rows_of(listing, "train")
@@ -182,15 +178,21 @@ def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -
         [
             f"class '{name}' has no training image; tag some or remove it from classes"
             for name, any_image in zip(classes, seen, strict=True)
-            if not any_image
+            if len(train) and not any_image
         ]
     )
-    smallest = min((s for s in ("train", "val") if s in counts), key=lambda s: counts[s])
-    if shards > counts[smallest]:
-        raise UserError(
-            f"shards: {shards}, but split {smallest} has {counts[smallest]} images; "
-            f"set shards to {counts[smallest]} or fewer"
-        )
+    for split, count in listing["split"].value_counts(ascending=True).items():
+        if split != "ood" and shards > count:
+            raise UserError(
+                f"shards: {shards}, but split {split} has {count} images; set shards to {count} "
+                "or fewer"
+            )
+
+
+def check_apart(listing: pd.DataFrame, others: Iterable[str]) -> None:
+    """Raise UserError for listed images that are among those of other splits."""
+    both = listing.loc[listing["image"].isin(set(others)), "image"]
+    raise_together([f"image '{name}' is listed twice; keep one" for name in both])
 
 
 def _inspect_all(paths: list[str], root: Path, threads: int) -> dict[str, list]:
@@ -203,15 +205,14 @@ def _inspect_all(paths: list[str], root: Path, threads: int) -> dict[str, list]:
     with ThreadPoolExecutor(threads) as pool:
         found = list(progress(pool.map(inspect, paths), "index", total=len(paths)))
     raise_together([str(result) for result in found if isinstance(result, UserError)])
-    heights, widths, shas = zip(*found, strict=True)
-    return {"height": list(heights), "width": list(widths), "sha": list(shas)}
+    return {name: [one[at] for one in found] for at, name in enumerate(("height", "width", "sha"))}
 
 
 def _tell(frame: pd.DataFrame, shards: int) -> None:
     untagged = sum(not tags for tags in rows_of(frame, "train")["tags"])
     if untagged:
         print(f"note: {untagged} training images have no tag: all classes absent", file=sys.stderr)
-    largest = frame["split"].value_counts().max()
+    largest = frame["split"].value_counts().max() if len(frame) else 0
     if largest > 2 * IMAGES_PER_SHARD * shards:
         print(
             f"hint: {math.ceil(largest / shards):,} images in a shard make long jobs; "

@@ -23,36 +23,47 @@ from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
 
-def list_images(spec: Mnist, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
-    """Write the first images of the chosen classes into root/images, and list them.
+def list_classes(spec: Mnist, root: Path | str) -> list[str]:
+    """The config's classes."""
+    return list(spec.classes)
 
-    spec.root: the folder of the four idx files, as published or unpacked. val is MNIST's test set.
-    An image is named by its place in its file. Raises UserError naming a file that is absent or
-    damaged, or holds too few images.
+
+def list_images(
+    spec: Mnist, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """Write a split's first images of the classes into root/images/split, and list them.
+
+    spec.root: the folder of the four idx files, as published or unpacked. val is MNIST's test set;
+    there is no ood. An image is named by its place in its file. Raises UserError naming a file that
+    is absent or damaged, or holds too few images.
     """
-    wanted = [DIGIT_NAMES.index(name) for name in spec.classes]
-    rows = []
-    with written_whole(Path(root) / "images") as folder:
+    wanted = [DIGIT_NAMES.index(name) for name in classes]
+    count, rows = {"train": spec.train, "val": spec.val}.get(split, 0), []
+    with written_whole(Path(root) / "images" / split) as folder:
         folder.mkdir()
-        for split, count in (("train", spec.train), ("val", spec.val)):
-            digits, labels = (read_idx(idx_file(spec.root, name)) for name in MNIST_FILES[split])
-            if len(digits) != len(labels):
-                raise UserError(
-                    f"{spec.root}: {len(digits)} {split} images, but {len(labels)} labels; "
-                    "download the files again"
-                )
-            chosen = np.flatnonzero(np.isin(labels, wanted))[:count]
-            if len(chosen) < count:
-                raise UserError(
-                    f"{spec.root}: {len(chosen)} {split} images of these classes, fewer than "
-                    f"{count}; lower {split} in the data set"
-                )
-            for number in progress(chosen, "write"):
-                image = f"{split}-{number:05d}"
-                Image.fromarray(enlarge(digits[number], spec.size)).save(folder / f"{image}.png")
-                tags = (DIGIT_NAMES[labels[number]],)
-                rows.append((image, f"images/{image}.png", split, tags))
-    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
+        digits, labels = _read_split(spec, split) if count else ([], [])
+        chosen = np.flatnonzero(np.isin(labels, wanted))[:count]
+        if len(chosen) < count:
+            raise UserError(
+                f"{spec.root}: {len(chosen)} {split} images of these classes, fewer than "
+                f"{count}; lower {split} in the data set"
+            )
+        for number in progress(chosen, "write"):
+            image = f"{split}-{number:05d}"
+            Image.fromarray(enlarge(digits[number], spec.size)).save(folder / f"{image}.png")
+            tags = (DIGIT_NAMES[labels[number]],)
+            rows.append((image, f"images/{split}/{image}.png", split, tags))
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
+
+
+def _read_split(spec: Mnist, split: str) -> tuple[np.ndarray, np.ndarray]:
+    digits, labels = (read_idx(idx_file(spec.root, name)) for name in MNIST_FILES[split])
+    if len(digits) != len(labels):
+        raise UserError(
+            f"{spec.root}: {len(digits)} {split} images, but {len(labels)} labels; download the "
+            "files again"
+        )
+    return digits, labels
 
 
 def list_masks(

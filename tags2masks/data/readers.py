@@ -2,9 +2,11 @@
 
 Every reader has the same functions:
 
-list_images(spec, root, seed) -> (DataFrame[image, path, split, tags], classes): tags are tuples
+list_classes(spec, root) -> list of names, in the order of our ids
+list_images(spec, root, split, classes, seed) -> DataFrame[image, path, split, tags]: the images of
+    one split; tags are tuples, some of the classes
 list_boxes(spec, root, index, classes, seed) -> DataFrame[image, class, x1, y1, x2, y2, difficult]:
-    see `data.boxes`; index: the images of train and val. Called where the block `offers_boxes`.
+    see `data.boxes`; index: the images of train or val. Called where the block `offers_boxes`.
 list_masks(spec, root, index, seed, folder) -> DataFrame[image, mask, instances, lacks]: the masks
     of the index's images, relative to root; drawn into root/folder where the block `makes_masks`.
     Of an image without a mask both are empty, and `lacks` says what would have to be there.

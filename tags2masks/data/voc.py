@@ -30,8 +30,15 @@ class Entry(NamedTuple):
     mask: str | None
 
 
-def list_images(spec: Voc, root: Path | str, seed: int = 0) -> tuple[pd.DataFrame, list[str]]:
-    """The images of the two lists, and the classes in the config's order.
+def list_classes(spec: Voc, root: Path | str) -> list[str]:
+    """The config's classes."""
+    return list(spec.classes)
+
+
+def list_images(
+    spec: Voc, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """The images of the split's list; there is none of ood.
 
     An image is tagged with every chosen class among its annotated objects, difficult and truncated
     ones too: their pixels are in the masks. An image whose objects are all of other classes is left
@@ -39,35 +46,30 @@ def list_images(spec: Voc, root: Path | str, seed: int = 0) -> tuple[pd.DataFram
     Raises UserError naming the list, annotation or image that is absent or malformed.
     """
     root = Path(root)
-    entries = [
-        (split, entry)
-        for split, name in (("train", spec.train_list), ("val", spec.val_list))
-        for entry in _read_list(root, spec.list_path(name), f"{split}_list")
-    ]
+    entries = _entries(spec, root, split)
 
-    def names_of(pair: tuple[str, Entry]) -> set[str]:
-        return {name for name, _ in _read_objects(root, pair[1].image)}
+    def names_of(entry: Entry) -> set[str]:
+        return {name for name, _ in _read_objects(root, entry.image)}
 
     shown = _in_threads(names_of, entries)
     kept = [
-        (split, entry, tuple(name for name in spec.classes if name in names))
-        for (split, entry), names in zip(entries, shown, strict=True)
-        if not names or names & set(spec.classes)
+        (entry, tuple(name for name in classes if name in names))
+        for entry, names in zip(entries, shown, strict=True)
+        if not names or names & set(classes)
     ]
-    paths = _in_threads(lambda row: _image_path(root, row[1]), kept)
+    paths = _in_threads(lambda row: _image_path(root, row[0]), kept)
     raise_together(
         [
             f"{root / (entry.path or f'JPEGImages/{entry.image}.jpg')}: no such image, but the "
             "list names it; complete the data set"
-            for (_, entry, _), path in zip(kept, paths, strict=True)
+            for (entry, _), path in zip(kept, paths, strict=True)
             if path is None
         ]
     )
     rows = [
-        (entry.image, path, split, tags)
-        for (split, entry, tags), path in zip(kept, paths, strict=True)
+        (entry.image, path, split, tags) for (entry, tags), path in zip(kept, paths, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"]), list(spec.classes)
+    return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
 
 
 def list_masks(
@@ -75,11 +77,10 @@ def list_masks(
 ) -> pd.DataFrame:
     """Masks as the lists name them, or else in SegmentationClass; instance masks if there."""
     root = Path(root)
-    lists = {"train_list": spec.train_list, "val_list": spec.val_list}
     named = {
         entry.image: entry.mask
-        for key, name in lists.items()
-        for entry in _read_list(root, spec.list_path(name), key)
+        for split in index["split"].unique()
+        for entry in _entries(spec, root, split)
         if entry.mask
     }
     images = index["image"].tolist()
@@ -146,6 +147,13 @@ def mask_table(spec: Voc, classes: Sequence[str]) -> np.ndarray:
 def _in_threads(function: Callable, items: Sequence) -> list:
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         return list(pool.map(function, items))
+
+
+def _entries(spec: Voc, root: Path, split: str) -> list[Entry]:
+    names = {"train": spec.train_list, "val": spec.val_list}
+    if split not in names:
+        return []
+    return _read_list(root, spec.list_path(names[split]), f"{split}_list")
 
 
 def _read_list(root: Path, name: str, key: str) -> list[Entry]:

@@ -19,7 +19,7 @@ from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
 from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
-from tags2masks.program import add_paths, parser
+from tags2masks.program import add_index, add_paths, parser
 from tags2masks.store import Shard
 
 CHUNK = 32  # images that one worker measures at a time
@@ -39,7 +39,8 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     made = parser(doc)
     made.add_argument("--id", required=True, help="id of the artifact")
     made.add_argument("--split", required=True, choices=["train", "val"])
-    add_paths(made, "index", "classes", "truth", "root", "metrics")
+    add_paths(made, "classes", "truth", "root", "metrics")
+    add_index(made)
     made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
     made.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
     made.add_argument("--left-out", type=Path, help="table of images that do not count")
@@ -53,7 +54,7 @@ def work(args: argparse.Namespace) -> Work:
 
     Raises UserError when the split has no images.
     """
-    index, classes = read_index(args.index), read_classes(args.classes)
+    index, classes = read_index(*args.index), read_classes(args.classes)
     spec = dataset_block(args.recipe["dataset"])
     masks = read_truth(args.truth).set_index("image")["mask"]
     learned = read_table(args.left_out, ("image",), "run again")["image"] if args.left_out else ()
@@ -83,7 +84,7 @@ def work(args: argparse.Namespace) -> Work:
         print(f"No mask of a {args.split} image that was not learned from: none is measured")
     elif not listed:
         raise UserError(
-            f"{args.index}: split '{args.split}' has no images to measure; tag some with it, or "
+            f"{args.index[0]}: split '{args.split}' has no images to measure; tag some with it, or "
             "set evaluate_on: train in the data set"
         )
     if count < listed:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.data.images import read_image
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
+from tags2masks.data.index import SPLITS, images_sha, read_classes, read_index, rows_of, spaced
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_mask, read_truth
 from tags2masks.metrics.confusion import class_mean, confusion, scores
@@ -70,7 +70,8 @@ class Gallery(NamedTuple):
 def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
     """What is known of a data set; `where`: root, truth_root and spec, see `write_report`."""
     folder = results / name
-    classes, index = read_classes(folder / "classes.txt"), read_index(folder / "index.csv")
+    classes = read_classes(folder / "classes.txt")
+    index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
     spec = dataset_block(where["spec"])
     truth: dict[str, Path] = {}
     if has_truth:

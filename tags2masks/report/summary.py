@@ -137,7 +137,7 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
 
 def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
     folder = results / one["dataset"]
-    index = read_index(folder / "index.csv")
+    index = read_index(folder / "train.csv", folder / "val.csv")
     images = int((index["split"] == "train").sum())
     learned = one["supervision"]
     labelled = (

@@ -63,7 +63,8 @@ STEPS = """
 1. Snakemake reads the `Snakefile`, which makes a `Plan` of the config (`workflow/plan.py`). The
    config blocks check every value, and each artifact gets its id: its method, and a digest of its
    recipe (parameters, seed, data set, the ids of what it is made from). See [paths.md](paths.md).
-2. `rules/data.smk` lists the images (`index.csv`) with the reader of the data set's kind.
+2. `rules/data.smk` lists the images of each split (`train.csv`, `val.csv`, `ood.csv`) with the
+   reader of the data set's kind.
 3. `rules/methods.smk` has a rule for every method of every stage, generated from the table above.
    Its params hold the recipe and a digest of the code that the program and the method's module
    import: a changed parameter is another artifact, an edited method runs again, and nothing else

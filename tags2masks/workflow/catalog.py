@@ -62,8 +62,7 @@ class Catalog:
     def _check_files(self) -> None:
         """Fail early, naming the config key, for files that are absent or cannot be inputs."""
         for name in self.datasets():
-            spec = self.config.datasets[name]
-            for path in (*spec.index_files(), *spec.box_files(), *spec.truth_files()):
+            for path in self.config.datasets[name].all_files():
                 if not Path(path).exists():
                     raise ConfigError(
                         f"datasets.{name}: {path} does not exist; correct its path or root"

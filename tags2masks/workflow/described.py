@@ -4,12 +4,12 @@ So that another config is seen to be another even where Snakemake's records are 
 """
 
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
+from tags2masks.config.datasets import SPLITS
 from tags2masks.files import written_whole
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Experiment
@@ -19,7 +19,14 @@ from tags2masks.workflow.started import kept
 
 
 class Described(Catalog):
-    """A catalog that tells what its data sets and its tables are made from."""
+    """A catalog that tells what its data sets and its tables are made from.
+
+    Raises UserError for tables of a data set that cannot be read.
+    """
+
+    def __init__(self, raw: dict):
+        super().__init__(raw)
+        _ = self.description_files  # reads the tables
 
     def dataset_recipe(self, wildcards) -> str:
         """Param function: the data set's part of a recipe."""
@@ -102,27 +109,23 @@ class Described(Catalog):
     def description(self, what: str, dataset: str) -> str:
         """All that a table of a data set is made from, as JSON.
 
-        what: `dataset` (the index), `boxes`, `labelled` or `truth`. Of the files that the table is
-        read from it holds the content, not the place.
+        what: a split (its index), `boxes`, `val-boxes`, `labelled` or `truth`. Of the files that
+        the table is read from it holds the content, not the place: of a split what it is made of
+        alone, so that other images of val make nothing of train anew.
         """
-        one, spec = SimpleNamespace(dataset=dataset), self.config.datasets[dataset]
-        recipe, files = {
-            "dataset": (self.dataset_recipe, spec.index_files),
-            "boxes": (self.dataset_recipe, spec.box_files),
-            "labelled": (self.labelled_recipe, spec.truth_files),
-            "truth": (self.truth_recipe, spec.truth_files),
-        }[what]
-        about = {"tables": self._digests(files(), spec.tables_root)}
-        if what == "dataset":
+        one = SimpleNamespace(dataset=dataset)
+        recipes = {"labelled": self.labelled_recipe, "truth": self.truth_recipe}
+        about = {"read_from": self._read_from(what, dataset)}
+        if what in SPLITS:
             about["shards"] = self.shard_count(one)
-        return canonical(json.loads(recipe(one)) | about)
+        return canonical(json.loads(recipes.get(what, self.dataset_recipe)(one)) | about)
 
-    def _digests(self, files: Iterable[str], root: str | None) -> dict[str, str]:
-        """The digest of each file by its path below root, or by its name."""
-        return {
-            os.path.relpath(path, root) if root else Path(path).name: self.file_digest(path)
-            for path in files
-        }
+    @cached_property
+    def _read_from(self) -> Callable[[str, str], dict[str, str]]:
+        """What a table of a data set is read from, as its block says it; read once."""
+        return cache(
+            lambda what, name: self.config.datasets[name].read_from(what, self.file_digest)
+        )
 
     @cached_property
     def file_digest(self) -> Callable[[str], str]:
@@ -133,13 +136,15 @@ class Described(Catalog):
         """Where it is written: named by its content for the same reason as the outline."""
         return f"results/{dataset}/{what}-{digest(self.description(what, dataset))}.json"
 
-    @property
+    @cached_property
     def description_files(self) -> list[str]:
         """Those of all tables that a run makes."""
-        wanted = [("dataset", name) for name in self.datasets()]
+        wanted = [(split, name) for name in self.datasets() for split in SPLITS]
         wanted += [("truth", name) for name in self.datasets(with_truth=True)]
         for artifact in self.artifacts.values():
             learned = [SOURCE_FILES.get(source) for source in artifact.block.learns_from]
+            if "boxes" in learned and "val" in self.config.evaluation.splits:
+                learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
         return [self.description_file(*one) for one in dict.fromkeys(wanted)]
 

@@ -31,13 +31,18 @@ class Plan(Described):
         """
 
         def files(wildcards) -> dict[str, str | list[str]]:
-            artifact = self.get(stage.name, wildcards)
-            tables = {"index": "index.csv", "classes": "classes.txt"}
-            named = {name: f"{self.own(wildcards)}/{tables[name]}" for name in stage.reads}
+            artifact, own = self.get(stage.name, wildcards), self.own(wildcards)
+            split = self._split(stage, wildcards)
+            # Beside an image of val, a helper may look at those of train.
+            splits = [split, "train"] if getattr(artifact.block, "helpers", ()) else [split]
+            index = [f"{own}/{name}.csv" for name in dict.fromkeys(splits)]
+            tables = {"index": index, "classes": f"{own}/classes.txt"}
+            named = {name: tables[name] for name in stage.reads}
             for word in artifact.block.learns_from:
                 if word in SOURCE_FILES:
                     name = SOURCE_FILES[word]
-                    named[name] = f"{self.own(wildcards)}/{name}.csv"
+                    of = "val-" if split == "val" else ""
+                    named[name] = f"{own}/{of}{name}.csv"
             for role, one in artifact.upstream.items():
                 named |= self._upstream_files(stage, role, one, wildcards)
             return named
@@ -88,13 +93,16 @@ class Plan(Described):
         def arguments(wildcards) -> str:
             if stage.gives != "shards":
                 return ""
-            val, _, number = wildcards.shard.rpartition("-")
-            split = val or "train"
-            if stage.split == "evaluated":
-                split = self.config.datasets[wildcards.dataset].evaluate_on
-            return f"--split {split} --shard {number}"
+            number = wildcards.shard.rpartition("-")[-1]
+            return f"--split {self._split(stage, wildcards)} --shard {number}"
 
         return arguments
+
+    def _split(self, stage: Stage, wildcards) -> str:
+        """The split whose images a job of the stage works on."""
+        if stage.split == "evaluated":
+            return self.config.datasets[wildcards.dataset].evaluate_on
+        return getattr(wildcards, "shard", "").rpartition("-")[0] or "train"
 
     def source(self, stage: Stage) -> Callable:
         """Param function: the digest of the code behind an artifact of a stage."""
@@ -181,6 +189,11 @@ class Plan(Described):
             return "val" if wildcards.of else "train"
 
         return split
+
+    def measured_index(self, stage: str | None = None) -> Callable:
+        """Input function: the index of these images."""
+        split = self.measured_split(stage)
+        return lambda wildcards: f"{self.own(wildcards)}/{split(wildcards)}.csv"
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that reads masks with the data set's reader."""
@@ -272,11 +285,15 @@ class Plan(Described):
             }
         return as_param(roots)
 
-    def needed_split(self, wildcards, resources) -> str:
-        """Param function: the argument that names the split which experiments are tested on."""
-        tested = {a.dataset for a in self.of_stage("predictions")}
-        split = self.config.datasets[wildcards.dataset].evaluate_on
-        return f"--needs {split}" if wildcards.dataset in tested else ""
+    def needed(self, split: str) -> Callable:
+        """Param function: the argument that says if experiments are tested on this split."""
+
+        def argument(wildcards, resources) -> str:
+            tested = {a.dataset for a in self.of_stage("predictions")}
+            on = self.config.datasets[wildcards.dataset].evaluate_on
+            return "--needed" if wildcards.dataset in tested and on == split else ""
+
+        return argument
 
     def own(self, wildcards) -> str:
         """The folder of a data set's results."""

@@ -120,7 +120,7 @@ def test_no_gpu_is_asked_for_where_the_config_says_cpu(on_slurm, tmp_path):
     project.start("--until", "vanilla")
     assert project.wait() == 0, project.printed() + project.job_logs()
     show(project.records())
-    assert {rule_of(job) for job in project.records()} == {"digits", "vanilla"}
+    assert {rule_of(job) for job in project.records()} == {"digits", "digits_val", "vanilla"}
     assert not any("gpu" in job.get("TresPerJob", "") for job in project.records())
 
 

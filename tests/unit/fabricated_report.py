@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.data.index import build_index, images_sha, rows_of, write_classes, write_index
+from tags2masks.data.index import (
+    SPLITS,
+    build_index,
+    images_sha,
+    read_index,
+    rows_of,
+    write_classes,
+)
 from tags2masks.data.truth import write_truth
 from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.properties import COLUMNS as PROPERTIES
@@ -23,6 +30,7 @@ from tags2masks.report.gallery import image_iou
 from tags2masks.report.summary import LEADERBOARD, METRICS
 from tags2masks.report.tables import STAGE_NAMES
 from tags2masks.store import write_shard
+from tests.unit.splits import write_splits
 
 PETS, PHOTOS = ["cat", "dog"], ["rock & <roll>", "tree"]
 COUNT = 2
@@ -174,7 +182,7 @@ def _draw(name, classes, folder, sizes, train, shards):
     listing = pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
     index = build_index(listing, folder / name, classes, shards, 1)
     results = folder / "results" / name
-    write_index(results / "index.csv", index)
+    write_splits(results, index)
     write_classes(results / "classes.txt", classes)
     if name == "pets":
         masks = index["image"] + ".png"
@@ -183,9 +191,7 @@ def _draw(name, classes, folder, sizes, train, shards):
 
 
 def _index(name, folder):
-    frame = pd.read_csv(folder / "results" / name / "index.csv", keep_default_na=False)
-    frame["tags"] = [tuple(cell.split(";")) if cell else () for cell in frame["tags"]]
-    return frame
+    return read_index(*(folder / "results" / name / f"{split}.csv" for split in SPLITS))
 
 
 def _truth(name, image, folder):

@@ -58,7 +58,7 @@ def test_a_program_that_fails_is_told(tmp_path):
 
 def test_the_dry_run_holds_every_shards_jobs_and_loads_nothing_heavy(tmp_path):
     make_project(tmp_path, 6, 3)
-    lines = (tmp_path / "results/mine/index.csv").read_text().splitlines()
+    lines = (tmp_path / "results/mine/train.csv").read_text().splitlines()
     assert [line.rpartition(",")[2] for line in lines[1:]] == ["0", "0", "1", "1", "2", "2"]
     printed = dag.dry_run(tmp_path).printed
     dag.check_light(printed)

@@ -68,12 +68,14 @@ def test_files_that_are_no_boxes_are_refused(tmp_path, text, said):
 
 @pytest.fixture
 def listed(tmp_path):
-    """List a folder's boxes of this table."""
+    """List the boxes that a folder's table has of a split's images."""
+    rows = ["b.png,,train", "sub/a.jpg,,train", "c.png,,val", "o.png,,ood"]
+    (tmp_path / "tags.csv").write_text("\n".join(["image,tags,split", *rows]))
 
-    def list_them(text):
+    def list_them(text, split="train"):
         (tmp_path / "mine.csv").write_text(text)
-        spec = Folder(images="", tags="", boxes=str(tmp_path / "mine.csv"))
-        return folder.list_boxes(spec, tmp_path, INDEX, ["cat", "dog"])
+        spec = Folder(images="", tags=str(tmp_path / "tags.csv"), boxes=str(tmp_path / "mine.csv"))
+        return folder.list_boxes(spec, tmp_path, INDEX[INDEX["split"] == split], ["cat", "dog"])
 
     return list_them
 
@@ -93,6 +95,12 @@ def test_a_table_of_boxes(listed):
     assert not listed("image,class,x1,y1,x2,y2\nb.png,cat,2,1,2,1\n")["difficult"].any()
 
 
+def test_each_split_has_its_boxes(listed):
+    table = f"{HEADER}b.png,cat,2,1,2,1,0\nc.png,dog,0,0,5,3,0\n"
+    assert listed(table)["image"].tolist() == ["b"]
+    assert listed(table, "val")["image"].tolist() == ["c"]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -105,6 +113,7 @@ def test_a_table_of_boxes(listed):
         ("b.png,cta,0,0,5,3,0", "unknown class 'cta'; did you mean 'cat'? choose from cat, dog"),
         ("d.png,cat,0,0,5,3,0", "no image 'd.png' of split train or val in the table of tags"),
         (",cat,0,0,5,3,0", "no image '' of split train or val"),
+        ("o.png,cat,0,0,5,3,0", "no image 'o.png' of split train or val"),
         ("b.png,cat,0,0,5,3.5,0", "corners are whole pixels, but these are 0, 0, 5, 3.5"),
         ("b.png,cat,0,0,5,,0", "corners are whole pixels, but these are 0, 0, 5, "),
         ("b.png,cat,0,0,5,3,yes", "difficult is 'yes'; write 0 or 1"),

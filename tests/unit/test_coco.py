@@ -15,6 +15,7 @@ from tags2masks.data import coco
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import check_masks, read_mask
 from tags2masks.errors import UserError
+from tests.unit.splits import list_all
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -97,7 +98,7 @@ def block(root, **options):
 def truth_of(root, out, **options):
     """The masks by image, and the table."""
     spec = block(root, **options)
-    listing, classes = coco.list_images(spec, root)
+    listing, classes = list_all(coco, spec, root)
     index = build_index(listing, root, classes, 1, 1)
     truth = coco.list_masks(spec, out, index)
     table = coco.mask_table(spec, classes)
@@ -111,7 +112,7 @@ def truth_of(root, out, **options):
 
 
 def test_tags_are_the_categories_of_the_annotations_crowds_too(folder):
-    listing, classes = coco.list_images(block(folder), folder)
+    listing, classes = list_all(coco, block(folder), folder)
     assert classes == ["dog", "person", "traffic light"]
     # c.jpg shows nothing, and is left out.
     assert listing.to_numpy().tolist() == [
@@ -124,7 +125,7 @@ def test_tags_are_the_categories_of_the_annotations_crowds_too(folder):
 def test_chosen_classes_and_lists(folder):
     (folder / "some.txt").write_text("a\n\nc.jpg\n")
     spec = block(folder, classes=("person", "dog"), train_list="some.txt", val_annotations=None)
-    listing, classes = coco.list_images(spec, folder)
+    listing, classes = list_all(coco, spec, folder)
     assert classes == ["person", "dog"]
     assert listing.to_numpy().tolist() == [["a", "train/a.jpg", "train", ("person", "dog")]]
 
@@ -139,7 +140,7 @@ def test_one_file_divided_by_lists(folder):
         train_list="train.txt",
         val_list="val.txt",
     )
-    listing, _ = coco.list_images(spec, folder)
+    listing, _ = list_all(coco, spec, folder)
     assert listing[["image", "split"]].to_numpy().tolist() == [["a", "train"], ["b", "val"]]
 
 
@@ -208,7 +209,7 @@ def test_without_some_regions_there_are_some_masks(folder, tmp_path):
     del given["annotations"][0]["segmentation"]
     write(folder, train=given)
     spec = block(folder)
-    listing, classes = coco.list_images(spec, folder)
+    listing, classes = list_all(coco, spec, folder)
     index = build_index(listing, folder, classes, 1, 1)
     found = coco.list_masks(spec, tmp_path, index, 0, "some").set_index("image")
     assert found["mask"].to_dict() == {"a": "", "b": "some/b.png", "v": "some/v.png"}
@@ -229,7 +230,7 @@ def test_a_file_of_boxes_alone_has_no_truth(folder, regions):
                 one["segmentation"] = region
         (folder / f"annotations/{split}.json").write_text(json.dumps(bare, indent=1))
     assert not block(folder).has_truth
-    listing, _ = coco.list_images(block(folder), folder)
+    listing, _ = list_all(coco, block(folder), folder)
     assert len(listing) == 3 and len(boxes_of(folder)) == 6
 
 
@@ -254,7 +255,7 @@ def test_files_that_are_not_there_count_as_published(tmp_path):
 
 def boxes_of(root, **options):
     spec = block(root, **options)
-    listing, classes = coco.list_images(spec, root)
+    listing, classes = list_all(coco, spec, root)
     return coco.list_boxes(spec, root, build_index(listing, root, classes, 1, 1), classes)
 
 
@@ -340,32 +341,32 @@ def test_a_damaged_file_is_refused(folder, text, said):
     path = folder / "annotations/train.json"
     path.write_text(text)
     with pytest.raises(UserError, match=f"^{re.escape(f'{path}: {said}')}"):
-        coco.list_images(block(folder), folder)
+        list_all(coco, block(folder), folder)
 
 
 def test_unknown_classes_and_names(folder):
     with pytest.raises(UserError, match=r"train\.json: no category 'dgo'; did you mean 'dog'\?"):
-        coco.list_images(block(folder, classes=("dgo",)), folder)
+        list_all(coco, block(folder, classes=("dgo",)), folder)
     val = copy.deepcopy(VAL) | {"annotations": []}
     val["categories"][0]["name"] = "lamp"
     write(folder, val=val)
     with pytest.raises(UserError, match=r"val\.json: no category 'traffic light', but train has"):
-        coco.list_images(block(folder), folder)
+        list_all(coco, block(folder), folder)
     write(folder)
     (folder / "some.txt").write_text("a\nd\n")
     with pytest.raises(UserError, match=r"some\.txt, line 2: no image 'd' in the annotations"):
-        coco.list_images(block(folder, train_list="some.txt"), folder)
+        list_all(coco, block(folder, train_list="some.txt"), folder)
     with pytest.raises(UserError, match=r"no\.txt: cannot be read \(No such file"):
-        coco.list_images(block(folder, train_list="no.txt"), folder)
+        list_all(coco, block(folder, train_list="no.txt"), folder)
     with pytest.raises(UserError, match=r"no\.json: cannot be read \(No such file"):
-        coco.list_images(block(folder, train_annotations="no.json"), folder)
+        list_all(coco, block(folder, train_annotations="no.json"), folder)
 
 
 def test_absent_images_are_named(folder):
     (folder / "train/a.jpg").unlink()
     (folder / "train/c.jpg").unlink()  # shows no class, and is not asked for
     with pytest.raises(UserError, match=r"train/a\.jpg: no such image, but .*train\.json names it"):
-        coco.list_images(block(folder), folder)
+        list_all(coco, block(folder), folder)
 
 
 @pytest.mark.real
@@ -384,7 +385,7 @@ def test_real_images(tmp_path):
     classes = tuple(name for name in names.values() if name in shown)
     assert len(classes) == 69
     spec = spec.model_copy(update={"classes": classes})
-    listing, _ = coco.list_images(spec, REAL)
+    listing, _ = list_all(coco, spec, REAL)
     assert len(listing) == 98
     assert sum(map(len, listing["tags"])) == len(
         {(one["image_id"], one["category_id"]) for one in raw["annotations"]}

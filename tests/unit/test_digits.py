@@ -11,6 +11,7 @@ from tags2masks.data.images import read_image
 from tags2masks.data.index import build_index
 from tags2masks.data.scenes import draw_scene
 from tags2masks.data.truth import check_masks, read_mask
+from tests.unit.splits import list_all
 
 SMALL = Digits(train=12, val=4, ood=2)
 
@@ -182,11 +183,11 @@ def test_scenes_may_be_tiny_or_larger_than_the_photographs(size, digit):
 
 
 def test_images_are_drawn_listed_and_indexed(tmp_path):
-    listing, classes = digits.list_images(SMALL, tmp_path, 5)
+    listing, classes = list_all(digits, SMALL, tmp_path, 5)
     assert classes == ["zero", "one", "two", "three", "four"]
-    assert len(listing) == len(list((tmp_path / "images").iterdir())) == 18
+    assert len(listing) == len(list((tmp_path / "images").glob("*/*.png"))) == 18
     assert listing["split"].value_counts().to_dict() == {"train": 12, "val": 4, "ood": 2}
-    assert listing.loc[12, ["image", "path"]].tolist() == ["val-00000", "images/val-00000.png"]
+    assert listing.loc[12, ["image", "path"]].tolist() == ["val-00000", "images/val/val-00000.png"]
     for row in listing.itertuples():
         scene = draw_scene(SMALL, row.split, int(row.image[-5:]), 5)
         np.testing.assert_array_equal(read_image(tmp_path / row.path), scene.image)
@@ -197,11 +198,11 @@ def test_images_are_drawn_listed_and_indexed(tmp_path):
 
 
 def test_drawing_again_gives_the_same_bytes_and_leaves_nothing_old(tmp_path):
-    digits.list_images(SMALL, tmp_path)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
-    (tmp_path / "images" / "train-09999.png").write_text("from a larger set")
-    digits.list_images(SMALL, tmp_path)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == before
+    list_all(digits, SMALL, tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "images").glob("*/*")}
+    (tmp_path / "images/train/train-09999.png").write_text("from a larger set")
+    list_all(digits, SMALL, tmp_path)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "images").glob("*/*")} == before
 
 
 def test_images_are_whole_or_absent(tmp_path, monkeypatch):
@@ -212,12 +213,12 @@ def test_images_are_whole_or_absent(tmp_path, monkeypatch):
 
     monkeypatch.setattr(digits, "draw_scene", draw)
     with pytest.raises(KeyboardInterrupt):
-        digits.list_images(SMALL, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        list_all(digits, SMALL, tmp_path)
+    assert list((tmp_path / "images").iterdir()) == []
 
 
 def test_truth_is_what_was_drawn(tmp_path):
-    listing, classes = digits.list_images(SMALL, tmp_path, 5)
+    listing, classes = list_all(digits, SMALL, tmp_path, 5)
     index = build_index(listing, tmp_path, classes, 1, 2)
     index = index[index["split"] != "ood"]
     truth = digits.list_masks(SMALL, tmp_path, index, 5)

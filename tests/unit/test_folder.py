@@ -12,6 +12,7 @@ from tags2masks.data import folder
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import INVALID
 from tags2masks.errors import UserError
+from tests.unit.splits import list_all
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def listed(tmp_path):
         spec = Folder(
             images=str(tmp_path / "photos"), tags=str(tmp_path / "tags.csv"), classes=classes
         )
-        return folder.list_images(spec, tmp_path / "photos")
+        return list_all(folder, spec, tmp_path / "photos")
 
     return list_images
 
@@ -176,7 +177,7 @@ def test_an_absent_folder_of_images_is_named(tmp_path):
     (tmp_path / "tags.csv").write_text("image,tags,split\na.jpg,cat,train\n")
     spec = Folder(images="gone", tags=str(tmp_path / "tags.csv"))
     with pytest.raises(UserError, match=r"gone: no such folder of images; correct `images`"):
-        folder.list_images(spec, tmp_path / "gone")
+        list_all(folder, spec, tmp_path / "gone")
 
 
 def test_a_class_without_training_image_is_named(listed, tmp_path):

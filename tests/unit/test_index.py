@@ -10,8 +10,10 @@ from PIL import Image
 
 from tags2masks.data import index
 from tags2masks.data.index import (
+    COLUMNS,
     assign_shards,
     build_index,
+    check_apart,
     images_sha,
     multi_hot,
     read_classes,
@@ -188,7 +190,6 @@ def test_images_sha_is_over_image_and_content():
             {},
             "image 'a' is listed twice",
         ),
-        (listing(("v", "val", "cat")), {}, "no training image"),
         (
             listing(("a", "train", "cat"), ("v", "val", "dog")),
             {},
@@ -202,6 +203,21 @@ def test_images_sha_is_over_image_and_content():
 def test_listings_that_cannot_be_worked_with(tmp_path, listed, options, said):
     with pytest.raises(UserError, match=re.escape(said)):
         build(tmp_path, listed, **options)
+
+
+def test_of_val_alone_no_class_is_missed_and_nothing_is_an_index_too(tmp_path):
+    assert build(tmp_path, listing(("v", "val", "cat")))["shard"].tolist() == [0]
+    empty = build(tmp_path, listing(), shards=4)
+    assert tuple(empty.columns) == COLUMNS and empty.empty
+    write_index(tmp_path / "ood.csv", empty)
+    assert (tmp_path / "ood.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert read_index(tmp_path / "ood.csv").empty
+
+
+def test_images_are_in_one_split_alone():
+    check_apart(SMALL, ["c", "w"])
+    with pytest.raises(UserError, match=r"image 'a' is listed twice; keep one\nimage 'v' is"):
+        check_apart(SMALL, ["v", "c", "a"])
 
 
 def test_few_ood_images_do_not_limit_the_shards(tmp_path):

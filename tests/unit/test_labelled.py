@@ -17,6 +17,7 @@ from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.labelled import choose_labelled, label_order
 from tags2masks.data.readers import reader_module
 from tags2masks.errors import UserError
+from tests.unit.splits import list_all
 from tests.unit.test_readers import call
 from workflow_scripts import list_labelled
 
@@ -186,7 +187,7 @@ def test_masks_are_checked(photos, monkeypatch):
 
 def test_kinds_that_draw_masks_draw_them_apart_from_the_truth(tmp_path):
     spec = Digits(train=12, val=1, ood=1)
-    listing, classes = digits.list_images(spec, tmp_path)
+    listing, classes = list_all(digits, spec, tmp_path)
     index = build_index(listing, tmp_path, classes, 1, 1)
     found = reader_module("digits").list_masks(spec, tmp_path, index[2:4], 0, "labelled")
     assert found["mask"].tolist() == [f"labelled/masks/train-0000{n}.png" for n in (2, 3)]

@@ -12,6 +12,7 @@ from tags2masks.data.images import read_image
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import check_masks, read_mask
 from tags2masks.errors import UserError
+from tests.unit.splits import list_all
 
 LABELS = {"train": [7, 2, 7, 0, 2], "val": [2, 7]}
 
@@ -58,16 +59,16 @@ def test_enlarge_is_pillows_nearest():
 def test_listing_and_truth(tmp_path, files):
     folder, digits = files
     spec = Mnist(root=str(folder), classes=("seven", "two"), train=3, val=1, size=56)
-    listing, classes = mnist.list_images(spec, tmp_path)
+    listing, classes = list_all(mnist, spec, tmp_path)
     assert classes == ["seven", "two"]
     assert listing.to_numpy().tolist() == [
-        ["train-00000", "images/train-00000.png", "train", ("seven",)],
-        ["train-00001", "images/train-00001.png", "train", ("two",)],
-        ["train-00002", "images/train-00002.png", "train", ("seven",)],
-        ["val-00000", "images/val-00000.png", "val", ("two",)],
+        ["train-00000", "images/train/train-00000.png", "train", ("seven",)],
+        ["train-00001", "images/train/train-00001.png", "train", ("two",)],
+        ["train-00002", "images/train/train-00002.png", "train", ("seven",)],
+        ["val-00000", "images/val/val-00000.png", "val", ("two",)],
     ]
     index = build_index(listing, tmp_path, classes, 1, 1)
-    pixels = read_image(tmp_path / "images/train-00002.png")
+    pixels = read_image(tmp_path / "images/train/train-00002.png")
     assert pixels.shape == (56, 56, 3)
     np.testing.assert_array_equal(pixels[::2, 1::2, 0], digits["train"][2])
 
@@ -90,8 +91,8 @@ def test_listing_and_truth(tmp_path, files):
 def test_too_few_images_are_told(tmp_path, files):
     spec = Mnist(root=str(files[0]), classes=("seven",), train=3, val=0)
     with pytest.raises(UserError, match=r"idx: 2 train images of these classes, fewer than 3; "):
-        mnist.list_images(spec, tmp_path)
-    assert not (tmp_path / "images").exists()
+        list_all(mnist, spec, tmp_path)
+    assert not (tmp_path / "images/train").exists()
 
 
 @pytest.mark.parametrize(
@@ -106,4 +107,4 @@ def test_too_few_images_are_told(tmp_path, files):
 def test_damaged_files_are_named(tmp_path, files, damage, message):
     damage(files[0] / f"{MNIST_FILES['train'][0]}.gz")
     with pytest.raises(UserError, match=message):
-        mnist.list_images(Mnist(root=str(files[0]), train=1, val=0), tmp_path)
+        list_all(mnist, Mnist(root=str(files[0]), train=1, val=0), tmp_path)

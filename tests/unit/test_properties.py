@@ -15,6 +15,7 @@ from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.truth import plain_table, write_truth
 from tags2masks.metrics.properties import class_properties, correlations, region_shares
 from tags2masks.report.tables import read_properties
+from tests.unit.splits import list_all
 from workflow_scripts import correlate, measure_classes
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "voc12_animals"
@@ -220,7 +221,7 @@ def test_the_programs(tmp_path, monkeypatch):
 def test_real_animals_have_the_papers_properties():
     """Three animals whose images are all there: %S, %C and L of table 8."""
     spec = Voc(root=str(REAL))
-    listing, classes = voc.list_images(spec, REAL)
+    listing, classes = list_all(voc, spec, REAL)
     rows = listing[listing["split"] == "train"].reset_index(drop=True)
     truths = []
     for image in rows["image"]:

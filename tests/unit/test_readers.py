@@ -11,7 +11,7 @@ from PIL import Image
 
 from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Voc
 from tags2masks.data.boxes import read_boxes
-from tags2masks.data.index import read_classes, read_index
+from tags2masks.data.index import SPLITS, read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_block_of_a_recipe(block):
     recipe = json.loads(json.dumps(block.key()))
     assert dataset_block(recipe) == block
-    for name in ("list_images", "list_boxes", "list_masks", "mask_table"):
+    for name in ("list_classes", "list_images", "list_boxes", "list_masks", "mask_table"):
         assert callable(getattr(reader_module(block.kind), name))
 
 
@@ -72,29 +72,40 @@ def test_what_is_no_recipe_is_refused(values, said):
 
 
 def call(monkeypatch, program, **options):
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words = []
+    for name, value in options.items():
+        words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
     monkeypatch.setattr(sys, "argv", [program.__name__, *words])
     program.main()
 
 
+def indexed(monkeypatch, out, recipe, root, splits=SPLITS, shards=1, **free):
+    """Run the program that lists images for each split; give the rows of all as read back."""
+    for split in splits:
+        options = {"recipe": json.dumps(recipe), "free": json.dumps(free), "root": root}
+        options |= {"split": split, "output": out / f"{split}.csv", "classes": out / "classes.txt"}
+        options |= {} if split == "train" else {"train": out / "train.csv"}
+        call(monkeypatch, list_images, **options, shards=shards, threads=1)
+    return read_index(*(out / f"{split}.csv" for split in splits))
+
+
 def listed(monkeypatch, out, recipe, root, truth_root, **free):
     """Run both programs; give index, classes and truth as read back."""
-    common = {"recipe": json.dumps(recipe), "index": out / "index.csv", "threads": 1}
-    common |= {"classes": out / "classes.txt", "free": json.dumps(free)}
-    call(monkeypatch, list_images, **common, root=root, shards=1)
-    call(monkeypatch, list_truth, **common, root=truth_root, truth=out / "truth.csv")
-    return (
-        read_index(out / "index.csv"),
-        read_classes(out / "classes.txt"),
-        read_truth(out / "truth.csv"),
-    )
+    index = indexed(monkeypatch, out, recipe, root, **free)
+    call(
+        monkeypatch, list_truth, recipe=json.dumps(recipe), free=json.dumps(free), threads=1,
+        root=truth_root, classes=out / "classes.txt", truth=out / "truth.csv",
+        index=[out / "train.csv", out / "val.csv"],
+    )  # fmt: skip
+    return index, read_classes(out / "classes.txt"), read_truth(out / "truth.csv")
 
 
-def boxes_listed(monkeypatch, out, recipe, root, **free):
+def boxes_listed(monkeypatch, out, recipe, root, split="train", **free):
     """Run the program that lists boxes, after those two; give the table as read back."""
-    options = {"recipe": json.dumps(recipe), "free": json.dumps(free), "root": root}
-    paths = {"index": out / "index.csv", "classes": out / "classes.txt", "boxes": out / "boxes.csv"}
-    call(monkeypatch, list_boxes, **options, **paths)
+    call(
+        monkeypatch, list_boxes, recipe=json.dumps(recipe), free=json.dumps(free), root=root,
+        index=out / f"{split}.csv", classes=out / "classes.txt", boxes=out / "boxes.csv",
+    )  # fmt: skip
     return read_boxes(out / "boxes.csv")
 
 
@@ -105,9 +116,10 @@ def test_programs_on_digits(tmp_path, monkeypatch):
     assert index["split"].value_counts().to_dict() == {"train": 20, "val": 3, "ood": 1}
     assert classes == list(spec.classes)
     assert len(truth) == 23
-    boxes = boxes_listed(monkeypatch, tmp_path, recipe, tmp_path)
-    for row in index.itertuples():
-        assert set(boxes.loc[boxes["image"] == row.image, "class"]) == set(row.tags)
+    for split in ("train", "val"):
+        boxes = boxes_listed(monkeypatch, tmp_path, recipe, tmp_path, split)
+        for row in index[index["split"] == split].itertuples():
+            assert set(boxes.loc[boxes["image"] == row.image, "class"]) == set(row.tags)
 
 
 @pytest.fixture
@@ -163,8 +175,9 @@ def test_boxes_of_a_folder(photos, monkeypatch, capsys):
     (root / "mine.csv").write_text("image,class,x1,y1,x2,y2\n1.jpg,cat,0,0,3,2\n")
     boxes = boxes_listed(monkeypatch, root, recipe, root / "photos", **free)
     assert boxes.to_numpy().tolist() == [["1", "cat", 0, 0, 3, 2, False]]
-    noted = "note: 1 of 2 tagged training images have no box; the first: 2"
+    noted = "note: 1 of 2 tagged train images have no box; the first: 2"
     assert noted in capsys.readouterr().err.splitlines()
+    assert boxes_listed(monkeypatch, root, recipe, root / "photos", "val", **free).empty
 
     (root / "mine.csv").write_text("image,class,x1,y1,x2,y2\nb.jpg,cat,0,0,3,2\n")
     with pytest.raises(UserError, match="no tagged training image has a box; add boxes of some"):
@@ -188,4 +201,37 @@ def test_a_damaged_photo_stops_the_listing(photos, monkeypatch):
         listed(
             monkeypatch, root, recipe, root / "photos", root / "masks", tags=str(root / "tags.csv")
         )
-    assert not (root / "index.csv").exists()
+    assert (root / "train.csv").exists() and not (root / "val.csv").exists()
+
+
+def test_of_a_split_the_program_asks_what_it_needs(photos, monkeypatch):
+    root, recipe = photos
+    free = {"tags": str(root / "tags.csv")}
+    index = indexed(monkeypatch, root, recipe, root / "photos", **free)
+    assert index[["image", "split"]].to_numpy().tolist() == [["1", "train"], ["b", "val"]]
+    assert len((root / "ood.csv").read_text().splitlines()) == 1
+
+    with pytest.raises(UserError, match="shards: 2, but split val has 1 images"):
+        indexed(monkeypatch, root, recipe, root / "photos", ["val"], shards=2, **free)
+    (root / "train.csv").write_text((root / "val.csv").read_text().replace(",val,", ",train,"))
+    with pytest.raises(UserError, match="image 'b' is listed twice; keep one"):
+        indexed(monkeypatch, root, recipe, root / "photos", ["val"], **free)
+    (root / "tags.csv").write_text("image,tags,split\n1.jpg,cat;dog,val\n")
+    with pytest.raises(UserError, match="no training image; give images the split train"):
+        indexed(monkeypatch, root, recipe, root / "photos", ["train"], **free)
+
+
+def test_a_split_that_experiments_need_has_images(photos, monkeypatch):
+    root, recipe = photos
+    (root / "tags.csv").write_text("image,tags,split\n1.jpg,cat;dog,train\n")
+    free = {"tags": str(root / "tags.csv")}
+    indexed(monkeypatch, root, recipe, root / "photos", **free)
+    options = {"recipe": json.dumps(recipe), "free": json.dumps(free), "root": root / "photos"}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words += ["--split", "val", "--train", str(root / "train.csv"), "--output", str(root / "v.csv")]
+    words += ["--classes", str(root / "classes.txt"), "--shards", "1", "--needed"]
+    monkeypatch.setattr(sys, "argv", ["list_images", *words])
+    with pytest.raises(
+        UserError, match=r"split 'val' has no images, but .* set evaluate_on: train"
+    ):
+        list_images.main()

@@ -30,7 +30,7 @@ def with_prototypes(tmp_path_factory):
     maps = outline[2]["artifacts"]["maps"]
     artifacts = {"classifier": CLASSIFIER, "prototypes": "kmeans-00000020", "maps": maps}
     one = with_steps(outline[2], artifacts)
-    train = rows_of(read_index(results / "pets/index.csv"), "train")
+    train = rows_of(read_index(results / "pets/train.csv"), "train")
     first, second = train["image"][:2]
     cat = ClassPrototypes(
         np.eye(4, dtype=np.float32),

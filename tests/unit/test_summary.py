@@ -60,7 +60,8 @@ def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
     ] + [("pets/vanilla/other", "maps", "train", "contour_f", "mean", 0.5, False)]
     columns = ["experiment", "stage", "split", "metric", "class", "value", "tuned_on_masks"]
     (tmp_path / "pets").mkdir()
-    (tmp_path / "pets/index.csv").write_text(",".join(INDEX) + "\n")
+    for split in ("train", "val"):
+        (tmp_path / f"pets/{split}.csv").write_text(",".join(INDEX) + "\n")
     table = leaderboard(pd.DataFrame(metrics, columns=columns), [chain, seeds_alone], tmp_path)
     assert tuple(table.columns) == LEADERBOARD
     found = table.set_index("experiment")[
@@ -75,7 +76,8 @@ def chains(folder):
     """An outline of one chain with three seeds and its reference with two; and its figures."""
     (folder / "pets").mkdir()
     rows = "".join(f"{n},{n}.png,train,cat,1,1,x,0\n" for n in range(4))
-    (folder / "pets/index.csv").write_text(",".join(INDEX) + "\n" + rows)
+    (folder / "pets/train.csv").write_text(",".join(INDEX) + "\n" + rows)
+    (folder / "pets/val.csv").write_text(",".join(INDEX) + "\n")
     (folder / "pets/labelled.csv").write_text("image,mask\n0,0\n1,1\n2,2\n3,3\n")
     outline, figures = [], []
     for path, artifacts, values in (

@@ -12,6 +12,7 @@ from tags2masks.data import voc
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import INVALID, check_masks
 from tags2masks.errors import UserError
+from tests.unit.splits import list_all
 
 ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "voc12_animals"
@@ -60,7 +61,7 @@ def block(root, **options):
 
 
 def test_tags_are_the_chosen_classes_of_all_objects(devkit):
-    listing, classes = voc.list_images(block(devkit), devkit)
+    listing, classes = list_all(voc, block(devkit), devkit)
     assert classes == ["dog", "cow", "cat"]
     assert listing.to_dict("list") == {
         "image": ["2007_2", "2007_1", "2008_2"],
@@ -71,12 +72,12 @@ def test_tags_are_the_chosen_classes_of_all_objects(devkit):
 
 
 def test_lists_can_be_chosen(devkit):
-    listing, _ = voc.list_images(block(devkit, train_list="val", val_list="train"), devkit)
+    listing, _ = list_all(voc, block(devkit, train_list="val", val_list="train"), devkit)
     assert listing["split"].tolist() == ["train", "val", "val"]
 
 
 def images_of(devkit, **options):
-    return voc.list_images(block(devkit, **options), devkit)[0].set_index("image")
+    return list_all(voc, block(devkit, **options), devkit)[0].set_index("image")
 
 
 def test_an_image_without_objects_is_kept_untagged(devkit):
@@ -114,7 +115,7 @@ def test_lists_of_images_and_masks(devkit):
         "more/sub/x.png SegmentationClassAug/x.png\n2007_2.jpg\n"
     )
     spec = block(devkit, train_list="trainaug")
-    listing, classes = voc.list_images(spec, devkit)
+    listing, classes = list_all(voc, spec, devkit)
     assert listing[["image", "path"]].to_numpy().tolist() == [
         ["2007_1", "JPEGImages/2007_1.jpg"],
         ["more/sub/x", "more/sub/x.png"],
@@ -133,7 +134,7 @@ def test_lists_of_images_and_masks(devkit):
 
 def test_only_images_of_the_seed_list_are_measured(devkit):
     spec = block(devkit, seed_list="some")
-    listing, classes = voc.list_images(spec, devkit)
+    listing, classes = list_all(voc, spec, devkit)
     index = build_index(listing, devkit, classes, 1, 2)
     lists = devkit / "ImageSets/Segmentation"
     (lists / "some.txt").write_text("2007_1\n2009_9\n2008_2\n")
@@ -165,7 +166,7 @@ def test_names_that_lead_outside_are_refused(devkit, line):
     path.write_text(f"2007_1\n{line}\n")
     said = f"^{re.escape(f'{path}, line 2: {line!r} may lie outside {devkit}; write names')}"
     with pytest.raises(UserError, match=said):
-        voc.list_images(block(devkit), devkit)
+        list_all(voc, block(devkit), devkit)
 
 
 def test_truth_is_a_matter_of_the_files(devkit):
@@ -190,7 +191,7 @@ def test_classes_of_ones_own(devkit):
     spec = Voc(root=str(devkit), names=("bolt", "washer", "nut"))
     assert spec.classes == ("bolt", "washer", "nut")
     spec = Voc(root=str(devkit), names=spec.names, classes=("nut", "bolt"), others="ignore")
-    listing, classes = voc.list_images(spec, devkit)
+    listing, classes = list_all(voc, spec, devkit)
     assert listing["tags"].tolist() == [("bolt",), ("nut", "bolt"), ("nut",)]
     assert voc.mask_table(spec, classes)[[0, 1, 2, 3, 4, 255]].tolist() == [
         0,
@@ -206,7 +207,7 @@ def test_classes_of_ones_own(devkit):
 
 def truth_of(devkit, **options):
     spec = block(devkit, **options)
-    listing, classes = voc.list_images(spec, devkit)
+    listing, classes = list_all(voc, spec, devkit)
     index = build_index(listing, devkit, classes, 1, 2)
     return voc.list_masks(spec, devkit, index)
 
@@ -220,7 +221,7 @@ def test_truth_has_masks_and_instances(devkit):
 
 def boxes_of(devkit, **options):
     spec = block(devkit, **options)
-    listing, classes = voc.list_images(spec, devkit)
+    listing, classes = list_all(voc, spec, devkit)
     index = build_index(listing, devkit, classes, 1, 2)
     return voc.list_boxes(spec, devkit, index, classes)
 
@@ -322,12 +323,12 @@ def test_mask_table(others, expected):
 def test_a_harmed_devkit_is_refused(devkit, harm, said):
     harm(devkit)
     with pytest.raises(UserError, match=f"^{re.escape(said.format(root=devkit))}"):
-        voc.list_images(block(devkit), devkit)
+        list_all(voc, block(devkit), devkit)
 
 
 def test_a_folder_without_lists(tmp_path):
     with pytest.raises(UserError, match=r"train\.txt: no such list; .*from \(no list\)"):
-        voc.list_images(block(tmp_path), tmp_path)
+        list_all(voc, block(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("corner", ["", "left", "nan", "inf"])
@@ -350,7 +351,7 @@ def test_a_missing_box_is_refused(devkit):
 def test_real_animals():
     """Counts as `grep -l '<name>cat</name>'` over the annotations of each list gives them."""
     spec = Voc(root=str(REAL), classes=ANIMALS)
-    listing, classes = voc.list_images(spec, REAL)
+    listing, classes = list_all(voc, spec, REAL)
     counts = {
         split: [sum(name in tags for tags in rows["tags"]) for name in classes]
         for split, rows in listing.groupby("split")

@@ -139,14 +139,14 @@ def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
     (tmp_path / "photos/b.jpg").write_bytes(whole[: len(whole) // 2])
     printed = run_badly(project)
     assert "error: photos/b.jpg: " in printed
-    assert not (tmp_path / "results/mine/index.csv").exists()
+    assert not (tmp_path / "results/mine/train.csv").exists()
     assert list(tmp_path.rglob("*.part")) == []
 
 
 @pytest.mark.parametrize(
     ("table", "line"),
     [
-        ("image,tags\na.png,cat\n", "tags.csv: no column split"),
+        ("image,tags\na.png,cat\n", "config: tags.csv: no column split"),
         ("image,tags,split\nb.png,cat,train\n", "b.png"),
         ("image,tags,split\na.png,cat,tran\n", "tran"),
         ("image,tags,split\na.png,cat,val\n", "train"),
@@ -155,10 +155,10 @@ def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
 def test_tables_that_cannot_be(tmp_path, table, line):
     project = folder_project(tmp_path, table)
     photo(tmp_path / "photos", "a.png")
-    printed = run_badly(project, "results/mine/index.csv")
-    errors = [text for text in printed.splitlines() if text.startswith("error: ")]
+    printed = run_badly(project, "results/mine/train.csv")
+    errors = [line for line in printed.splitlines() if line.startswith(("config: ", "error: "))]
     assert len(errors) == 1 and line in errors[0]
-    assert not (tmp_path / "results/mine/index.csv").exists()
+    assert not (tmp_path / "results/mine/train.csv").exists()
 
 
 def test_no_evaluation_images(tmp_path):
@@ -239,9 +239,9 @@ def test_a_full_disk_leaves_nothing_half_written(finished, tmp_path):
         with (small / "ballast").open("wb") as ballast:
             free = os.statvfs(small)
             ballast.write(b"\0" * max(0, free.f_bavail * free.f_frsize - 60_000))
-        printed = run_badly(project, "results/digits/index.csv")
+        printed = run_badly(project, "results/digits/train.csv")
         assert "disk is full" in printed or "No space left" in printed
-        assert not (small / "results/digits/index.csv").exists()
+        assert not (small / "results/digits/train.csv").exists()
         assert list(small.rglob("*.part")) == []
     finally:
         os.system(f"umount {small}")

@@ -68,9 +68,9 @@ def test_coco(tmp_path):
         rule: {jobs.rules[earlier] for earlier, later in jobs.edges if later == number}
         for number, rule in jobs.rules.items()
     }
-    assert made["coco_truth"] == {"coco", "describe"}
+    assert made["coco_truth"] == {"coco", "coco_val", "describe"}
 
-    project.make("results/pets/index.csv")
+    project.make("results/pets/train.csv", "results/pets/val.csv")
     assert not (tmp_path / "results/pets/truth").exists()
     project.make()
     masks = sorted((tmp_path / "results/pets/truth").glob("*.png"))
@@ -92,9 +92,10 @@ def test_boxes_alone_give_masks_without_figures(tmp_path):
     for one in content["annotations"]:
         one["segmentation"] = []
     project = project_of(tmp_path, content, "pets / vanilla / cam / threshold")
-    printed = project.make("all", "results/pets/boxes.csv")
+    printed = project.make("all", "results/pets/boxes.csv", "results/pets/val-boxes.csv")
     assert "No quality figures for pets: no pixel masks to measure against" in printed
     assert not (tmp_path / "results/pets/truth.csv").exists()
     boxes = pd.read_csv(tmp_path / "results/pets/boxes.csv")
-    assert boxes["image"].tolist() == list(range(8))
-    assert boxes.iloc[7, 1:].tolist() == ["dog", 0, 0, 39, 15, 0]
+    assert boxes["image"].tolist() == list(range(6))
+    boxes = pd.read_csv(tmp_path / "results/pets/val-boxes.csv")
+    assert boxes.to_numpy().tolist() == [[6, "cat", 0, 0, 39, 15, 0], [7, "dog", 0, 0, 39, 15, 0]]

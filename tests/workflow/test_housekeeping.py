@@ -84,7 +84,7 @@ def test_prune_lists_and_deletes_what_no_config_refers_to(copy):
     assert "deleted: 7 artifacts" in command(copy, "prune", "--delete").stdout
     left = {p.name for p in copy.folder.glob("results/digits/*/*") if p.suffix != ".png"}
     assert {name.split("-")[0] for name in left if "-" in name} == {"vanilla", "cam", "crf"}
-    assert (copy.folder / "results/digits/index.csv").exists()
+    assert (copy.folder / "results/digits/train.csv").exists()
     copy.configure(CONFIG)
     assert copy.would_run()["deeplabv3plus"] == 2
 

@@ -87,7 +87,7 @@ def test_no_mask_reaches_the_prototypes(made):
     done = made.snakemake("--detailed-summary", "--forceall")
     header, *lines = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
     inputs = {line[header.index("rule")]: line[header.index("input-file(s)")] for line in lines}
-    assert "classifier" in inputs["kmeans"] and "index.csv" in inputs["kmeans"]
+    assert "classifier" in inputs["kmeans"] and "train.csv" in inputs["kmeans"]
     assert "prototypes.zarr.zip" in inputs["lpcam"]
     for rule in ("kmeans", "lpcam", "vanilla"):
         assert "truth" not in inputs[rule] and "metrics" not in inputs[rule]

@@ -5,10 +5,12 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
 import torch
+from PIL import Image
 
 from tests.workflow.conftest import CONFIG, fresh_project
 
@@ -21,9 +23,9 @@ ONE_CHAIN = {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "example
 MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
 MAPS = {"cam": 2, "measure_maps": 1} | MASKS
 CLASSIFIER = {"vanilla": 1, "measure_classifier": 1} | MAPS
-EVERYTHING = {"digits": 1, "digits_truth": 1, "measure_classes": 1} | CLASSIFIER
+LISTED = {"digits": 1, "digits_val": 1, "digits_ood": 1}
+EVERYTHING = LISTED | {"digits_truth": 1, "measure_classes": 1} | CLASSIFIER
 OUTLINE = {"outline": 1, "lineage": 1}  # other ids or settings to write down
-INDEX = {"describe": 1, "digits": 1}  # another data set
 
 
 def changed(path, value):
@@ -39,14 +41,14 @@ def changed(path, value):
 
 def test_a_finished_run_has_nothing_to_do(finished):
     assert finished.would_run() == {}
-    assert finished.would_run("--forceall") == EVERYTHING | OUTLINE | {"describe": 2}
+    assert finished.would_run("--forceall") == EVERYTHING | OUTLINE | {"describe": 4}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("seed", 1, EVERYTHING | OUTLINE | {"describe": 2}),
-        ("datasets.digits.train", 17, EVERYTHING | OUTLINE | {"describe": 2}),
+        ("seed", 1, EVERYTHING | OUTLINE | {"describe": 4}),
+        ("datasets.digits.train", 17, EVERYTHING | OUTLINE | {"describe": 4}),
         ("classifiers.vanilla.epochs", 3, CLASSIFIER | OUTLINE),
         ("classifiers.vanilla.optimizer", {"lr": 0.02}, CLASSIFIER | OUTLINE),
         ("maps.cam.flip", False, MAPS | OUTLINE),
@@ -88,8 +90,8 @@ def test_more_shards_deal_the_images_out_again(finished):
         planned = finished.would_run()
     finally:
         finished.configure(CONFIG)
-    assert planned == EVERYTHING | INDEX | {
-        "cam": 3, "threshold": 3, "crf": 3, "predictions": 6,
+    assert planned == EVERYTHING | {
+        "describe": 3, "cam": 3, "threshold": 3, "crf": 3, "predictions": 6,
     }  # fmt: skip
 
 
@@ -204,3 +206,75 @@ def test_of_initial_weights_the_content_counts_and_not_the_place(tmp_path):
     assert project.would_run() == {}
     weights("there", seed=1)
     assert project.would_run()["vanilla"] == 1
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    """A finished run on a folder of 12 training and 6 evaluation images, without masks."""
+    folder = tmp_path_factory.mktemp("pets")
+    (folder / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(30):
+        pixels = rng.integers(0, 255, (32, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"photos/{number:02}.png")
+        split = "train" if number < 12 else "val"
+        rows.append(f"{number:02}.png,{('cat', 'dog')[number % 2]},{split}")
+    config = copying.deepcopy(CONFIG)
+    mine = {"kind": "folder", "images": "photos", "tags": "tags.csv", "classes": ["cat", "dog"]}
+    config["datasets"] = {"pets": mine}
+    config["experiments"] = ["pets / vanilla / cam / threshold / net"]
+    write_tags(folder, rows[:18])
+    project = fresh_project(folder, config)
+    project.make()
+    return project, rows
+
+
+def write_tags(folder, rows):
+    (folder / "tags.csv").write_text("\n".join(["image,tags,split", *rows]) + "\n")
+
+
+def planned_with(pets, change):
+    """What would run when the table of tags is changed; the table is put back."""
+    project, rows = pets
+    assert project.would_run() == {}
+    write_tags(project.folder, change(rows))
+    try:
+        return project.would_run()
+    finally:
+        write_tags(project.folder, rows[:18])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda rows: rows[:23], id="five added"),
+        pytest.param(lambda rows: rows[:13] + rows[18:23], id="five named anew"),
+        pytest.param(lambda rows: rows[:13], id="five removed"),
+        pytest.param(lambda rows: [r.replace("dog,val", "cat,val") for r in rows[:18]], id="tags"),
+    ],
+)
+def test_other_images_of_val_train_nothing_again(pets, change):
+    assert planned_with(pets, change) == {
+        "describe": 1, "folder_val": 1, "measure_classifier": 1, "predictions": 1,
+        "lineage": 1, "collect": 1, "report_page": 1,
+    }  # fmt: skip
+
+
+def test_other_images_of_train_train_everything_again(pets):
+    more = [f"{number}.png,cat,train" for number in range(18, 23)]
+    planned = planned_with(pets, lambda rows: rows[:18] + more)
+    trained = {"folder", "vanilla", "cam", "threshold", "deeplabv3plus"}
+    assert trained | {"folder_val", "predictions"} <= set(planned)
+
+
+def test_other_images_of_val_in_truth(pets):
+    """What runs in earnest after five more images of val: the model's file stays as it was."""
+    project, rows = pets
+    model = next((project.folder / "results/pets/classifier").glob("*/model.safetensors"))
+    before = model.stat().st_mtime_ns
+    write_tags(project.folder, rows[:23])
+    project.make()
+    assert len((project.folder / "results/pets/val.csv").read_text().splitlines()) == 12
+    assert model.stat().st_mtime_ns == before
+    assert project.would_run() == {}

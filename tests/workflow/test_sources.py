@@ -29,7 +29,7 @@ def labelled(tmp_path_factory):
     config["experiments"] = ["digits / full / net", "digits / vanilla / cam / threshold"]
     project = fresh_project(tmp_path_factory.mktemp("labelled"), config)
     project.make("--until", *MASKS)
-    project.make("results/digits/boxes.csv")
+    project.make("results/digits/boxes.csv", "results/digits/val-boxes.csv")
     return project, config
 
 
@@ -58,9 +58,10 @@ def test_other_labelled_images_make_anew_what_learns_from_masks_alone(labelled):
     assert planned == {"describe": 1, "digits_labelled": 1, "full": 2}
 
 
-def test_boxes_are_of_training_and_evaluation_images(labelled):
+def test_boxes_are_those_of_a_split(labelled):
     project, _ = labelled
-    boxes = pd.read_csv(project.folder / "results/digits/boxes.csv")
-    index = pd.read_csv(project.folder / "results/digits/index.csv")
-    assert set(boxes["image"]) == set(index.loc[index["split"] != "ood", "image"])
-    assert set(boxes["class"]) == {"zero", "one"}
+    for split, name in (("train", "boxes"), ("val", "val-boxes")):
+        boxes = pd.read_csv(project.folder / f"results/digits/{name}.csv")
+        index = pd.read_csv(project.folder / f"results/digits/{split}.csv")
+        assert set(boxes["image"]) == set(index["image"])
+        assert set(boxes["class"]) == {"zero", "one"}

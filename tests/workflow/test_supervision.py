@@ -122,8 +122,9 @@ def test_the_jobs_are_read_right(finished):
         rule: {jobs.rules[earlier] for earlier, later in jobs.edges if later == number}
         for number, rule in jobs.rules.items()
     }
-    assert made["digits_truth"] == {"digits", "describe"}
+    assert made["digits_truth"] == {"digits", "digits_val", "describe"}
     assert made["measure_labels"] > {"digits", "digits_truth"}
+    assert made["vanilla"] == {"digits", "digits_val"}  # that of val comes before, see methods.smk
     assert made["cam"] == {"digits", "vanilla"}
     assert set(made) >= {"vanilla", "cam", "threshold", "crf", "deeplabv3plus", "collect"}
 
