@@ -22,12 +22,7 @@ rule describe:
         " printf '%s\\n' {params.description:q} > {output:q}"
 
 
-def drawn(block, folder):
-    """The folder that a reader writes into, as a further output of a rule, if it does."""
-    writes = block.makes_images if folder.startswith("images") else block.makes_masks
-    return {"drawn": directory(f"results/{{dataset}}/{folder}")} if writes else {}
-
-
+# What a reader draws is a further output of its rules.
 for kind, block in KINDS.items():
 
     rule:
@@ -36,7 +31,7 @@ for kind, block in KINDS.items():
         input:
             description=plan.described("train"),
         output:
-            **drawn(block, "images/train"),
+            **({"drawn": directory("results/{dataset}/images/train")} if block.makes_images else {}),
             index=TRAIN,
             classes=CLASSES,
         log:
@@ -72,7 +67,11 @@ for kind, block in KINDS.items():
                 train=TRAIN,
                 classes=CLASSES,
             output:
-                **drawn(block, f"images/{split}"),
+                **(
+                    {"drawn": directory(f"results/{{dataset}}/images/{split}")}
+                    if block.makes_images
+                    else {}
+                ),
                 index=f"results/{{dataset}}/{split}.csv",
             log:
                 f"logs/{{dataset}}/{split}.log",
@@ -136,7 +135,7 @@ for kind, block in KINDS.items():
             index=TRAIN,
             classes=CLASSES,
         output:
-            **drawn(block, "labelled"),
+            **({"drawn": directory("results/{dataset}/labelled")} if block.makes_masks else {}),
             labelled=LABELLED,
         log:
             "logs/{dataset}/labelled.log",
@@ -167,7 +166,7 @@ for kind, block in KINDS.items():
             index=[TRAIN, VAL],
             classes=CLASSES,
         output:
-            **drawn(block, "truth"),
+            **({"drawn": directory("results/{dataset}/truth")} if block.makes_masks else {}),
             truth=TRUTH,
         log:
             "logs/{dataset}/truth.log",
