@@ -1,5 +1,6 @@
 # From tagged images to masks: see README.md, docs/paths.md for the wildcards, docs/config.md for
 # every option. Stages are in rules/, one rule per method; what they run is in workflow_scripts/.
+import atexit
 import os
 import sys
 
@@ -15,6 +16,7 @@ from tags2masks.stages import STAGES, giving, measured
 from tags2masks.workflow import started
 from tags2masks.workflow.catalog import SWEPT
 from tags2masks.workflow.environment import use_checkout
+from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
@@ -72,6 +74,12 @@ localrules:
     lineage,
     outline,
     predict,
+
+
+onerror:
+    # At the exit: Snakemake has more lines to say after this, none of them about why.
+    if workflow.is_main_process and (lines := failures(log)):
+        atexit.register(print, *lines, sep="\n", file=sys.stderr)
 
 
 rule all:

@@ -41,16 +41,17 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--configfile", type=Path, nargs="+", default=[Path("config.yaml")], metavar="FILE",
-        help="configs, each on its own (default: config.yaml)",
-    )  # fmt: skip
-    shared.add_argument(
         "--results", type=Path, default=Path("results"), help="where the artifacts are"
     )
 
     told = commands.add_parser(
         "lineage", parents=[shared], help="print what an experiment was made of, step by step"
     )
+    # One file alone: with more, the option would take the experiment for one.
+    told.add_argument(
+        "--configfile", type=lambda file: [Path(file)], default=[Path("config.yaml")],
+        metavar="FILE", help="the config (default: config.yaml)",
+    )  # fmt: skip
     told.add_argument("experiment", help="as the leaderboard names it: dataset/classifier/…")
     told.add_argument("--json", action="store_true", help="print it as JSON")
     told.set_defaults(command=_lineage)
@@ -64,6 +65,10 @@ def _arguments() -> argparse.Namespace:
     pruned = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
     )
+    pruned.add_argument(
+        "--configfile", type=Path, nargs="+", default=[Path("config.yaml")], metavar="FILE",
+        help="configs, each on its own (default: config.yaml)",
+    )  # fmt: skip
     pruned.add_argument("--delete", action="store_true", help="delete them")
     pruned.set_defaults(command=_prune)
     return parser.parse_args()

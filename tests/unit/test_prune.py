@@ -101,3 +101,12 @@ def test_what_cannot_be_deleted_is_named(maps, monkeypatch):
     with pytest.raises(UserError, match=r"cam-.*: cannot be deleted \(Permission denied\)"):
         remove([Unused(maps, 5)], Path("results"))
     assert maps.exists()
+
+
+def test_the_experiment_may_follow_the_config_of_lineage(maps, monkeypatch, capsys):
+    Path("config.yaml").rename("mine.yaml")
+    words = ["lineage", "--configfile", "mine.yaml", "digits/vanilla/cam"]
+    monkeypatch.setattr(sys, "argv", ["tags2masks", *words])
+    monkeypatch.setattr(command, "read_provenance", lambda folder: {"versions": {}})
+    command.main()
+    assert f"maps {maps.name}" in capsys.readouterr().out

@@ -139,6 +139,8 @@ def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
     (tmp_path / "photos/b.jpg").write_bytes(whole[: len(whole) // 2])
     printed = run_badly(project)
     assert "error: photos/b.jpg: " in printed
+    # Repeated at the very end, where people look.
+    assert printed.splitlines()[-1].startswith("logs/mine/train.log: error: photos/b.jpg: ")
     assert not (tmp_path / "results/mine/train.csv").exists()
     assert list(tmp_path.rglob("*.part")) == []
 

@@ -1,0 +1,35 @@
+"""What the failed jobs of a run said, for its last lines: Snakemake's own say nothing of why."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+LOG = re.compile(r"^ +log: (.+?) \(check log file\(s\) for error details\)", re.MULTILINE)
+LAST = 30  # lines of a log in which our own error stands, if there is one
+
+
+def failures(logs: str | Path | Iterable[str | Path]) -> list[str]:
+    """A line or more for each job that failed, each once: its log, and the error in it.
+
+    logs: those that Snakemake keeps of the run itself.
+    """
+    logs = [logs] if isinstance(logs, str | Path) else logs
+    found: dict[str, None] = {}
+    for log in logs:
+        for names in LOG.findall(_text(Path(log))):
+            for name in names.split(", "):
+                found |= dict.fromkeys(_said(Path(name)))
+    return list(found)
+
+
+def _said(log: Path) -> list[str]:
+    lines = [line for line in _text(log).splitlines() if line.strip()]
+    ours = [line for line in lines[-LAST:] if line.startswith("error: ")]
+    return [f"{log}: {line}" for line in ours or lines[-1:]]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

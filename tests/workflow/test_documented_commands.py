@@ -1,0 +1,104 @@
+"""Every command line of the README and of docs/ runs: as a dry run, in a copy of the project."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, fresh_project
+
+PROGRAMS = ("snakemake", "tags2masks", "make")
+# Words that stand for something of the reader's, and what they stand for here.
+STANDS_FOR = {
+    "PLACE": ".",
+    "CONFIG": "config.yaml",
+    "RULE": "crf",
+    "PATH": "results/digits/index.csv",
+    "<reader>": "digits",
+    "~/site": "site",
+    "voc/vanilla/cam/crf/deeplabv3plus": "digits/vanilla/cam/crf/deeplabv3plus",
+}
+# With these no dry run is possible, nor needed.
+WITHOUT_DRY_RUN = {"--unlock", "--touch"}
+# These need a finished run, or end with findings: test_lint.py.
+ELSEWHERE = ("snakemake --report", "snakemake --lint")
+# Options that take all the words after them: a target that follows one is no target.
+GREEDY = ("--configfile", "--forcerun")
+
+
+def documented() -> list[tuple[str, str]]:
+    """(file, command) for each in fenced blocks and between backquotes, each once."""
+    found = {}
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = file.read_text(encoding="utf-8")
+        blocks = re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        lines = [line for block in blocks for line in block.splitlines()]
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+        lines += [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+        for line in lines:
+            words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else []
+            program = words[0].removeprefix(".venv/bin/") if words else ""
+            if program in PROGRAMS and len(words) > 1 and not line.startswith(ELSEWHERE):
+                found.setdefault(shlex.join([program, *words[1:]]), file.name)
+    return [(file, command) for command, file in found.items()]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The project as it is cloned, with what the docs have their readers write."""
+    folder = tmp_path_factory.mktemp("documented")
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    (folder / "photos").mkdir()
+    experiment = "digits/vanilla/cam/crf/deeplabv3plus"
+    config["predict"] = {"holiday": {"experiment": experiment, "images": "photos"}}
+    made = fresh_project(folder, config)
+    shutil.copy(folder / "config.yaml", folder / "pets.yaml")
+    shutil.copytree(ROOT / "papers", folder / "papers")
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "site").mkdir()
+    (folder / "site/config.yaml").write_text("default-resources: [slurm_account=mine]\n")
+    return made
+
+
+def test_there_are_commands_and_their_targets_come_first():
+    commands = [shlex.split(command) for _, command in documented()]
+    assert len(commands) > 30
+    for program, *words in commands:
+        if program == "snakemake":
+            after = [words[words.index(option) + 2 :] for option in GREEDY if option in words]
+            assert all(not rest or rest[0].startswith("-") for rest in after), words
+            # Without one of these Snakemake asks for cores, and does nothing.
+            known = {"--cores", "--profile", "--dry-run", "-n", "--unlock"}
+            assert known.intersection(words), words
+
+
+@pytest.mark.parametrize(("file", "command"), documented())
+def test_a_documented_command_runs(project, file, command):
+    program, *words = shlex.split(command)
+    words = [STANDS_FOR.get(word, word) for word in words]
+    words = [
+        str(path)
+        for word in words
+        for path in (sorted(project.folder.glob(word)) if "*" in word else [word])
+    ]
+    start = ["make", "--dry-run"] if program == "make" else [sys.executable, "-m", program]
+    if program == "snakemake" and not WITHOUT_DRY_RUN.intersection(words):
+        words.append("--dry-run")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+    done = subprocess.run(
+        [*start, *words], cwd=project.folder, env=environment, text=True, capture_output=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    printed = done.stdout + done.stderr
+    assert "Traceback (most recent call last)" not in printed, printed
+    if done.returncode and "papers/" in command:
+        # The data of a paper is not here, and that alone is said.
+        assert "does not exist" in printed, printed
+        return
+    assert done.returncode == 0, printed
