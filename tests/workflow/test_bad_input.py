@@ -158,7 +158,7 @@ def test_tables_that_cannot_be(tmp_path, table, line):
     project = folder_project(tmp_path, table)
     photo(tmp_path / "photos", "a.png")
     printed = run_badly(project, "results/mine/train.csv")
-    errors = [line for line in printed.splitlines() if line.startswith(("config: ", "error: "))]
+    errors = [text for text in printed.splitlines() if text.startswith(("config: ", "error: "))]
     assert len(errors) == 1 and line in errors[0]
     assert not (tmp_path / "results/mine/train.csv").exists()
 
