@@ -1,13 +1,14 @@
 # From tagged images to masks: see README.md, docs/paths.md for the wildcards, docs/config.md for
 # every option. Stages are in rules/, one rule per method; what they run is in workflow_scripts/.
+import os
 import sys
-from pathlib import Path
 
 from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
+from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.methods import methods_of
 from tags2masks.stages import STAGES, giving, measured
@@ -17,15 +18,31 @@ from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
+
+
+def refuse(error):
+    sys.exit("\n".join(f"config: {line}" for line in str(error).splitlines()))
+
+
+# A dangling link counts: what it should have named is not the example that comes with the workflow.
+DEFAULT = "config.yaml" if os.path.lexists("config.yaml") else f"{workflow.basedir}/config.yaml"
+
+try:
+    # Snakemake reads them too, but takes the last of two equal keys.
+    for file in workflow.overwrite_configfiles or [DEFAULT]:
+        read_config(file)
+except UserError as error:
+    refuse(error)
+
 if not workflow.overwrite_configfiles:
 
-    configfile: "config.yaml" if Path("config.yaml").exists() else f"{workflow.basedir}/config.yaml"
+    configfile: DEFAULT
 
 
 try:
     plan = Plan(config)
 except UserError as error:
-    sys.exit("\n".join(f"config: {line}" for line in str(error).splitlines()))
+    refuse(error)
 
 use_checkout(workflow.basedir)
 started.begin(workflow.is_main_process)

@@ -12,6 +12,7 @@ import yaml
 
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.workflow.artifacts import (
@@ -21,7 +22,7 @@ from tags2masks.workflow.artifacts import (
     reference_cams,
     with_upstream,
 )
-from tags2masks.workflow.prune import Unused, remove, unused
+from tags2masks.workflow.prune import EXAMPLES, Unused, other_datasets, remove, unused
 
 
 def main() -> None:
@@ -70,12 +71,9 @@ def _arguments() -> argparse.Namespace:
 
 def _read(file: Path) -> tuple[Config, list[Experiment]]:
     """A config and its experiments."""
+    raw = read_config(file)
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: not readable ({' '.join(str(error).split())})") from None
-    try:
-        config = parse_config(raw or {})
+        config = parse_config(raw)
         return config, build_experiments(config)
     except ConfigError as error:
         lines = (f"{file}: {line}" for line in str(error).splitlines())
@@ -146,27 +144,34 @@ def _plain(value: dict | str) -> str:
 
 def _prune(args: argparse.Namespace) -> None:
     """List what no experiment refers to, or delete it."""
-    used = set()
+    used, shards = set(), {}
     for file in args.configfile:
         config, experiments = _read(file)
         used |= set(all_artifacts(experiments))
+        for name, dataset in config.datasets.items():
+            shards[name] = max(dataset.shards, shards.get(name, 0))
         # Made for measuring alone.
         cams = reference_cams(config, experiments) if config.evaluation.regions else {}
         used |= {(cam.dataset, cam.stage, cam.id) for cam in cams.values()}
-    found = unused(args.results, used)
+    found = unused(args.results, used, shards)
     for one in found:
         print(f"{_size(one):>10}  {one.path}")
     total = _size(*found)
+    stale = sum(one.path.parent.name != EXAMPLES and one.path.suffix == ".zip" for one in found)
+    parts = [(len(found) - stale, "artifacts"), (stale, "shards")]
+    what = " and ".join(f"{count} {name}" for count, name in parts if count)
     configs = ", ".join(map(str, args.configfile))
     if not found:
         print(f"Every artifact in {args.results} belongs to an experiment of {configs}")
     elif args.delete:
         remove(found, args.results)
-        print(f"{total:>10}  deleted: {len(found)} artifacts that no experiment of {configs} uses")
+        print(f"{total:>10}  deleted: {what} that no experiment of {configs} uses")
     else:
+        print(f"{total:>10}  in {what} that no experiment of {configs} uses; --delete deletes them")
+    if others := other_datasets(args.results, shards):
         print(
-            f"{total:>10}  in {len(found)} artifacts that no experiment of {configs} uses; "
-            "--delete deletes them"
+            f"Left alone: {', '.join(others)}, data sets that {configs} does not name; give their "
+            "config with --configfile too, or delete their folders by hand"
         )
     free = shutil.disk_usage(args.results).free / 1e9 if args.results.exists() else 0
     print(f"{free:7.1f} GB  free on this disk")

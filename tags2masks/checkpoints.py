@@ -1,7 +1,10 @@
 """Checkpoints of a training: one file per epoch, from which a killed run resumes exactly."""
 
 import contextlib
+import io
 import pickle
+import struct
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,7 @@ import torch
 from torch import nn
 
 from tags2masks.errors import UserError
-from tags2masks.files import written_whole
+from tags2masks.files import remove, written_whole
 
 
 @dataclass(frozen=True)
@@ -37,20 +40,25 @@ def save(
     """Write the checkpoint of a run after len(rows) epochs; earlier ones go unless `keep`."""
     path = state_file(state.folder, len(rows))
     earlier = [] if keep else list(state.folder.glob("epoch-*.pt"))
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "fingerprint": state.fingerprint,
+            "networks": [network.state_dict() for network in networks],
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "scaler": scaler.state_dict() if scaler else {},
+            "rows": rows,
+        },
+        buffer,
+    )
+    if path.is_dir():
+        remove(path)
     with written_whole(path) as beside:
-        torch.save(
-            {
-                "fingerprint": state.fingerprint,
-                "networks": [network.state_dict() for network in networks],
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                "scaler": scaler.state_dict() if scaler else {},
-                "rows": rows,
-            },
-            beside,
-        )
+        # Not by torch: what it says of a full disk is no OSError.
+        beside.write_bytes(buffer.getbuffer())
     for other in earlier:
         if other != path:
-            other.unlink(missing_ok=True)
+            remove(other)
 
 
 def resume(
@@ -61,7 +69,8 @@ def resume(
 ) -> list[dict]:
     """Fill everything from the run's last checkpoint and return its rows; [] where there is none.
 
-    Files that cannot be read or have another fingerprint are passed over, with a line that says so.
+    Files that are no checkpoint, do not fit or have another fingerprint are passed over, with a
+    line that says so.
     """
     for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
         try:
@@ -71,6 +80,9 @@ def resume(
             continue
         if saved["fingerprint"] != state.fingerprint:
             print(f"{path}: from another code or data; starting anew", flush=True)
+            continue
+        if not _fits(saved, networks, optimizers):
+            print(f"{path}: of other networks; left aside, no need to act", flush=True)
             continue
         for own, key in ((networks, "networks"), (optimizers, "optimizers")):
             for one, values in zip(own, saved[key], strict=True):
@@ -82,21 +94,104 @@ def resume(
     return []
 
 
+def _fits(
+    saved: dict, networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer]
+) -> bool:
+    """Whether a checkpoint is of such networks; nothing is filled before that is known."""
+    if (len(saved["networks"]), len(saved["optimizers"])) != (len(networks), len(optimizers)):
+        return False
+    for network, values in zip(networks, saved["networks"], strict=True):
+        if _shapes(network.state_dict()) != _shapes(values):
+            return False
+    for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
+        groups, theirs = optimizer.param_groups, values.get("param_groups", [])
+        counts = [len(group["params"]) for group in groups]
+        if counts != [len(group.get("params", [])) for group in theirs]:
+            return False
+        own = [parameter for group in groups for parameter in group["params"]]
+        order = [number for group in theirs for number in group["params"]]
+        for number, parameter in zip(order, own, strict=True):
+            kept = values.get("state", {}).get(number, {})
+            if any(tensor.ndim and tensor.shape != parameter.shape for tensor in _tensors(kept)):
+                return False
+    return True
+
+
+def _shapes(state: dict) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
+
+
+def _tensors(values: dict) -> list[torch.Tensor]:
+    return [value for value in values.values() if isinstance(value, torch.Tensor)]
+
+
+def load_plain(path: Path) -> object:
+    """What `torch.save` wrote, on the CPU; never runs code from the file.
+
+    Raises pickle.UnpicklingError for a file that would run code, and ValueError, in one line, for
+    one that is absent, damaged or of another kind.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start != b"PK" and start[:1] != b"\x80":
+            raise ValueError("no file of torch.save")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise
+    except FAILURES as error:
+        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from None
+
+
+# What torch, pickle and zipfile raise for damaged files.
+FAILURES = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    zipfile.BadZipFile,
+    struct.error,
+)
+PARTS = {"fingerprint": str, "networks": list, "optimizers": list, "scaler": dict, "rows": list}
+
+
 def read_state(path: Path) -> dict:
     """A checkpoint's contents: `fingerprint`, `networks` (the state of each), `rows`, …
 
-    Raises UserError naming a file that cannot be read.
+    Raises UserError naming a file that cannot be read or is no checkpoint.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        saved = load_plain(path)
+    except (ValueError, pickle.UnpicklingError) as error:
         said = str(error).partition("\n")[0]
         raise UserError(f"{path}: not readable ({said})") from None
+    if not _is_checkpoint(saved):
+        raise UserError(f"{path}: not readable (no checkpoint of a training)")
+    return saved
+
+
+def _is_checkpoint(saved: object) -> bool:
+    if not isinstance(saved, dict):
+        return False
+    if not all(isinstance(saved.get(part), kind) for part, kind in PARTS.items()):
+        return False
+    inner = [*saved["networks"], *saved["optimizers"], *saved["rows"]]
+    if not saved["networks"] or not all(isinstance(one, dict) for one in inner):
+        return False
+    return all(
+        isinstance(value, torch.Tensor) for one in saved["networks"] for value in one.values()
+    )
 
 
 def end_state(state: State, keep: bool) -> None:
     """Remove the checkpoints of a run whose results are safely written, unless they are kept."""
     for path in sorted(state.folder.glob("epoch-*.pt")) if not keep else []:
-        path.unlink(missing_ok=True)
+        remove(path)
     with contextlib.suppress(OSError):
         state.folder.rmdir()

@@ -19,8 +19,10 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     killed process leaves it behind; the next one to write `path` removes it. So a path must have
     one writer at a time, on whatever machine: Snakemake's lock sees to that.
     A file is on the disk before it gets its name, so that a power cut cannot leave an empty one
-    there; the files of a folder are not waited for.
-    Raises UserError when the folder cannot be written or the disk is full.
+    there; the files of a folder are not waited for. It gets the mode that the umask says, whatever
+    library wrote it.
+    Raises UserError when the folder cannot be written, the disk is full, the file would be larger
+    than this account may write, or a folder stands where the file should be.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -30,6 +32,9 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         _remove_leftovers(path)
         yield beside
         if not beside.is_dir():
+            if path.is_dir():
+                raise UserError(f"{path}: a folder, where a file should be; move it away")
+            beside.chmod(0o666 & ~_umask())
             _wait_for_disk(beside)
         elif path.exists():
             path.rename(old)  # removed only then: no moment must show half of it
@@ -38,6 +43,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         reasons = {
             errno.ENOSPC: "the disk is full; make room and start again",
             errno.EDQUOT: "the disk quota is used up; make room and start again",
+            errno.EFBIG: "larger than a file may be here (ulimit -f); raise the limit",
             errno.EROFS: "the file system is read-only; choose another working directory",
             errno.EACCES: "no permission to write; choose another working directory",
             errno.EPERM: "no permission to write; choose another working directory",
@@ -46,10 +52,17 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             raise UserError(f"{path}: {reasons[error.errno]}") from None
         raise
     finally:
-        _remove(beside)
+        remove(beside)
         if old.exists() and not path.exists():
             old.rename(path)
-        _remove(old)
+        remove(old)
+
+
+def _umask() -> int:
+    # It can be read by setting it alone. One thread of a program writes.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _wait_for_disk(path: Path) -> None:
@@ -62,11 +75,12 @@ def _remove_leftovers(path: Path) -> None:
     leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.old)?\.part")
     for one in path.parent.iterdir():
         if leftover.fullmatch(one.name):
-            _remove(one)
+            remove(one)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with what is in it; fine if there is none."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         with contextlib.suppress(OSError):

@@ -18,6 +18,9 @@ from tags2masks.workflow.ids import artifact_id
 # Whose version can change the numbers.
 PACKAGES = ("tags2masks", "torch", "timm", "numpy", "scikit-image", "scikit-learn", "pydensecrf2")
 
+# What every recipe has.
+RECIPE = {"stage", "method", "spec", "upstream"}
+
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that compute."""
@@ -43,21 +46,32 @@ def provenance(recipe: dict) -> dict:
 def read_provenance(folder: Path) -> dict:
     """What the artifact in a folder says of itself.
 
-    Raises UserError naming the file that is not there or cannot be read.
+    Raises UserError naming the file that is not there, cannot be read or says something else.
     """
     spec = folder / "spec.json"
     try:
         if spec.exists():
-            return json.loads(spec.read_text(encoding="utf-8"))
+            return check_provenance(json.loads(spec.read_text(encoding="utf-8")), spec)
         # Not by zarr: thousands of shards are read here, and this is one small member of each.
         with zipfile.ZipFile(
             min(folder.glob("[!.]*.zarr.zip"), default=folder / "0.zarr.zip")
         ) as archive:
-            return json.loads(archive.read("zarr.json"))["attributes"]
+            said = json.loads(archive.read("zarr.json"))["attributes"]
+        return check_provenance(said, folder)
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{folder}: not made yet; run the workflow") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder}: not readable ({error}); delete it and run again") from None
+
+
+def check_provenance(said: object, where: Path | str) -> dict:
+    """What was read, if it is what `provenance` gives; else UserError that names where from."""
+    recipe = said.get("recipe") if isinstance(said, dict) else None
+    if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE or "id" not in said:
+        raise UserError(f"{where}: does not say what it was made from; delete it and run again")
+    return said
 
 
 def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:

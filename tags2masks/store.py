@@ -5,11 +5,18 @@ and renamed into place, so it is whole or absent. Members carry a fixed date: th
 the same bytes.
 
 Beside its array an image may have others of some kind, `<kind>/<image>`, without attributes.
+
+Zarr reads zeros where a chunk is absent. So every chunk is written, and the group's attributes
+`members` and `directory` are the number and a digest of the archive's other members: their names,
+sizes and CRCs. zipfile itself checks the bytes of a member against its CRC.
 """
 
+import hashlib
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +27,10 @@ from zarr.storage import MemoryStore, ZipStore
 
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+
+ROOT = "zarr.json"
+# The kinds of further arrays: names of groups, so no image's array has one of them.
+KINDS = ("instances", "steps")
 
 Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
 
@@ -37,18 +48,34 @@ def write_shard(
     images_sha: fingerprint of the shard's images (`data.index.images_sha`), checked on reading.
     Memory holds one array at a time.
     """
-    count = 0
+    count, kinds = 0, set()
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
         for image, array, attributes, *more in entries:
             _add_array(archive, _array_name(image), array, attributes)
             for kind, further in (more[0] if more else {}).items():
                 _add_array(archive, f"{kind}/{_array_name(image)}", further, {})
+                kinds.add(kind)
             count += 1
-        root: dict = {}
-        attributes = about | {"n": count, "images_sha": images_sha}
-        zarr.create_group(MemoryStore(root), attributes=attributes)
-        _add_members(archive, "", root)
+        for kind in sorted(kinds):
+            _add_group(archive, f"{kind}/", {})
+        _add_group(
+            archive, "", about | {"n": count, "images_sha": images_sha} | _directory(archive)
+        )
     return count
+
+
+def _directory(archive: zipfile.ZipFile) -> dict[str, int | str]:
+    """The number and a digest of what is in an archive, without the group's own metadata."""
+    members = [m for m in archive.infolist() if m.filename != ROOT]
+    lines = sorted(f"{m.CRC:08x} {m.file_size} {m.filename}\n" for m in members)
+    digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+    return {"members": len(members), "directory": digest[:16]}
+
+
+def _add_group(archive: zipfile.ZipFile, prefix: str, attributes: dict) -> None:
+    members: dict = {}
+    zarr.create_group(MemoryStore(members), attributes=attributes)
+    _add_members(archive, prefix, members)
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attributes: dict) -> None:
@@ -60,6 +87,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attribute
         chunks=tuple(max(1, side) for side in array.shape),
         compressors=ZstdCodec(level=3),
         attributes=attributes,
+        config={"write_empty_chunks": True},
     )
     if array.size:
         made[...] = np.ascontiguousarray(array)
@@ -74,15 +102,33 @@ def _add_members(archive: zipfile.ZipFile, prefix: str, members: dict) -> None:
 
 
 def _array_name(image: str) -> str:
-    """The image's id as a single path segment of plain characters."""
-    return quote(image, safe=" ")
+    """The image's id as a single path segment of plain characters, no kind's name."""
+    return f"%{ord(image[0]):02X}{image[1:]}" if image in KINDS else quote(image, safe=" ")
+
+
+# What zipfile and Zarr raise for a damaged file.
+DAMAGE = (
+    OSError,
+    zipfile.BadZipFile,
+    KeyError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 class Shard:
     """An open shard; a context manager.
 
     Raises UserError naming the file when it is damaged, was made by another artifact
-    (`artifact_id`) or from other images (`images_sha`).
+    (`artifact_id`) or from other images (`images_sha`). Shards of earlier versions do not say what
+    their directory was; it is not checked.
     """
 
     def __init__(self, path: Path | str, artifact_id: str, images_sha: str):
@@ -90,10 +136,26 @@ class Shard:
         try:
             self._store = ZipStore(self.path, mode="r")
             attributes = dict(zarr.open_group(self._store, mode="r").attrs)
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+            with zipfile.ZipFile(self.path) as archive:
+                self._members = set(archive.namelist())
+                directory = _directory(archive)
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: is not there; make it again: snakemake --cores 2 {self.path}"
+            ) from None
+        except DAMAGE as error:
             raise UserError(
                 f"{self.path}: not a whole shard ({error}); delete it and run again"
             ) from None
+        if "directory" in attributes and any(
+            attributes[key] != directory[key] for key in directory
+        ):
+            self.close()
+            raise UserError(
+                f"{self.path}: damaged: what is in it is not what was written "
+                f"({directory['members']} parts, {attributes['members']} written); delete it and "
+                "run again"
+            )
         for name, expected in (("id", artifact_id), ("images_sha", images_sha)):
             if attributes.get(name) != expected:
                 self.close()
@@ -120,7 +182,7 @@ class Shard:
             raise UserError(
                 f"{self.path}: holds {absent} for image '{image}'; delete it and run again"
             ) from None
-        except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
+        except DAMAGE as error:
             raise UserError(
                 f"{self.path}: damaged at image '{image}' ({error}); delete it and run again"
             ) from None
@@ -128,11 +190,6 @@ class Shard:
     def holds(self, image: str) -> bool:
         """Whether the image is in there; `partial` shards need not have all of the index's."""
         return f"{_array_name(image)}/zarr.json" in self._members
-
-    @cached_property
-    def _members(self) -> set[str]:
-        with zipfile.ZipFile(self.path) as archive:
-            return set(archive.namelist())
 
     def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
         """The entries of the images, one at a time."""

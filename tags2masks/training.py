@@ -120,7 +120,8 @@ def fit(
     an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
     Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
     folder is emptied when training has ended, unless the spec keeps states.
-    Raises UserError when the loss is no longer a number.
+    Raises UserError when the loss or a weight is no longer finite, and when a batch of one image
+    is too few for the network's batch norm.
     """
     scaler = torch.amp.GradScaler(machine.device) if spec.precision == "16-mixed" else None
     fabric = start_fabric(machine, spec.precision, scaler)
@@ -169,7 +170,7 @@ def fit(
                 consult,
                 *seconds,
             )
-            figures = step(network, batch, moment, spec)
+            figures = _stepped(step, network, batch, moment, spec)
             for optimizer, name in zip(optimizers, DESCENDED, strict=False):
                 if name in figures:
                     fabric.backward(figures[name])
@@ -189,6 +190,11 @@ def fit(
                     f"the {name.replace('_', ' ')} became {means[name]} in epoch {epoch + 1}; "
                     "lower optimizer.lr"
                 )
+        for one in learning:
+            if not all(torch.isfinite(parameter).all() for parameter in one.parameters()):
+                raise UserError(
+                    f"the weights are no longer finite in epoch {epoch + 1}; lower optimizer.lr"
+                )
         inner.eval()
         with torch.no_grad():
             measured = measure(inner, epoch + 1)
@@ -202,6 +208,20 @@ def fit(
         fabric.barrier()
     inner.eval()
     return rows
+
+
+def _stepped(
+    step: Step, network: nn.Module, batch: list[Tensor], moment: Moment, spec: Training
+) -> dict[str, Tensor | float]:
+    try:
+        return step(network, batch, moment, spec)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"batch_size: {spec.batch_size} leaves batch norm one value per channel; take two or "
+            "more images for each GPU"
+        ) from None
 
 
 def _learns(network: nn.Module) -> bool:

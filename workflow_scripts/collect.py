@@ -1,11 +1,10 @@
 """Collect the figures of all experiments into metrics.csv and leaderboard.csv."""
 
 import argparse
-import json
 
 from tags2masks.files import written_whole
 from tags2masks.program import add_paths, run
-from tags2masks.report.summary import leaderboard, tidy_metrics
+from tags2masks.report.summary import leaderboard, read_outline, tidy_metrics
 
 
 def main() -> None:
@@ -14,7 +13,7 @@ def main() -> None:
     add_paths(parser, "outline", "results", "metrics", "leaderboard")
     args = parser.parse_args()
 
-    outline = json.loads(args.outline.read_text(encoding="utf-8"))
+    outline = read_outline(args.outline)
     experiments = outline["experiments"]
     metrics = tidy_metrics(experiments, outline["evaluation"], args.results)
     table = leaderboard(metrics, experiments, args.results)

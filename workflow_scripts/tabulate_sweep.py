@@ -1,13 +1,12 @@
 """Put the figures of the experiments of a sweep beside the values that were swept."""
 
 import argparse
-import json
 
 import pandas as pd
 
 from tags2masks.files import written_whole
 from tags2masks.program import add_paths, run
-from tags2masks.report.summary import sweep_table
+from tags2masks.report.summary import read_outline, sweep_table
 
 
 def main() -> None:
@@ -16,7 +15,7 @@ def main() -> None:
     add_paths(parser, "outline", "metrics", "output")
     args = parser.parse_args()
 
-    outline = json.loads(args.outline.read_text(encoding="utf-8"))["experiments"]
+    outline = read_outline(args.outline)["experiments"]
     names = {"experiment": str, "class": str}
     table = sweep_table(pd.read_csv(args.metrics, dtype=names), outline)
     with written_whole(args.output) as beside:

@@ -6,6 +6,7 @@ import json
 from tags2masks.files import written_whole
 from tags2masks.program import add_paths, run
 from tags2masks.provenance import lineage
+from tags2masks.report.summary import read_outline
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     add_paths(parser, "outline", "results")
     args = parser.parse_args()
 
-    experiments = json.loads(args.outline.read_text(encoding="utf-8"))["experiments"]
+    experiments = read_outline(args.outline)["experiments"]
     artifacts = {
         (one["dataset"], stage, id): None
         for one in experiments

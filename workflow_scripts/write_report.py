@@ -7,6 +7,7 @@ from pathlib import Path
 from tags2masks.files import written_whole
 from tags2masks.program import add_paths, run
 from tags2masks.report.page import write_page
+from tags2masks.report.summary import read_outline
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     add_paths(parser, "outline", "results", "output")
     args = parser.parse_args()
 
-    outline = json.loads(args.outline.read_text(encoding="utf-8"))
+    outline = read_outline(args.outline)
     page = write_page(
         outline["experiments"],
         args.roots,

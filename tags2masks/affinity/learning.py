@@ -4,18 +4,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from tags2masks.data.masked import MaskedViews
+from tags2masks.labels import labelled_views
 from tags2masks.progress import progress
 from tags2masks.task import Task
 from tags2masks.training import epoch_batches
 
 
 def views(task: Task) -> MaskedViews:
-    """Random views: batches are (images, labels)."""
-    shards, artifact = task.upstream("labels")
-    spec = task.spec
-    return MaskedViews(
-        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
-    )
+    """Random views: batches are (images, labels). Raises UserError as `labelled_views` does."""
+    return labelled_views(task, "labels")
 
 
 def finish(task: Task, network: nn.Module, second: None) -> None:

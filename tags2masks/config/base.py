@@ -12,9 +12,11 @@ class ConfigError(UserError):
 
 
 class Block(BaseModel):
-    """A frozen config block that refuses unknown keys."""
+    """A frozen config block that refuses unknown keys, and numbers that are not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
     cites: ClassVar[tuple[str, ...]] = ()  # keys of references.bib
 

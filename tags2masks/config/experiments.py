@@ -12,6 +12,8 @@ from tags2masks.config.project import Config, choices
 from tags2masks.stages import SECTIONS, STAGES
 
 DATASETS = "datasets"
+MOST = 10_000  # experiments that one line may stand for
+DEEPEST = 50  # braces within braces
 
 
 class Step(NamedTuple):
@@ -27,9 +29,11 @@ Chain = tuple[Step, ...]
 def expand_braces(text: str) -> list[str]:
     """All strings that `a{b,c{d,e}}f` stands for, in order.
 
-    Raises ConfigError when the braces do not match.
+    Raises ConfigError when the braces do not match, or stand for more than `MOST` strings.
     """
     depth, start = 0, None
+    if text.count("{") > DEEPEST:
+        raise ConfigError(f"more than {DEEPEST} braces; write several lines")
     for position, character in enumerate(text):
         if character == "{":
             if depth == 0:
@@ -43,6 +47,8 @@ def expand_braces(text: str) -> list[str]:
                 head, inner = text[:start], text[start + 1 : position]
                 tails = expand_braces(text[position + 1 :])
                 options = [o for part in _split(inner, ",") for o in expand_braces(part)]
+                if len(options) * len(tails) > MOST:
+                    raise ConfigError(f"stands for more than {MOST:,} experiments; take fewer")
                 return [head + option + tail for option in options for tail in tails]
     if depth:
         raise ConfigError("unbalanced braces")

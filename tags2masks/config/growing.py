@@ -30,6 +30,8 @@ class Growing(DenseCrf):
     boundary_weight: float = Field(
         1, ge=0, description="Of the divergence of the network from the random field."
     )
-    cell: float = Field(12, gt=0, description="Pixels that a cell measures in the random field.")
+    cell: float = Field(
+        12, gt=0, le=100, description="Pixels that a cell measures in the random field."
+    )
     gaussian: Gaussian = Gaussian(sxy=3, compat=3)
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)

@@ -21,19 +21,21 @@ class Threshold(Masks):
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
 
 
+# pydensecrf keeps positions and colours, in units of the deviations, in 16 bits, and writes beyond
+# its memory where they do not fit. So the deviations have lower bounds.
 class Gaussian(Block):
     """Pairwise term on position."""
 
-    sxy: float = Field(3, gt=0, description="Deviation in pixels.")
-    compat: float = Field(3, ge=0)
+    sxy: float = Field(3, ge=0.5, description="Deviation in pixels.")
+    compat: float = Field(3, ge=0, le=1e4)
 
 
 class Bilateral(Block):
     """Pairwise term on position and colour."""
 
-    sxy: float = Field(50, gt=0, description="Deviation in pixels.")
-    srgb: float = Field(5, gt=0, description="Deviation in colour values, 0 to 255.")
-    compat: float = Field(10, ge=0)
+    sxy: float = Field(50, ge=0.5, description="Deviation in pixels.")
+    srgb: float = Field(5, ge=0.1, description="Deviation in colour values, 0 to 255.")
+    compat: float = Field(10, ge=0, le=1e4)
 
 
 class DenseCrf(Block):

@@ -2,11 +2,12 @@
 
 import difflib
 import operator
+import re
 import typing
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, create_model
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, create_model
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
@@ -16,6 +17,15 @@ from tags2masks.stages import SECTIONS
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"([a-z]+://)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", value):
+        raise ValueError(f"'{value}' is no address; write tcp://host:port")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 def _entries(section: str) -> Any:
@@ -99,7 +109,7 @@ class Run(Block):
     workers: int | None = Field(
         None, ge=0, description="Image loading processes; null: none on cpu, threads on cuda."
     )
-    dask: str | None = Field(
+    dask: Address | None = Field(
         None, description="Address of a Dask scheduler (tcp://…); null: processes of the job."
     )
     datasets: dict[Name, DatasetSpec] = Field(min_length=1, description="Images and their tags.")
@@ -166,14 +176,38 @@ def _explain(raw: Any, problem: dict) -> str:
         name = context["discriminator"].strip("'")
         return f"{here}.{name}: unknown {name} '{context['tag']}'; {choices(context['tag'], tags)}"
     if kind == "union_tag_not_found":
-        return f"{here}.{context['discriminator'].strip(chr(39))}: missing; add it"
+        name = context["discriminator"].strip("'")
+        if isinstance(value, dict) and (
+            near := difflib.get_close_matches(name, map(str, value), n=1)
+        ):
+            return f"{here}.{near[0]}: unknown key; did you mean '{name}'?"
+        return f"{here}.{name}: missing; add it"
     if kind == "literal_error":
         return f"{here}: unknown value {value!r}; choose from {context['expected']}"
     if kind == "string_pattern_mismatch":
         return f"{here}: {value!r} is no name; use letters, digits, '_', '-' and '.' alone"
+    if kind == "tuple_type" and isinstance(value, str):
+        return f"{here}: '{value}' is no list; write [\"{value}\"], or a line `- {value}` for each"
+    if kind in ("float_type", "int_type") and isinstance(value, str) and _number(value):
+        return (
+            f"{here}: '{value}' is text to YAML, which wants a point and a sign in such numbers; "
+            f"write {_number(value)}"
+        )
+    if kind == "finite_number":
+        return f"{here}: {value!r} is not finite; write a number"
     if kind == "value_error":
         return f"{here}: {context['error']}"
     return f"{here}: {value!r} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _number(text: str) -> str:
+    """A number that YAML takes for text, such as 2e-3, as YAML has it; "" for other text."""
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", text):
+        mantissa, _, exponent = text.lower().partition("e")
+        mantissa += "" if "." in mantissa else ".0"
+        mantissa += "0" if mantissa.endswith(".") else ""
+        return f"{mantissa}e{int(exponent):+d}"
+    return ""
 
 
 def _key(raw: Any, loc: tuple) -> str:

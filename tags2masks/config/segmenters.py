@@ -64,6 +64,9 @@ class DeepLabV3Plus(Segmenter):
     optimizer: Optimizer = Optimizer(lr=0.007, head_factor=1, momentum=0.9)
     augment: Augment = Augment(resize=(256, 1024))
     freeze_bn: bool = False
+    batch_size: int = Field(
+        16, ge=2, description="Images per step, over all GPUs; two or more for each of them."
+    )
     decoder_channels: int = Field(256, ge=8)
 
 

@@ -1,13 +1,14 @@
 """What every trained stage has in common: backbone, views of the images, optimisation."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from tags2masks.config.base import Block, Entry, free
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-Triple = tuple[float, float, float]
+Share = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-3)]
 
 
 class Backbone(Block):
@@ -28,8 +29,12 @@ class Backbone(Block):
     args: dict[str, str | int | float | bool] = Field(
         {}, description="More arguments of timm.create_model, such as pad_type."
     )
-    mean: Triple = Field((0.485, 0.456, 0.406), description="Channel means, of values in 0 to 1.")
-    std: Triple = Field((0.229, 0.224, 0.225), description="Channel deviations, likewise.")
+    mean: tuple[Share, Share, Share] = Field(
+        (0.485, 0.456, 0.406), description="Channel means, of values in 0 to 1."
+    )
+    std: tuple[Deviation, Deviation, Deviation] = Field(
+        (0.229, 0.224, 0.225), description="Channel deviations, likewise."
+    )
 
     def cited(self) -> list[str]:
         """The paper of `resnet38d`; of timm's networks there are too many to list."""
@@ -68,8 +73,8 @@ class Optimizer(Block):
     """Gradient descent with a polynomial decay per step."""
 
     name: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(0.01, gt=0, description="Initial rate of the backbone.")
-    head_factor: float = Field(10, gt=0, description="New layers learn this much faster.")
+    lr: float = Field(0.01, gt=0, le=1000, description="Initial rate of the backbone.")
+    head_factor: float = Field(10, gt=0, le=1e6, description="New layers learn this much faster.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd.")
     weight_decay: float = Field(1e-4, ge=0)
     poly_power: float = Field(0.9, ge=0, description="Rate = initial · (1 − step/steps)^power.")

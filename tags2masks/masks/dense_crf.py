@@ -7,6 +7,7 @@ import numpy as np
 from pydensecrf.densecrf import DenseCRF2D
 
 from tags2masks.config.masks import DenseCrf
+from tags2masks.errors import UserError
 
 SMALLEST = 1e-5  # a probability of 0 would be an infinite energy; pydensecrf's own bound
 
@@ -15,6 +16,7 @@ def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarr
     """float32 [L, H, W]: each pixel's probability of each of L >= 2 labels under the field.
 
     image: uint8 [H, W, 3]; unary: float32 [L, H · W], energies: -log p of each label by itself.
+    Raises UserError when the result is not finite.
     """
     height, width = image.shape[:2]
     field = DenseCRF2D(width, height, len(unary))
@@ -26,7 +28,13 @@ def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarr
         rgbim=np.ascontiguousarray(image),  # a view would be read as if it were one
         compat=spec.bilateral.compat,
     )
-    return np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
+    found = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
+    if not np.isfinite(found).all():
+        raise UserError(
+            f"the CRF gave no finite numbers; lower compat, {spec.gaussian.compat} of gaussian and "
+            f"{spec.bilateral.compat} of bilateral"
+        )
+    return found
 
 
 def on_probabilities(image: np.ndarray, probabilities: np.ndarray, spec: DenseCrf) -> np.ndarray:

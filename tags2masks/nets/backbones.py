@@ -7,10 +7,12 @@ from pathlib import Path
 
 import timm
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tags2masks.checkpoints import load_plain
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.convnet import ConvNet
@@ -37,7 +39,7 @@ def create_backbone(backbone: Backbone) -> nn.Module:
     check_name(backbone.name)
     stride = {} if backbone.output_stride == 32 else {"output_stride": backbone.output_stride}
     try:
-        return timm.create_model(
+        network = timm.create_model(
             backbone.name, num_classes=0, global_pool="", **stride, **backbone.args
         )
     except (TypeError, NotImplementedError, AssertionError, ValueError) as error:
@@ -45,6 +47,56 @@ def create_backbone(backbone: Backbone) -> nn.Module:
             f"backbone.name: {backbone.name} takes no output_stride {backbone.output_stride} "
             f"or args {backbone.args} ({error}); try output_stride 32 or other args"
         ) from None
+    return on_any_size(network)
+
+
+ODD = ((70, 90), (33, 47))
+"""Sizes that no power of two divides."""
+CELLS = (32, 64)
+
+
+def on_any_size(network: nn.Module) -> nn.Module:
+    """The same network; where it takes multiples of some size alone, it pads its images to them.
+
+    Some networks, such as dla34 and hrnet_w18, put maps of several strides together and fail where
+    these do not fit. Zeros, the mean colour of normalised images, are added below and at the right,
+    so that there are as many cells as elsewhere: ceil(side / stride). One that takes images of one
+    size alone is left as it is, for `feature_shape` to tell.
+    """
+    if all(_takes(network, size) for size in ODD):
+        return network
+    for cell in CELLS:
+        if _takes(network, (2 * cell, 3 * cell)):
+            kind = type(network)
+            network.__class__ = type(kind.__name__, (_Padding, kind), {"cell": cell})
+            return network
+    return network
+
+
+class _Padding:
+    """Ahead of a network's class: what makes features of images has them padded before."""
+
+    def forward_features(self, images: Tensor, *args, **kwargs) -> Tensor:
+        return super().forward_features(self._padded(images), *args, **kwargs)
+
+    def forward_intermediates(self, images: Tensor, *args, **kwargs) -> list[Tensor]:
+        return super().forward_intermediates(self._padded(images), *args, **kwargs)
+
+    def _padded(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        return F.pad(images, (0, -width % self.cell, 0, -height % self.cell))
+
+
+def _takes(network: nn.Module, size: tuple[int, int]) -> bool:
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval().forward_features(torch.zeros(1, 3, *size))
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    finally:
+        network.train(training)
+    return True
 
 
 def feature_shape(backbone: nn.Module, name: str) -> tuple[int, int]:
@@ -147,17 +199,23 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: not a plain file of weights: loading it could run code, which is refused; "
             "save the state dict alone, best as .safetensors"
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable weights file ({error}); {mend}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"{path}: holds no state dict; save model.state_dict()")
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise UserError(
+                f"{path}: '{name}' is sparse or quantised; save plain tensors (to_dense(), "
+                "dequantize())"
+            )
     return state
 
 

@@ -9,13 +9,15 @@ from torch import nn
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.nets.backbones import fill, read_weights
+from tags2masks.provenance import check_provenance
 
 
 def save_model(network: nn.Module, path: Path | str) -> None:
     """Write the network's weights; equal weights give equal bytes."""
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     with written_whole(path) as beside:
-        safetensors.torch.save_file(state, beside)
+        # Not by `save_file`: what it says of a full disk is no OSError.
+        beside.write_bytes(safetensors.torch.save(state))
 
 
 def load_model(network: nn.Module, path: Path | str) -> nn.Module:
@@ -31,8 +33,15 @@ def write_spec(path: Path | str, spec: dict) -> None:
 
 
 def read_spec(path: Path | str) -> dict:
-    """Read a file of `write_spec`. Raises UserError naming the file."""
+    """Read a file of `write_spec` of a trained model.
+
+    Raises UserError naming a file that cannot be read, or is none.
+    """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        spec = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
+    check_provenance(spec, path)
+    if not isinstance(spec.get("classes"), list):
+        raise UserError(f"{path}: does not say its classes; delete it and run again")
+    return spec

@@ -183,8 +183,13 @@ def sample_features(
 
 
 def own_places(network: nn.Module, features: Tensor, number: int, least: float) -> Tensor:
-    """Where the CAM of class `number` is `least` or more (eq. 1, 2): bool [B, h, w]."""
-    return normalize(network.score_maps(features)[:, number].float().relu()) >= least
+    """Where the CAM of class `number` is `least` or more (eq. 1, 2): bool [B, h, w].
+
+    Its peak always counts: normalised it is a little less than 1.
+    """
+    scores = network.score_maps(features)[:, number].float().relu()
+    peak = (scores == scores.amax((-2, -1), keepdim=True)) & (scores > 0)
+    return (normalize(scores) >= least) | peak
 
 
 def prototypes_of_class(

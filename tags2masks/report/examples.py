@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tags2masks.data.index import spaced
+from tags2masks.data.index import read_table, spaced
 
 WELL, BADLY, EVENLY = "well", "badly", "evenly"
 
@@ -50,8 +50,7 @@ def _tagged_first(rows: pd.DataFrame, count: int) -> list[str]:
 
 def _quality(images: Sequence[str], images_csv: Path | str) -> list[str]:
     """Those of the images that were measured, best first, equal ones by name."""
-    table = pd.read_csv(
-        images_csv, dtype={"image": str}, keep_default_na=False, na_values={"iou": ["", "nan"]}
-    )
+    table = read_table(images_csv, ["image", "iou"], "run again")
+    table["iou"] = pd.to_numeric(table["iou"], errors="coerce")
     measured = table[table["image"].isin(set(images)) & table["iou"].notna()]
     return measured.sort_values(["iou", "image"], ascending=[False, True])["image"].tolist()

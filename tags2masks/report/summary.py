@@ -1,5 +1,6 @@
 """The figures of all experiments in two tables: one tidy, one a row per experiment."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +58,20 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
 
 
+def read_outline(path: Path) -> dict:
+    """The file that the rule `outline` writes: `experiments`, `evaluation`, `report`.
+
+    Raises UserError naming a file that cannot be read, or is none.
+    """
+    try:
+        outline = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
+    if not isinstance(outline, dict) or not outline.get("experiments"):
+        raise UserError(f"{path}: names no experiments; delete it and run again")
+    return outline
+
+
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
     """Rows of metrics.csv or sweep.csv without those of maps and masks of val's images."""
     of_train = [name for name in measured("maps", "labels") if STAGES[name].split == "train"]
@@ -107,6 +122,8 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
     `seed_iou_best` is at the background score that the pixel masks of the training images like best
     (tuned_on_masks), `seed_iou` and `seed_contour_f` at the config's fixed one.
     `…_val`: of the maps and masks of val's images, made from these images' tags.
+    train_images, prediction_images: how many were measured, of training images and of the
+    predictions' split; where nothing is measured, how many there are.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
     share_of_full: prediction_iou over that of the same segmenter, data set and seed trained on the
     true masks of all training images, where the config has such an experiment.
@@ -140,6 +157,8 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
         return found[column].iloc[-1] if len(found) else None
 
     split = one["evaluate_on"] if "predictions" in one["artifacts"] else None
+    predicted = (index["split"] == split).sum() if split else None
+    counted = {stage: value(stage, "iou", "images") for stage in ("maps", "masks", "predictions")}
     return {
         "path": path_of(one),
         "experiment": one["experiment"],
@@ -160,8 +179,8 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
         "seed_iou_val": value("maps", "iou", rows=on_val),
         "mask_iou_val": value("masks", "iou", rows=on_val),
         "prediction_split": split,
-        "train_images": images,
-        "prediction_images": (index["split"] == split).sum() if split else None,
+        "train_images": next((n for n in (counted["masks"], counted["maps"]) if n), images),
+        "prediction_images": counted["predictions"] or predicted,
         "note": "" if one["has_truth"] else "no masks: quality not measured",
     }
 

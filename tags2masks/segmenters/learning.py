@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tags2masks.config.segmenters import Segmenter
 from tags2masks.data.masked import MaskedViews
+from tags2masks.labels import labelled_views
 from tags2masks.task import Task
 from tags2masks.training import Moment
 
@@ -18,12 +19,8 @@ IGNORED = 255
 
 
 def views(task: Task) -> MaskedViews:
-    """Random views: batches are (images, labels)."""
-    shards, artifact = task.upstream("masks")
-    spec = task.spec
-    return MaskedViews(
-        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
-    )
+    """Random views: batches are (images, labels). Raises UserError as `labelled_views` does."""
+    return labelled_views(task, "masks")
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

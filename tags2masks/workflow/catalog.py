@@ -3,6 +3,7 @@
 Light to import: no torch, no pandas.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,13 @@ from tags2masks.workflow.sources import module_path
 SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
 
 
+# What else the workflow writes into results/, or has there.
+TAKEN = re.compile(
+    r"predict|README\.md|report\.html|(metrics|leaderboard|correlations|sweep)\.csv"
+    r"|experiments-.*\.json",
+    re.IGNORECASE,
+)
+
 # Made of val's images too, where `evaluation.splits` has it.
 EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
 
@@ -38,8 +46,11 @@ class Catalog:
     def __init__(self, raw: dict):
         check_modules()
         self.config: Config = parse_config(raw)
-        if "predict" in self.config.datasets:
-            raise ConfigError("datasets.predict: this name is taken by results/predict; rename it")
+        for name in self.config.datasets:
+            if TAKEN.fullmatch(name):
+                raise ConfigError(
+                    f"datasets.{name}: this name is taken by results/{name}; rename it"
+                )
         self.experiments = build_experiments(self.config)
         self.artifacts = all_artifacts(self.experiments)
         with_regions = self.config.evaluation.regions
@@ -49,7 +60,7 @@ class Catalog:
         self._check_files()
 
     def _check_files(self) -> None:
-        """What would end as a puzzling missing input is told here by its key."""
+        """Fail early, naming the config key, for files that are absent or cannot be inputs."""
         for name in self.datasets():
             spec = self.config.datasets[name]
             for path in (*spec.index_files(), *spec.box_files(), *spec.truth_files()):
@@ -64,10 +75,12 @@ class Catalog:
                         f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
                     )
         for path in self.published:
+            _check_braces("published", path)
             if not Path(path).is_file():
                 raise ConfigError(f"published: {path} does not exist; correct its path")
         for name, wanted in self.config.predict.items():
             self.predictor(name)
+            _check_braces(f"predict.{name}.images", wanted.images)
             if not Path(wanted.images).is_dir():
                 raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
 
@@ -178,6 +191,12 @@ class Catalog:
         raise ConfigError(
             f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
         )
+
+
+def _check_braces(where: str, path: str) -> None:
+    """Of a path that is a rule's input: Snakemake takes what is in braces for a wildcard."""
+    if set(path) & set("{}"):
+        raise ConfigError(f"{where}: {path} has braces in it, which Snakemake cannot read; rename")
 
 
 def check_modules() -> None:

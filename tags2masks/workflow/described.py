@@ -14,7 +14,7 @@ from tags2masks.files import written_whole
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Experiment
 from tags2masks.workflow.catalog import Catalog
-from tags2masks.workflow.ids import canonical, digest, file_digest
+from tags2masks.workflow.ids import as_param, canonical, digest, file_digest
 from tags2masks.workflow.started import kept
 
 
@@ -24,19 +24,19 @@ class Described(Catalog):
     def dataset_recipe(self, wildcards) -> str:
         """Param function: the data set's part of a recipe."""
         key = self.config.datasets[wildcards.dataset].key()
-        return canonical({"seed": self.config.seed, "dataset": key})
+        return as_param({"seed": self.config.seed, "dataset": key})
 
     def truth_recipe(self, wildcards) -> str:
         """Param function: the same, and how the masks are to be read."""
         key = self.config.datasets[wildcards.dataset].truth_key()
-        value = canonical({"seed": self.config.seed, "dataset": key})
+        value = as_param({"seed": self.config.seed, "dataset": key})
         return _kept("truth", wildcards.dataset, value)
 
     def labelled_recipe(self, wildcards) -> str:
         """Param function: the same of the masks that methods may learn from, and which they are."""
         spec = self.config.datasets[wildcards.dataset]
         key = spec.key() | spec.labelled_key()
-        value = canonical({"seed": self.config.seed, "dataset": key})
+        value = as_param({"seed": self.config.seed, "dataset": key})
         return _kept("labelled", wildcards.dataset, value)
 
     def shard_count(self, wildcards) -> int:

@@ -10,6 +10,15 @@ def canonical(recipe: dict) -> str:
     return json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def as_param(value: dict) -> str:
+    """The same as a param of a rule: what HTML takes for a tag is escaped, as JSON can.
+
+    Snakemake's report (`--report`) writes params into a script of its page as they are.
+    """
+    escapes = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
+    return canonical(value).translate(escapes)
+
+
 def digest(content: str | bytes) -> str:
     """8 hex digits that tell contents apart."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:8]

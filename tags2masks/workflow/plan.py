@@ -14,7 +14,7 @@ from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import weights_of
 from tags2masks.workflow.described import Described
-from tags2masks.workflow.ids import canonical
+from tags2masks.workflow.ids import as_param
 from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
 
@@ -170,7 +170,7 @@ class Plan(Described):
 
     def recipe(self, stage: str) -> Callable:
         """Param function: what the artifact is made of, as one line of JSON."""
-        return lambda wildcards: canonical(self.get(stage, wildcards).recipe)
+        return lambda wildcards: as_param(self.get(stage, wildcards).recipe)
 
     def measured_split(self, stage: str | None = None) -> Callable:
         """Param function: the split whose images an artifact is measured on."""
@@ -210,7 +210,7 @@ class Plan(Described):
 
     def predictor_recipe(self, wildcards) -> str:
         """Param function: the recipe of the predictions that new images get."""
-        return canonical(self.predictor(wildcards.name).recipe)
+        return as_param(self.predictor(wildcards.name).recipe)
 
     def region_cam(self, stage: str | None = None) -> Callable:
         """Param function: the argument that names this CAM, if there is one."""
@@ -242,7 +242,7 @@ class Plan(Described):
 
     def dataset_free(self, wildcards, resources) -> str:
         """Param function: the fields of the data set that are in no recipe, as JSON."""
-        return json.dumps(free_fields(self.config.datasets[wildcards.dataset]))
+        return as_param(free_fields(self.config.datasets[wildcards.dataset]))
 
     def truth_root(self, wildcards, resources) -> str:
         """Param function: where the masks are; for evaluation alone."""
@@ -270,7 +270,7 @@ class Plan(Described):
                 "truth_root": truth_root,
                 "spec": json.loads(self.truth_recipe(one))["dataset"],
             }
-        return canonical(roots)
+        return as_param(roots)
 
     def needed_split(self, wildcards, resources) -> str:
         """Param function: the argument that names the split which experiments are tested on."""
@@ -284,9 +284,7 @@ class Plan(Described):
 
     def free(self, stage: str) -> Callable:
         """Param function: the fields of the artifact's block that are in no recipe, as JSON."""
-        return lambda wildcards, resources: json.dumps(
-            free_fields(self.get(stage, wildcards).block)
-        )
+        return lambda wildcards, resources: as_param(free_fields(self.get(stage, wildcards).block))
 
     def machine(self, wildcards, resources) -> str:
         """Param function: the arguments that say where a job runs."""

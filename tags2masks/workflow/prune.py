@@ -1,4 +1,4 @@
-"""Artifacts that no experiment refers to any more, and their removal."""
+"""Artifacts and shards that no experiment refers to any more, and their removal."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ from tags2masks.stages import STAGES
 # A folder of examples holds one shard per predictions artifact.
 EXAMPLES = "examples"
 ID = re.compile(r"[a-z0-9_]+-[0-9a-f]{8}")
+SHARD = re.compile(r"(?:val-)?([0-9]+)\.zarr\.zip")
 DELETED = ".deleted"
 
 
@@ -21,44 +22,78 @@ class Unused(NamedTuple):
     size: int
 
 
-def unused(results: Path, used: set[tuple[str, str, str]]) -> list[Unused]:
+def unused(results: Path, used: set[tuple[str, str, str]], shards: dict[str, int]) -> list[Unused]:
     """What lies where artifacts do and belongs to none of (data set, stage, id) in `used`.
 
-    Only names that the workflow gives are looked at: indexes, images and whatever else people put
-    there are left alone.
+    shards: how many each data set has that a config names; artifacts of other data sets are left
+    alone, and shards of a higher number are found. Only names that the workflow gives are looked
+    at: indexes, images and whatever else people put there are left alone.
     """
     found = []
     for stage in (*STAGES, EXAMPLES):
         for path in sorted(results.glob(f"*/{stage}/*")):
+            if path.parts[-3] not in shards:
+                continue
             name = path.name.removesuffix(DELETED).lstrip(".")
             name = name.removesuffix(".zarr.zip") if stage == EXAMPLES else name
             whose = "predictions" if stage == EXAMPLES else stage
             wanted = (path.parts[-3], whose, name) in used and not path.name.endswith(DELETED)
             if ID.fullmatch(name) and not wanted:
                 found.append(Unused(path, _bytes(path)))
+            elif stage != EXAMPLES and wanted:
+                found += _stale_shards(path, shards[path.parts[-3]])
     return found
+
+
+def _stale_shards(artifact: Path, count: int) -> list[Unused]:
+    """Shards of an artifact from when its data set had more of them."""
+    found = []
+    for path in sorted(artifact.glob("*.zarr.zip")):
+        name = SHARD.fullmatch(path.name)
+        if name and int(name[1]) >= count:
+            found.append(Unused(path, _bytes(path)))
+    return found
+
+
+def other_datasets(results: Path, shards: dict[str, int]) -> list[str]:
+    """The data sets with artifacts in `results` that no config names."""
+    found = {path.parts[-2] for stage in STAGES for path in results.glob(f"*/{stage}")}
+    return sorted(found - shards.keys())
 
 
 def remove(found: list[Unused], results: Path) -> None:
     """Delete them, each first renamed, so that a kill leaves no artifact that looks whole.
 
-    Raises UserError while a run holds Snakemake's lock.
+    Of a link the link is removed, not what it leads to. Raises UserError while a run holds
+    Snakemake's lock, or when something cannot be removed.
     """
-    locks = results.resolve().parent / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        raise UserError(
-            f"{locks} says that a run is going on; wait for its end, or, if it was killed, type "
-            "`snakemake --unlock`"
-        )
+    # The run's directory is the one that `results` is seen in; it may be a link to elsewhere.
+    for folder in dict.fromkeys([results.absolute().parent, results.resolve().parent]):
+        locks = folder / ".snakemake" / "locks"
+        if locks.is_dir() and any(locks.iterdir()):
+            raise UserError(
+                f"{locks} says that a run is going on; wait for its end, or, if it was killed, "
+                "type `snakemake --unlock`"
+            )
     for path, _ in found:
-        if path.is_dir():
-            gone = path.with_name(f".{path.name.strip('.').removesuffix(DELETED)}{DELETED}")
-            path.rename(gone)
-            shutil.rmtree(gone)
-        else:
-            path.unlink()
+        try:
+            _remove(path)
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be deleted ({error.strerror}); see to its permissions and run "
+                "this again"
+            ) from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        gone = path.with_name(f".{path.name.strip('.').removesuffix(DELETED)}{DELETED}")
+        path.rename(gone)
+        shutil.rmtree(gone)
+    else:
+        path.unlink()
 
 
 def _bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_symlink() or file.is_file())

@@ -15,7 +15,11 @@ from tags2masks.config.training import Backbone
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = {name: block for methods in METHODS.values() for name, block in methods.items()}
-WITHOUT_A_PAPER = {"threshold", "full", "folder"}
+WITHOUT_A_PAPER = {
+    "folder",
+    "full",
+    "threshold",
+}
 
 
 def test_every_method_and_data_set_names_papers_that_are_listed():

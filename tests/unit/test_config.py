@@ -1,5 +1,6 @@
 """The config: strict, with errors that name the key, the value and the valid choices."""
 
+import math
 from typing import ClassVar
 
 import pytest
@@ -10,6 +11,7 @@ from tags2masks.config.experiments import expand_braces, expand_experiments
 from tags2masks.config.project import parse_config
 from tags2masks.config.segmenters import DeepLabV2
 from tags2masks.config.training import Backbone
+from tags2masks.workflow.catalog import Catalog
 
 BASE = {
     "datasets": {"digits": {"kind": "digits"}},
@@ -19,6 +21,18 @@ BASE = {
     "segmenters": {"net": {"method": "deeplabv3plus"}},
     "experiments": ["digits / vanilla / cam / {plain,crf} / net"],
 }
+
+
+def optimizer(**values):
+    return {"classifiers": {"v": {"method": "vanilla", "optimizer": values}}}
+
+
+def backbone(**values):
+    return {"classifiers": {"v": {"method": "vanilla", "backbone": values}}}
+
+
+def crf(**values):
+    return {"masks": {"c": {"method": "crf"} | values}}
 
 
 @pytest.mark.parametrize(
@@ -105,6 +119,40 @@ BASE = {
             "maps.cam.scales.1: 'a' is not valid: input should be a valid number",
         ),
         ({"experiments": []}, "experiments: () is not valid"),
+        ({"experiments": "a / b"}, "experiments: 'a / b' is no list; write [\"a / b\"], or a line"),
+        (
+            {"classifiers": {"v": {"metod": "vanilla"}}},
+            "classifiers.v.metod: unknown key; did you mean 'method'?",
+        ),
+        (
+            optimizer(lr="2e-3"),
+            "classifiers.v.optimizer.lr: '2e-3' is text to YAML, which wants a "
+            "point and a sign in such numbers; write 2.0e-3",
+        ),
+        (optimizer(lr="1.5E6"), "classifiers.v.optimizer.lr: '1.5E6' is text to YAML"),
+        (optimizer(lr="fast"), "classifiers.v.optimizer.lr: 'fast' is not valid"),
+        (optimizer(lr=1e6), "classifiers.v.optimizer.lr: 1000000.0 is not valid: input should be"),
+        (optimizer(lr=math.inf), "classifiers.v.optimizer.lr: inf is not finite; write a number"),
+        (
+            backbone(std=[0, 0.1, 0.1]),
+            "classifiers.v.backbone.std.0: 0 is not valid: input should be "
+            "greater than or equal to 0.001",
+        ),
+        (backbone(mean=[math.nan, 0, 0]), "classifiers.v.backbone.mean.0: nan is not finite"),
+        (backbone(mean=[124, 0, 0]), "classifiers.v.backbone.mean.0: 124 is not valid"),
+        (
+            {"dask": "tcp://h:1$(touch x)"},
+            "dask: 'tcp://h:1$(touch x)' is no address; write tcp://",
+        ),
+        (
+            {"segmenters": {"n": {"method": "deeplabv3plus", "batch_size": 1}}},
+            "segmenters.n.batch_size: 1 is not valid: input should be greater than or equal to 2",
+        ),
+        ({"dask": "h"}, "dask: 'h' is no address; write tcp://host:port"),
+        (crf(gaussian={"compat": math.inf}), "masks.c.gaussian.compat: inf is not finite"),
+        (crf(gaussian={"compat": 1e39}), "masks.c.gaussian.compat: 1e+39 is not valid"),
+        (crf(gaussian={"sxy": 1e-9}), "masks.c.gaussian.sxy: 1e-09 is not valid"),
+        (crf(bilateral={"srgb": 1e-6}), "masks.c.bilateral.srgb: 1e-06 is not valid"),
     ],
 )
 def test_bad_configs_are_refused_by_key_value_and_choices(change, message):
@@ -138,6 +186,37 @@ def test_braces(text, expected):
 def test_unbalanced_braces(text):
     with pytest.raises(ConfigError, match=r"experiments\.0: .*: unbalanced braces"):
         expand_experiments(parse_config(BASE | {"experiments": [text]}))
+
+
+@pytest.mark.parametrize("text", ["/".join(["{a,b}"] * 30), "{" * 60 + "a" + "}" * 60])
+def test_braces_that_stand_for_too_much_are_told_at_once(text):
+    with pytest.raises(ConfigError, match=r"(stands for more than 10,000|more than 50 braces)"):
+        expand_experiments(parse_config(BASE | {"experiments": [text]}))
+
+
+@pytest.mark.parametrize("name", ["report.html", "metrics.csv", "predict", "README.md"])
+def test_a_data_set_has_no_name_that_is_taken_in_results(name):
+    raw = {"datasets": {name: {"kind": "digits"}}, "experiments": [f"{name} / vanilla"]}
+    with pytest.raises(ConfigError, match=rf"datasets\.{name}: this name is taken by results/"):
+        Catalog(BASE | raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"published": "{x}.csv"}, "published"),
+        (
+            {"predict": {"a": {"experiment": "digits/vanilla/cam/crf/net", "images": "{x}"}}},
+            "predict.a.images",
+        ),
+    ],
+)
+def test_braces_in_a_path_that_is_an_input_are_refused(tmp_path, monkeypatch, change, key):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "{x}.csv").touch()
+    (tmp_path / "{x}").mkdir()
+    with pytest.raises(ConfigError, match=rf"^{key}: \{{x\}}(\.csv)? has braces in it"):
+        Catalog(BASE | change)
 
 
 def test_experiments_expand_to_entry_names_once():
@@ -226,6 +305,11 @@ def test_a_networks_crf_given_in_part_keeps_its_other_defaults():
     net = {"method": "deeplabv3plus", "test": {"crf": {}}}
     test = parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test
     assert test.crf.model_dump() == DeepLabV2().test.crf.model_dump()
+
+
+@pytest.mark.parametrize("address", ["tcp://node-1.lab:8786", "10.0.0.1:1", "tls://[::1]:8786"])
+def test_addresses_of_dask(address):
+    assert parse_config(BASE | {"dask": address}).dask == address
 
 
 def test_keys_leave_out_what_only_says_where_and_how_fast():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tags2masks.config.masks import Bilateral, Crf, Gaussian
+from tags2masks.errors import UserError
 from tags2masks.masks.crf import make_mask
 from tags2masks.masks.label_crf import probabilities, refine
 
@@ -146,3 +147,24 @@ def test_the_parameters_count():
     np.testing.assert_array_equal(refine(image, labels, blind), labels)
     sure = Crf(gt_prob=0.9999, iterations=1, bilateral=Bilateral(compat=1))
     assert (refine(image, labels, sure) != refine(image, labels, Crf())).any()
+
+
+def test_a_field_that_is_not_finite_is_told():
+    spec = Crf(gaussian=Gaussian().model_copy(update={"compat": float("inf")}))
+    with pytest.raises(UserError, match="the CRF gave no finite numbers; lower compat, inf of gau"):
+        make_mask(two_colours(), np.full((1, 20, 24), 0.5, np.float16) + _ramp(), [1], spec)
+
+
+def test_the_configs_extremes_are_fields_of_finite_numbers():
+    """Of deviations below the bounds pydensecrf writes beyond its memory."""
+    image, labels = two_colours(), noisy_seed()
+    for compat in (0, 1e4):
+        spec = Crf(
+            gaussian=Gaussian(sxy=0.5, compat=compat),
+            bilateral=Bilateral(sxy=0.5, srgb=0.1, compat=compat),
+        )
+        assert np.isfinite(probabilities(image, labels, spec)).all()
+
+
+def _ramp():
+    return np.linspace(-0.4, 0.4, 24, dtype=np.float16)

@@ -74,3 +74,24 @@ def test_a_job_refuses_a_table_that_was_edited_after_its_run_began():
     line = r"^datasets\.pets of the config, its table, or the seed was edited after this run began"
     with pytest.raises(ConfigError, match=line):
         Plan(RAW).described("dataset")(PETS)
+
+
+def test_no_param_closes_a_script_of_snakemakes_report():
+    """`snakemake --report` writes params into its page as they are."""
+    name = "</script><script>alert(1)</script>&amp;"
+    pets = RAW["datasets"]["pets"] | {"classes": ["cat", name]}
+    cam = {"maps": {"cam": {"method": "cam"}}, "experiments": ["pets / vanilla / cam"]}
+    plan = Plan(RAW | {"datasets": {"pets": pets}} | cam)
+    artifact = plan.of_stage("maps")[0]
+    wildcards = SimpleNamespace(dataset="pets", id=artifact.id)
+    params = [
+        plan.recipe("maps")(wildcards),
+        plan.dataset_recipe(wildcards),
+        plan.truth_recipe(wildcards),
+        plan.labelled_recipe(wildcards),
+        plan.all_roots(wildcards, None),
+    ]
+    for text in params:
+        assert not set(text) & set("<>&")
+        assert name in str(json.loads(text))
+    assert json.loads(params[0]) == artifact.recipe

@@ -1,8 +1,10 @@
 """Which images the report shows."""
 
 import pandas as pd
+import pytest
 
 from tags2masks.data.index import spaced
+from tags2masks.errors import UserError
 from tags2masks.report.examples import choose, choose_groups
 
 
@@ -64,3 +66,9 @@ def test_choose_without_masks_is_even(tmp_path):
     assert choose_groups(rows, None, 1) == {"evenly": ["c", "h"]}
     assert choose(rows, images_table(tmp_path, {}), 1) == ["c", "h"]  # nothing was measured
     assert choose(rows_of_images(""), None, 1) == []
+
+
+def test_a_table_of_images_without_a_byte_is_named(tmp_path):
+    (tmp_path / "images.csv").touch()
+    with pytest.raises(UserError, match=r"images\.csv: no readable table .* delete it and run"):
+        choose(rows_of_images("ab"), tmp_path / "images.csv", 1)

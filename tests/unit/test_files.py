@@ -1,5 +1,6 @@
 """Files that are whole or absent, whatever happens to their writers."""
 
+import os
 import subprocess
 import sys
 
@@ -97,3 +98,62 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monke
         monkeypatch.setattr(type(path), "replace", refuse)
     assert names(tmp_path) == ["masks"]
     assert names(path) == ["old.png"]
+
+
+def test_an_output_that_is_a_folder_is_named_and_left(tmp_path):
+    path = tmp_path / "model.safetensors"
+    (path / "mine").mkdir(parents=True)
+    told = pytest.raises(UserError, match=r"model\.safetensors: a folder, where a file should be")
+    with told, written_whole(path) as beside:
+        beside.touch()
+    assert names(tmp_path) == ["model.safetensors"]
+    assert names(path) == ["mine"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_have_the_mode_that_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with written_whole(tmp_path / "a") as beside:
+            os.close(os.open(beside, os.O_CREAT, 0o600))  # as some libraries do
+        assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np, torch
+from tags2masks import checkpoints, store
+from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.program import run
+
+network, folder = torch.nn.Linear(100, 100), Path(sys.argv[2])
+writers = {
+    "model": lambda: save_model(network, folder / "model.safetensors"),
+    "checkpoint": lambda: checkpoints.save(
+        checkpoints.State(folder, "f"), [network], [], None, [{}], False
+    ),
+    "shard": lambda: store.write_shard(
+        folder / "0.zarr.zip", {"id": "x"}, "y", [("a", np.random.rand(100, 100), {})]
+    ),
+    "spec": lambda: write_spec(folder / "spec.json", {"long": "x" * 4000}),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # what `ulimit -f 1` does
+run(writers[sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("kind", ["model", "checkpoint", "shard", "spec"])
+def test_a_file_size_limit_ends_every_writer_with_one_line(tmp_path, kind):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, kind, str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith(f"error: {tmp_path}/")
+    assert "larger than a file may be here (ulimit -f)" in done.stderr
+    assert names(tmp_path) == []

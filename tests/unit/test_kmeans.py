@@ -22,6 +22,7 @@ from tags2masks.prototypes.kmeans import (
     class_scores,
     cluster,
     nearest_places,
+    own_places,
     prototypes_of_class,
     sample_features,
 )
@@ -237,3 +238,16 @@ def test_stored_prototypes_come_back(tmp_path):
     assert back.nearest == full.nearest
     with pytest.raises(UserError, match=r"prototypes\.zarr\.zip: its images_sha is sha"):
         read_prototypes(path, "kmeans-0", "other", ["dog"])
+
+
+def test_the_peak_of_a_map_always_counts_and_a_flat_one_has_none():
+    """Divided by its maximum plus 1e-5, no map reaches a foreground_score of 1."""
+
+    class Scores:
+        def score_maps(self, features):
+            return features
+
+    maps = torch.tensor([[[[0.2, 0.5, 1e-7]]], [[[1e-7, 0, 0]]], [[[0, 0, -1.0]]]])
+    found = own_places(Scores(), maps, 0, 1.0)[:, 0].tolist()
+    assert found == [[False, True, False], [True, False, False], [False, False, False]]
+    assert own_places(Scores(), maps, 0, 0.1)[0, 0].tolist() == [True, True, False]

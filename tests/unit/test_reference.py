@@ -30,6 +30,6 @@ def test_every_field_has_its_default_on_the_page():
     assert "| `optimizer.momentum` | number ≥ 0, < 1 | `0.9` | Of sgd. |" in page  # deeplabv3plus's
     assert "| `test.crf` | block or null | `null` |" in page  # deeplabv3plus's
     assert "| `test.crf` | block or null | `{}` |" in page  # deeplabv2's
-    assert "| `test.crf.bilateral.sxy` | number > 0 | `67.0` |" in page
+    assert "| `test.crf.bilateral.sxy` | number ≥ 0.5 | `67.0` |" in page
     assert "| `root` | text | required |" in page
     assert json.loads(reference.schema())["properties"]["seed"]["default"] == 0

@@ -1,5 +1,6 @@
 """Shards: what goes in comes out, the same bytes each time, and nothing damaged is believed."""
 
+import json
 import os
 import zipfile
 
@@ -39,7 +40,12 @@ def test_what_goes_in_comes_out(tmp_path):
 def test_it_is_a_plain_zarr_group(tmp_path):
     with zarr.storage.ZipStore(written(tmp_path / "0.zarr.zip"), mode="r") as store:
         group = zarr.open_group(store, mode="r")
-        assert dict(group.attrs) == {"id": "cam-01234567", "images_sha": "abc", "n": len(NAMES)}
+        attributes = dict(group.attrs)
+        assert len(attributes.pop("directory")) == 16
+        # Metadata and one chunk of each array; the one without classes has no chunk.
+        assert attributes == {
+            "id": "cam-01234567", "images_sha": "abc", "n": 5, "members": 9
+        }  # fmt: skip
         assert group["pets%2Fcat 1"].shape == (1, 3, 5)
 
 
@@ -87,6 +93,14 @@ def test_a_truncated_shard_is_refused(tmp_path, kept):
         Shard(path, "cam-01234567", "abc")
 
 
+def test_a_shard_that_is_not_there_is_told_with_how_to_make_it(tmp_path):
+    path = tmp_path / "0.zarr.zip"
+    with pytest.raises(UserError) as error:
+        Shard(path, "cam-01234567", "abc")
+    said = f"{path}: is not there; make it again: snakemake --cores 2 {path}"
+    assert str(error.value) == said
+
+
 def test_flipped_bits_and_absent_images_are_told(tmp_path):
     path = written(tmp_path / "0.zarr.zip")
     with (
@@ -128,3 +142,100 @@ def test_a_read_only_place_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(zipfile, "ZipFile", refuse)
     with pytest.raises(UserError, match=r"0\.zarr\.zip: no permission to write"):
         write_shard(tmp_path / "0.zarr.zip", {"id": "x"}, "y", entries())
+
+
+def rewritten(path, change):
+    """The same archive with members changed: `change` gives a name and bytes, or None."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members:
+            kept = change(name, data)
+            if kept:
+                archive.writestr(*kept)
+
+
+CHUNK = "pets%2Fcat 1/c/0/0/0"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name, data: None if name == CHUNK else (name, data),
+        lambda name, data: (name.replace(CHUNK, "pets%2Fcat 1/c/0/0/1"), data),
+        lambda name, data: (
+            name,
+            data.replace(b"[\n    1,", b"[\n    0,") if "cat" in name else data,
+        ),
+        lambda name, data: (name, b"" if name == CHUNK else data),
+        lambda name, data: None if "cat" in name else (name, data),
+    ],
+    ids=["lost chunk", "renamed chunk", "smaller shape", "empty chunk", "lost image"],
+)
+def test_a_shard_whose_members_changed_is_refused_by_name(tmp_path, change):
+    path = written(tmp_path / "0.zarr.zip")
+    before = path.read_bytes()
+    rewritten(path, change)
+    assert path.read_bytes() != before
+    with pytest.raises(UserError, match=r"0\.zarr\.zip: damaged: .* delete it and run again"):
+        Shard(path, "cam-01234567", "abc")
+
+
+def test_no_flipped_bit_of_the_directory_changes_what_is_read(tmp_path):
+    path = written(tmp_path / "0.zarr.zip")
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+    rng, refused = np.random.default_rng(0), 0
+    for place in rng.choice(8 * (len(whole) - start), 250, replace=False):
+        data = bytearray(whole)
+        data[start + place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        try:
+            with Shard(path, "cam-01234567", "abc") as shard:
+                for name, array, attributes in entries():
+                    found = shard.read(name)
+                    assert found[1] == attributes
+                    np.testing.assert_array_equal(found[0], array)
+        except UserError as error:
+            assert str(error).startswith(str(path))
+            refused += 1
+    assert refused > 100
+
+
+def test_arrays_of_zeros_have_their_chunks(tmp_path):
+    """Zarr leaves out such chunks by default, and reads an absent one as zeros."""
+    path = tmp_path / "0.zarr.zip"
+    write_shard(path, {"id": "x"}, "y", [("a", np.zeros((2, 3), np.uint8), {})])
+    with zipfile.ZipFile(path) as archive:
+        assert "a/c/0/0" in archive.namelist()
+
+
+def test_zarr_finds_a_valid_hierarchy(tmp_path, recwarn):
+    path, mask = tmp_path / "0.zarr.zip", np.zeros((2, 3), np.uint8)
+    further = {"instances": mask + 1, "steps": mask + 2}
+    names = ["a", "instances", "steps", "été/x"]
+    write_shard(path, {"id": "x"}, "y", [(name, mask, {}, further) for name in names])
+    with zarr.storage.ZipStore(path, mode="r") as store:
+        group = zarr.open(store, mode="r")
+        assert len(dict(group.members(max_depth=None))) == 4 + 2 + 2 * 4
+    assert [str(w.message) for w in recwarn if "Zarr" in type(w.message).__name__] == []
+    with Shard(path, "x", "y") as shard:
+        assert all(shard.holds(name) for name in names)
+        assert (shard.read("instances")[0] == 0).all()
+        assert (shard.read_further("instances", "steps") == 1).all()
+
+
+def test_a_shard_without_a_checksum_is_read_as_before(tmp_path):
+    path = written(tmp_path / "0.zarr.zip")
+
+    def without(name, data):
+        if name == "zarr.json":
+            metadata = json.loads(data)
+            del metadata["attributes"]["members"], metadata["attributes"]["directory"]
+            data = json.dumps(metadata).encode()
+        return name, data
+
+    rewritten(path, without)
+    with Shard(path, "cam-01234567", "abc") as shard:
+        np.testing.assert_array_equal(shard.read(NAMES[1])[0], list(entries())[1][1])

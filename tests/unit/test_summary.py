@@ -5,7 +5,7 @@ import pytest
 
 from tags2masks.data.index import COLUMNS as INDEX
 from tags2masks.errors import UserError
-from tags2masks.report.summary import LEADERBOARD, leaderboard, tidy_metrics
+from tags2masks.report.summary import LEADERBOARD, leaderboard, read_outline, tidy_metrics
 from tests.unit.fabricated_report import with_steps
 
 SPLIT = {"maps": "train", "masks": "train", "predictions": "val"}
@@ -91,10 +91,11 @@ def chains(folder):
             about = {"seed": seed, "full": full, "supervision": ["masks"] if full else ["tags"]}
             outline.append(one | about | {"evaluate_on": "val"})
             name = f"{path}@{seed}"
-            figures.append((name, "predictions", "val", "iou", "mean", value, False))
-            figures.append((name, "masks", "val", "iou", "mean", value / 2, False))
-            figures.append((name, "masks", "train", "iou", "mean", value / 4, False))
+            figures.append((name, "predictions", "val", "iou", "mean", value, False, 7))
+            figures.append((name, "masks", "val", "iou", "mean", value / 2, False, 5))
+            figures.append((name, "masks", "train", "iou", "mean", value / 4, False, 3))
     columns = ["experiment", "stage", "split", "metric", "class", "value", "tuned_on_masks"]
+    columns += ["images"]
     return leaderboard(pd.DataFrame(figures, columns=columns), outline, folder)
 
 
@@ -116,3 +117,12 @@ def test_seeds_have_their_mean_and_deviation_and_share_of_full(tmp_path):
     assert set(table["supervision"][:4]) == {"masks"} and set(table["supervision"][4:]) == {"tags"}
     assert table["mask_iou"].iloc[2] == 0.15 and table["mask_iou_val"].iloc[2] == 0.3
     assert table["label_cost"].tolist() == [239.7] * 4 + [20.0] * 5
+    # Counted is what was measured: of four training images three have a mask.
+    assert set(table["train_images"]) == {3} and set(table["prediction_images"]) == {7}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiments": []}'])
+def test_an_outline_without_experiments_is_named(tmp_path, text):
+    (tmp_path / "experiments-01234567.json").write_text(text)
+    with pytest.raises(UserError, match=r"experiments-01234567\.json: .* delete it and run again"):
+        read_outline(tmp_path / "experiments-01234567.json")

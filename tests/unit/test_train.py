@@ -332,3 +332,26 @@ def test_an_edit_of_one_stages_learning_concerns_no_other():
         assert "tags2masks.training" in reached and "tags2masks.data.views" in reached
         assert "tags2masks.data.truth" not in reached
     assert "tags2masks.segmenters.dsrg" not in reached
+
+
+@pytest.mark.parametrize(
+    ("stage", "method", "role"),
+    [("segmenter", "deeplabv2", "masks"), ("affinity", "psa", "labels")],
+)
+def test_labels_that_say_nothing_are_told(call, data, monkeypatch, stage, method, role):
+    index = read_index(data / "index.csv")
+    whole = [(data / f"{number}.zarr.zip").read_bytes() for number in (0, 1)]
+    try:
+        for number in (0, 1):
+            rows = rows_of(index, "train", number)
+            nothing = np.full((20, 22), 255, np.uint8)
+            entries = [(name, nothing, {"size": [20, 22]}) for name in rows["image"]]
+            write_shard(data / f"{number}.zarr.zip", {"id": LABELS}, images_sha(rows), entries)
+        with pytest.raises(UserError, match=r"every pixel of every image is ignored \(255\)"):
+            call("empty", stage, method, **{role: True})
+        # One labelled pixel in the last shard is enough.
+        (data / "1.zarr.zip").write_bytes(whole[1])
+        call("some", stage, method, **{role: True})
+    finally:
+        for number in (0, 1):
+            (data / f"{number}.zarr.zip").write_bytes(whole[number])

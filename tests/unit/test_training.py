@@ -130,6 +130,52 @@ def test_a_state_of_another_run_or_a_damaged_one_is_not_used(tmp_path, capsys):
         assert len(lines) == 1 and lines[0].endswith("left aside, no need to act")
 
 
+def _reshaped(saved):
+    saved["networks"][0]["head.weight"] = torch.zeros(3, 4)
+    return saved
+
+
+def _other_momentum(saved):
+    saved["optimizers"][0]["state"][0]["momentum_buffer"] = torch.zeros(1, 2)
+    return saved
+
+
+CONTENTS = {
+    "tensor": lambda saved: torch.zeros(3),
+    "list": lambda saved: [1],
+    "no fingerprint": lambda saved: {k: v for k, v in saved.items() if k != "fingerprint"},
+    "number": lambda saved: saved | {"networks": 3},
+    "no tensors": lambda saved: saved | {"networks": [{"a": 1}]},
+    "other shapes": _reshaped,
+    "fewer layers": lambda saved: saved | {"networks": [{"a": torch.zeros(1)}]},
+    "other momentum": _other_momentum,
+    "no optimizers": lambda saved: saved | {"optimizers": []},
+}
+
+
+@pytest.mark.parametrize("kind", [*CONTENTS, "text", "folder"])
+def test_what_is_no_checkpoint_of_this_run_is_passed_over(tmp_path, capsys, kind):
+    undisturbed, _ = trained(tmp_path / "whole")
+    trained(tmp_path / "s", spec(epochs=2))
+    path = tmp_path / "s/epoch-0002.pt"
+    if kind in CONTENTS:
+        torch.save(CONTENTS[kind](torch.load(path)), path)
+    elif kind == "text":
+        path.write_text("hello\n")
+    else:
+        path.unlink()
+        (path / "inner").mkdir(parents=True)
+        (tmp_path / "s/epoch-0004.pt").mkdir()
+    capsys.readouterr()
+    weights, rows = trained(tmp_path / "s")
+    assert same(undisturbed, weights) and len(rows) == 4
+    (line, *_) = capsys.readouterr().out.splitlines()
+    assert "epoch-000" in line and line.endswith("left aside, no need to act")
+    assert [p.name for p in (tmp_path / "s").iterdir() if p.is_file()] == ["epoch-0004.pt"]
+    end_state(State(tmp_path / "s", "f"), keep=False)
+    assert not (tmp_path / "s").exists()
+
+
 def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):
     still = spec(epochs=1, freeze_bn=True, optimizer=Optimizer(lr=1e-9, head_factor=1e6))
     prepare(Machine(threads=1), 0)
@@ -139,6 +185,22 @@ def test_the_head_learns_faster_and_frozen_batch_norm_stays(tmp_path):
     assert (end["backbone.0.weight"] - start["backbone.0.weight"]).abs().max() < 1e-8
     assert torch.equal(end["backbone.1.running_mean"], start["backbone.1.running_mean"])
     assert set(rows[0]) == {"epoch", "loss", "lr", "images_per_s"}
+
+
+def test_a_batch_that_is_too_small_for_batch_norm_is_told(tmp_path):
+    class Pooled(Tiny):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(4)
+
+        def forward(self, images):
+            return self.head(self.norm(self.backbone(images).mean((2, 3))))
+
+    prepare(Machine(threads=1), 0)
+    with pytest.raises(UserError, match=r"batch_size: 1 leaves batch norm one value .* two"):
+        fit(
+            Pooled(), Noise(), step, spec(batch_size=1), 0, Machine(threads=1), State(tmp_path, "f")
+        )
 
 
 def test_states_are_kept_on_request_and_else_removed(tmp_path):
@@ -152,7 +214,23 @@ def test_states_are_kept_on_request_and_else_removed(tmp_path):
 
 def test_a_diverging_loss_is_told(tmp_path):
     with pytest.raises(UserError, match=r"loss became .* in epoch \d; lower optimizer\.lr"):
-        trained(tmp_path, spec(optimizer=Optimizer(lr=1e30)))
+        trained(tmp_path, spec(optimizer=Optimizer(lr=1000, head_factor=1e6), epochs=20))
+
+
+def test_weights_that_are_not_finite_are_told_before_they_are_measured(tmp_path):
+    def overflowing(network, batch, moment, spec):
+        bias = network.head.bias  # a loss of 0, whose gradient throws it far at the last step
+        return {"loss": (bias - bias.detach()).sum() * (1e38 if moment.number == 2 else 0)}
+
+    prepare(Machine(threads=1), 0)
+    measured, state = [], State(tmp_path, "f")
+    fast = spec(epochs=1, optimizer=Optimizer(lr=1000))
+    with pytest.raises(UserError, match=r"no longer finite in epoch 1; lower optimizer\.lr"):
+        fit(
+            Tiny(), Noise(), overflowing, fast, 0, Machine(threads=1), state,
+            measure=lambda *_: measured.append(1) or {},
+        )  # fmt: skip
+    assert measured == []
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.backbones import create_backbone, load_initial_weights
-from tags2masks.nets.checkpoint import load_model, save_model
+from tags2masks.nets.checkpoint import load_model, read_spec, save_model
+from tags2masks.provenance import read_provenance
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/weights"
 
@@ -51,6 +52,40 @@ def test_what_does_not_fit_is_named(tmp_path, state):
     save_file(state | {"conv1.0.weight": torch.zeros(1, 2, 3, 3)}, path)
     with pytest.raises(UserError, match=r"'conv1\.0\.weight' is \[1, 2, 3, 3\], the network needs"):
         load(path)
+
+
+def test_text_and_unreadable_files_are_no_weights(tmp_path, monkeypatch):
+    path = tmp_path / "net.pth"
+    for text in ("hello\n", ""):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"net\.pth: not a readable weights file \(no file of"):
+            load(path)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"net\.pth: not a readable .* Permission denied"):
+        load(path)
+
+
+def test_sparse_and_quantised_tensors_are_refused_by_name(tmp_path, state):
+    path, name = tmp_path / "net.pth", "conv1.0.weight"
+    for odd in (
+        state[name].to_sparse(),
+        torch.quantize_per_tensor(state[name], 0.1, 0, torch.qint8),
+    ):
+        torch.save(state | {name: odd}, path)
+        with pytest.raises(UserError, match=r"'conv1\.0\.weight' is sparse or quantised; save"):
+            load(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", '{"recipe": []}', '{"id": "a", "recipe": {}}'])
+def test_a_spec_that_says_nothing_is_named(tmp_path, text):
+    (tmp_path / "spec.json").write_text(text)
+    for read in (lambda: read_spec(tmp_path / "spec.json"), lambda: read_provenance(tmp_path)):
+        with pytest.raises(UserError, match=r"spec\.json: does not say what it was made from; del"):
+            read()
 
 
 class Evil:

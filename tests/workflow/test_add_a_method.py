@@ -58,6 +58,10 @@ def apply(piece: Piece, folder: Path) -> None:
         after = "\n".join(line[1:] for line in lines if line[0] in " +") + "\n"
         assert text.count(before) == 1, f"{piece.file} has not the lines of the page:\n{before}"
         text = text.replace(before, after)
+    elif piece.language == "bibtex":
+        text += f"\n{piece.code}"
+    elif piece.file == "CITATION.cff":
+        text += piece.code
     elif piece.language == "markdown":
         stage = re.escape(piece.code.split("`")[0])
         rows = re.findall(rf"^{stage}.*\n", text, re.MULTILINE)
@@ -89,7 +93,7 @@ def run(project: Project, *arguments: str) -> str:
 @pytest.fixture
 def clone(copy) -> Project:
     """The finished small run with all that a person edits, and an entry of the demo's name."""
-    for name in ("docs", "tests", "pyproject.toml"):
+    for name in ("docs", "tests", "pyproject.toml", "CITATION.cff"):
         copier = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copier(ROOT / name, copy.folder / name)
     config = copying.deepcopy(CONFIG)
@@ -105,8 +109,8 @@ def check_sources(clone: Project, files: list[str]) -> None:
     run(clone, "ruff", "check", *files)
     run(clone, "ruff", "format", "--check", *files)
     own = [file for file in files if file.startswith("tests/")]
-    checks = ["tests/unit/test_methods.py", "tests/unit/test_architecture.py"]
-    passed = run(clone, "pytest", "-v", *own, *checks)
+    checks = [f"tests/unit/test_{name}.py" for name in ("methods", "architecture", "cite")]
+    passed = run(clone, "pytest", "-v", *dict.fromkeys([*own, *checks]))
     assert own and all(re.search(rf"{re.escape(file)}.* PASSED", passed) for file in own)
     for file in files:
         package, module = Path(file).parent.name, Path(file).stem

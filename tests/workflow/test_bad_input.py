@@ -63,6 +63,22 @@ def test_config(tmp_path, change, line):
     assert len([text for text in printed.splitlines() if text.startswith("config:")]) == 1
 
 
+def test_the_config_file_itself(tmp_path):
+    project = fresh_project(tmp_path, CONFIG)
+    text = (tmp_path / "config.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text("seed: 1\n" + text + "seed: 2\n")
+    given = ("--dry-run", "--configfile", "mine.yaml")
+    twice = f"mine.yaml, lines 1 and {text.count(chr(10)) + 2}: 'seed' is there twice; keep one"
+    assert twice in run_badly(project, *given)
+    shutil.move(tmp_path / "mine.yaml", tmp_path / "config.yaml")
+    assert f"config: config.{twice[5:]}" in run_badly(project, "--dry-run")
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-16")
+    assert "config: config.yaml: not UTF-8" in run_badly(project, "--dry-run")
+    (tmp_path / "config.yaml").unlink()
+    (tmp_path / "config.yaml").symlink_to("gone.yaml")
+    assert "config: config.yaml: a link to gone.yaml" in run_badly(project, "--dry-run")
+
+
 def test_weights_that_are_absent_or_would_run_code(tmp_path):
     config = copying.deepcopy(CONFIG)
     config["classifiers"]["vanilla"]["backbone"] = {"name": "test_resnet", "weights": "net.pth"}

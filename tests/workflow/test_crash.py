@@ -141,8 +141,11 @@ def test_a_damaged_checkpoint_is_left_aside(copy, expected, killed_at):
     printed = copy.make(str(model))
     assert f"{checkpoint.relative_to(copy.folder)}: not readable (" in printed
     assert "going on after epoch" not in printed
-    lineage = f"{model.parent.relative_to('results')}/lineage.json"  # the model alone was asked for
-    assert differences(copy.folder / "results", expected) == [f"{lineage}: absent"]
+    # The model alone was asked for.
+    absent = [
+        model.parent.relative_to("results") / name for name in ("lineage.json", "metrics.csv")
+    ]
+    assert differences(copy.folder / "results", expected) == [f"{path}: absent" for path in absent]
 
 
 def test_training_goes_on_after_a_kill_within_a_checkpoint(copy, expected, killed_at):
@@ -151,8 +154,11 @@ def test_training_goes_on_after_a_kill_within_a_checkpoint(copy, expected, kille
     killed_at(copy, "epoch-0002.pt", str(model))
     assert len(half_written(copy.folder / "results")) == 1
     assert "epoch-0001.pt: going on after epoch 1" in copy.make(str(model))
-    lineage = f"{model.parent.relative_to('results')}/lineage.json"  # the model alone was asked for
-    assert differences(copy.folder / "results", expected) == [f"{lineage}: absent"]
+    # The model alone was asked for.
+    absent = [
+        model.parent.relative_to("results") / name for name in ("lineage.json", "metrics.csv")
+    ]
+    assert differences(copy.folder / "results", expected) == [f"{path}: absent" for path in absent]
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""The labels that a network learns from: views of the training images with them."""
+
+from tags2masks.data.masked import MaskedViews
+from tags2masks.data.views import IGNORED
+from tags2masks.errors import UserError
+from tags2masks.store import Shard
+from tags2masks.task import Task
+
+
+def labelled_views(task: Task, stage: str) -> MaskedViews:
+    """Random views of the training images with the labels that an artifact of the stage has.
+
+    Raises UserError as `MaskedViews` does, and where no pixel of any image has a label.
+    """
+    shards, artifact = task.upstream(stage)
+    spec = task.spec
+    views = MaskedViews(
+        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
+    )
+    if not _some_label(views):
+        raise UserError(
+            f"{shards[0].parent}: every pixel of every image is ignored (255), so there is nothing "
+            "to learn from; make what it is made with less strict, such as by a lower "
+            "foreground_score or a higher background_score"
+        )
+    return views
+
+
+def _some_label(views: MaskedViews) -> bool:
+    """Whether a pixel of an image has a label; most often the first image shows it."""
+    for number, file in enumerate(views.files):
+        with Shard(file, views.masks_id, views.shas[number]) as shard:
+            for row in views.masked:
+                own = views.shard_of[row] == number
+                if own and (shard.read(views.images[row])[0] != IGNORED).any():
+                    return True
+    return False
