@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tags2masks.config.maps import Lpcam
-from tags2masks.maps.batch import Batch
+from tags2masks.maps.batch import Batch, empty_maps
 from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.score_maps import normalize
@@ -35,6 +35,8 @@ def localize(
     Raises ValueError when the features have not as many channels as the prototypes.
     """
     folded = fold(prototypes, spec.context).to(batch.images.device)
+    if not folded.shape[1]:  # no class has a prototype: every feature was zero
+        return empty_maps(batch, spec.stride)
     add_features = spec.flip and spec.flip_features
 
     def score(scaled: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ def fold(prototypes: Sequence[ClassPrototypes], context: bool) -> Tensor:
     """mean(F_i/|F_i|) − mean(B_j/|B_j|) over the chosen prototypes of each class: float32 [K, C].
 
     context: whether there is the second term (false: LPCAM-F); a class without chosen context has
-    none. Zeros for a class without prototypes of its own.
+    none. Zeros for a class without prototypes of its own; C is 0 where no class has any.
     """
     channels = max(one.vectors.shape[1] for one in prototypes)
     folded = np.zeros((len(prototypes), channels))

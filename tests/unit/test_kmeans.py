@@ -190,6 +190,10 @@ def test_a_class_without_images_has_no_prototypes_and_a_zero_map(photos):
         prototypes=[made_of([[1, 0, 0]], []), nothing],
     )
     assert maps[0, 0].max() > 0.99 and not maps[0, 1].any()
+    maps = localize(
+        Colours(), plain_batch(torch.rand(1, 3, 8, 8), 2), Lpcam(), prototypes=[nothing] * 2
+    )
+    assert maps.shape == (1, 2, 2, 2) and not maps.any()
 
 
 def test_the_same_whatever_the_batch_size_and_fewer_images_if_asked(photos):

@@ -1,0 +1,182 @@
+"""Every method of maps, and of prototypes: odd sizes, few tags, networks that have learned nothing.
+
+Parametrised over METHODS: a new method is tested when it is registered.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tags2masks.config.methods import METHODS
+from tags2masks.data.index import images_sha, rows_of
+from tags2masks.machine import AUTOCAST, Machine, prepare
+from tags2masks.maps.batch import Batch, Localized
+from tags2masks.maps.localizing import Material, helpers_of
+from tags2masks.maps.scales import stored_size
+from tags2masks.methods import method_module
+from tags2masks.prototypes.store import write_prototypes
+from tests.unit.tiny import CLASSES, MADE, SIZES, built, every_option, small, three_images
+
+MACHINE = Machine(threads=1)
+ALL, ONE, NONE = [True] * 3, [False, True, False], [False] * 3
+ODD = SIZES[1]
+
+
+def nothing_learned(network: nn.Module) -> None:
+    """As it was built, with random weights."""
+
+
+def head_of_zeros(network: nn.Module) -> None:
+    """Every class scores 0 everywhere."""
+    for parameter in network.head_parameters():
+        parameter.zero_()
+
+
+def head_below_zero(network: nn.Module) -> None:
+    """No class scores above 0 anywhere, the features being rectified."""
+    network.head.weight.copy_(-network.head.weight.abs())
+
+
+def weights_of_zeros(network: nn.Module) -> None:
+    """Every feature is 0, as where training has diverged."""
+    for parameter in network.parameters():
+        parameter.zero_()
+
+
+# Size of the images, tags of each, highest brightness, and the network.
+CASES = {
+    **{f"{h}x{w}": ((h, w), [NONE, ONE, ALL], 1, nothing_learned) for h, w in SIZES},
+    "one image": (ODD, [ALL], 1, nothing_learned),
+    "no tag": (ODD, [NONE], 1, nothing_learned),
+    "black": (ODD, [ONE, ALL], 0, nothing_learned),
+    "head of zeros": (ODD, [ONE, ALL], 1, head_of_zeros),
+    "head below zero": (ODD, [ONE, ALL], 1, head_below_zero),
+    "weights of zeros": (ODD, [ONE, ALL], 1, weights_of_zeros),
+}
+
+
+@pytest.fixture(autouse=True)
+def _repeatable():
+    prepare(MACHINE, 0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Training images: of one class, of all, of none."""
+    return three_images(tmp_path_factory.mktemp("data"), [CLASSES[:1], CLASSES, ()], [0])
+
+
+@pytest.fixture(scope="module")
+def given(data):
+    """A function from a spec and a change of weights to the network and helpers of its method."""
+
+    @cache
+    def network_of(needs, change):
+        blocks = [small(block) for block in METHODS["classifiers"].values()]
+        network = built("classifiers", next(b for b in blocks if b.offers >= set(needs)))
+        with torch.no_grad():
+            change(network)
+        return network
+
+    @cache
+    def prototypes_of(spec, change):
+        path = data.folder / f"{change.__name__}.zarr.zip"
+        found = prototypes(data, network_of((), change), spec)
+        sha = images_sha(rows_of(data.index, "train"))
+        write_prototypes(path, {"id": MADE}, sha, zip(CLASSES, found, strict=True))
+        return path
+
+    def make(spec, change):
+        network, files = network_of(spec.needs, change), {}
+        if "prototypes" in spec.helpers:
+            files["prototypes"] = prototypes_of(spec.prototypes, change)
+        upstream = data.upstream | {"prototypes": MADE}
+        material = Material(data.index, data.folder, CLASSES, MACHINE, upstream, files)
+        return network, helpers_of(spec, material)
+
+    return make
+
+
+def prototypes(data, network, spec):
+    """The prototypes of every class in the training images, by the spec's method."""
+    module, rows = (
+        method_module("prototypes", {"method": spec.method}),
+        rows_of(data.index, "train"),
+    )
+    return [
+        module.prototypes_of_class(
+            network,
+            rows[[name in tags for tags in rows["tags"]]].reset_index(drop=True),
+            data.folder,
+            number,
+            spec,
+            0,
+            MACHINE,
+        )
+        for number, name in enumerate(CLASSES)
+    ]
+
+
+def batch_of(size, tags, brightness):
+    """Random images of a size, with these tags."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(len(tags), 3, *size, generator=generator) * brightness
+    return Batch(images, torch.tensor(tags), range(5, 5 + len(tags)))
+
+
+def check(given, spec, case):
+    """The maps of a case have the documented shape and range, and are the same twice."""
+    size, tags, brightness, change = CASES[case]
+    network, helpers = given(spec, change)
+    batch, dtype = batch_of(size, tags, brightness), AUTOCAST[spec.precision]
+    localize = method_module("maps", {"method": spec.method}).localize
+    with torch.autocast("cpu", dtype, enabled=dtype is not None):
+        found, again = (localize(network, batch, spec, **helpers) for _ in range(2))
+    if getattr(spec, "keep_steps", False):
+        assert isinstance(found, Localized)
+        assert found.steps.shape[:2] == batch.tagged.shape
+        assert found.steps.shape[3:] == found.maps.shape[2:]
+        steps = found.steps[batch.tagged].to(torch.float16)
+        assert ((steps >= 0) & steps.isfinite() | steps.isnan()).all()
+        assert steps[:, 0].isfinite().all()
+        assert torch.equal(found.steps.nan_to_num(-1), again.steps.nan_to_num(-1))
+        found, again = found.maps, again.maps
+    assert found.shape == (*batch.tagged.shape, *stored_size(size, spec.stride))
+    present = found[batch.tagged].to(torch.float16)
+    assert present.isfinite().all() and (present >= 0).all() and (present <= 1).all()
+    assert torch.equal(found, again)
+    may_be_zero = "all zero where" in " ".join(localize.__doc__.split())
+    if change is nothing_learned and brightness and len(present) and not may_be_zero:
+        assert present.max() > 0.9
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("method", METHODS["maps"])
+def test_maps_are_in_form(given, method, case):
+    check(given, small(METHODS["maps"][method]), case)
+
+
+@pytest.mark.parametrize(("method", "field", "value"), every_option("maps"))
+def test_maps_by_every_option_are_in_form(given, method, field, value):
+    for case in ("37x53", "head of zeros"):
+        check(given, small(METHODS["maps"][method], **{field: value}), case)
+
+
+@pytest.mark.parametrize(
+    "change", [nothing_learned, head_of_zeros, weights_of_zeros], ids=lambda c: c.__name__
+)
+@pytest.mark.parametrize("method", METHODS["prototypes"])
+def test_prototypes_are_in_form(data, given, method, change):
+    network, _ = given(small(METHODS["maps"]["cam"]), change)
+    spec = small(METHODS["prototypes"][method])
+    found, again = (prototypes(data, network, spec) for _ in range(2))
+    for one, other in zip(found, again, strict=True):
+        for part, same in zip(one[:5], other[:5], strict=True):
+            assert len(part) == len(one.vectors)
+            np.testing.assert_array_equal(part, same)
+        assert np.isfinite(one.vectors).all()
+        assert ((one.scores >= 0) & (one.scores <= 1)).all()
+        assert one.nearest == other.nearest and len(one.nearest) == len(one.vectors)

@@ -1,0 +1,121 @@
+"""Every method of masks: odd sizes, no class, all classes, maps with nothing in them.
+
+Parametrised over METHODS: a new method is tested when it is registered.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from tags2masks.config.methods import METHODS
+from tags2masks.machine import Machine, prepare
+from tags2masks.masks.full import labelled_masks
+from tags2masks.masks.walked import Walked, finish
+from tags2masks.methods import method_module
+from tags2masks.palette import write_palette_png
+from tests.unit.tiny import SIZES, built, every_option, small
+
+IDS = [7, 2, 20]
+STRIDE = 4
+
+MAPS = {
+    "random": lambda maps: np.random.default_rng(1).random(maps.shape),
+    "all 0": lambda maps: maps,
+    "all 1": lambda maps: maps + 1,
+    "constant": lambda maps: maps + 0.4,
+    "one pixel": lambda maps: maps + (np.indices(maps.shape[1:]).sum(0) == 0),
+}
+
+
+@pytest.fixture(autouse=True)
+def _repeatable():
+    prepare(Machine(threads=1), 0)
+
+
+def stored(kind, size, count):
+    """Maps of an image as a shard has them, float16 [count, ceil(H / 4), ceil(W / 4)]."""
+    zeros = np.zeros((count, *(-(-side // STRIDE) for side in size)))
+    return MAPS[kind](zeros).astype(np.float16)
+
+
+def by_make_mask(spec, image, maps, ids, folder):
+    """As `make_masks` does it; a method with `scores` gives those the mask is made from."""
+    module = method_module("masks", {"method": spec.method})
+    if spec.swept:
+        scores = module.scores(image, maps, spec)
+        assert scores.dtype == np.float32 and scores.shape == (len(ids), *image.shape[:2])
+        assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
+        np.testing.assert_array_equal(scores, module.scores(image, maps, spec))
+    may_ignore = "255" in module.make_mask.__doc__
+    return module.make_mask(image, maps, ids, spec), may_ignore
+
+
+def by_walk(spec, image, maps, ids, folder):
+    """As `walk_shard` does it, with an affinity network that has learned nothing."""
+    path = folder / "image.png"
+    Image.fromarray(image).save(path)
+    network = built("affinity", spec.affinity)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    refine = method_module("masks", {"method": spec.method}).refine
+    ((scores, of_class),) = refine(network, pixels, [maps], spec)
+    assert scores.dtype == np.float32 and scores.ndim == 3 and len(scores) == len(of_class)
+    assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1 + 1e-6).all()
+    class_ids = np.array([*ids, 0], np.uint8)[of_class]
+    made = finish(Walked("image", path, scores, class_ids, image.shape[:2]), spec)
+    if getattr(spec, "instances", False):
+        assert made.instances.shape == made.mask.shape and made.instances.dtype == np.uint16
+        assert made.instances.max(initial=0) == len(made.found)
+        assert all(number in ids and 0 <= score <= 1 for number, score in made.found)
+    return made.mask, False
+
+
+def by_reading(spec, image, maps, ids, folder):
+    """As `read_masks` does it: no maps, but a mask that a person drew."""
+    drawn = np.random.default_rng(0).choice(np.array([0, 255, *ids], np.uint8), image.shape[:2])
+    write_palette_png(folder / "mask.png", drawn)
+    rows = pd.DataFrame({"image": ["a"], "height": [len(image)], "width": [image.shape[1]]})
+    table = np.arange(256, dtype=np.uint8)
+    ((_, mask, _),) = labelled_masks(rows, {"a": "mask.png"}, folder, table)
+    np.testing.assert_array_equal(mask, drawn)
+    return mask, True
+
+
+BY_PROGRAM = {None: by_make_mask, "walk_shard": by_walk, "read_masks": by_reading}
+
+
+def check(spec, size, kind, ids, folder, brightness=1):
+    """The mask has the image's size and ids of its classes, and is the same twice."""
+    image = np.random.default_rng(0).integers(256, size=(*size, 3), dtype=np.uint8) * brightness
+    make, maps = BY_PROGRAM[spec.program], stored(kind, size, len(ids))
+    before = image.copy(), maps.copy()
+    (mask, may_ignore), (again, _) = (make(spec, image, maps, ids, folder) for _ in range(2))
+    assert mask.dtype == np.uint8 and mask.shape == size
+    assert set(np.unique(mask)) <= {0, *ids, *([255] if may_ignore else [])}
+    np.testing.assert_array_equal(mask, again)
+    for given, copy in zip((image, maps), before, strict=True):
+        np.testing.assert_array_equal(given, copy)
+
+
+@pytest.mark.parametrize("ids", [[], IDS], ids=["no class", "all classes"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("method", METHODS["masks"])
+def test_masks_of_any_size_are_in_form(tmp_path, method, size, ids):
+    check(small(METHODS["masks"][method]), size, "random", ids, tmp_path)
+
+
+@pytest.mark.parametrize("kind", MAPS)
+@pytest.mark.parametrize("method", METHODS["masks"])
+def test_masks_of_empty_and_full_maps_are_in_form(tmp_path, method, kind):
+    for ids in (IDS[:1], IDS):
+        check(small(METHODS["masks"][method]), SIZES[1], kind, ids, tmp_path)
+        check(small(METHODS["masks"][method]), SIZES[0], kind, ids, tmp_path, brightness=0)
+
+
+@pytest.mark.parametrize(("method", "field", "value"), every_option("masks"))
+def test_masks_by_every_option_are_in_form(tmp_path, method, field, value):
+    spec = small(METHODS["masks"][method], **{field: value})
+    for kind in MAPS:
+        check(spec, SIZES[1], kind, IDS, tmp_path)
+    check(spec, SIZES[0], "random", [], tmp_path)

@@ -1,0 +1,143 @@
+"""Every method that trains: odd sizes, no tag, all tags, no label; the same twice and after a kill.
+
+Parametrised over METHODS: a new method is tested when it is registered.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from tags2masks.config.methods import METHODS
+from tags2masks.config.segmenters import Inference
+from tags2masks.data.index import rows_of
+from tags2masks.data.masked import MaskedViews
+from tags2masks.data.views import IGNORED
+from tags2masks.machine import Machine, prepare
+from tags2masks.methods import learning_module
+from tags2masks.segmenters.applying import segmented
+from tags2masks.stages import STAGES, giving
+from tags2masks.task import Task, train
+from tests.unit.tiny import CLASSES, MADE, built, every_option, options, small, three_images
+
+MACHINE = Machine(threads=1)
+STAGE_OF = {STAGES[name].package: name for name in giving("network")}
+EVERY = [(package, method) for package in STAGE_OF for method in METHODS[package]]
+OPTIONS = [(package, *option) for package in STAGE_OF for option in every_option(package)]
+
+# Tags of the three images, and what their labels are drawn from.
+DATA = {
+    "mixed": ([(), CLASSES[:1], CLASSES], [0, 1, 2, 3, IGNORED]),
+    "no tag, no label": ([()] * 3, [IGNORED]),
+    "all tags, background": ([CLASSES] * 3, [0]),
+}
+
+
+def test_every_method_has_its_tester():
+    tested = {"maps", "prototypes", "masks", *STAGE_OF}
+    assert tested == set(METHODS), "write a tests/unit/test_every_….py for what the stage makes"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """All of `DATA`, by name."""
+    return {
+        name: three_images(tmp_path_factory.mktemp("data"), tags, labels)
+        for name, (tags, labels) in DATA.items()
+    }
+
+
+def test_no_view_shows_the_only_label(data):
+    data, spec = data["no tag, no label"], small(METHODS["segmenters"]["deeplabv2"])
+    rows, files = rows_of(data.index, "train"), data.files["masks"]
+    views = MaskedViews(rows, data.folder, files, MADE, spec.augment, spec.backbone.mean)
+    draws = [(row, 3, epoch, place) for row in range(3) for epoch in range(9) for place in range(3)]
+    assert all((views[draw][1] == IGNORED).all() for draw in draws)
+
+
+def trained(data, folder, package, method, **changes):
+    """The weights and rows of two steps from seed 3, and of every file that the training wrote."""
+    spec = small(METHODS[package][method], **changes)
+    recipe = {"stage": STAGE_OF[package], "method": method, "spec": spec.key(), "seed": 3}
+    task = Task(
+        recipe | {"upstream": data.upstream},
+        data.index,
+        CLASSES,
+        data.folder,
+        MACHINE,
+        folder / "model.safetensors",
+        files=data.files,
+    )
+    folder.mkdir(exist_ok=True)
+    prepare(MACHINE, 3)
+    network, rows = train(task)
+    for row in rows:
+        row.pop("images_per_s")
+        row.pop("val_map", None)  # of one image none can be said
+        assert np.isfinite(list(row.values())).all(), row
+    assert len(rows) == spec.epochs
+    assert all(weight.isfinite().all() for weight in network.state_dict().values())
+    written = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    return network.state_dict(), rows, written
+
+
+def same(one, other):
+    """Whether two trainings gave the same bytes and rows."""
+    (weights, *rest), (again, *others) = one, other
+    return rest == others and all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+@pytest.mark.parametrize(("package", "method"), EVERY)
+def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatch, package, method):
+    whole = trained(data["mixed"], tmp_path / "whole", package, method)
+    assert same(whole, trained(data["mixed"], tmp_path / "again", package, method))
+    module, killed = learning_module(package), tmp_path / "killed"
+
+    class Killing:
+        """The views, until the second epoch asks for one."""
+
+        def __init__(self, task):
+            self.views = views(task)
+
+        def __len__(self):
+            return len(self.views)
+
+        def __getitem__(self, draw):
+            if draw[2] == 1:
+                raise KeyboardInterrupt
+            return self.views[draw]
+
+    with monkeypatch.context() as patch:
+        views = module.views
+        patch.setattr(module, "views", Killing)
+        with pytest.raises(KeyboardInterrupt):
+            trained(data["mixed"], killed, package, method)
+    assert [path.name for path in (killed / "state").iterdir()] == ["epoch-0001.pt"]
+    assert same(whole, trained(data["mixed"], killed, package, method))
+
+
+@pytest.mark.parametrize("name", [name for name in DATA if name != "mixed"])
+@pytest.mark.parametrize(("package", "method"), EVERY)
+def test_what_says_nothing_teaches_without_harm(data, tmp_path, package, method, name):
+    trained(data[name], tmp_path, package, method)
+
+
+@pytest.mark.parametrize(("package", "method", "field", "value"), OPTIONS)
+def test_every_option_trains(data, tmp_path, package, method, field, value):
+    for folder, name in enumerate(("mixed", "no tag, no label")):
+        trained(data[name], tmp_path / str(folder), package, method, **{field: value})
+
+
+@pytest.mark.parametrize("option", [{}, *({f: v} for f, v in options(Inference))], ids=str)
+@pytest.mark.parametrize("method", METHODS["segmenters"])
+def test_predictions_are_in_form(data, method, option):
+    data, spec = data["mixed"], small(METHODS["segmenters"][method], test=option)
+    network, rows = built("segmenters", spec), data.index
+    found, again = (
+        {name: mask for name, mask, _ in segmented(network, rows, data.folder, spec.test, MACHINE)}
+        for _ in range(2)
+    )
+    sizes = zip(rows["height"], rows["width"], strict=True)
+    for name, size in zip(rows["image"], sizes, strict=True):
+        assert found[name].dtype == np.uint8 and found[name].shape == size
+        assert found[name].max() <= len(CLASSES)
+        np.testing.assert_array_equal(found[name], again[name])

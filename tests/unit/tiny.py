@@ -1,0 +1,144 @@
+"""Any method's config block made small, its options, and a data set of three images for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import nn
+
+from tags2masks.config.base import Block, Entry
+from tags2masks.config.maps import Maps
+from tags2masks.config.masks import Masks
+from tags2masks.config.methods import METHODS
+from tags2masks.config.prototypes import Prototypes
+from tags2masks.config.segmenters import Segmenter
+from tags2masks.config.training import Training
+from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
+from tags2masks.methods import method_module
+from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.provenance import provenance
+from tags2masks.stages import giving
+from tags2masks.store import write_shard
+from tags2masks.workflow.ids import artifact_id
+
+VIEWS = {"resize": (20, 32), "crop": 32}
+
+# Defaults are for large networks. What the blocks of a base class have instead, those that have it.
+SMALLER: dict[type[Entry], dict[str, Any]] = {
+    Training: {
+        "backbone": {"name": "test_resnet", "weights": None},
+        "augment": VIEWS,
+        "epochs": 2,
+        "batch_size": 3,
+        "radius": 3,
+    },
+    Segmenter: {"head_channels": 8, "decoder_channels": 8},
+    Prototypes: {"clusters": 2, "samples": 20},
+    Maps: {
+        "scales": (1.0, 0.5, 1.5),
+        "samples": 3,
+        "samples_per_pass": 2,
+        "steps": 2,
+        "companions": 2,
+        "augment": VIEWS,
+    },
+    Masks: {"steps": 16, "radius": 3},
+}
+
+CLASSES = ["cat", "dog", "cow"]
+SIZES = [(1, 40), (37, 53), (64, 64)]
+MADE = "made-00000000"
+"""The artifact in whose place something stands."""
+
+
+def smaller(block: type[Block]) -> dict[str, Any]:
+    """What a block, and the blocks in it, have instead of their defaults."""
+    values = {}
+    for name, info in block.model_fields.items():
+        if isinstance(info.default, Block):
+            values[name] = smaller(type(info.default))
+    for base, fields in SMALLER.items():
+        if issubclass(block, base):
+            values |= {name: value for name, value in fields.items() if name in block.model_fields}
+    return values
+
+
+def small(block: type[Entry], **changes: Any) -> Entry:
+    """A block made small."""
+    return block(**(smaller(block) | changes))
+
+
+def options(block: type[Entry]) -> list[tuple[str, Any]]:
+    """Every field with few values, and each value that is not its default.
+
+    Those of a choice, of a switch, and a block in place of null.
+    """
+    found = []
+    for name, info in block.model_fields.items():
+        if (info.json_schema_extra or {}).get("in_key") is False:
+            continue
+        parts = [info.annotation, *get_args(info.annotation)]
+        values = [
+            value for part in parts if get_origin(part) is Literal for value in get_args(part)
+        ]
+        values += [True, False] if bool in parts else []
+        values += [{} for part in parts[1:] if isinstance(part, type) and issubclass(part, Block)]
+        found += [(name, value) for value in values if value != info.default]
+    return found
+
+
+def every_option(package: str) -> list[tuple[str, str, Any]]:
+    """(method, field, value) of all options of all methods of a package."""
+    blocks = METHODS[package].items()
+    return [(method, *option) for method, block in blocks for option in options(block)]
+
+
+def built(package: str, spec: Entry) -> nn.Module:
+    """The method's network for three classes, with random weights, frozen."""
+    torch.manual_seed(0)
+    module = method_module(package, {"method": spec.method})
+    return module.build(spec, len(CLASSES)).eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Three training images, one of each size, and one of val, with all that a stage is given."""
+
+    folder: Path
+    index: pd.DataFrame
+    upstream: dict[str, str]
+    files: dict[str, list[Path]]
+
+
+def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -> Data:
+    """Write them.
+
+    tags: of each image; labels: those that an image's labels are drawn from. At least the last
+    image has one that is not ignored, at a pixel that no view shows, being half as large or less.
+    The upstream has a vanilla classifier with random weights, and these labels for all masks.
+    """
+    rng, rows, entries = np.random.default_rng(0), [], []
+    for number, size in enumerate([*SIZES, SIZES[-1]]):
+        name, split = f"image {number}", "train" if number < len(SIZES) else "val"
+        Image.fromarray(rng.integers(256, size=(*size, 3), dtype=np.uint8)).save(
+            folder / f"{name}.png"
+        )
+        rows.append((name, f"{name}.png", split, [*tags, ()][number], *size, f"sha{number}"))
+        if split == "train":
+            drawn = rng.choice(np.array(labels, np.uint8), size)
+            drawn[0, 0] = 0 if size == SIZES[-1] else drawn[0, 0]
+            entries.append((name, drawn, {"size": list(size)}))
+    index = assign_shards(pd.DataFrame(rows, columns=COLUMNS[:-1]), 1)
+    masks, model = folder / "0.zarr.zip", folder / "model.safetensors"
+    write_shard(masks, {"id": MADE}, images_sha(rows_of(index, "train")), entries)
+    spec = small(METHODS["classifiers"]["vanilla"])
+    save_model(built("classifiers", spec), model)
+    recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "upstream": {}}
+    write_spec(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
+    upstream = dict.fromkeys(giving("shards"), MADE) | {"classifier": artifact_id(recipe)}
+    files = {stage: [masks] for stage in giving("shards")} | {"classifier": [model]}
+    return Data(folder, index, upstream, files)
