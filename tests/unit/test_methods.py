@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 
 from tags2masks.config.base import ConfigError, Entry
 from tags2masks.config.datasets import KINDS
@@ -21,6 +22,11 @@ from tags2masks.workflow.catalog import check_modules
 from tags2masks.workflow.sources import imports_in, module_path
 
 ROOT = Path(__file__).resolve().parents[2]
+CONFIG = {
+    "datasets": {"digits": {"kind": "digits"}},
+    "classifiers": {"vanilla": {"method": "vanilla"}},
+    "experiments": ["digits / vanilla"],
+}
 
 
 @cache
@@ -40,9 +46,11 @@ def rows_of_page() -> frozenset[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory) -> list[str]:
-    """The names of the workflow's rules."""
+    """The names of the workflow's rules, which are the same for every config."""
+    folder = tmp_path_factory.mktemp("list")
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--list-rules", "--snakefile", ROOT / "Snakefile"]
-    command += ["--directory", tmp_path_factory.mktemp("list")]
+    command += ["--directory", folder]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tags2masks.config.base import Entry
 from tests.workflow.conftest import CONFIG, ROOT, Project
@@ -50,8 +52,9 @@ def apply(piece: Piece, folder: Path) -> None:
     if piece.language == "python" and not text:
         text = piece.code
     elif piece.language == "python":
-        assert text.count("\nMETHODS = {") == 1, f"{piece.file} has no METHODS to stand above"
-        text = text.replace("\nMETHODS = {", f"\n{piece.code}\n\nMETHODS = {{")
+        table = re.search(r"^(METHODS|KINDS)\b.* = \{$", text, re.MULTILINE)
+        assert table, f"{piece.file} has no table to stand above"
+        text = f"{text[: table.start()]}{piece.code}\n\n{text[table.start() :]}"
     elif piece.language == "diff":
         lines = piece.code.splitlines()
         before = "\n".join(line[1:] for line in lines if line[0] in " -") + "\n"
@@ -166,6 +169,45 @@ def test_the_page_makes_a_stage_that_runs_to_the_end(clone):
     assert {"iou", "precision", "recall"} <= {row["metric"] for row in rows}
     page = (clone.folder / "results/report.html").read_text(encoding="utf-8")
     assert re.search(r"mask \d+\.\d %, cleaned \d+\.\d %", page)
+
+
+def draw_shapes(folder: Path) -> None:
+    """Twelve images of bright or dark squares on grey, with masks and a list per split."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for split, numbers in {"train": range(8), "val": range(8, 12)}.items():
+        lines = []
+        for number in numbers:
+            bright = number % 2 == 0
+            image = rng.integers(100, 140, (32, 32, 3), dtype=np.uint8)
+            mask = np.zeros((32, 32), np.uint8)
+            top, left = rng.integers(0, 16, 2)
+            inside = np.s_[top : top + 16, left : left + 16]
+            image[inside], mask[inside] = (250 if bright else 5), (1 if bright else 2)
+            Image.fromarray(image).save(folder / f"images/{number}.png")
+            Image.fromarray(mask).save(folder / f"masks/{number}.png")
+            lines.append(f"{number} {'bright' if bright else 'dark'}")
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_the_page_makes_a_reader_whose_images_run_to_the_end(clone):
+    code = pieces("A kind of data set")
+    for piece in code:
+        apply(piece, clone.folder)
+    check_sources(clone, [piece.file for piece in code if piece.file.endswith(".py")])
+    absent = clone.snakemake("--dry-run")
+    assert "config: datasets.mine: data/train.txt does not exist" in absent.stdout + absent.stderr
+    draw_shapes(clone.folder / "data")
+    planned = clone.would_run()
+    assert {"lines", "lines_truth", "vanilla", "deeplabv3plus"} <= planned.keys()
+    assert not {rule for rule in planned if rule.startswith("digits")}
+    clone.make()
+    assert clone.would_run() == {}
+    row = leaderboard(clone)["mine/vanilla/cam/crf/deeplabv3plus"]
+    assert (row["train_images"], row["prediction_images"]) == ("8", "4")
+    for figure in ("seed_iou", "mask_iou", "prediction_iou"):
+        assert 0 <= float(row[figure]) <= 1
 
 
 def test_the_page_names_every_class_variable_of_a_block():
