@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
-from tags2masks.config.reading import read_config
+from tags2masks.config.reading import read_config, refusal
 from tags2masks.errors import UserError
 from tags2masks.methods import methods_of
 from tags2masks.stages import STAGES, giving, measured
@@ -20,11 +20,6 @@ from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
 
-
-def refuse(error):
-    sys.exit("\n".join(f"config: {line}" for line in str(error).splitlines()))
-
-
 # A dangling link counts: what it should have named is not the example that comes with the workflow.
 DEFAULT = "config.yaml" if os.path.lexists("config.yaml") else f"{workflow.basedir}/config.yaml"
 
@@ -33,7 +28,7 @@ try:
     for file in workflow.overwrite_configfiles or [DEFAULT]:
         read_config(file)
 except UserError as error:
-    refuse(error)
+    sys.exit(refusal(error))
 
 if not workflow.overwrite_configfiles:
 
@@ -43,7 +38,7 @@ if not workflow.overwrite_configfiles:
 try:
     plan = Plan(config)
 except UserError as error:
-    refuse(error)
+    sys.exit(refusal(error))
 
 use_checkout(workflow.basedir)
 started.begin(workflow.is_main_process)

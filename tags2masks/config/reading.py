@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from tags2masks.config.base import ConfigError
+from tags2masks.errors import UserError
 
 LARGEST = 100_000
 """Values that a config may hold once its aliases are written out."""
@@ -84,3 +85,8 @@ def _size(node: yaml.Node, path: Path, sizes: dict[yaml.Node, int | None]) -> in
         )
     sizes[node] = size
     return size
+
+
+def refusal(error: UserError) -> str:
+    """What a run says of a config that it refuses: a line for each mistake."""
+    return "\n".join(f"config: {line}" for line in str(error).splitlines())
