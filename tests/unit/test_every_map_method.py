@@ -15,7 +15,6 @@ from tags2masks.data.index import images_sha, rows_of
 from tags2masks.machine import AUTOCAST, Machine, prepare
 from tags2masks.maps.batch import Batch, Localized
 from tags2masks.maps.localizing import Material, helpers_of
-from tags2masks.maps.scales import stored_size
 from tags2masks.methods import method_module
 from tags2masks.prototypes.store import write_prototypes
 from tests.unit.tiny import CLASSES, MADE, SIZES, built, every_option, small, three_images
@@ -144,7 +143,7 @@ def check(given, spec, case):
         assert steps[:, 0].isfinite().all()
         assert torch.equal(found.steps.nan_to_num(-1), again.steps.nan_to_num(-1))
         found, again = found.maps, again.maps
-    assert found.shape == (*batch.tagged.shape, *stored_size(size, spec.stride))
+    assert found.shape == (*batch.tagged.shape, *(-(-side // spec.stride) for side in size))
     present = found[batch.tagged].to(torch.float16)
     assert present.isfinite().all() and (present >= 0).all() and (present <= 1).all()
     assert torch.equal(found, again)

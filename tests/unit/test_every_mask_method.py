@@ -61,7 +61,7 @@ def by_walk(spec, image, maps, ids, folder):
     refine = method_module("masks", {"method": spec.method}).refine
     ((scores, of_class),) = refine(network, pixels, [maps], spec)
     assert scores.dtype == np.float32 and scores.ndim == 3 and len(scores) == len(of_class)
-    assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1 + 1e-6).all()
+    assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
     class_ids = np.array([*ids, 0], np.uint8)[of_class]
     made = finish(Walked("image", path, scores, class_ids, image.shape[:2]), spec)
     if getattr(spec, "instances", False):
