@@ -44,22 +44,21 @@ def _arguments() -> argparse.Namespace:
         "--results", type=Path, default=Path("results"), help="where the artifacts are"
     )
 
-    told = commands.add_parser(
-        "lineage", parents=[shared], help="print what an experiment was made of, step by step"
-    )
+    chain = argparse.ArgumentParser(add_help=False)
     # One file alone: with more, the option would take the experiment for one.
-    told.add_argument(
+    chain.add_argument(
         "--configfile", type=lambda file: [Path(file)], default=[Path("config.yaml")],
         metavar="FILE", help="the config (default: config.yaml)",
     )  # fmt: skip
-    told.add_argument("experiment", help="as the leaderboard names it: dataset/classifier/…")
+    chain.add_argument("experiment", help="as the leaderboard names it: dataset/classifier/…")
+
+    told = commands.add_parser(
+        "lineage", parents=[shared, chain], help="print what an experiment was made of, in steps"
+    )
     told.add_argument("--json", action="store_true", help="print it as JSON")
     told.set_defaults(command=_lineage)
 
-    cited = commands.add_parser(
-        "cite", parents=[shared], help="print BibTeX of what an experiment's chain uses"
-    )
-    cited.add_argument("experiment", help="as the leaderboard names it")
+    cited = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
     cited.set_defaults(command=_cite)
 
     pruned = commands.add_parser(

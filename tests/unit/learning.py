@@ -20,6 +20,7 @@ from tags2masks.nets.checkpoint import save_model, write_spec
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
 from tags2masks.prototypes.store import ClassPrototypes
+from tags2masks.provenance import provenance
 from tags2masks.training import fit
 from tags2masks.workflow.ids import artifact_id
 
@@ -114,7 +115,8 @@ def localized(folder: Path, spec: TagTraining) -> None:
     files = (folder / "model.safetensors", folder / "spec.json")
     save_model(network, files[0])
     recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "seed": 0}
-    write_spec(files[1], {"recipe": recipe, "classes": ["a", "b"]})
+    recipe["upstream"] = {}
+    write_spec(files[1], provenance(recipe) | {"classes": ["a", "b"]})
     loaded, _ = load_trained("classifier", *files, {"classifier": artifact_id(recipe)})
     images = torch.rand(2, 3, 40, 32)
     assert torch.equal(loaded(images), network.eval()(images))

@@ -100,7 +100,7 @@ def test_images_that_were_learned_from_are_not_measured(tmp_path, rows, learned,
     found = measuring.work(
         Namespace(
             recipe={"dataset": Digits(classes=("one", "two")).key(), "seed": 0},
-            id="full-01234567", split="train", index=tmp_path / "train.csv",
+            id="full-01234567", split="train", index=[tmp_path / "train.csv"],
             classes=tmp_path / "classes.txt", truth=tmp_path / "truth.csv", root=tmp_path,
             shards=files, only=None, left_out=tmp_path / "labelled.csv", cam=None, cams=[],
         )

@@ -27,6 +27,7 @@ from tags2masks.methods import method_block
 from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
+from tags2masks.provenance import provenance
 from tags2masks.store import Shard
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts import localize
@@ -62,8 +63,8 @@ def trained(tmp_path_factory):
     spec = Vanilla(backbone=Backbone(name="test_resnet", output_stride=8))
     torch.manual_seed(3)
     save_model(Classifier(spec.backbone, 2), folder / "model.safetensors")
-    recipe = {"stage": "classifier", "method": "vanilla", "spec": spec.key()}
-    write_spec(folder / "spec.json", {"recipe": recipe, "classes": CLASSES})
+    recipe = {"stage": "classifier", "method": "vanilla", "spec": spec.key(), "upstream": {}}
+    write_spec(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
     return folder
 
 

@@ -19,6 +19,7 @@ from tags2masks.maps.lpcam import fold, likeness, localize
 from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
 from tags2masks.nets.classifier import Classifier
 from tags2masks.prototypes.store import read_prototypes
+from tags2masks.provenance import provenance
 from tags2masks.store import Shard
 from tags2masks.workflow.ids import artifact_id
 from tests.unit.colours import Colours, made_of
@@ -178,12 +179,13 @@ def classifier(tmp_path):
         "method": "vanilla",
         "spec": {"backbone": {"name": "test_resnet", "output_stride": 8}, "epochs": 1},
         "seed": 0,
+        "upstream": {},
     }
     torch.manual_seed(0)
     network = Classifier(Backbone(name="test_resnet", output_stride=8), 2)
     folder = tmp_path / "classifier"
     save_model(network, folder / "model.safetensors")
-    write_spec(folder / "spec.json", {"recipe": recipe, "classes": ["cat", "dog"]})
+    write_spec(folder / "spec.json", provenance(recipe) | {"classes": ["cat", "dog"]})
     return folder
 
 

@@ -16,6 +16,7 @@ from tags2masks.methods import method_module
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
+from tags2masks.provenance import provenance
 from tags2masks.training import Moment, poly_rate
 from tags2masks.workflow.ids import artifact_id
 from tests.unit.learning import CONVNET, TINY, Scenes, resumed, same, trained, weights_of
@@ -210,8 +211,10 @@ def test_what_is_saved_is_a_classifier(tmp_path, method):
     save_model(network, tmp_path / "model.safetensors")
     values = spec.key()
     values.pop("ordinary", None)
-    recipe = {"stage": "classifier", "method": method, "spec": values}
-    (tmp_path / "spec.json").write_text(json.dumps({"recipe": recipe, "classes": ["a", "b", "c"]}))
+    recipe = {"stage": "classifier", "method": method, "spec": values, "upstream": {}}
+    (tmp_path / "spec.json").write_text(
+        json.dumps(provenance(recipe) | {"classes": ["a", "b", "c"]})
+    )
     upstream = {"classifier": artifact_id(recipe)}
     files = (tmp_path / "model.safetensors", tmp_path / "spec.json")
     loaded, _ = load_trained("classifier", *files, upstream)
