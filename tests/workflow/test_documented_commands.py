@@ -18,7 +18,7 @@ STANDS_FOR = {
     "PLACE": ".",
     "CONFIG": "config.yaml",
     "RULE": "crf",
-    "PATH": "results/digits/index.csv",
+    "PATH": "results/digits/train.csv",
     "<reader>": "digits",
     "~/site": "site",
     "voc/vanilla/cam/crf/deeplabv3plus": "digits/vanilla/cam/crf/deeplabv3plus",
