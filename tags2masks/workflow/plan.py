@@ -111,8 +111,10 @@ class Plan(Described):
             artifact = self.get(stage.name, wildcards)
             program = artifact.block.program or stage.program
             method = f"{stage.package}.{artifact.method}"
-            learning = [f"{stage.package}.learning"] if stage.gives == "network" else []
-            return source(program, method, *learning, *artifact.block.modules())(wildcards)
+            by_name = [f"{stage.package}.learning"] if stage.gives == "network" else []
+            if SOURCE_FILES.keys() & set(artifact.block.learns_from):
+                by_name.append(self.reader(artifact.dataset))  # it knows how masks are read
+            return source(program, method, *by_name, *artifact.block.modules())(wildcards)
 
         return digest
 

@@ -8,6 +8,7 @@ import pytest
 from tags2masks.config.methods import METHODS
 from tags2masks.methods import methods_of
 from tags2masks.stages import STAGES
+from tags2masks.workflow import plan as plan_module
 from tags2masks.workflow import sources, started
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.plan import Plan
@@ -82,3 +83,17 @@ def test_an_edited_method_runs_again_alone(plan, checkout, monkeypatch, package,
     assert {key for key in before if before[key] != after[key]} == its_own
     edited = {name for name in programs_before if programs_before[name] != programs_after[name]}
     assert edited <= {METHODS[package][method].program}
+
+
+def test_what_reads_masks_depends_on_the_reader_too(monkeypatch):
+    named = []
+    monkeypatch.setattr(plan_module, "source", lambda *roots: named.append(roots) or (lambda _: ""))
+    raw = {
+        "datasets": {"d": {"kind": "digits", "labelled": "all"}},
+        "masks": {"full": {"method": "full"}},
+        "experiments": ["d / full"],
+    }
+    plan = plan_module.Plan(raw)
+    (masks,) = plan.of_stage("masks")
+    plan.source(STAGES["masks"])(SimpleNamespace(dataset="d", id=masks.id))
+    assert named[-1] == ("read_masks", "masks.full", "data.digits")
