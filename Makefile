@@ -30,6 +30,7 @@ test-slurm: $(READY)
 		export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq \
 		--no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; fi
 	$(BIN)/python -m pytest -m slurm tests/slurm -s
+
 test-kills: $(READY)
 	$(BIN)/python -m tests.kills --kills $(KILLS) --seed 0
 
