@@ -192,7 +192,7 @@ def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
                 for stage, said in tables.STAGE_NAMES.items()
                 if (stage, path) in means
             ]
-            return {"name": path, "steps": steps, "of": len(set(paths.values()))}
+            return {"name": path, "steps": steps, "of": len({paths[name] for name in weak})}
     return None
 
 
