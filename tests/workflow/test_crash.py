@@ -98,7 +98,7 @@ def test_what_is_kept_of_a_failed_job_is_whole(copy, expected, killed_at):
     [
         ("predictions/*/0.zarr.zip", "metrics.csv", "not a whole shard ("),
         ("classifier/*/model.safetensors", "maps/*/0.zarr.zip", "not a readable weights file ("),
-        ("train.csv", "truth.csv", "ends in the middle of a line; "),
+        ("train.csv", "val.csv", "ends in the middle of a line; "),
         ("maps/*/metrics.csv", "../leaderboard.csv", "ends in the middle of a line; "),
     ],
 )
