@@ -14,7 +14,13 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 # The node declares GPUs that are ordinary files: rules ask for them, networks find none.
 SLURM_CONFIG = copying.deepcopy(CONFIG) | {"device": "auto"}
 TRAINING = {"vanilla": "12:00:00", "deeplabv3plus": "1-00:00:00"}
-ON_GPU = {**TRAINING, "cam": "01:00:00", "predictions": "01:00:00", "examples": "00:20:00"}
+ON_GPU = {
+    **TRAINING,
+    "cam": "01:00:00",
+    "measure_classifier": "01:00:00",
+    "predictions": "01:00:00",
+    "examples": "00:20:00",
+}
 
 
 def same_bytes(one, other, patterns=("**/*.zarr.zip", "**/model.safetensors", "metrics.csv")):
