@@ -12,7 +12,7 @@ sys.path.insert(0, workflow.basedir)
 from tags2masks.config.reading import read_config, refusal
 from tags2masks.errors import UserError
 from tags2masks.methods import methods_of
-from tags2masks.stages import STAGES, giving, measured
+from tags2masks.stages import STAGES, figured, giving, measured
 from tags2masks.workflow import started
 from tags2masks.workflow.catalog import SWEPT
 from tags2masks.workflow.environment import use_checkout

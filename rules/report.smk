@@ -49,12 +49,8 @@ rule report_page:
         training=[f"{a.folder}/training.csv" for a in plan.of_stage(*giving("network"))],
         specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*giving("network"))],
         curves=[f"{a.folder}/curve.csv" for a in plan.with_curve()],
-        images=[f"{a.folder}/images.csv" for a in plan.with_truth("masks", "predictions")],
-        shards=[
-            shard
-            for a in plan.of_stage("maps", "masks", "predictions")
-            for shard in plan.shard_files(a)
-        ],
+        images=[f"{a.folder}/images.csv" for a in plan.with_truth(*figured("labels"))],
+        shards=[shard for a in plan.of_stage(*figured()) for shard in plan.shard_files(a)],
         prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
         examples=[
             f"results/{a.dataset}/examples/{a.id}.zarr.zip" for a in plan.of_stage("predictions")

@@ -125,3 +125,9 @@ def giving(*kinds: str) -> tuple[str, ...]:
 def measured(*kinds: str) -> tuple[str, ...]:
     """The names of the stages whose figures are of this kind: `tags`, `maps`, `labels`."""
     return tuple(name for name, stage in STAGES.items() if stage.measured in kinds)
+
+
+def figured(*kinds: str) -> tuple[str, ...]:
+    """The names of the stages whose figures have a word in tables, of these kinds or of any."""
+    known = [name for name, stage in STAGES.items() if stage.figure]
+    return tuple(name for name in known if not kinds or STAGES[name].measured in kinds)

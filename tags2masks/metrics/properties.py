@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
 from tags2masks.data.truth import read_mask
-from tags2masks.stages import STAGES
+from tags2masks.stages import figured
 
 COLUMNS = ("split", "class", "images", "relative_size", "co_occurrence", "cardinality")
 PROPERTIES = COLUMNS[3:]
@@ -69,8 +69,7 @@ def correlations(properties: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFram
     iou = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"].astype(bool)]
     rows = []
     for experiment, mine in iou.groupby("experiment", sort=False):
-        known = [name for name, stage in STAGES.items() if stage.figure]
-        stage = max(set(mine["stage"]) & set(known), key=known.index, default=None)
+        stage = max(set(mine["stage"]) & set(figured()), key=figured().index, default=None)
         if stage is None:
             continue
         last = mine[(mine["stage"] == stage) & ~mine["class"].isin(("mean", "background"))]

@@ -21,6 +21,7 @@ from tags2masks.report.pictures import (
     mask_picture,
 )
 from tags2masks.report.tables import percent
+from tags2masks.stages import STAGES, figured
 from tags2masks.store import Shard
 
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
@@ -141,7 +142,7 @@ def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
 
 def _columns(one: dict, dataset: Dataset) -> list[str]:
     """Which label images stand side by side."""
-    made = [stage for stage in ("masks", "predictions") if stage in one["artifacts"]]
+    made = [stage for stage in figured("labels") if stage in one["artifacts"]]
     return [*made, "truth"] if dataset.truth else made
 
 
@@ -169,8 +170,7 @@ def _read_predictions(chosen, folder, artifacts) -> dict:
 def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
     """The label images of an image: of masks, predictions and truth, as far as there are any."""
     image = row["image"]
-    stages = ("masks", "predictions")
-    labels = {stage: made[stage][image][0] for stage in stages if image in made[stage]}
+    labels = {stage: made[stage][image][0] for stage in figured("labels") if image in made[stage]}
     if image in dataset.truth:
         size = (int(row["height"]), int(row["width"]))
         labels["truth"] = read_mask(dataset.truth[image], dataset.table, size)
@@ -198,7 +198,7 @@ def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[
 def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | None:
     if what not in labels:
         return None
-    title = {"masks": "mask", "predictions": "prediction", "truth": "truth"}[what]
+    title = STAGES[what].figure if what in STAGES else what
     shown = [dataset.classes[i - 1] for i in np.unique(labels[what]) if 0 < i < IGNORED]
     note, quality = ", ".join(shown) or "background alone", ""
     if "truth" in labels and what != "truth":

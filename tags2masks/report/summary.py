@@ -9,7 +9,7 @@ from tags2masks.data.index import read_index, read_table
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
 from tags2masks.report.lineage import path_of
-from tags2masks.stages import STAGES, measured
+from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
 
 METRICS = (
@@ -158,7 +158,7 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
 
     split = one["evaluate_on"] if "predictions" in one["artifacts"] else None
     predicted = (index["split"] == split).sum() if split else None
-    counted = {stage: value(stage, "iou", "images") for stage in ("maps", "masks", "predictions")}
+    counted = {stage: value(stage, "iou", "images") for stage in figured()}
     return {
         "path": path_of(one),
         "experiment": one["experiment"],

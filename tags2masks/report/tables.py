@@ -10,11 +10,11 @@ from tags2masks.data.index import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
 from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP
-from tags2masks.stages import STAGES
+from tags2masks.stages import STAGES, figured
 
 NOTHING = "–"
 MEND = "run the workflow again"
-STAGE_NAMES = {name: stage.figure for name, stage in STAGES.items() if stage.figure}
+STAGE_NAMES = {name: STAGES[name].figure for name in figured()}
 METRIC_NAMES = {
     "iou": "IoU",
     "precision": "Precision",
