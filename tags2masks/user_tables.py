@@ -1,14 +1,23 @@
-"""CSV tables that people write: read strictly, and every mistake named with its line."""
+"""Files that people write: tables read strictly, every mistake named with its line, and looks into
+others, as cheap as parse time wants them.
+"""
 
 import csv
+import hashlib
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
 
 from tags2masks.errors import UserError, raise_together
 
 TAGS = ("image", "tags", "split")
+SPLITS = ("train", "val", "ood")
 BOXES = ("image", "class", "x1", "y1", "x2", "y2")
+
+REGION = re.compile(rb'"segmentation"\s*:\s*(\{|\[\s*[^\]\s])')
 
 Row = tuple[int, dict[str, str]]
 
@@ -96,3 +105,59 @@ def _parse(table: Path, text: str) -> list[tuple[int, list[str]]]:
         raise UserError(
             f"{table}, line {reader.line_num}: no CSV ({error}); mend the quotes"
         ) from None
+
+
+def split_of(row: dict[str, str]) -> str:
+    """The split of a row of tags; one that belongs nowhere counts as of val."""
+    return row["split"] if row["split"] in ("train", "ood") else "val"
+
+
+def tags_by_split(path: Path) -> tuple[dict[str, str], str]:
+    """Digests of the rows of each split, and of the names of all tags, of a table of tags."""
+    return _tags_by_split(*_as_it_is(path))
+
+
+@cache
+def _tags_by_split(path: Path, size: int, changed: int) -> tuple[dict[str, str], str]:
+    rows = [row for _, row in tag_rows(path)]
+    digests = {name: rows_digest(row for row in rows if split_of(row) == name) for name in SPLITS}
+    names = {tag.strip() for row in rows for tag in row["tags"].split(";")} - {""}
+    return digests, rows_digest({"tag": name} for name in names)
+
+
+def rows_digest(rows: Iterable[dict[str, str]]) -> str:
+    """8 hex digits of the rows' cells, in whatever order the rows come."""
+    lines = sorted("\x1f".join(row.values()) for row in rows)
+    return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()[:8]
+
+
+def _as_it_is(path: Path) -> tuple[Path, int, int]:
+    """A file with its size and time, as the key of what was read from it."""
+    about = path.stat()
+    return path, about.st_size, about.st_mtime_ns
+
+
+def names_masks(path: Path) -> bool:
+    """Whether the first line of a list has a second path."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        words = next(filter(None, map(str.split, lines)), [])
+    return len(words) == 2 and "/" in words[1]
+
+
+def holds_regions(path: Path) -> bool:
+    """Whether an instances file has a segmentation that is not empty.
+
+    Its text is searched: that takes less than the digest of the file, which is needed anyway.
+    """
+    if not path.is_file():
+        return True
+    return path.stat().st_size > 0 and _found(REGION, *_as_it_is(path))
+
+
+@cache
+def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
+    """Whether the pattern is found in a file."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return pattern.search(content) is not None

@@ -3,13 +3,10 @@
 A kind of data set is a block here with its entry in `KINDS`, and the reader `data/<kind>.py`.
 """
 
-import hashlib
 import operator
-import re
-from collections.abc import Callable, Iterable
-from functools import cache, partial, reduce
+from collections.abc import Callable
+from functools import partial, reduce
 from itertools import chain
-from mmap import ACCESS_READ, mmap
 from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,9 +14,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
-from tags2masks.user_tables import box_rows, row_id, tag_rows
-
-SPLITS = ("train", "val", "ood")
+from tags2masks.user_tables import (
+    SPLITS,
+    box_rows,
+    holds_regions,
+    names_masks,
+    row_id,
+    rows_digest,
+    split_of,
+    tag_rows,
+    tags_by_split,
+)
 
 MOST_CLASSES = 253
 """Masks are uint8: 0 is background, 255 ignored, 254 stands for a wrong id."""
@@ -49,6 +54,8 @@ class Dataset(Block):
 
     title: ClassVar[str]
     """What people call the kind."""
+    has_boxes: ClassVar[bool] = False
+    """Whether the reader knows the boxes of every object."""
     makes_images: ClassVar[bool] = False
     """Whether the reader writes the images, into own/images."""
     makes_masks: ClassVar[bool] = False
@@ -91,7 +98,7 @@ class Dataset(Block):
     @property
     def tables_root(self) -> str | None:
         """The folder below which the files of `index_files` differ by their paths."""
-        return None
+        return getattr(self, "root", None)
 
     def index_files(self, split: str) -> list[str]:
         """The files that list the images of a split and their tags."""
@@ -100,7 +107,7 @@ class Dataset(Block):
     @property
     def offers_boxes(self) -> bool:
         """Whether there are boxes to learn from."""
-        return False
+        return self.has_boxes
 
     def box_files(self, split: str) -> list[str]:
         """The tables that boxes of a split are read from; a file per image does not count."""
@@ -189,6 +196,7 @@ class Digits(Dataset):
     cites: ClassVar[tuple[str, ...]] = ("alpaydin1998digits",)
 
     title: ClassVar[str] = "embedded digits"
+    has_boxes: ClassVar[bool] = True
     makes_images: ClassVar[bool] = True
     makes_masks: ClassVar[bool] = True
 
@@ -206,11 +214,6 @@ class Digits(Dataset):
     favourite: float = Field(
         0.9, ge=0, le=1, description="How often a digit stands on its class's favourite texture."
     )
-
-    @property
-    def offers_boxes(self) -> bool:
-        """Of every digit."""
-        return True
 
     @model_validator(mode="after")
     def _placeable(self):
@@ -272,14 +275,16 @@ class Folder(Dataset):
         if table in ("labelled", "truth"):
             return {}
         if table in SPLITS:
-            rows, names = _tags_by_split(*_as_it_is(Path(self.tags)))
+            rows, names = tags_by_split(Path(self.tags))
             classes = {"classes": names} if table == "train" and self.classes is None else {}
             return {"tags": rows[table]} | classes
-        splits = {row_id(row): _split_of(row) for _, row in tag_rows(Path(self.tags))}
+        splits = {row_id(row): split_of(row) for _, row in tag_rows(Path(self.tags))}
         wanted = "val" if table == "val-boxes" else "train"
         rows = (row for _, row in box_rows(Path(self.boxes)))
         # One of an unknown image counts as one of train, whose listing will tell.
-        return {"boxes": _digest(row for row in rows if splits.get(row_id(row), "train") == wanted)}
+        return {
+            "boxes": rows_digest(row for row in rows if splits.get(row_id(row), "train") == wanted)
+        }
 
     def image_root(self, own: str) -> str:
         """The folder of the images."""
@@ -296,31 +301,6 @@ class Folder(Dataset):
         return self
 
 
-def _split_of(row: dict[str, str]) -> str:
-    return row["split"] if row["split"] in ("train", "ood") else "val"
-
-
-@cache
-def _tags_by_split(path: Path, size: int, changed: int) -> tuple[dict[str, str], str]:
-    """Digests of the rows of each split, and of the names of all tags."""
-    rows = [row for _, row in tag_rows(path)]
-    digests = {name: _digest(row for row in rows if _split_of(row) == name) for name in SPLITS}
-    names = {tag.strip() for row in rows for tag in row["tags"].split(";")} - {""}
-    return digests, _digest({"tag": name} for name in names)
-
-
-def _digest(rows: Iterable[dict[str, str]]) -> str:
-    """8 hex digits of the rows' cells, in whatever order the rows come."""
-    lines = sorted("\x1f".join(row.values()) for row in rows)
-    return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()[:8]
-
-
-def _as_it_is(path: Path) -> tuple[Path, int, int]:
-    """A file with its size and time, as the key of what was read from it."""
-    about = path.stat()
-    return path, about.st_size, about.st_mtime_ns
-
-
 class Voc(Dataset):
     """A PASCAL VOC devkit, or a data set laid out like one; tags come from the XML annotations.
 
@@ -333,6 +313,7 @@ class Voc(Dataset):
     cites: ClassVar[tuple[str, ...]] = ("everingham2010voc",)
 
     title: ClassVar[str] = "PASCAL VOC"
+    has_boxes: ClassVar[bool] = True
     mask_options: ClassVar[tuple[str, ...]] = ("names", "others")
 
     kind: Literal["voc"] = "voc"
@@ -368,17 +349,7 @@ class Voc(Dataset):
         if not root.is_dir() or (root / "SegmentationClass").is_dir():
             return True
         files = [*self.index_files("train"), *self.index_files("val")]
-        return any(_names_masks(Path(path)) for path in files)
-
-    @property
-    def offers_boxes(self) -> bool:
-        """Of every annotated object."""
-        return True
-
-    @property
-    def tables_root(self) -> str:
-        """The devkit."""
-        return self.root
+        return any(names_masks(Path(path)) for path in files)
 
     def index_files(self, split: str) -> list[str]:
         """The list, of train and val."""
@@ -424,15 +395,6 @@ class Voc(Dataset):
         return self
 
 
-def _names_masks(path: Path) -> bool:
-    """Whether the first line of a list has a second path."""
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        words = next(filter(None, map(str.split, lines)), [])
-    return len(words) == 2 and "/" in words[1]
-
-
 class Coco(Dataset):
     """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014.
 
@@ -442,6 +404,7 @@ class Coco(Dataset):
     cites: ClassVar[tuple[str, ...]] = ("lin2014coco",)
 
     title: ClassVar[str] = "COCO"
+    has_boxes: ClassVar[bool] = True
     makes_masks: ClassVar[bool] = True
     memory_mb: ClassVar[int] = 6000
     minutes: ClassVar[int] = 180
@@ -482,12 +445,7 @@ class Coco(Dataset):
     def has_truth(self) -> bool:
         """Whether some annotation has a region; files that are not there count as published."""
         names = (self.train_annotations, self.val_annotations)
-        return any(_holds_regions(Path(self.root) / name) for name in names if name)
-
-    @property
-    def tables_root(self) -> str:
-        """The folder of the data set: its files may bear the same name in different folders."""
-        return self.root
+        return any(holds_regions(Path(self.root) / name) for name in names if name)
 
     def index_files(self, split: str) -> list[str]:
         """The file of instances and the list, of train and val."""
@@ -496,11 +454,6 @@ class Coco(Dataset):
             "val": (self.val_annotations, self.val_annotations and self.val_list),
         }.get(split, ())
         return [str(Path(self.root) / name) for name in names if name]
-
-    @property
-    def offers_boxes(self) -> bool:
-        """Of every annotated object."""
-        return True
 
     def box_files(self, split: str) -> list[str]:
         """The same."""
@@ -515,32 +468,13 @@ class Coco(Dataset):
         return self.root
 
 
-REGION = re.compile(rb'"segmentation"\s*:\s*(\{|\[\s*[^\]\s])')
-
-
-def _holds_regions(path: Path) -> bool:
-    """Whether an instances file has a segmentation that is not empty.
-
-    Its text is searched: that takes less than the digest of the file, which is needed anyway.
-    """
-    if not path.is_file():
-        return True
-    return path.stat().st_size > 0 and _found(REGION, *_as_it_is(path))
-
-
-@cache
-def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
-    """Whether the pattern is found in a file."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        return pattern.search(content) is not None
-
-
 class Mnist(Dataset):
     """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
 
     cites: ClassVar[tuple[str, ...]] = ("lecun1998mnist",)
 
     title: ClassVar[str] = "MNIST"
+    has_boxes: ClassVar[bool] = True
     makes_images: ClassVar[bool] = True
     makes_masks: ClassVar[bool] = True
 
@@ -552,16 +486,6 @@ class Mnist(Dataset):
     size: int = Field(
         128, ge=28, le=1024, description="Side that images are scaled up to, nearest."
     )
-
-    @property
-    def offers_boxes(self) -> bool:
-        """Of every digit's ink."""
-        return True
-
-    @property
-    def tables_root(self) -> str:
-        """The folder of the four files."""
-        return self.root
 
     def index_files(self, split: str) -> list[str]:
         """Images and labels of a split, each file unpacked if that is there, or else gzipped."""
