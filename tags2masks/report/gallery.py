@@ -104,10 +104,10 @@ def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
     groups = choose_groups(rows, quality, count)
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
     made = {
-        "maps": _read_shards(dataset, chosen, folder, "maps", artifacts),
-        "masks": _read_shards(dataset, chosen, folder, "masks", artifacts),
-        "predictions": _read_predictions(chosen, folder, artifacts),
-    }
+        stage: _read_shards(dataset, chosen, folder, stage, artifacts)
+        for stage in figured()
+        if STAGES[stage].split == "train"
+    } | {"predictions": _read_predictions(chosen, folder, artifacts)}
     labels = {image: _labels(dataset, row, made) for image, row in _by_image(chosen)}
     widest = max([1, *(len(maps) for maps, _ in made["maps"].values())])
     places = min(widest, MOST_MAPS) if "maps" in artifacts else 0

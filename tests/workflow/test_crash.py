@@ -216,7 +216,11 @@ def test_of_two_runs_at_once_the_second_stops(copy, expected):
     shard = one(copy, "maps/*/0.zarr.zip")
     log = Path("logs/digits/maps", shard.parent.name, "0.log")
     first = begun(copy, "--forcerun", "cam", "--until", "cam", log=log)
-    printed = run_badly(copy, "--forceall")
+    os.killpg(first.pid, signal.SIGSTOP)  # or it might end before the second begins
+    try:
+        printed = run_badly(copy, "--forceall")
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
     assert "LockException" in printed and "--unlock" in printed
     output = first.communicate()[0]
     assert first.returncode == 0, output
