@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.workflow.preloaded import python, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("Snakefile", "rules", "workflow_scripts", "tags2masks", "slurm")
@@ -70,8 +71,8 @@ class Project:
 
     def snakemake(self, *arguments: str, timeout: int = 580) -> subprocess.CompletedProcess:
         """Run the Snakemake of this environment there."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+        command = [*python(environment), "-m", "snakemake", "--cores", "2", *arguments]
         return subprocess.run(
             command, cwd=self.folder, env=environment, text=True, capture_output=True,
             timeout=timeout, check=False,
@@ -112,6 +113,15 @@ def fresh_project(folder: Path, config: dict) -> Project:
         else:
             shutil.copy2(ROOT / name, folder / name)
     return Project(folder, config)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded():
+    """Runs of this session's tests start quickly."""
+    with serving() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 import copy as copying
 import csv
+import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from tags2masks.config.base import Entry
 from tests.workflow.conftest import CONFIG, ROOT, Project
+from tests.workflow.preloaded import python
 
 PAGE = ROOT / "docs" / "add-a-method.md"
 PACKAGES = ("maps", "masks", "cleaned")
@@ -85,7 +86,7 @@ def apply(piece: Piece, folder: Path) -> None:
 
 def run(project: Project, *arguments: str) -> str:
     """Run a module of Python there, as a person does in a clone, and return what it printed."""
-    command = [sys.executable, "-m", *arguments]
+    command = [*python(os.environ), "-m", *arguments]
     done = subprocess.run(
         command, cwd=project.folder, text=True, capture_output=True, timeout=300, check=False
     )

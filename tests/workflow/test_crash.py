@@ -17,6 +17,7 @@ import pytest
 
 from tests.kills import artifacts, differences, half_written
 from tests.workflow.conftest import CONFIG, Project
+from tests.workflow.preloaded import alone
 from tests.workflow.test_bad_input import folder_project, photo, run_badly
 from tests.workflow.test_reruns import END, EVERYTHING, OUTLINE, changed
 
@@ -47,6 +48,8 @@ def killed_at(tmp_path_factory):
         folder = tmp_path_factory.mktemp("killer")
         (folder / "sitecustomize.py").write_text(KILLER)
         with pytest.MonkeyPatch.context() as patch:
+            for started_quickly in set(os.environ) - set(alone(os.environ)):
+                patch.delenv(started_quickly)
             patch.setenv("PYTHONPATH", str(folder))
             patch.setenv("KILL_AT", name)
             return run_badly(project, *arguments)
@@ -66,6 +69,7 @@ def begun(project: Project, *arguments: str, log: Path) -> subprocess.Popen:
     run = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)],
         cwd=project.folder,
+        env=alone(os.environ),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,12 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 import yaml
 
 from tests.workflow.conftest import ROOT, fresh_project
+from tests.workflow.preloaded import python
 
 PROGRAMS = ("snakemake", "tags2masks", "make")
 # Words that stand for something of the reader's, and what they stand for here.
@@ -87,7 +87,7 @@ def test_a_documented_command_runs(project, file, command):
         for word in words
         for path in (sorted(project.folder.glob(word)) if "*" in word else [word])
     ]
-    start = ["make", "--dry-run"] if program == "make" else [sys.executable, "-m", program]
+    start = ["make", "--dry-run"] if program == "make" else [*python(os.environ), "-m", program]
     if program == "snakemake" and not WITHOUT_DRY_RUN.intersection(words):
         words.append("--dry-run")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}

@@ -1,21 +1,22 @@
 """The commands that look after what the workflow made."""
 
 import json
+import os
 import subprocess
-import sys
 from itertools import pairwise
 
 import pytest
 import yaml
 
 from tests.workflow.conftest import CONFIG
+from tests.workflow.preloaded import python
 from tests.workflow.test_reruns import changed
 
 
 def command(project, *arguments):
     """Run `tags2masks` there."""
     return subprocess.run(
-        [sys.executable, "-m", "tags2masks", *arguments],
+        [*python(os.environ), "-m", "tags2masks", *arguments],
         cwd=project.folder, text=True, capture_output=True, timeout=100, check=False,
     )  # fmt: skip
 

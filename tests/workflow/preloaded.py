@@ -1,0 +1,162 @@
+"""Runs of tests without the start of Python: a server that has imported what programs import.
+
+`python -m MODULE …` becomes a call to the server. It forks, and the fork runs the module with the
+caller's arguments, environment, folder and outputs, as a new Python would. Of this project nothing
+is imported before: every copy of the workflow runs its own sources. What is saved is the import of
+snakemake, torch, timm, pandas, zarr and scipy: one second of a dry run, up to four of a job.
+
+Jobs are shells that call `python`; Bash reads the file that BASH_ENV names, and there finds a
+function of this name. Tests that stop jobs by signals, or that start Python in a way of their own,
+take BASH_ENV out of the environment (`alone`), and everything is started as usual.
+"""
+
+import array
+import atexit
+import contextlib
+import gc
+import json
+import os
+import runpy
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ADDRESS = "PRELOADED_PYTHON"
+FUNCTION = """\
+python() {{
+    if [ "$1" = -m ]; then {call} "$@"; else command python "$@"; fi
+}}
+"""
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[dict[str, str]]:
+    """A server at work; what the environment must hold so that it is called."""
+    with tempfile.TemporaryDirectory(prefix="preloaded-") as folder:
+        address, shell = Path(folder) / "socket", Path(folder) / "bash_env"
+        server = subprocess.Popen([sys.executable, __file__, str(address)])
+        try:
+            while not address.exists():
+                assert server.poll() is None, "the server did not start"
+                time.sleep(0.05)
+            shell.write_text(FUNCTION.format(call=shlex.join(_caller(str(address)))))
+            yield {"BASH_ENV": str(shell), ADDRESS: str(address)}
+        finally:
+            server.kill()
+            server.wait()
+
+
+def python(environment: Mapping[str, str]) -> list[str]:
+    """How the Python of the tests is called: by the server, where the environment names one."""
+    return _caller(environment[ADDRESS]) if ADDRESS in environment else [sys.executable]
+
+
+def alone(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the server."""
+    return {name: value for name, value in environment.items() if name not in ("BASH_ENV", ADDRESS)}
+
+
+def _caller(address: str) -> list[str]:
+    return [sys.executable, "-I", "-S", str(Path(__file__)), address]
+
+
+def call(address: str, arguments: list[str]) -> int:
+    """Have the server run `python ARGUMENTS`; the exit status."""
+    about = {
+        "arguments": arguments,
+        "folder": str(Path.cwd()),
+        "environment": dict(os.environ),
+        "umask": os.umask(0),
+    }
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        handles = array.array("i", [0, 1, 2])
+        connection.sendmsg([b"-"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
+        connection.sendall(json.dumps(about).encode() + b"\n")
+        status = connection.recv(16)
+    return int(status) if status else 137
+
+
+def serve(address: str) -> dict:
+    """Wait for calls. Returns in each fork that is to run a program: what it was called for."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{address}.new")
+        listening.listen(16)
+        Path(f"{address}.new").rename(address)
+        while True:
+            connection, _ = listening.accept()
+            if os.fork():
+                connection.close()
+                with contextlib.suppress(ChildProcessError):
+                    while os.waitpid(-1, os.WNOHANG)[0]:
+                        pass
+                continue
+            listening.close()
+            with connection:
+                _, handles, _, _ = socket.recv_fds(connection, 1, 3)
+                about = json.loads(connection.makefile().readline())
+                program = os.fork()
+                if program:
+                    status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+                    connection.sendall(str(status if status >= 0 else 128 - status).encode())
+                    os._exit(0)
+            for own, given in enumerate(handles):
+                os.dup2(given, own)
+                os.close(given)
+            return about
+
+
+def become(about: dict, paths: list[str]) -> None:
+    """Run the program as `python -m` would; paths: where packages are found."""
+    module, *arguments = about["arguments"][1:]
+    os.environ.clear()
+    os.environ.update(about["environment"])
+    os.umask(about["umask"])
+    os.chdir(about["folder"])
+    own = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:] = [about["folder"], *own, *paths]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def main() -> None:
+    """Be the server; in its forks, the program."""
+    import pandas  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import snakemake.cli  # noqa: F401
+    import timm  # noqa: F401
+    import torch  # noqa: F401
+    import zarr  # noqa: F401
+
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [path for path in sys.path[1:] if path not in given]  # without this file's folder
+    gc.collect()
+    gc.freeze()  # or the first collection of every fork writes to all that was imported
+    about = serve(sys.argv[1])
+    try:
+        become(about, paths)
+        status = 0
+    except SystemExit as error:
+        status = 1 if isinstance(error.code, str) else error.code or 0
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # taking all the imported apart would take longer than most programs
+
+
+if __name__ == "__main__":
+    if sys.argv[2:]:
+        sys.exit(call(sys.argv[1], sys.argv[2:]))
+    main()
