@@ -20,9 +20,10 @@ demo: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "Read results/leaderboard.csv and open results/report.html"
 
-# A process per core, each with one numeric thread; a file's tests stay together.
+# A process per core, each with one numeric thread. A file's tests stay together, and the files with
+# whole runs come first, so that both processes end at the same time.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
 test-slurm: $(READY)
