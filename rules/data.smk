@@ -172,6 +172,8 @@ for kind, block in KINDS.items():
             "logs/{dataset}/truth.log",
         wildcard_constraints:
             dataset=plan.datasets_of_kind(kind),
+        # A mask that went wrong since the images were listed should end the run early.
+        priority: 1
         threads: THREADS
         resources:
             mem_mb=scaled(block.memory_mb),

@@ -1,8 +1,16 @@
-"""List the images of a split with their tags and shards; for train, the classes, too."""
+"""List the images of a split with their tags and shards; for train, the classes, too.
 
+Masks that people made are checked here, so that a wrong one ends the run before anything is
+trained. Nothing of what they show is written: that is for `list_truth` alone.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from tags2masks.config.datasets import SPLITS
+import pandas as pd
+
+from tags2masks.config.datasets import SPLITS, Dataset
 from tags2masks.data.index import (
     build_index,
     check_apart,
@@ -12,6 +20,7 @@ from tags2masks.data.index import (
     write_index,
 )
 from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.truth import check_masks
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
 
@@ -43,9 +52,26 @@ def main() -> None:
             "it; give some images this split, or set evaluate_on: train in the data set"
         )
     index = build_index(listing, args.root, classes, args.shards, args.threads)
+    if spec.has_truth and not spec.makes_masks and args.split != "ood":
+        refuse_wrong_masks(spec, reader, index, classes, args.threads)
     if first:
         write_classes(args.classes, classes)
     write_index(args.output, index)
+
+
+def refuse_wrong_masks(
+    spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str], threads: int
+) -> None:
+    """Raise UserError as `check_masks` does; images without a mask are no mistake.
+
+    index: of one split. Of training images those are checked that are measured.
+    """
+    root = spec.truth_root("")
+    if hasattr(reader, "measured_images") and (index["split"] == "train").any():
+        index = reader.measured_images(spec, root, index)
+    found = reader.list_masks(spec, root, index)
+    found = found[found["lacks"] == ""]
+    check_masks(found, index, root, reader.mask_table(spec, classes), classes, threads)
 
 
 if __name__ == "__main__":

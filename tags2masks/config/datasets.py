@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
+from tags2masks.config.mask_values import MaskValues, check_mask_values, mask_values_field
 from tags2masks.user_tables import (
     SPLITS,
     box_rows,
@@ -151,11 +152,15 @@ class Dataset(Block):
 
     def truth_key(self) -> dict:
         """What decides the masks that are read: the key and `mask_options`, as plain values."""
-        return self.key() | self.model_dump(mode="json", include=set(self.mask_options))
+        return self.key() | self._mask_options()
 
     def labelled_key(self) -> dict:
         """What decides the masks that are learned from, beside the key: which, and how read."""
-        return self.model_dump(mode="json", include={"labelled", *self.mask_options})
+        return self.model_dump(mode="json", include={"labelled"}) | self._mask_options()
+
+    def _mask_options(self) -> dict:
+        """Those that are set: an option that is null is as if there were none."""
+        return self.model_dump(mode="json", include=set(self.mask_options), exclude_none=True)
 
     @field_validator("labelled", mode="before")
     @classmethod
@@ -228,6 +233,7 @@ class Folder(Dataset):
     """A folder of images and a table of tags."""
 
     title: ClassVar[str] = "folder of images"
+    mask_options: ClassVar[tuple[str, ...]] = ("mask_values",)
 
     kind: Literal["folder"] = "folder"
     images: str = free(description="Folder of the images.")
@@ -236,9 +242,10 @@ class Folder(Dataset):
     )
     masks: str | None = free(
         None,
-        description="Folder of palette or grey PNG masks named like the images, for evaluation "
-        "alone: 0 background, 1 the first of classes, …, 255 ignored.",
+        description="Folder of PNG masks named like the images, for evaluation alone: by their "
+        "numbers 0 background, 1 the first of classes, …, 255 ignored, or as `mask_values` say.",
     )
+    mask_values: MaskValues | None = mask_values_field("classes")
     boxes: str | None = free(
         None,
         description="CSV table with the columns image, class, x1, y1, x2, y2 and, if you like, "
@@ -298,6 +305,9 @@ class Folder(Dataset):
     def _masks_need_an_order(self):
         if self.masks is not None and self.classes is None:
             raise ValueError("masks need classes: list the names in the order of the mask ids")
+        if self.mask_values is not None and self.classes is None:
+            raise ValueError("mask_values need classes: list the names")
+        check_mask_values(self.mask_values, self.classes or ())
         return self
 
 
@@ -314,7 +324,7 @@ class Voc(Dataset):
 
     title: ClassVar[str] = "PASCAL VOC"
     has_boxes: ClassVar[bool] = True
-    mask_options: ClassVar[tuple[str, ...]] = ("names", "others")
+    mask_options: ClassVar[tuple[str, ...]] = ("names", "others", "mask_values")
 
     kind: Literal["voc"] = "voc"
     root: str = free(description="Folder that holds JPEGImages, Annotations and ImageSets.")
@@ -332,6 +342,7 @@ class Voc(Dataset):
         "background",
         description="What the pixels of classes not chosen count as; only evaluation runs again.",
     )
+    mask_values: MaskValues | None = mask_values_field("names")
     train_list: str = Field("train", description="List of the training images.")
     val_list: str = Field("val", description="List of the evaluation images.")
     seed_list: str | None = free(
@@ -392,6 +403,7 @@ class Voc(Dataset):
         if len(self.names) > MOST_CLASSES:
             raise ValueError(f"{len(self.names)} names, but masks hold {MOST_CLASSES}")
         _refuse_others(self.classes, self.names)
+        check_mask_values(self.mask_values, self.names)
         return self
 
 

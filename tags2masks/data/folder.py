@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from tags2masks.config.datasets import Folder
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.index import SPLITS
-from tags2masks.data.truth import mask_files, plain_table
+from tags2masks.data.truth import MaskTable, mask_files, plain_table, value_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, tag_rows
 
@@ -106,9 +105,13 @@ def _unknown_image(image: str) -> str:
     return f"no image '{image}' of split train or val in the table of tags; correct it"
 
 
-def mask_table(spec: Folder, classes: Sequence[str]) -> np.ndarray:
-    """The files hold our ids: 0 background, 1 the first of classes, …, 255 ignored."""
-    return plain_table(len(classes))
+def mask_table(spec: Folder, classes: Sequence[str]) -> MaskTable:
+    """What `spec.mask_values` say; by default the files hold our ids: 0 background, 1 the first of
+    classes, …, 255 ignored.
+    """
+    if spec.mask_values is None:
+        return plain_table(len(classes))
+    return value_table(spec.mask_values, {name: at for at, name in enumerate(classes, start=1)})
 
 
 def _lines(spec: Folder) -> list[Line]:

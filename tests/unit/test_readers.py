@@ -156,7 +156,7 @@ def test_the_truth_of_a_seed_list(tmp_path, monkeypatch):
         text = "<annotation><object><name>cat</name></object></annotation>"
         (tmp_path / f"Annotations/{name}.xml").write_text(text)
         Image.new("RGB", (4, 3)).save(tmp_path / f"JPEGImages/{name}.jpg")
-        Image.new("L", (4, 3)).save(tmp_path / f"SegmentationClass/{name}.png")
+        Image.new("L", (4, 3), 8).save(tmp_path / f"SegmentationClass/{name}.png")
     spec = Voc(root=str(tmp_path), classes=("cat",), seed_list="seeds")
     recipe = {"seed": 0, "dataset": spec.truth_key()}
     index, _, truth = listed(monkeypatch, tmp_path, recipe, tmp_path, tmp_path)
@@ -192,6 +192,31 @@ def test_a_wrong_mask_stops_the_listing(photos, monkeypatch):
             monkeypatch, root, recipe, root / "photos", root / "masks", tags=str(root / "tags.csv")
         )
     assert not (root / "truth.csv").exists()
+
+
+@pytest.mark.parametrize(("image", "split"), [("1", "train"), ("b", "val")])
+def test_a_wrong_mask_stops_the_listing_of_its_split_which_training_waits_for(
+    photos, monkeypatch, image, split
+):
+    root, recipe = photos
+    Image.new("RGB", (4, 3), "red").save(root / "masks" / f"{image}.png")
+    free = {"tags": str(root / "tags.csv"), "masks": str(root / "masks")}
+    with pytest.raises(UserError, match=rf"masks/{image}\.png: RGB colours \(#ff0000\); expected"):
+        indexed(monkeypatch, root, recipe, root / "photos", **free)
+    assert not (root / f"{split}.csv").exists()
+
+
+def test_masks_as_the_config_says_they_are_to_be_read(photos, monkeypatch):
+    root, recipe = photos
+    for name in ("1", "b"):
+        Image.new("RGB", (4, 3), "red").save(root / "masks" / f"{name}.png")
+    values = {"#000000": "background", "#ff0000": "cat", "0, 0, 255": "dog"}
+    spec = Folder(images="", tags="", masks="", classes=("dog", "cat"), mask_values=values)
+    recipe["dataset"] = json.loads(json.dumps(spec.truth_key()))
+    free = {"tags": str(root / "tags.csv"), "masks": str(root / "masks")}
+    _, _, truth = listed(monkeypatch, root, recipe, root / "photos", root / "masks", **free)
+    assert truth["mask"].tolist() == ["1.png", "b.png"]
+    assert dataset_block(recipe["dataset"]).mask_values == spec.mask_values
 
 
 def test_a_damaged_photo_stops_the_listing(photos, monkeypatch):

@@ -145,6 +145,23 @@ def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
     assert list(tmp_path.rglob("*.part")) == []
 
 
+def test_a_wrong_mask_is_named_before_anything_is_trained(tmp_path):
+    table = "image,tags,split\na.png,cat,train\nb.png,cat,train\nc.png,cat,val\n"
+    project = folder_project(tmp_path, table, masks="masks", classes=["cat"])
+    for name in "abc":
+        photo(tmp_path / "photos", f"{name}.png")
+    (tmp_path / "masks").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "masks" / "c.png")
+    # As many jobs at a time as there may be, and no end at the first that fails.
+    printed = run_badly(project, "--cores", "8", "--keep-going")
+    assert printed.splitlines()[-1] == (
+        "logs/mine/val.log: error: masks/c.png: RGB colours (#ff0000); expected a PNG of palette "
+        'or 8-bit grey ids; write in the data set `mask_values: {"#ff0000": cat}`, each a name '
+        "among background, cat, ignored"
+    )
+    assert not (tmp_path / "results/mine/classifier").exists()
+
+
 @pytest.mark.parametrize(
     ("table", "line"),
     [
