@@ -186,8 +186,13 @@ def _check_names(field: str, names: tuple[str, ...]) -> None:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ValueError(f"{field} are listed twice: {', '.join(doubled)}")
-    for name in {"background", "mean"} & set(names):
+    for name in filter(is_taken, names):
         raise ValueError(f"'{name}' means something else in the tables; rename this class")
+
+
+def is_taken(name: str) -> bool:
+    """Whether the tables use this name for something else, so that no class can have it."""
+    return name.casefold() in ("background", "mean")
 
 
 def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -41,6 +41,10 @@ def crf(**values):
         ({"sede": 1}, "sede: unknown key; did you mean 'seed'? choose from classifiers, dask"),
         ({"seed": "one"}, "seed: 'one' is not valid: input should be a valid integer"),
         ({"seed": True}, "seed: True is not valid"),
+        (
+            {"datasets": {"d": {"kind": "voc", "root": "r", "names": ["cat", "Background"]}}},
+            "datasets.d: 'Background' means something else in the tables; rename this class",
+        ),
         ({"device": "gpu"}, "device: unknown value 'gpu'; choose from 'cpu', 'cuda' or 'auto'"),
         (
             {"classifiers": {"v": {"method": "vanila"}}},
