@@ -21,6 +21,7 @@ from tags2masks.data.index import (
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import check_masks
+from tags2masks.data.warnings import Warned, tag_warnings, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
 
@@ -28,7 +29,7 @@ from tags2masks.program import add_paths, parser, run
 def main() -> None:
     """Read the arguments, list and check the images, write the index and the classes."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "output", "classes")
+    add_paths(arguments, "root", "output", "classes", "warnings")
     arguments.add_argument("--split", choices=SPLITS, required=True)
     arguments.add_argument("--train", type=Path, help="the index of train, for the other splits")
     arguments.add_argument("--shards", type=int, required=True)
@@ -57,6 +58,15 @@ def main() -> None:
     if first:
         write_classes(args.classes, classes)
     write_index(args.output, index)
+    write_warnings(args.warnings, warnings_of(spec, reader, index, classes) if first else [])
+
+
+def warnings_of(
+    spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
+) -> list[Warned]:
+    """What is odd about the training images."""
+    found = tag_warnings(index["tags"].tolist(), classes)
+    return found + (reader.list_warnings(spec) if hasattr(reader, "list_warnings") else [])
 
 
 def refuse_wrong_masks(

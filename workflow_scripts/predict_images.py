@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.config.segmenters import Inference
-from tags2masks.data.images import inspect_image
+from tags2masks.data.images import SUFFIXES, image_files, inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_paths, parser, run
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 def find_images(folder: Path) -> pd.DataFrame:
@@ -21,11 +19,7 @@ def find_images(folder: Path) -> pd.DataFrame:
 
     Raises UserError when there are none, or one cannot be read.
     """
-    paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    paths = sorted(path.relative_to(folder).as_posix() for path in image_files(folder))
     if not paths:
         raise UserError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
     sizes = [inspect_image(folder / path)[:2] for path in paths]

@@ -10,8 +10,10 @@ import pandas as pd
 from tags2masks.config.datasets import Folder, is_taken
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
+from tags2masks.data.images import image_files
 from tags2masks.data.index import SPLITS
 from tags2masks.data.truth import MaskTable, mask_files, plain_table, value_table
+from tags2masks.data.warnings import Warned, unlisted_warnings
 from tags2masks.errors import UserError, raise_together
 from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, tag_rows
 
@@ -65,6 +67,20 @@ def list_images(
     mine = [line for line in lines if line.split == split]
     rows = [(image_id(line.image), line.image, split, line.tags) for line in mine]
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
+
+
+def list_warnings(spec: Folder) -> list[Warned]:
+    """Of images below `spec.images` that no row of the table names; masks there do not count."""
+    root = Path(spec.images)
+    named = {line.image for line in _lines(spec)}
+    masks = Path(spec.masks).resolve() if spec.masks else None
+    unlisted = sorted(
+        path.relative_to(root).as_posix()
+        for path in image_files(root)
+        if path.relative_to(root).as_posix() not in named
+        and (masks is None or not path.resolve().is_relative_to(masks))
+    )
+    return unlisted_warnings(unlisted, spec.tags, spec.images)
 
 
 def list_masks(

@@ -5,12 +5,16 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tags2masks.errors import UserError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+"""Of the files that a search of a folder takes for images."""
 
 # What Pillow's decoders raise on damaged bytes.
 DAMAGE = (
@@ -43,6 +47,13 @@ def inspect_image(path: Path | str) -> tuple[int, int, str]:
     data = _read_bytes(Path(path))
     height, width, _ = _pixels(Path(path), data).shape
     return height, width, hashlib.sha256(data).hexdigest()[:16]
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder and its subfolders that have an image's suffix, in any order."""
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            yield path
 
 
 def decode(path: Path | str) -> Image.Image:

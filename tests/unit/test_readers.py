@@ -84,6 +84,7 @@ def indexed(monkeypatch, out, recipe, root, splits=SPLITS, shards=1, **free):
     for split in splits:
         options = {"recipe": json.dumps(recipe), "free": json.dumps(free), "root": root}
         options |= {"split": split, "output": out / f"{split}.csv", "classes": out / "classes.txt"}
+        options["warnings"] = out / f"{split}-warnings.csv"
         options |= {} if split == "train" else {"train": out / "train.csv"}
         call(monkeypatch, list_images, **options, shards=shards, threads=1)
     return read_index(*(out / f"{split}.csv" for split in splits))
@@ -255,6 +256,7 @@ def test_a_split_that_experiments_need_has_images(photos, monkeypatch):
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     words += ["--split", "val", "--train", str(root / "train.csv"), "--output", str(root / "v.csv")]
     words += ["--classes", str(root / "classes.txt"), "--shards", "1", "--needed"]
+    words += ["--warnings", str(root / "w.csv")]
     monkeypatch.setattr(sys, "argv", ["list_images", *words])
     with pytest.raises(
         UserError, match=r"split 'val' has no images, but .* set evaluate_on: train"

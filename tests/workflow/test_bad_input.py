@@ -242,7 +242,18 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
 def test_one_image_is_enough(tmp_path):
     project = folder_project(tmp_path, "image,tags,split\na.png,cat,train\n", evaluate_on="train")
     photo(tmp_path / "photos", "a.png")
-    project.make("results/leaderboard.csv")
+    photo(tmp_path / "photos", "b.png")
+    printed = project.make("results/leaderboard.csv")
+    # What is odd is said at the very end, where people look.
+    assert printed.splitlines()[-3:] == [
+        "warning: mine: every training image (1) is tagged with cat: a classifier learns nothing "
+        "from that; add images that do not show it",
+        "warning: mine: fewer than 5 training images are tagged with cat (1): that is too few to "
+        "learn from; tag more images",
+        "warning: mine: 1 image in photos is left out, as no row of tags.csv names it: b.png",
+    ]
+    board = (tmp_path / "results/leaderboard.csv").read_text()
+    assert "few training images: cat (1); 1 image without a row in the table of tags" in board
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="filling a file system takes root")
