@@ -16,12 +16,13 @@ from tags2masks.data.index import (
     check_apart,
     read_classes,
     read_index,
+    with_reading,
     write_classes,
     write_index,
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import check_masks
-from tags2masks.data.warnings import Warned, tag_warnings, write_warnings
+from tags2masks.data.warnings import Warned, alpha_warnings, tag_warnings, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
 
@@ -52,21 +53,25 @@ def main() -> None:
             f"split '{args.split}' has no images, but experiments with a segmenter are tested on "
             "it; give some images this split, or set evaluate_on: train in the data set"
         )
+    listing = with_reading(listing, spec.reading)
     index = build_index(listing, args.root, classes, args.shards, args.threads)
     if spec.has_truth and not spec.makes_masks and args.split != "ood":
         refuse_wrong_masks(spec, reader, index, classes, args.threads)
     if first:
         write_classes(args.classes, classes)
     write_index(args.output, index)
-    write_warnings(args.warnings, warnings_of(spec, reader, index, classes) if first else [])
+    write_warnings(args.warnings, warnings_of(spec, reader, index, classes))
 
 
 def warnings_of(
     spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
 ) -> list[Warned]:
-    """What is odd about the training images."""
-    found = tag_warnings(index["tags"].tolist(), classes)
-    return found + (reader.list_warnings(spec) if hasattr(reader, "list_warnings") else [])
+    """What is odd about the images of a split."""
+    found = alpha_warnings(index, spec)
+    if (index["split"] == "train").any():
+        found += tag_warnings(index["tags"].tolist(), classes)
+        found += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
+    return found
 
 
 def refuse_wrong_masks(

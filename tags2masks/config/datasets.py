@@ -11,10 +11,10 @@ from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
-from tags2masks.config.mask_values import MaskValues, check_mask_values, mask_values_field
+from tags2masks.config.mask_values import COLOUR, MaskValues, check_mask_values, mask_values_field
 from tags2masks.user_tables import (
     SPLITS,
     box_rows,
@@ -43,6 +43,19 @@ VOC_CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
+
+WHITE = "#ffffff"
+
+
+def _alpha(value: Any) -> Any:
+    text = str(value).strip().lower()
+    if text != "ignore" and not COLOUR.fullmatch(text):
+        raise ValueError(f'{value!r} is no colour; write "#rrggbb" in quotes, or ignore')
+    return text
+
+
+Alpha = Annotated[str, BeforeValidator(_alpha)]
+Band = Annotated[int, Field(ge=0)]
 
 ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -90,6 +103,11 @@ class Dataset(Block):
     def has_truth(self) -> bool:
         """Whether pixel masks exist for evaluation."""
         return True
+
+    @property
+    def reading(self) -> dict:
+        """How images are read, where it is not as usual: `bands`, `alpha`."""
+        return {}
 
     @property
     def offers_masks(self) -> bool:
@@ -234,7 +252,35 @@ class Digits(Dataset):
         return self
 
 
-class Folder(Dataset):
+class Photographs(Dataset):
+    """Kinds whose images are files that people have."""
+
+    bands: tuple[Band, Band, Band] | None = Field(
+        None,
+        description="Bands of the image files that become red, green and blue, counted from 0, "
+        "such as [3, 0, 1]; null: as the files say. In the id, unless null.",
+    )
+    alpha: Alpha = Field(
+        WHITE,
+        description='Colour that transparent pixels are set on, as "#rrggbb"; `ignore`: read all '
+        "as opaque. In the id, unless it is white.",
+    )
+
+    @property
+    def reading(self) -> dict:
+        """Those of the two that are not their defaults."""
+        defaults = {"bands": None, "alpha": WHITE}
+        return {name: value for name, value in self if defaults.get(name, value) != value}
+
+    def key(self) -> dict[str, Any]:
+        """As for all, without options that change nothing: ids are older than these."""
+        values = super().key()
+        for name in {"bands", "alpha"} - set(self.reading):
+            del values[name]
+        return values
+
+
+class Folder(Photographs):
     """A folder of images and a table of tags."""
 
     title: ClassVar[str] = "folder of images"
@@ -316,7 +362,7 @@ class Folder(Dataset):
         return self
 
 
-class Voc(Dataset):
+class Voc(Photographs):
     """A PASCAL VOC devkit, or a data set laid out like one; tags come from the XML annotations.
 
     A list is a name in ImageSets/Segmentation, or a path below `root` that ends in `.txt`. A line
@@ -412,7 +458,7 @@ class Voc(Dataset):
         return self
 
 
-class Coco(Dataset):
+class Coco(Photographs):
     """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014.
 
     Where no annotation has a segmentation (a file of boxes alone) there are no quality figures.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from tags2masks.config.datasets import Photographs
 from tags2masks.data.index import read_table
 from tags2masks.files import written_whole
 
@@ -69,6 +70,26 @@ def tag_warnings(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> list[
             )
         )
     return found
+
+
+def alpha_warnings(index: pd.DataFrame, spec: Photographs) -> list[Warned]:
+    """Of images that are set on a colour, as parts of them are transparent.
+
+    index: of one split, as `build_index` gives it.
+    """
+    clear = index[index["opacity"] < 1]
+    if clear.empty:
+        return []
+    split, names = clear["split"].iloc[0], listed(clear["image"].tolist())
+    return [
+        Warned(
+            f"{len(clear)} of {len(index)} {split} images partly transparent",
+            f"{len(clear)} of {len(index)} {split} images are partly transparent (opaque to "
+            f"{100 * clear['opacity'].mean():.0f} % on average) and set on {spec.alpha}: {names}; "
+            "write in the data set `alpha: ignore` to read them as opaque, or another colour, or "
+            "`bands: [0, 1, 2]` if what is called alpha is none",
+        )
+    ]
 
 
 def unlisted_warnings(unlisted: Sequence[str], table: str, folder: str) -> list[Warned]:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tags2masks.config.datasets import Folder
 from tags2masks.data import folder
-from tags2masks.data.warnings import read_warnings, tag_warnings, write_warnings
+from tags2masks.data.warnings import alpha_warnings, read_warnings, tag_warnings, write_warnings
 from tags2masks.metrics.agreement import agreement_warnings, unseen_warnings
 from tags2masks.report.summary import WARNINGS
 from tags2masks.workflow.warned import warnings
@@ -37,6 +37,18 @@ def test_a_class_in_every_image_and_classes_in_few(tmp_path, capsys):
     assert read_warnings(tmp_path / "warnings.csv") == [every, few]
     write_warnings(tmp_path / "none.csv", [])
     assert read_warnings(tmp_path / "none.csv") == []
+
+
+def test_transparent_images_are_told():
+    index = pd.DataFrame({"image": list("abc"), "split": "val", "opacity": [0.1, 1, 0.3]})
+    (found,) = alpha_warnings(index, Folder(images="", tags="", alpha="#00FF00"))
+    assert found == (
+        "2 of 3 val images partly transparent",
+        "2 of 3 val images are partly transparent (opaque to 20 % on average) and set on #00ff00: "
+        "a, c; write in the data set `alpha: ignore` to read them as opaque, or another colour, or "
+        "`bands: [0, 1, 2]` if what is called alpha is none",
+    )
+    assert alpha_warnings(index[1:2], Folder(images="", tags="")) == []
 
 
 def test_images_that_no_row_names_are_counted(tmp_path):
