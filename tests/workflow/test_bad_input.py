@@ -210,7 +210,9 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
     photo(photos, "val.png", (50, 20))
     project = folder_project(tmp_path, "\n".join(["image,tags,split", *rows]) + "\n")
     config = copying.deepcopy(CONFIG) | {
-        "datasets": {"mine": {"kind": "folder", "images": "photos", "tags": "tags.csv"}},
+        "datasets": {
+            "mine": {"kind": "folder", "images": "photos", "tags": "tags.csv", "alpha": "ignore"}
+        },
         "experiments": ["mine / vanilla / cam / crf / net"],
         "predict": {
             "again": {"experiment": "mine / vanilla / cam / crf / net", "images": "photos"}
@@ -218,6 +220,8 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
     }
     project.configure(config)
     printed = project.make("all", "export_masks", "predict")
+    reading = '"{""alpha"": ""ignore""}"'
+    assert (tmp_path / "results/mine/train.csv").read_text().count(reading) == 9
     assert "No quality figures for mine: no pixel masks to measure against" in printed
     board = (tmp_path / "results/leaderboard.csv").read_text()
     assert "no masks: quality not measured" in board
