@@ -8,6 +8,7 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import Voc
 from tags2masks.config.project import parse_config
 from tags2masks.data import voc
+from tags2masks.workflow.artifacts import all_artifacts, build_experiments
 from tests.unit.test_config import BASE
 
 COLOURS = {"#00FF00": "cat", "[0, 0, 0]": "background", "255, 0,0": "dog"}
@@ -50,3 +51,20 @@ def test_values_of_a_devkit_go_by_its_names():
     table = voc.mask_table(spec, ["dog"])
     assert table[[0, 10, 20, 30]].tolist() == [0, 255, 1, 255]
     assert (table[[1, 2, 255]] == 254).all()
+
+
+def test_values_are_in_the_id_of_what_learns_from_masks_alone():
+    def ids(values):
+        mine = {"kind": "folder", "images": "i", "tags": "t", "masks": "m", "classes": ["cat"]}
+        mine |= {"labelled": "all"} | ({"mask_values": values} if values else {})
+        entries = BASE["masks"] | {"full": {"method": "full"}}
+        experiments = ["digits / full / net", "digits / vanilla / cam / crf"]
+        raw = {"datasets": {"digits": mine}, "masks": entries, "experiments": experiments}
+        found = all_artifacts(build_experiments(parse_config(BASE | raw))).values()
+        return {(a.stage, a.method): a.id for a in found}
+
+    usual, others = ids(None), ids({0: "background", 255: "cat"})
+    moved = {stage for stage, method in usual if usual[stage, method] != others[stage, method]}
+    assert moved == {"masks", "segmenter", "predictions"}
+    assert usual["masks", "crf"] == others["masks", "crf"]
+    assert usual.keys() == others.keys()
