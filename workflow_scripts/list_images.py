@@ -21,7 +21,7 @@ from tags2masks.data.index import (
     write_index,
 )
 from tags2masks.data.readers import dataset_block, reader_module
-from tags2masks.data.truth import check_masks
+from tags2masks.data.truth import check_masks, refuse_no_mask
 from tags2masks.data.warnings import Warned, alpha_warnings, tag_warnings, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
@@ -44,8 +44,9 @@ def main() -> None:
     first = args.split == "train"
     classes = reader.list_classes(spec, args.root) if first else read_classes(args.classes)
     listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
+    train = None if first else read_index(args.train)
     if not first:
-        check_apart(listing, read_index(args.train)["image"])
+        check_apart(listing, train["image"])
     elif listing.empty:
         raise UserError("no training image; give images the split train")
     if args.needed and listing.empty:
@@ -56,7 +57,7 @@ def main() -> None:
     listing = with_reading(listing, spec.reading)
     index = build_index(listing, args.root, classes, args.shards, args.threads)
     if spec.has_truth and not spec.makes_masks and args.split != "ood":
-        refuse_wrong_masks(spec, reader, index, classes, args.threads)
+        refuse_wrong_masks(spec, reader, index, train, classes, args.threads)
     if first:
         write_classes(args.classes, classes)
     write_index(args.output, index)
@@ -75,16 +76,24 @@ def warnings_of(
 
 
 def refuse_wrong_masks(
-    spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str], threads: int
+    spec: Dataset,
+    reader: ModuleType,
+    index: pd.DataFrame,
+    train: pd.DataFrame | None,
+    classes: Sequence[str],
+    threads: int,
 ) -> None:
-    """Raise UserError as `check_masks` does; images without a mask are no mistake.
+    """Raise UserError as `check_masks` does, or when no image of train and val has a mask.
 
-    index: of one split. Of training images those are checked that are measured.
+    index: of one split; train: of the training images, where that is val. Of training images those
+    are checked that are measured.
     """
     root = spec.truth_root("")
-    if hasattr(reader, "measured_images") and (index["split"] == "train").any():
+    if hasattr(reader, "measured_images") and train is None:
         index = reader.measured_images(spec, root, index)
     found = reader.list_masks(spec, root, index)
+    if train is not None and (found["lacks"] != "").all():
+        refuse_no_mask(pd.concat([reader.list_masks(spec, root, train), found]))
     found = found[found["lacks"] == ""]
     check_masks(found, index, root, reader.mask_table(spec, classes), classes, threads)
 

@@ -208,12 +208,8 @@ def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     are left out, and a note says so. Raises UserError when there is no mask at all.
     """
     split = found["image"].map(index.set_index("image")["split"])
+    refuse_no_mask(found)
     bare = found["lacks"] != ""
-    if bare.all():
-        raise UserError(
-            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
-            "correct the path of the masks, or do without them"
-        )
     for name, lacks in found.loc[bare, "lacks"].groupby(split[bare], sort=True):
         print(
             f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask and are "
@@ -221,6 +217,15 @@ def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
             file=sys.stderr,
         )
     return found[~bare].reset_index(drop=True)
+
+
+def refuse_no_mask(found: pd.DataFrame) -> None:
+    """Raise UserError when none of the images that a reader's `list_masks` gives has a mask."""
+    if (found["lacks"] != "").all():
+        raise UserError(
+            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
+            "correct the path of the masks, or do without them"
+        )
 
 
 def check_masks(

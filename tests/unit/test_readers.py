@@ -207,6 +207,16 @@ def test_a_wrong_mask_stops_the_listing_of_its_split_which_training_waits_for(
     assert not (root / f"{split}.csv").exists()
 
 
+def test_without_any_mask_the_listing_of_val_stops(photos, monkeypatch):
+    root, recipe = photos
+    (root / "masks" / "1.png").unlink()
+    free = {"tags": str(root / "tags.csv"), "masks": str(root / "masks")}
+    indexed(monkeypatch, root, recipe, root / "photos", **free)
+    (root / "masks" / "b.png").unlink()
+    with pytest.raises(UserError, match=rf"none of 2 images has a mask; the first lacks {root}/ma"):
+        indexed(monkeypatch, root, recipe, root / "photos", **free)
+
+
 def test_masks_as_the_config_says_they_are_to_be_read(photos, monkeypatch):
     root, recipe = photos
     for name in ("1", "b"):
