@@ -19,6 +19,7 @@ from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan
+from tags2masks.workflow.warned import warnings
 
 # A dangling link counts: what it should have named is not the example that comes with the workflow.
 DEFAULT = "config.yaml" if os.path.lexists("config.yaml") else f"{workflow.basedir}/config.yaml"
@@ -77,11 +78,19 @@ onerror:
         atexit.register(print, *lines, sep="\n", file=sys.stderr)
 
 
+onsuccess:
+    if workflow.is_main_process and (
+        lines := warnings("results/warnings.csv", plan.datasets())
+    ):
+        atexit.register(print, *lines, sep="\n", file=sys.stderr)
+
+
 rule all:
     default_target: True
     input:
         "results/metrics.csv",
         "results/leaderboard.csv",
+        "results/warnings.csv",
         "results/report.html",
         SWEEP,
         plan.step_tables,

@@ -34,6 +34,7 @@ for kind, block in KINDS.items():
             **({"drawn": directory("results/{dataset}/images/train")} if block.makes_images else {}),
             index=TRAIN,
             classes=CLASSES,
+            warnings="results/{dataset}/train-warnings.csv",
         log:
             "logs/{dataset}/train.log",
         wildcard_constraints:
@@ -54,8 +55,8 @@ for kind, block in KINDS.items():
         shell:
             "python -m workflow_scripts.list_images --recipe {params.recipe:q}"
             " --free {params.free:q} --root {params.root:q} --split train --output {output.index:q}"
-            " --classes {output.classes:q} --shards {params.shards} --threads {threads}"
-            " {params.needed} 2>&1 | tee {log:q}"
+            " --classes {output.classes:q} --warnings {output.warnings:q}"
+            " --shards {params.shards} --threads {threads} {params.needed} 2>&1 | tee {log:q}"
 
     for split in ("val", "ood"):
 
@@ -73,6 +74,7 @@ for kind, block in KINDS.items():
                     else {}
                 ),
                 index=f"results/{{dataset}}/{split}.csv",
+                warnings=f"results/{{dataset}}/{split}-warnings.csv",
             log:
                 f"logs/{{dataset}}/{split}.log",
             wildcard_constraints:
@@ -95,7 +97,8 @@ for kind, block in KINDS.items():
                 "python -m workflow_scripts.list_images --recipe {params.recipe:q}"
                 " --free {params.free:q} --root {params.root:q} --split {params.split}"
                 " --train {input.train:q} --output {output.index:q} --classes {input.classes:q}"
-                " --shards {params.shards} --threads {threads} {params.needed} 2>&1 | tee {log:q}"
+                " --warnings {output.warnings:q} --shards {params.shards} --threads {threads}"
+                " {params.needed} 2>&1 | tee {log:q}"
 
     for split, of in (("train", ""), ("val", "val-")):
 
@@ -172,6 +175,8 @@ for kind, block in KINDS.items():
             "logs/{dataset}/truth.log",
         wildcard_constraints:
             dataset=plan.datasets_of_kind(kind),
+        # A mask that went wrong since the images were listed should end the run early.
+        priority: 1
         threads: THREADS
         resources:
             mem_mb=scaled(block.memory_mb),

@@ -255,11 +255,12 @@ rule measure_classes:
         classes=CLASSES,
         truth=TRUTH,
     output:
-        report(
+        properties=report(
             "results/{dataset}/properties.csv",
             category="Data sets",
             labels={"data set": "{dataset}"},
         ),
+        warnings="results/{dataset}/masks-warnings.csv",
     log:
         "logs/{dataset}/properties.log",
     threads: THREADS
@@ -276,5 +277,5 @@ rule measure_classes:
     shell:
         "python -m workflow_scripts.measure_classes --recipe {params.recipe:q}"
         " --root {params.root:q} {params.dask} --threads {threads} --index {input.index:q}"
-        " --classes {input.classes:q} --truth {input.truth:q} --output {output:q} 2>&1"
-        " | tee {log:q}"
+        " --classes {input.classes:q} --truth {input.truth:q} --output {output.properties:q}"
+        " --warnings {output.warnings:q} 2>&1 | tee {log:q}"

@@ -38,6 +38,7 @@ rule report_page:
         outline=plan.outline_file,
         metrics="results/metrics.csv",
         leaderboard="results/leaderboard.csv",
+        warnings="results/warnings.csv",
         sweep=SWEEP,
         published=plan.published,
         asked=plan.epoch_tables + plan.step_tables,

@@ -38,6 +38,12 @@ rule collect:
         indexes=[
             f"results/{name}/{split}.csv" for name in plan.datasets() for split in ("train", "val")
         ],
+        warnings=[
+            f"results/{name}/{split}-warnings.csv" for name in plan.datasets() for split in SPLITS
+        ],
+        mask_warnings=[
+            f"results/{name}/masks-warnings.csv" for name in plan.datasets(with_truth=True)
+        ],
         metrics=plan.figures(),
         # A chain without masks to be measured against is still to be made.
         unmeasured=[
@@ -46,6 +52,7 @@ rule collect:
     output:
         metrics=report("results/metrics.csv", category="Summary"),
         leaderboard=report("results/leaderboard.csv", category="Summary"),
+        warnings=report("results/warnings.csv", category="Summary"),
     log:
         "logs/collect.log",
     resources:
@@ -57,7 +64,8 @@ rule collect:
         "Collect the figures of all experiments"
     shell:
         "python -m workflow_scripts.collect --outline {input.outline:q} --results results"
-        " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q} 2>&1 | tee {log:q}"
+        " --metrics {output.metrics:q} --leaderboard {output.leaderboard:q}"
+        " --warnings {output.warnings:q} 2>&1 | tee {log:q}"
 
 
 rule correlate:

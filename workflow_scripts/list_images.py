@@ -1,17 +1,28 @@
-"""List the images of a split with their tags and shards; for train, the classes, too."""
+"""List the images of a split with their tags and shards; for train, the classes, too.
 
+Masks that people made are checked here, so that a wrong one ends the run before anything is
+trained. Nothing of what they show is written: that is for `list_truth` alone.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from tags2masks.config.datasets import SPLITS
+import pandas as pd
+
+from tags2masks.config.datasets import SPLITS, Dataset
 from tags2masks.data.index import (
     build_index,
     check_apart,
     read_classes,
     read_index,
+    with_reading,
     write_classes,
     write_index,
 )
 from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.truth import check_masks, refuse_no_mask
+from tags2masks.data.warnings import Warned, alpha_warnings, tag_warnings, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
 
@@ -19,7 +30,7 @@ from tags2masks.program import add_paths, parser, run
 def main() -> None:
     """Read the arguments, list and check the images, write the index and the classes."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "output", "classes")
+    add_paths(arguments, "root", "output", "classes", "warnings")
     arguments.add_argument("--split", choices=SPLITS, required=True)
     arguments.add_argument("--train", type=Path, help="the index of train, for the other splits")
     arguments.add_argument("--shards", type=int, required=True)
@@ -33,8 +44,9 @@ def main() -> None:
     first = args.split == "train"
     classes = reader.list_classes(spec, args.root) if first else read_classes(args.classes)
     listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
+    train = None if first else read_index(args.train)
     if not first:
-        check_apart(listing, read_index(args.train)["image"])
+        check_apart(listing, train["image"])
     elif listing.empty:
         raise UserError("no training image; give images the split train")
     if args.needed and listing.empty:
@@ -42,10 +54,48 @@ def main() -> None:
             f"split '{args.split}' has no images, but experiments with a segmenter are tested on "
             "it; give some images this split, or set evaluate_on: train in the data set"
         )
+    listing = with_reading(listing, spec.reading)
     index = build_index(listing, args.root, classes, args.shards, args.threads)
+    if spec.has_truth and not spec.makes_masks and args.split != "ood":
+        refuse_wrong_masks(spec, reader, index, train, classes, args.threads)
     if first:
         write_classes(args.classes, classes)
     write_index(args.output, index)
+    write_warnings(args.warnings, warnings_of(spec, reader, index, classes))
+
+
+def warnings_of(
+    spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
+) -> list[Warned]:
+    """What is odd about the images of a split."""
+    found = alpha_warnings(index, spec)
+    if (index["split"] == "train").any():
+        found += tag_warnings(index["tags"].tolist(), classes)
+        found += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
+    return found
+
+
+def refuse_wrong_masks(
+    spec: Dataset,
+    reader: ModuleType,
+    index: pd.DataFrame,
+    train: pd.DataFrame | None,
+    classes: Sequence[str],
+    threads: int,
+) -> None:
+    """Raise UserError as `check_masks` does, or when no image of train and val has a mask.
+
+    index: of one split; train: of the training images, where that is val. Of training images those
+    are checked that are measured.
+    """
+    root = spec.truth_root("")
+    if hasattr(reader, "measured_images") and train is None:
+        index = reader.measured_images(spec, root, index)
+    found = reader.list_masks(spec, root, index)
+    if train is not None and (found["lacks"] != "").all():
+        refuse_no_mask(pd.concat([reader.list_masks(spec, root, train), found]))
+    found = found[found["lacks"] == ""]
+    check_masks(found, index, root, reader.mask_table(spec, classes), classes, threads)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def main() -> None:
         chosen = choose_labelled(spec.labelled, train, classes, seed)
         rows = train.set_index("image", drop=False).loc[chosen].reset_index(drop=True)
         found = with_all_masks(reader.list_masks(spec, args.root, rows, seed, "labelled"))
-    check_masks(found, train, args.root, reader.mask_table(spec, classes), args.threads)
+    table = reader.mask_table(spec, classes)
+    check_masks(found, train, args.root, table, classes, args.threads)
     write_labelled(args.labelled, found)
 
 

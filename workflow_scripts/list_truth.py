@@ -16,12 +16,13 @@ def main() -> None:
     spec = dataset_block(args.recipe["dataset"], args.free)
     reader = reader_module(spec.kind)
     index = read_index(*args.index)
-    table = reader.mask_table(spec, read_classes(args.classes))
+    classes = read_classes(args.classes)
     if hasattr(reader, "measured_images"):
         index = reader.measured_images(spec, args.root, index)
     masks = reader.list_masks(spec, args.root, index, args.recipe["seed"], "truth")
     truth = with_masks(masks, index)
-    check_masks(truth, index, args.root, table, args.threads)
+    table = reader.mask_table(spec, classes)
+    check_masks(truth, index, args.root, table, classes, args.threads)
     write_truth(args.truth, truth)
 
 

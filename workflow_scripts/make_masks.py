@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.index import files_of, images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.single import Item, mask_of
 from tags2masks.methods import method_block
 from tags2masks.parallel import map_ordered
@@ -29,10 +29,10 @@ def main() -> None:
     with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as shard:
 
         def items() -> Iterator[Item]:
-            for name, path in zip(names, rows["path"], strict=True):
+            for name, file in zip(names, files_of(rows, args.root), strict=True):
                 maps, attributes = shard.read(name)
                 class_ids = [ids[c] for c in attributes["classes"]]
-                yield args.root / path, maps, class_ids, tuple(attributes["size"])
+                yield file, maps, class_ids, tuple(attributes["size"])
 
         made = map_ordered(
             partial(mask_of, recipe=args.recipe, spec=spec),

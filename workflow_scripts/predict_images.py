@@ -7,33 +7,29 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.config.segmenters import Inference
-from tags2masks.data.images import inspect_image
+from tags2masks.data.images import SUFFIXES, image_files, inspect_image
+from tags2masks.data.index import files_of, with_reading
+from tags2masks.data.readers import dataset_block
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_paths, parser, run
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
-
-def find_images(folder: Path) -> pd.DataFrame:
+def find_images(folder: Path, reading: dict) -> pd.DataFrame:
     """The images of a folder and its subfolders: image, path, height, width.
+
+    reading: how those are read that the model learned from, see `Dataset.reading`.
 
     Raises UserError when there are none, or one cannot be read.
     """
-    paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    paths = sorted(path.relative_to(folder).as_posix() for path in image_files(folder))
     if not paths:
         raise UserError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    sizes = [inspect_image(folder / path)[:2] for path in paths]
     # The suffix stays in the name: a.jpg and a.png are two images here.
-    return pd.DataFrame(
-        [(path, path, *size) for path, size in zip(paths, sizes, strict=True)],
-        columns=["image", "path", "height", "width"],
-    )
+    rows = with_reading(pd.DataFrame({"image": paths, "path": paths}), reading)
+    sizes = [inspect_image(file)[:2] for file in files_of(rows, folder)]
+    return rows.assign(**dict(zip(("height", "width"), zip(*sizes, strict=True), strict=True)))
 
 
 def main() -> None:
@@ -51,7 +47,7 @@ def main() -> None:
     network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     names = ["background", *classes]
     test = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
-    rows = find_images(args.images)
+    rows = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
     with written_whole(args.output) as folder:
         folder.mkdir()
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")

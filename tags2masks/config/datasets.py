@@ -11,9 +11,10 @@ from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
+from tags2masks.config.mask_values import COLOUR, MaskValues, check_mask_values, mask_values_field
 from tags2masks.user_tables import (
     SPLITS,
     box_rows,
@@ -42,6 +43,19 @@ VOC_CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
+
+WHITE = "#ffffff"
+
+
+def _alpha(value: Any) -> Any:
+    text = str(value).strip().lower()
+    if text != "ignore" and not COLOUR.fullmatch(text):
+        raise ValueError(f'{value!r} is no colour; write "#rrggbb" in quotes, or ignore')
+    return text
+
+
+Alpha = Annotated[str, BeforeValidator(_alpha)]
+Band = Annotated[int, Field(ge=0)]
 
 ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -89,6 +103,11 @@ class Dataset(Block):
     def has_truth(self) -> bool:
         """Whether pixel masks exist for evaluation."""
         return True
+
+    @property
+    def reading(self) -> dict:
+        """How images are read, where it is not as usual: `bands`, `alpha`."""
+        return {}
 
     @property
     def offers_masks(self) -> bool:
@@ -151,11 +170,15 @@ class Dataset(Block):
 
     def truth_key(self) -> dict:
         """What decides the masks that are read: the key and `mask_options`, as plain values."""
-        return self.key() | self.model_dump(mode="json", include=set(self.mask_options))
+        return self.key() | self._mask_options()
 
     def labelled_key(self) -> dict:
         """What decides the masks that are learned from, beside the key: which, and how read."""
-        return self.model_dump(mode="json", include={"labelled", *self.mask_options})
+        return self.model_dump(mode="json", include={"labelled"}) | self._mask_options()
+
+    def _mask_options(self) -> dict:
+        """Those that are set: an option that is null is as if there were none."""
+        return self.model_dump(mode="json", include=set(self.mask_options), exclude_none=True)
 
     @field_validator("labelled", mode="before")
     @classmethod
@@ -181,8 +204,13 @@ def _check_names(field: str, names: tuple[str, ...]) -> None:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ValueError(f"{field} are listed twice: {', '.join(doubled)}")
-    for name in {"background", "mean"} & set(names):
+    for name in filter(is_taken, names):
         raise ValueError(f"'{name}' means something else in the tables; rename this class")
+
+
+def is_taken(name: str) -> bool:
+    """Whether the tables use this name for something else, so that no class can have it."""
+    return name.casefold() in ("background", "mean")
 
 
 def _refuse_others(classes: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -224,10 +252,39 @@ class Digits(Dataset):
         return self
 
 
-class Folder(Dataset):
+class Photographs(Dataset):
+    """Kinds whose images are files that people have."""
+
+    bands: tuple[Band, Band, Band] | None = Field(
+        None,
+        description="Bands of the image files that become red, green and blue, counted from 0, "
+        "such as [3, 0, 1]; null: as the files say. In the id, unless null.",
+    )
+    alpha: Alpha = Field(
+        WHITE,
+        description='Colour that transparent pixels are set on, as "#rrggbb"; `ignore`: read all '
+        "as opaque. In the id, unless it is white.",
+    )
+
+    @property
+    def reading(self) -> dict:
+        """Those of the two that are not their defaults."""
+        defaults = {"bands": None, "alpha": WHITE}
+        return {name: value for name, value in self if defaults.get(name, value) != value}
+
+    def key(self) -> dict[str, Any]:
+        """As for all, without options that change nothing: ids are older than these."""
+        values = super().key()
+        for name in {"bands", "alpha"} - set(self.reading):
+            del values[name]
+        return values
+
+
+class Folder(Photographs):
     """A folder of images and a table of tags."""
 
     title: ClassVar[str] = "folder of images"
+    mask_options: ClassVar[tuple[str, ...]] = ("mask_values",)
 
     kind: Literal["folder"] = "folder"
     images: str = free(description="Folder of the images.")
@@ -236,9 +293,10 @@ class Folder(Dataset):
     )
     masks: str | None = free(
         None,
-        description="Folder of palette or grey PNG masks named like the images, for evaluation "
-        "alone: 0 background, 1 the first of classes, …, 255 ignored.",
+        description="Folder of PNG masks named like the images, for evaluation alone: by their "
+        "numbers 0 background, 1 the first of classes, …, 255 ignored, or as `mask_values` say.",
     )
+    mask_values: MaskValues | None = mask_values_field("classes")
     boxes: str | None = free(
         None,
         description="CSV table with the columns image, class, x1, y1, x2, y2 and, if you like, "
@@ -298,10 +356,13 @@ class Folder(Dataset):
     def _masks_need_an_order(self):
         if self.masks is not None and self.classes is None:
             raise ValueError("masks need classes: list the names in the order of the mask ids")
+        if self.mask_values is not None and self.classes is None:
+            raise ValueError("mask_values need classes: list the names")
+        check_mask_values(self.mask_values, self.classes or ())
         return self
 
 
-class Voc(Dataset):
+class Voc(Photographs):
     """A PASCAL VOC devkit, or a data set laid out like one; tags come from the XML annotations.
 
     A list is a name in ImageSets/Segmentation, or a path below `root` that ends in `.txt`. A line
@@ -314,7 +375,7 @@ class Voc(Dataset):
 
     title: ClassVar[str] = "PASCAL VOC"
     has_boxes: ClassVar[bool] = True
-    mask_options: ClassVar[tuple[str, ...]] = ("names", "others")
+    mask_options: ClassVar[tuple[str, ...]] = ("names", "others", "mask_values")
 
     kind: Literal["voc"] = "voc"
     root: str = free(description="Folder that holds JPEGImages, Annotations and ImageSets.")
@@ -332,6 +393,7 @@ class Voc(Dataset):
         "background",
         description="What the pixels of classes not chosen count as; only evaluation runs again.",
     )
+    mask_values: MaskValues | None = mask_values_field("names")
     train_list: str = Field("train", description="List of the training images.")
     val_list: str = Field("val", description="List of the evaluation images.")
     seed_list: str | None = free(
@@ -392,10 +454,11 @@ class Voc(Dataset):
         if len(self.names) > MOST_CLASSES:
             raise ValueError(f"{len(self.names)} names, but masks hold {MOST_CLASSES}")
         _refuse_others(self.classes, self.names)
+        check_mask_values(self.mask_values, self.names)
         return self
 
 
-class Coco(Dataset):
+class Coco(Photographs):
     """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014.
 
     Where no annotation has a segmentation (a file of boxes alone) there are no quality figures.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.datasets import Coco
+from tags2masks.config.datasets import Coco, is_taken
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import Box, box_table, extent, nudged
 from tags2masks.data.coco_regions import region_of, semantic_mask
@@ -292,7 +292,7 @@ def _check_classes(file: Instances, classes: Sequence[str], chosen: bool) -> Non
         return
     absent = [name for name in classes if name not in known]
     raise_together([f"{path}: no category '{n}', but train has it; set classes" for n in absent])
-    odd = [n for n in classes if n in ("background", "mean") or ";" in n or len(n.split("\n")) > 1]
+    odd = [n for n in classes if is_taken(n) or ";" in n or len(n.split("\n")) > 1]
     raise_together([f"{path}: {n!r} cannot be a class; set classes without it" for n in odd])
 
 

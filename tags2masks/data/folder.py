@@ -1,21 +1,23 @@
 """A folder of images with a table of tags, and perhaps a folder of masks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from tags2masks.config.datasets import Folder
+from tags2masks.config.datasets import Folder, is_taken
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
+from tags2masks.data.images import image_files
 from tags2masks.data.index import SPLITS
-from tags2masks.data.truth import mask_files, plain_table
+from tags2masks.data.truth import MaskTable, mask_files, plain_table, value_table
+from tags2masks.data.warnings import Warned, unlisted_warnings
 from tags2masks.errors import UserError, raise_together
 from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, tag_rows
 
+SEPARATORS = (",", "|", "/", "+", "&", ":", "\t", " ")
 PIXEL = re.compile(r"-?\d{1,9}")
 
 
@@ -31,15 +33,16 @@ class Line(NamedTuple):
 def list_classes(spec: Folder, root: Path | str) -> list[str]:
     """The config's classes, or the tags of all splits by alphabet.
 
-    Raises UserError naming the table when it has no tag, or one that cannot be a class.
+    Raises UserError naming the table when it has no tag, or the lines of tags that cannot be
+    classes, or hardly are meant as such: `cat,dog`, and `Cat` beside `cat`.
     """
+    if spec.classes:
+        return list(spec.classes)
     lines = _lines(spec)
-    classes = spec.classes or tuple(sorted({tag for line in lines for tag in line.tags}))
-    if not classes:
+    if not any(line.tags for line in lines):
         raise UserError(f"{spec.tags}: no tag in the column tags; tag the training images")
-    if "background" in classes:
-        raise UserError(f"{spec.tags}: the tag 'background' is implied; take it out")
-    return list(classes)
+    raise_together([f"{spec.tags}, {problem}" for problem in _odd_tags(lines)])
+    return sorted({tag for line in lines for tag in line.tags})
 
 
 def list_images(
@@ -64,6 +67,20 @@ def list_images(
     mine = [line for line in lines if line.split == split]
     rows = [(image_id(line.image), line.image, split, line.tags) for line in mine]
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
+
+
+def list_warnings(spec: Folder) -> list[Warned]:
+    """Of images below `spec.images` that no row of the table names; masks there do not count."""
+    root = Path(spec.images)
+    named = {line.image for line in _lines(spec)}
+    masks = Path(spec.masks).resolve() if spec.masks else None
+    unlisted = sorted(
+        path.relative_to(root).as_posix()
+        for path in image_files(root)
+        if path.relative_to(root).as_posix() not in named
+        and (masks is None or not path.resolve().is_relative_to(masks))
+    )
+    return unlisted_warnings(unlisted, spec.tags, spec.images)
 
 
 def list_masks(
@@ -106,9 +123,13 @@ def _unknown_image(image: str) -> str:
     return f"no image '{image}' of split train or val in the table of tags; correct it"
 
 
-def mask_table(spec: Folder, classes: Sequence[str]) -> np.ndarray:
-    """The files hold our ids: 0 background, 1 the first of classes, …, 255 ignored."""
-    return plain_table(len(classes))
+def mask_table(spec: Folder, classes: Sequence[str]) -> MaskTable:
+    """What `spec.mask_values` say; by default the files hold our ids: 0 background, 1 the first of
+    classes, …, 255 ignored.
+    """
+    if spec.mask_values is None:
+        return plain_table(len(classes))
+    return value_table(spec.mask_values, {name: at for at, name in enumerate(classes, start=1)})
 
 
 def _lines(spec: Folder) -> list[Line]:
@@ -122,7 +143,8 @@ def _line(number: int, image: str, tags: str, split: str) -> Line:
 
 def _line_problems(line: Line, classes: Sequence[str]) -> list[str]:
     problems = [
-        f"unknown tag '{tag}'; choose from {', '.join(classes)}, or add it to classes"
+        f"unknown tag '{tag}'; {_unseparated(tag, classes) or choices(tag, classes)}, or add it to "
+        "classes"
         for tag in line.tags
         if tag not in classes
     ]
@@ -132,6 +154,43 @@ def _line_problems(line: Line, classes: Sequence[str]) -> list[str]:
     if line.split == "ood" and line.tags:
         problems.append("an ood image shows none of the classes; leave its tags empty")
     return problems
+
+
+def _odd_tags(lines: Sequence[Line]) -> list[str]:
+    """What to say of tags that are taken for classes; of each once, with its first line."""
+    first: dict[str, int] = {}
+    for line in lines:
+        for tag in line.tags:
+            first.setdefault(tag, line.number)
+    spelled: dict[str, str] = {}
+    problems = []
+    for tag, number in first.items():
+        twin = spelled.setdefault(tag.casefold(), tag)
+        if is_taken(tag):
+            background = tag.casefold() == "background"
+            why = "is implied; take it out" if background else "means something else; rename it"
+            problems.append(f"line {number}: the tag '{tag}' {why}")
+        elif hint := _unseparated(tag, first):
+            problems.append(f"line {number}: tag '{tag}'; {hint}, or list it in `classes`")
+        elif twin != tag:
+            problems.append(
+                f"line {number}: tag '{tag}' beside '{twin}' in line {first[twin]}; write one of "
+                "them, or list both in `classes`"
+            )
+    return problems
+
+
+def _unseparated(tag: str, known: Collection[str]) -> str:
+    """What to say of a tag that looks like several; "" if it does not.
+
+    Commas and bars hardly are in a name; blanks, slashes and the like may be, unless what they
+    separate are tags by themselves.
+    """
+    for separator in SEPARATORS:
+        parts = [part.strip() for part in tag.split(separator)]
+        if len(parts) > 1 and (separator in ",|" or all(part in known for part in parts)):
+            return f"tags are separated by ';', not by '{separator}'"
+    return ""
 
 
 def _path_problems(image: str, root: Path) -> list[str]:

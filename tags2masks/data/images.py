@@ -5,12 +5,20 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tags2masks.errors import UserError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+"""Of the files that a search of a folder takes for images."""
+
+EXTRA_SAMPLES = 338  # the TIFF tag that says what bands beside the colours mean
+IGNORE = "ignore"
 
 # What Pillow's decoders raise on damaged bytes.
 DAMAGE = (
@@ -25,24 +33,63 @@ DAMAGE = (
 )
 
 
-def read_image(path: Path | str) -> np.ndarray:
+class Reading(NamedTuple):
+    """How a data set's images become three colours: the options `bands` and `alpha`."""
+
+    bands: tuple[int, int, int] | None = None
+    alpha: str = "#ffffff"
+
+
+USUAL = Reading()
+
+
+class ImageFile(NamedTuple):
+    """An image's file and how to read it."""
+
+    path: Path
+    reading: Reading = USUAL
+
+
+class Inspected(NamedTuple):
+    """Height and width (upright), the first 16 hex digits of sha256 over the file's bytes, and the
+    mean opacity (0 to 1) of an image that is set on a colour; 1 of all others.
+    """
+
+    height: int
+    width: int
+    sha: str
+    opacity: float
+
+
+def read_image(file: Path | str | ImageFile) -> np.ndarray:
     """Decode an image to uint8 [h, w, 3], upright (its EXIF rotation applied).
 
-    16-bit grey is scaled to 8 bits, transparency is composited on white, of several frames the
-    first counts, colour profiles are not applied.
-    Raises UserError naming the file when it is absent, empty, damaged, no image or too large.
+    16-bit grey is scaled to 8 bits, transparency is composited on white unless the file's reading
+    says otherwise, of several frames the first counts, colour profiles are not applied. A TIFF's
+    fourth band is alpha if the file says so.
+    Raises UserError naming the file when it is absent, empty, damaged, no image or too large, or
+    has fewer bands than the reading asks for.
     """
-    return _pixels(Path(path), _read_bytes(Path(path)))
+    file = file if isinstance(file, ImageFile) else ImageFile(Path(file))
+    return _pixels(file, _read_bytes(file.path))[0]
 
 
-def inspect_image(path: Path | str) -> tuple[int, int, str]:
-    """Height and width (upright), and the first 16 hex digits of sha256 over the file's bytes.
+def inspect_image(file: Path | str | ImageFile) -> Inspected:
+    """What the index says of an image.
 
     Decodes the whole image, so that a damaged file is found now. Raises as `read_image` does.
     """
-    data = _read_bytes(Path(path))
-    height, width, _ = _pixels(Path(path), data).shape
-    return height, width, hashlib.sha256(data).hexdigest()[:16]
+    file = file if isinstance(file, ImageFile) else ImageFile(Path(file))
+    data = _read_bytes(file.path)
+    pixels, opacity = _pixels(file, data)
+    return Inspected(*pixels.shape[:2], hashlib.sha256(data).hexdigest()[:16], opacity)
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder and its subfolders that have an image's suffix, in any order."""
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            yield path
 
 
 def decode(path: Path | str) -> Image.Image:
@@ -87,8 +134,11 @@ def _decode(path: Path, data: bytes) -> Image.Image:
     return image
 
 
-def _pixels(path: Path, data: bytes) -> np.ndarray:
-    image = _decode(path, data)
+def _pixels(file: ImageFile, data: bytes) -> tuple[np.ndarray, float]:
+    """The pixels and the opacity, as `Inspected` has it."""
+    path, (bands, alpha) = file
+    image = _decode(path, data if bands is None else _with_alpha_as_stored(data))
+    no_alpha = image.format == "TIFF" and EXTRA_SAMPLES not in image.tag_v2
     try:
         image = ImageOps.exif_transpose(image)
     except DAMAGE as error:
@@ -97,13 +147,54 @@ def _pixels(path: Path, data: bytes) -> np.ndarray:
         ) from None
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         image = Image.fromarray(_to_8_bits(path, np.asarray(image)))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+    opacity = 1.0
+    if bands is not None:
+        image = _chosen(path, image, bands)
+    elif image.has_transparency_data and not no_alpha:
+        image = image.convert("RGBA")
+        if alpha != IGNORE:
+            opacity = float(np.asarray(image.getchannel("A")).mean()) / 255
+            image = Image.alpha_composite(Image.new("RGBA", image.size, alpha), image)
     try:
-        return np.array(image.convert("RGB"))
+        return np.array(image.convert("RGB")), opacity
     except ValueError as error:
         raise UserError(f"{path}: colour mode {image.mode} ({error}); save it as RGB") from None
+
+
+def _chosen(path: Path, image: Image.Image, bands: tuple[int, int, int]) -> Image.Image:
+    """Three bands of an image as its colours; those of a palette image are its colours' bands."""
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    there = image.split()
+    if max(bands) >= len(there):
+        raise UserError(
+            f"{path}: the bands that can be read are {', '.join(image.getbands())}, but `bands` "
+            f"asks for number {max(bands)} (from 0); correct it in the data set"
+        )
+    return Image.merge("RGB", [there[band].convert("L") for band in bands])
+
+
+def _with_alpha_as_stored(data: bytes) -> bytes:
+    """A TIFF file that calls its fourth band alpha, not multiplied into the others.
+
+    So Pillow gives it as it is stored; it drops a band without a meaning. Other files stay as they
+    are, and damaged ones are for the decoder to tell.
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return data
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", data, 4)
+        (entries,) = struct.unpack_from(f"{order}H", data, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+            tag, _, count, first = struct.unpack_from(f"{order}HHII", data, entry)
+            if tag == EXTRA_SAMPLES:
+                changed = bytearray(data)
+                struct.pack_into(f"{order}H", changed, entry + 8 if count <= 2 else first, 2)
+                return bytes(changed)
+    except struct.error:
+        pass
+    return data
 
 
 def _to_8_bits(path: Path, values: np.ndarray) -> np.ndarray:

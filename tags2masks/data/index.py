@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,12 +13,14 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.config.datasets import MOST_CLASSES, SPLITS
-from tags2masks.data.images import inspect_image
+from tags2masks.data.images import ImageFile, Inspected, Reading, inspect_image
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
+READING = "reading"
+"""A further column where the data set's options say how its images are read: these, as JSON."""
 IMAGES_PER_SHARD = 2500
 
 
@@ -52,8 +55,30 @@ def _read_index(path: Path | str) -> pd.DataFrame:
 def write_index(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what `build_index` gives; `read_index` gives it back."""
     joined = frame.assign(tags=[";".join(tags) for tags in frame["tags"]])
+    columns = [*COLUMNS, *({READING} & set(frame.columns))]
     with written_whole(path) as beside:
-        joined.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
+        joined.to_csv(beside, columns=columns, index=False, lineterminator="\n")
+
+
+def files_of(rows: pd.DataFrame, root: Path | str) -> list[ImageFile]:
+    """Each image's file below root, and how it is read."""
+    if READING not in rows:
+        return [ImageFile(Path(root) / path) for path in rows["path"]]
+    readings = {text: _reading(json.loads(text)) for text in rows[READING].unique()}
+    return [
+        ImageFile(Path(root) / path, readings[text])
+        for path, text in zip(rows["path"], rows[READING], strict=True)
+    ]
+
+
+def with_reading(rows: pd.DataFrame, options: dict) -> pd.DataFrame:
+    """The rows, and how their images are read; options: a data set's `reading`."""
+    return rows.assign(**{READING: json.dumps(options)}) if options else rows
+
+
+def _reading(options: dict) -> Reading:
+    bands = options.get("bands")
+    return Reading(**options | ({"bands": tuple(bands)} if bands else {}))
 
 
 def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
@@ -156,15 +181,17 @@ def build_index(
 ) -> pd.DataFrame:
     """The index of a reader's listing, which may be empty; opens every image.
 
-    listing: columns image, path (relative to root), split and tags (tuples).
+    listing: columns image, path (relative to root), split and tags (tuples), and READING, if any.
+    Beside COLUMNS it has `opacity` (`images.Inspected`), which is not written.
     Prints a note on training images without tags, and a hint when shards are very large.
     Raises UserError for images that cannot be read (all of them in one message) or are listed
     twice, for a class that no training image of a listing shows, or for more shards than images.
     """
     _check_listing(listing, classes, shards)
-    frame = listing.assign(**_inspect_all(listing["path"].tolist(), Path(root), threads))
+    frame = listing.assign(**_inspect_all(files_of(listing, root), threads))
     _tell(frame, shards)
-    return assign_shards(frame, shards)[list(COLUMNS)]
+    columns = [*COLUMNS, *({READING} & set(listing.columns)), "opacity"]
+    return assign_shards(frame, shards)[columns]
 
 
 def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
@@ -195,17 +222,17 @@ def check_apart(listing: pd.DataFrame, others: Iterable[str]) -> None:
     raise_together([f"image '{name}' is listed twice; keep one" for name in both])
 
 
-def _inspect_all(paths: list[str], root: Path, threads: int) -> dict[str, list]:
-    def inspect(path: str) -> tuple[int, int, str] | UserError:
+def _inspect_all(files: list[ImageFile], threads: int) -> dict[str, list]:
+    def inspect(file: ImageFile) -> Inspected | UserError:
         try:
-            return inspect_image(root / path)
+            return inspect_image(file)
         except UserError as error:
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        found = list(progress(pool.map(inspect, paths), "index", total=len(paths)))
+        found = list(progress(pool.map(inspect, files), "index", total=len(files)))
     raise_together([str(result) for result in found if isinstance(result, UserError)])
-    return {name: [one[at] for one in found] for at, name in enumerate(("height", "width", "sha"))}
+    return {name: [getattr(one, name) for one in found] for name in Inspected._fields}
 
 
 def _tell(frame: pd.DataFrame, shards: int) -> None:

@@ -13,6 +13,7 @@ list_masks(spec, root, index, seed, folder) -> DataFrame[image, mask, instances,
 mask_table(spec, classes) -> uint8 [256]: from the ids in the mask files to ours, see `data.truth`
 A reader may also have
 measured_images(spec, root, index) -> DataFrame: the rows of the index whose masks are measured.
+list_warnings(spec) -> list of `Warned`: what is odd about the data set's files.
 
 `root` is the folder that the paths are relative to. Only digits make use of the seed.
 """

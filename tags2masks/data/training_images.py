@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
-from tags2masks.data.index import multi_hot
+from tags2masks.data.index import files_of, multi_hot
 from tags2masks.data.views import random_view, to_tensor
 
 KEPT_BYTES = 2**30
@@ -28,7 +28,7 @@ class TrainingImages:
     """
 
     def __init__(self, rows: pd.DataFrame, root: Path, classes: Sequence[str], threads: int = 0):
-        self.paths = [Path(root) / path for path in rows["path"]]
+        self.paths = files_of(rows, root)
         self.tagged = multi_hot(rows["tags"], classes) > 0
         """bool [N, K]"""
         self.threads = threads

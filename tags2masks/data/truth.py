@@ -1,14 +1,17 @@
 """The truth about the images, for evaluation alone: masks and instances."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from tags2masks.config.datasets import MOST_CLASSES
+from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME, is_colour
 from tags2masks.data.images import decode
 from tags2masks.data.index import read_table
 from tags2masks.errors import UserError, raise_together
@@ -18,6 +21,7 @@ from tags2masks.progress import progress
 COLUMNS = ("image", "mask", "instances")
 IGNORED = 255
 INVALID = 254  # in a mask table: the file may not hold this id
+MOST_COLOURS = 32  # that a message lists: more are a photograph, or blended edges
 
 
 def read_truth(path: Path | str) -> pd.DataFrame:
@@ -47,39 +51,121 @@ def plain_table(count: int) -> np.ndarray:
     return table
 
 
-def read_mask(path: Path | str, table: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Read a palette or 8-bit grey PNG as uint8 [h, w]: 0 background, 1..K classes, 255 ignored.
+class Colours(NamedTuple):
+    """The mask table of files that hold colours.
 
-    table: uint8 [256] from the file's ids to ours, `INVALID` where there is none.
+    values: int32 [n], 0xRRGGBB, ascending; ids: uint8 [n], ours.
+    """
+
+    values: np.ndarray
+    ids: np.ndarray
+
+
+MaskTable = np.ndarray | Colours
+"""From what mask files hold to our ids: by number, uint8 [256] with `INVALID`, or by colour."""
+
+
+def value_table(mask_values: Mapping[str, str], ids: Mapping[str, int]) -> MaskTable:
+    """The mask table of a data set's `mask_values`; ids: ours of the names of classes."""
+    ids = {BACKGROUND: 0, IGNORED_NAME: IGNORED, **ids}
+    if any(map(is_colour, mask_values)):
+        pairs = sorted((int(value[1:], 16), ids[name]) for value, name in mask_values.items())
+        values, mine = zip(*pairs, strict=True)
+        return Colours(np.array(values, np.int32), np.array(mine, np.uint8))
+    table = np.full(256, INVALID, np.uint8)
+    for value, name in mask_values.items():
+        table[int(value)] = ids[name]
+    return table
+
+
+class UnknownValues(UserError):
+    """A mask with values that the table has not; `values` are they, as `mask_values` has them."""
+
+    def __init__(self, message: str, values: Sequence[str]):
+        super().__init__(message)
+        self.values = tuple(values)
+
+    def __reduce__(self):
+        return type(self), (str(self), self.values)
+
+
+def read_mask(path: Path | str, table: MaskTable, size: tuple[int, int]) -> np.ndarray:
+    """Read a PNG as uint8 [h, w]: 0 background, 1..K classes, 255 ignored.
+
+    table: from the file's ids (of a palette, of 8-bit grey, 0 and 1 of one bit) or colours to ours.
     size: (height, width) of the image.
     Raises UserError naming the file when it is absent, damaged, no such PNG, of another size, or
-    holds an invalid id.
+    holds something else (`UnknownValues`).
     """
     image = decode(path)
-    expected = "expected a PNG of palette or 8-bit grey ids"
     if image.format != "PNG":
-        raise UserError(f"{path}: a {image.format} file; {expected}")
-    if image.mode not in ("P", "L"):
-        kind = {"RGB": "RGB colours", "RGBA": "RGBA colours", "1": "1 bit per pixel"}
-        raise UserError(f"{path}: {kind.get(image.mode, f'mode {image.mode}')}; {expected}")
-    if image.mode == "L" and _png_depth(path) != 8:
-        # A decoder stretches 2 and 4 bits to 0..255: the ids would change.
-        raise UserError(f"{path}: grey of {_png_depth(path)} bits; {expected}")
+        raise UserError(f"{path}: a {image.format} file; {_expected(table)}")
     if (image.height, image.width) != tuple(size):
         raise UserError(
             f"{path}: {image.width} × {image.height} pixels, but its image has {size[1]} × "
             f"{size[0]} (upright); make the mask as large as the image"
         )
-    ids = np.asarray(image)
+    if isinstance(table, Colours):
+        return _ids_of_colours(path, image, table)
+    if image.mode not in ("P", "L", "1"):
+        raise _no_ids(path, image)
+    if image.mode == "L" and _png_depth(path) != 8:
+        # A decoder stretches 2 and 4 bits to 0..255: the ids would change.
+        raise UserError(f"{path}: grey of {_png_depth(path)} bits; {_expected(table)}")
+    ids = np.asarray(image).astype(np.uint8, copy=False)
     mask = table[ids]
     wrong = np.unique(ids[mask == INVALID])
     if wrong.size:
         valid = np.flatnonzero(table != INVALID)
-        raise UserError(
-            f"{path}: holds id {', '.join(map(str, wrong[:5]))}, not among {_ranges(valid)}; "
-            "mend the mask or the list of classes"
+        raise UnknownValues(
+            f"{path}: holds id {_some(wrong)}, not among {_ranges(valid)}", map(str, wrong)
         )
     return mask
+
+
+def _expected(table: MaskTable) -> str:
+    if isinstance(table, Colours):
+        return "expected a PNG of the colours that `mask_values` name"
+    return "expected a PNG of palette or 8-bit grey ids"
+
+
+def _no_ids(path: Path | str, image: Image.Image) -> UserError:
+    """What to say of a file that holds no ids, but colours or more bits."""
+    if image.mode not in ("RGB", "RGBA", "LA"):
+        return UserError(f"{path}: mode {image.mode}; {_expected(None)}")
+    colours = _written(np.unique(_packed(image)))
+    kind = "grey with alpha" if image.mode == "LA" else f"{image.mode} colours"
+    return UnknownValues(f"{path}: {kind} ({_some(colours)}); {_expected(None)}", colours)
+
+
+def _ids_of_colours(path: Path | str, image: Image.Image, table: Colours) -> np.ndarray:
+    if image.mode not in ("P", "L", "1", "RGB", "RGBA", "LA"):
+        raise UserError(f"{path}: mode {image.mode}; {_expected(table)}")
+    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
+    if alpha is not None and alpha.getextrema()[0] < 255:
+        raise UserError(f"{path}: partly transparent; save the mask without alpha")
+    packed = _packed(image)
+    place = np.searchsorted(table.values, packed).clip(max=len(table.values) - 1)
+    if (unknown := packed[table.values[place] != packed]).size:
+        wrong = _written(np.unique(unknown))
+        raise UnknownValues(
+            f"{path}: holds the colour {_some(wrong)}, which `mask_values` do not name", wrong
+        )
+    return table.ids[place]
+
+
+def _packed(image: Image.Image) -> np.ndarray:
+    """Each pixel's colour as 0xRRGGBB, int32 [h, w]."""
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+def _written(colours: np.ndarray) -> list[str]:
+    return [f"#{colour:06x}" for colour in colours]
+
+
+def _some(values: Sequence) -> str:
+    return ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "")
 
 
 def _png_depth(path: Path | str) -> int:
@@ -122,12 +208,8 @@ def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     are left out, and a note says so. Raises UserError when there is no mask at all.
     """
     split = found["image"].map(index.set_index("image")["split"])
+    refuse_no_mask(found)
     bare = found["lacks"] != ""
-    if bare.all():
-        raise UserError(
-            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
-            "correct the path of the masks, or do without them"
-        )
     for name, lacks in found.loc[bare, "lacks"].groupby(split[bare], sort=True):
         print(
             f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask and are "
@@ -137,23 +219,91 @@ def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     return found[~bare].reset_index(drop=True)
 
 
+def refuse_no_mask(found: pd.DataFrame) -> None:
+    """Raise UserError when none of the images that a reader's `list_masks` gives has a mask."""
+    if (found["lacks"] != "").all():
+        raise UserError(
+            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
+            "correct the path of the masks, or do without them"
+        )
+
+
 def check_masks(
-    truth: pd.DataFrame, index: pd.DataFrame, root: Path | str, table: np.ndarray, threads: int
+    truth: pd.DataFrame,
+    index: pd.DataFrame,
+    root: Path | str,
+    table: MaskTable,
+    classes: Sequence[str],
+    threads: int,
 ) -> None:
     """Read every mask once.
 
-    Raises UserError with a line for each that `read_mask` refuses.
+    truth: image, mask; index: of these images, with tags.
+    Raises UserError with a line for each that `read_mask` refuses, those with the same unknown
+    values in one, and the `mask_values` to write; or when the masks of tagged images show no class.
     """
     sizes = index.set_index("image")[["height", "width"]]
 
-    def problem(image: str, mask: str) -> str | None:
+    def read(image: str, mask: str) -> set[int] | UserError:
         try:
-            read_mask(Path(root) / mask, table, tuple(sizes.loc[image]))
+            return set(np.unique(read_mask(Path(root) / mask, table, tuple(sizes.loc[image]))))
         except UserError as error:
-            return str(error)
-        return None
+            return error
 
     with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(problem, truth["image"], truth["mask"])
-        problems = list(progress(found, "check masks", total=len(truth), unit="mask"))
-    raise_together([text for text in problems if text])
+        found = pool.map(read, truth["image"], truth["mask"])
+        read_ones = list(progress(found, "check masks", total=len(truth), unit="mask"))
+    errors = [one for one in read_ones if isinstance(one, UserError)]
+    raise_together(_problems(errors, table, classes))
+    tags = index.set_index("image")["tags"]
+    tagged = [shown for shown, image in zip(read_ones, truth["image"], strict=True) if tags[image]]
+    seen = set().union(*tagged)
+    if tagged and not seen - {0, IGNORED}:
+        raise UserError(_no_class(seen, len(tagged), Path(root), table, classes))
+
+
+def _problems(errors: Sequence[UserError], table: MaskTable, classes: Sequence[str]) -> list[str]:
+    """A line per mistake; many masks with the same unknown values, or with colours, have one."""
+    unknown: dict[object, list[UnknownValues]] = {}
+    for error in errors:
+        if isinstance(error, UnknownValues):
+            colours = is_colour(error.values[0])
+            unknown.setdefault("colours" if colours else error.values, []).append(error)
+    others = [str(error) for error in errors if not isinstance(error, UnknownValues)]
+    for same in unknown.values():
+        values = dict.fromkeys(value for error in same for value in error.values)
+        more = f"; {len(same) - 1} more like it" if len(same) > 1 else ""
+        others.append(f"{same[0]}{more}; {_say(sorted(values), table, classes)}")
+    return others
+
+
+def _say(values: Sequence[str], table: MaskTable, classes: Sequence[str]) -> str:
+    """What to do about masks of these values."""
+    if len(values) > MOST_COLOURS and is_colour(values[0]):
+        return f"{len(values)} colours are too many for masks; save them without blended edges"
+    if not is_colour(values[0]) or isinstance(table, Colours):
+        return "mend the masks or the list of classes, or add what it stands for to `mask_values`"
+    names = dict.fromkeys(values, "…") | ({"#000000": BACKGROUND} if "#000000" in values else {})
+    if len(classes) == 1 and list(names.values()).count("…") == 1:
+        names = {value: classes[0] if name == "…" else name for value, name in names.items()}
+    pairs = ", ".join(f'"{value}": {name}' for value, name in names.items())
+    known = ", ".join((BACKGROUND, *classes, IGNORED_NAME))
+    return f"write in the data set `mask_values: {{{pairs}}}`, each a name among {known}"
+
+
+def _no_class(
+    seen: set[int], count: int, root: Path, table: MaskTable, classes: Sequence[str]
+) -> str:
+    """What to say of masks that hold background and ignored pixels alone."""
+    said = {0: "0 (background)", IGNORED: "255 (ignored)"}
+    held = " and ".join(said[one] for one in sorted(seen))
+    images = "image" if count == 1 else "images"
+    start = f"{root}: the masks of {count} tagged {images} hold {held} alone, and no class"
+    usual = isinstance(table, np.ndarray) and table[IGNORED] == IGNORED
+    if usual and IGNORED in seen:
+        name = classes[0] if len(classes) == 1 else f"(one of {', '.join(classes)})"
+        return (
+            f"{start}; if 255 is the object, write in the data set `mask_values: {{0: background, "
+            f"255: {name}}}`"
+        )
+    return f"{start}; correct the masks, or `mask_values` in the data set"

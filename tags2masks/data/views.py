@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
+from tags2masks.data.index import files_of
 
 IGNORED = 255
 
@@ -126,7 +127,7 @@ class TaggedViews(Dataset):
     def __init__(
         self, rows: pd.DataFrame, root: Path, targets: np.ndarray, augment: TagAugment, fill
     ):
-        self.paths = [Path(root) / path for path in rows["path"]]
+        self.paths = files_of(rows, root)
         self.targets = torch.from_numpy(targets)
         self.augment, self.fill = augment, fill
 
@@ -152,7 +153,7 @@ class WholeImages(Dataset):
     """Batches of whole images of one size: (row numbers, uint8 [B, 3, H, W])."""
 
     def __init__(self, rows: pd.DataFrame, root: Path, batch_size: int):
-        self.paths = [Path(root) / path for path in rows["path"]]
+        self.paths = files_of(rows, root)
         sizes = list(zip(rows["height"], rows["width"], strict=True))
         self.batches = batches_of_like_size(sizes, batch_size)
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
-from tags2masks.data.truth import IGNORED, INVALID, mask_files
+from tags2masks.data.truth import IGNORED, INVALID, MaskTable, mask_files, value_table
 from tags2masks.errors import UserError, raise_together
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -134,13 +134,18 @@ def list_boxes(
     return box_table([box for boxes in _in_threads(boxes_of, rows) for box in boxes], index)
 
 
-def mask_table(spec: Voc, classes: Sequence[str]) -> np.ndarray:
-    """From the ids of `spec.names` to ours; those of other classes count as `spec.others` says."""
+def mask_table(spec: Voc, classes: Sequence[str]) -> MaskTable:
+    """From the ids of `spec.names`, or from `spec.mask_values`, to ours.
+
+    Classes that are not chosen count as `spec.others` says.
+    """
+    ids = dict.fromkeys(spec.names, 0 if spec.others == "background" else IGNORED)
+    ids |= {name: number for number, name in enumerate(classes, start=1)}
+    if spec.mask_values is not None:
+        return value_table(spec.mask_values, ids)
     table = np.full(256, INVALID, np.uint8)
-    table[1 : len(spec.names) + 1] = 0 if spec.others == "background" else IGNORED
-    for number, name in enumerate(classes, start=1):
-        table[spec.names.index(name) + 1] = number
-    table[0], table[IGNORED] = 0, IGNORED
+    table[: len(spec.names) + 1] = [0, *(ids[name] for name in spec.names)]
+    table[IGNORED] = IGNORED
     return table
 
 

@@ -6,28 +6,28 @@ from types import ModuleType
 import numpy as np
 
 from tags2masks.config.base import Block
-from tags2masks.data.images import read_image
+from tags2masks.data.images import ImageFile, read_image
 from tags2masks.methods import method_module
 
 # An image's file, its maps, the ids of their classes, and its height and width.
-Item = tuple[Path, np.ndarray, list[int], tuple[int, int]]
+Item = tuple[ImageFile, np.ndarray, list[int], tuple[int, int]]
 
 
 def mask_of(item: Item, recipe: dict, spec: Block) -> np.ndarray:
     """The mask, uint8 [H, W]; recipe and spec: of the masks."""
-    path, maps, class_ids, size = item
+    file, maps, class_ids, size = item
     method = method_module("masks", recipe)
-    return method.make_mask(_image(method, path, size), maps, class_ids, spec)
+    return method.make_mask(_image(method, file, size), maps, class_ids, spec)
 
 
 def scores_of(
-    path: str, maps: np.ndarray, size: tuple[int, int], root: Path, recipe: dict, spec: Block
+    file: ImageFile, maps: np.ndarray, size: tuple[int, int], root: Path, recipe: dict, spec: Block
 ) -> np.ndarray:
     """The scores that the mask is made from, float32 [K, H, W]; recipe and spec: of the masks."""
     method = method_module("masks", recipe)
-    return method.scores(_image(method, root / path, size), maps, spec)
+    return method.scores(_image(method, file._replace(path=root / file.path), size), maps, spec)
 
 
-def _image(method: ModuleType, path: Path, size: tuple[int, int]) -> np.ndarray:
+def _image(method: ModuleType, file: ImageFile, size: tuple[int, int]) -> np.ndarray:
     """The image, uint8 [H, W, 3], for methods that look at it; for others nothing is read."""
-    return read_image(path) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)
+    return read_image(file) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)

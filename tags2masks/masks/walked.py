@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from skimage.measure import label as connected
 
 from tags2masks.config.masks import Irn, Walk
-from tags2masks.data.images import read_image
+from tags2masks.data.images import ImageFile, read_image
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import upsample
 from tags2masks.parallel import map_ordered
@@ -26,7 +25,7 @@ class Walked(NamedTuple):
     """
 
     image: str
-    path: Path
+    file: ImageFile
     scores: np.ndarray
     class_ids: np.ndarray
     size: tuple[int, int]
@@ -84,7 +83,7 @@ def finish(walked: Walked, spec: Walk) -> Finished:
             best[scores.max(0) <= np.float32(spec.background_score)] = 0
     mask = np.concatenate([[0], walked.class_ids]).astype(np.uint8)[best]
     if spec.crf:
-        mask = refine(read_image(walked.path), mask, spec.crf)
+        mask = refine(read_image(walked.file), mask, spec.crf)
     if not (isinstance(spec, Irn) and spec.instances):
         return Finished(walked.image, mask, None, [])
     return Finished(walked.image, mask, *_instances(best, scores, walked.class_ids))

@@ -10,7 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.index import images_sha, read_classes, read_index, read_table, rows_of
+from tags2masks.data.index import (
+    files_of,
+    images_sha,
+    read_classes,
+    read_index,
+    read_table,
+    rows_of,
+)
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
@@ -75,10 +82,10 @@ def work(args: argparse.Namespace) -> Work:
                 rows["image"], rows["height"], rows["width"], strict=True
             )
         ]
-        paths = rows["path"].tolist()
+        files = files_of(rows, "")
         cam = (str(args.cams[number]), args.cam) if args.cam else None
         parts = [slice(start, start + CHUNK) for start in range(0, len(truths), CHUNK)]
-        chunks += [Chunk(str(shard), args.id, sha, truths[p], paths[p], cam) for p in parts]
+        chunks += [Chunk(str(shard), args.id, sha, truths[p], files[p], cam) for p in parts]
         count += len(truths)
     if not listed and len(learned):
         print(f"No mask of a {args.split} image that was not learned from: none is measured")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
-from tags2masks.data.truth import read_mask
+from tags2masks.data.truth import MaskTable, read_mask
 from tags2masks.stages import figured
 
 COLUMNS = ("split", "class", "images", "relative_size", "co_occurrence", "cardinality")
@@ -21,19 +21,24 @@ CORRELATIONS = (
 FEWEST = 3  # classes: two always lie on a line
 
 
-def region_shares(
-    truths: Sequence[tuple[str, str, tuple[int, int]]], table: np.ndarray, count: int
+def region_counts(
+    truths: Sequence[tuple[str, tuple[int, int], Sequence[str]]],
+    table: MaskTable,
+    classes: Sequence[str],
 ) -> np.ndarray:
-    """float64 [2, count + 1]: by mask id, the sum of its shares of images, and how many show it.
+    """float64 [2 + K, K + 1]: by mask id, the sum of its shares of images, how many show it, and
+    how many of those have the tag of the first class, the second, …
 
-    truths: (image, mask file, (H, W)) of each; table: the data set's mask table.
+    truths: mask file, (H, W) and tags of each image; table: the data set's mask table.
     A share is of all the image's pixels. Raises UserError for a mask that cannot be read.
     """
-    found = np.zeros((2, count + 1))
-    for _, path, size in truths:
+    count = len(classes)
+    found = np.zeros((2 + count, count + 1))
+    for path, size, tags in truths:
         mask = read_mask(path, table, size)
         shares = np.bincount(mask.ravel(), minlength=count + 1)[: count + 1] / mask.size
-        found += shares, shares > 0
+        found[:2] += shares, shares > 0
+        found[[2 + classes.index(tag) for tag in tags]] += shares > 0
     return found
 
 
@@ -42,7 +47,7 @@ def class_properties(
 ) -> pd.DataFrame:
     """Rows (`COLUMNS`) of the background and each class, of the images of a split with a mask.
 
-    shares: the sum of `region_shares` over these images; tags: of each image.
+    shares: the first two rows of `region_counts` of these images; tags: of each image.
     images: how many are tagged with the class; relative_size: its region's mean share of the images
     whose mask shows it; co_occurrence: the share of its images that have another tag too;
     cardinality: their mean number of tags. NaN where no image shows the class, or for the

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tags2masks.data.images import ImageFile
 from tags2masks.data.truth import read_mask
 from tags2masks.errors import UserError
 from tags2masks.masks.seeds import seed, upsample
@@ -16,11 +17,11 @@ from tags2masks.metrics.regions import discriminative, high_counts, own_scores
 from tags2masks.metrics.sweep import region_histogram
 from tags2masks.store import Shard
 
-Scored = Callable[[str, np.ndarray, tuple[int, int]], np.ndarray]
-"""From an image's path, its stored maps and its size (H, W) to scores float32 [K, H, W]."""
+Scored = Callable[[ImageFile | None, np.ndarray, tuple[int, int]], np.ndarray]
+"""From an image's file, its stored maps and its size (H, W) to scores float32 [K, H, W]."""
 
 
-def map_scores(path: str, maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def map_scores(file: ImageFile | None, maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The maps at full size; the image is not looked at."""
     return upsample(maps, size)
 
@@ -29,7 +30,7 @@ class Chunk(NamedTuple):
     """Some images of one shard, as much as one worker measures at a time.
 
     truths: (image, mask file, (H, W)) of each. Give whole paths where workers run elsewhere.
-    paths: each image's file, for those who look at it.
+    files: of the images, for those who look at them.
     cam: file and artifact id of the shard with the CAMs that tell the regions apart, if any.
     """
 
@@ -37,7 +38,7 @@ class Chunk(NamedTuple):
     artifact_id: str
     images_sha: str
     truths: Sequence[tuple[str, str, tuple[int, int]]]
-    paths: Sequence[str] = ()
+    files: Sequence[ImageFile] = ()
     cam: tuple[str, str] | None = None
 
 
@@ -50,7 +51,7 @@ class Measured(NamedTuple):
 
     where: str
     image: str
-    path: str
+    file: ImageFile | None
     truth: np.ndarray
     array: np.ndarray
     attributes: dict
@@ -104,7 +105,7 @@ def map_confusions(
     contours = np.zeros((4, len(classes)), np.int64)
     for one in _measured(chunk, table, classes):
         present = _present(one.where, one.attributes, one.truth, ids)
-        full = _scores(one.where, scored, one.path, one.array, one.truth)
+        full = _scores(one.where, scored, one.file, one.array, one.truth)
         regions = np.intp(0) if one.regions is None else one.regions
         total += region_histogram(full, present, one.truth, limits, len(classes), regions, count)
         if one.regions is not None:
@@ -134,10 +135,10 @@ def _present(where: str, attributes: dict, truth: np.ndarray, ids: Mapping[str, 
 
 
 def _scores(
-    where: str, scored: Scored, path: str, maps: np.ndarray, truth: np.ndarray
+    where: str, scored: Scored, file: ImageFile | None, maps: np.ndarray, truth: np.ndarray
 ) -> np.ndarray:
     try:
-        return scored(path, maps, truth.shape)
+        return scored(file, maps, truth.shape)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
@@ -197,15 +198,15 @@ def _measured(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> Iterat
     with ExitStack() as stack:
         shard = stack.enter_context(Shard(chunk.shard, chunk.artifact_id, chunk.images_sha))
         cams = stack.enter_context(Shard(*chunk.cam, chunk.images_sha)) if chunk.cam else None
-        paths = chunk.paths or [""] * len(chunk.truths)
-        for (image, mask, size), path in zip(chunk.truths, paths, strict=True):
+        files = chunk.files or [None] * len(chunk.truths)
+        for (image, mask, size), file in zip(chunk.truths, files, strict=True):
             truth, regions = read_mask(mask, table, size), None
             if cams is not None:
                 where = f"{chunk.cam[0]}: image '{image}'"
                 maps, attributes = cams.read(image)
                 present = _present(where, attributes, truth, ids)
                 regions = discriminative(
-                    _scores(where, map_scores, path, maps, truth), present, truth
+                    _scores(where, map_scores, file, maps, truth), present, truth
                 )
             where = f"{chunk.shard}: image '{image}'"
-            yield Measured(where, image, path, truth, *shard.read(image), regions)
+            yield Measured(where, image, file, truth, *shard.read(image), regions)

@@ -6,10 +6,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.images import read_image
-from tags2masks.data.index import SPLITS, images_sha, read_classes, read_index, rows_of, spaced
+from tags2masks.data.images import ImageFile, read_image
+from tags2masks.data.index import (
+    SPLITS,
+    files_of,
+    images_sha,
+    read_classes,
+    read_index,
+    rows_of,
+    spaced,
+)
 from tags2masks.data.readers import dataset_block, reader_module
-from tags2masks.data.truth import read_mask, read_truth
+from tags2masks.data.truth import MaskTable, read_mask, read_truth
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
@@ -30,16 +38,16 @@ MOST_MAPS = 3  # of one image; those of the highest mean are shown
 class Dataset(NamedTuple):
     """What a report reads of a data set.
 
-    rows: the training images; truth: the mask file of each image that has one.
+    rows: the training images; files: of these; truth: the mask file of each image that has one.
     """
 
     name: str
     classes: list[str]
     index: pd.DataFrame
     rows: pd.DataFrame
-    root: Path
+    files: dict[str, ImageFile]
     truth: dict[str, Path]
-    table: np.ndarray
+    table: MaskTable
 
 
 class Tile(NamedTuple):
@@ -74,6 +82,7 @@ def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Data
     classes = read_classes(folder / "classes.txt")
     index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
     spec = dataset_block(where["spec"])
+    rows = rows_of(index, "train")
     truth: dict[str, Path] = {}
     if has_truth:
         listed = read_truth(folder / "truth.csv")
@@ -83,8 +92,8 @@ def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Data
         name=name,
         classes=classes,
         index=index,
-        rows=rows_of(index, "train"),
-        root=Path(where["root"]),
+        rows=rows,
+        files=dict(zip(rows["image"], files_of(rows, where["root"]), strict=True)),
         truth=truth,
         table=reader_module(spec.kind).mask_table(spec, classes),
     )
@@ -179,7 +188,7 @@ def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
 
 def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
     """The image and its maps, filled up with None to `places` maps."""
-    pixels = read_image(dataset.root / row["path"])
+    pixels = read_image(dataset.files[row["image"]])
     tags = ", ".join(row["tags"]) or "no tag"
     tiles: list[Tile | None] = [
         Tile(image_picture(pixels), "image", tags, f"Image {row['image']}, tagged {tags}")

@@ -50,6 +50,7 @@ def write_page(
     board = tables.read_leaderboard(results / "leaderboard.csv")
     known = numbers | {path_of(one): numbers[one["experiment"]] for one in outline}
     board = board[board["experiment"].isin(known)]
+    warned = tables.read_warnings(results / "warnings.csv")
     names = list(dict.fromkeys(one["dataset"] for one in outline))
     swept = None
     if any("sweep" in one for one in outline):
@@ -71,6 +72,7 @@ def write_page(
             numbers,
             count,
             asked,
+            tables.grouped_warnings(warned[warned["dataset"] == name]),
         )
         for place, name in enumerate(names)
     ]
@@ -112,6 +114,7 @@ def _dataset(
     numbers: dict[str, int],
     count: int,
     asked: Sequence[Path],
+    warned: list[str],
 ) -> dict:
     """All that the page says of a data set."""
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
@@ -129,6 +132,7 @@ def _dataset(
             (said, int((read.index["split"] == split).sum())) for split, said in SPLITS.items()
         ],
         "has_truth": has_truth,
+        "warnings": warned,
         "has_contours": bool((metrics["metric"] == "contour_f").any()),
         "has_regions": bool((metrics["metric"] == "dr_recall").any()),
         "best": _best(outline, usual),

@@ -1,11 +1,10 @@
 """What the prototypes of each class look like: the image patches that are most like them."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tags2masks.data.images import read_image
+from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import images_sha
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes
 from tags2masks.report.gallery import Dataset
@@ -52,13 +51,11 @@ def shown_prototypes(one: Made, dataset: Dataset) -> ShownPrototypes:
     path = one.folder / "prototypes.zarr.zip"
     names = dataset.classes[:MOST_CLASSES]
     found = read_prototypes(path, one.id, images_sha(dataset.rows), names)
-    paths = dict(zip(dataset.rows["image"], dataset.rows["path"], strict=True))
-    files = {image: dataset.root / path for image, path in paths.items()}
-    classes = [_shown(name, it, files) for name, it in zip(names, found, strict=True)]
+    classes = [_shown(name, it, dataset.files) for name, it in zip(names, found, strict=True)]
     return ShownPrototypes(one.name, one.number, classes, len(dataset.classes) - len(names))
 
 
-def _shown(name: str, found: ClassPrototypes, files: dict[str, Path]) -> ShownClass:
+def _shown(name: str, found: ClassPrototypes, files: dict[str, ImageFile]) -> ShownClass:
     chosen = [patches for patches, on in zip(found.nearest, found.chosen, strict=True) if on]
     crops = _crops([patch for patches in chosen for patch in patches], files)
     strips: dict[bool, list[Strip]] = {False: [], True: []}
@@ -78,7 +75,7 @@ def _shown(name: str, found: ClassPrototypes, files: dict[str, Path]) -> ShownCl
     )
 
 
-def _crops(patches: list[Patch], files: dict[str, Path]) -> dict[Patch, np.ndarray]:
+def _crops(patches: list[Patch], files: dict[str, ImageFile]) -> dict[Patch, np.ndarray]:
     """What is to be seen at each patch; every image is read once."""
     crops: dict[Patch, np.ndarray] = {}
     for image in dict.fromkeys(patch.image for patch in patches):

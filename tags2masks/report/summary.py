@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tags2masks.data.index import read_index, read_table
+from tags2masks.data.index import read_classes, read_index, read_table
+from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
 from tags2masks.report.lineage import path_of
@@ -30,6 +31,9 @@ SWEEP = (
     "parameter", "setting", "chain", "dataset", "split", "stage", "metric", "value", "threshold",
     "tuned_on_masks", "images", "experiment",
 )  # fmt: skip
+
+WARNINGS = ("dataset", "experiment", *Warned._fields)
+HEADLINES = {"maps": "seed_iou", "masks": "mask_iou", "predictions": "prediction_iou"}
 
 MEND = "run again"
 
@@ -115,7 +119,51 @@ def _check_thresholds(
         )
 
 
-def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
+def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
+    """What is odd about the data sets and the figures (columns WARNINGS).
+
+    experiment: "" for warnings of a data set, which are those of `data.warnings` beside the lists
+    of its images and, where it has masks, beside the properties of its classes.
+    """
+    rows = []
+    for name in dict.fromkeys(one["dataset"] for one in outline):
+        mine = [one for one in outline if one["dataset"] == name]
+        files = ["train", "val", "ood", *(["masks"] if mine[0]["has_truth"] else [])]
+        for file in files:
+            found = read_warnings(results / name / f"{file}-warnings.csv")
+            rows += [(name, "", *warned) for warned in found]
+        classes = ["background", *read_classes(results / name / "classes.txt")]
+        rows += [
+            (name, one["experiment"], *warned)
+            for one in mine
+            for warned in _partial_means(metrics, one["experiment"], classes)
+        ]
+    return pd.DataFrame(rows, columns=list(WARNINGS))
+
+
+def _partial_means(metrics: pd.DataFrame, experiment: str, classes: list[str]) -> list[Warned]:
+    """Of an experiment's mean IoUs that are over some of the classes only."""
+    rows = usual_split(metrics[metrics["experiment"] == experiment])
+    rows = rows[(rows["metric"] == "iou") & ~rows["tuned_on_masks"].astype(bool)]
+    without: dict[tuple[str, ...], list[str]] = {}
+    for stage, figure in HEADLINES.items():
+        known = set(rows.loc[rows["stage"] == stage, "class"])
+        if known and (absent := tuple(name for name in classes if name not in known)):
+            without.setdefault(absent, []).append(figure)
+    return [
+        Warned(
+            f"{listed(figures)} without {listed(absent)}",
+            f"{listed(figures)}: a mean over {len(classes) - len(absent)} of {len(classes)} "
+            f"classes, without {listed(absent)}, which no mask shows and nothing was taken for; "
+            "do not compare it with a mean over all",
+        )
+        for absent, figures in without.items()
+    ]
+
+
+def leaderboard(
+    metrics: pd.DataFrame, outline: list[dict], results: Path, warnings: pd.DataFrame
+) -> pd.DataFrame:
     """A row per experiment (columns LEADERBOARD), per data set the best first.
 
     All figures are means over classes, background included but in `…_contour_f`, which it has not.
@@ -125,11 +173,14 @@ def leaderboard(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd
     train_images, prediction_images: how many were measured, of training images and of the
     predictions' split; where nothing is measured, how many there are.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
+    note: the notes of `warnings`, as `collect_warnings` gives them.
     share_of_full: prediction_iou over that of the same segmenter, data set and seed trained on the
     true masks of all training images, where the config has such an experiment.
     Experiments of several seeds have two rows more, the mean and the sample's standard deviation.
     """
     rows = [_leaderboard_row(metrics, one, results) for one in outline]
+    for row, one in zip(rows, outline, strict=True):
+        row["note"] = _note(one, warnings)
     table = pd.DataFrame(rows, columns=["path", *LEADERBOARD])
     table["share_of_full"] = _shares_of_full(table["prediction_iou"], outline)
     return _ordered(_with_spread(table))
@@ -181,8 +232,15 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
         "prediction_split": split,
         "train_images": next((n for n in (counted["masks"], counted["maps"]) if n), images),
         "prediction_images": counted["predictions"] or predicted,
-        "note": "" if one["has_truth"] else "no masks: quality not measured",
     }
+
+
+def _note(one: dict, warnings: pd.DataFrame) -> str:
+    concerned = (warnings["dataset"] == one["dataset"]) & warnings["experiment"].isin(
+        ("", one["experiment"])
+    )
+    unmeasured = [] if one["has_truth"] else ["no masks: quality not measured"]
+    return "; ".join([*unmeasured, *warnings.loc[concerned, "note"]])
 
 
 def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:

@@ -9,7 +9,7 @@ import pandas as pd
 from tags2masks.data.index import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
-from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP
+from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP, WARNINGS
 from tags2masks.stages import STAGES, figured
 
 NOTHING = "–"
@@ -131,6 +131,20 @@ class FiguresColumn(NamedTuple):
 def read_leaderboard(path: Path | str) -> pd.DataFrame:
     """leaderboard.csv, a row per experiment, every cell as it is written."""
     return read_table(path, LEADERBOARD, MEND)
+
+
+def read_warnings(path: Path | str) -> pd.DataFrame:
+    """warnings.csv, a row per warning; experiment is "" where it is of a data set."""
+    return read_table(path, WARNINGS, MEND)
+
+
+def grouped_warnings(warnings: pd.DataFrame) -> list[str]:
+    """Each warning of a data set once, with the experiments that it is of."""
+    said = []
+    for text, mine in warnings.groupby("warning", sort=False):
+        names = ", ".join(filter(None, mine["experiment"]))
+        said.append(f"{names}: {text}" if names else str(text))
+    return said
 
 
 def read_metrics(path: Path | str) -> pd.DataFrame:

@@ -64,7 +64,9 @@ STEPS = """
    config blocks check every value, and each artifact gets its id: its method, and a digest of its
    recipe (parameters, seed, data set, the ids of what it is made from). See [paths.md](paths.md).
 2. `rules/data.smk` lists the images of each split (`train.csv`, `val.csv`, `ood.csv`) with the
-   reader of the data set's kind.
+   reader of the data set's kind. Masks that people made are read there, too, so that a wrong one
+   ends the run before anything is trained; nothing of what they show is written. What is odd about
+   the images stands in `train-warnings.csv` and the like.
 3. `rules/methods.smk` has a rule for every method of every stage, generated from the table above.
    Its params hold the recipe and a digest of the code that the program and the method's module
    import: a changed parameter is another artifact, an edited method runs again, and nothing else

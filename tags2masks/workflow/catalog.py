@@ -28,7 +28,7 @@ SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
 
 # What else the workflow writes into results/, or has there.
 TAKEN = re.compile(
-    r"predict|README\.md|report\.html|(metrics|leaderboard|correlations|sweep)\.csv"
+    r"predict|README\.md|report\.html|(metrics|leaderboard|warnings|correlations|sweep)\.csv"
     r"|experiments-.*\.json",
     re.IGNORECASE,
 )

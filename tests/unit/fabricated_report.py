@@ -27,7 +27,7 @@ from tags2masks.metrics.properties import CORRELATIONS
 from tags2masks.palette import write_palette_png
 from tags2masks.report.examples import choose
 from tags2masks.report.gallery import image_iou
-from tags2masks.report.summary import LEADERBOARD, METRICS
+from tags2masks.report.summary import LEADERBOARD, METRICS, WARNINGS
 from tags2masks.report.tables import STAGE_NAMES
 from tags2masks.store import write_shard
 from tests.unit.splits import write_splits
@@ -35,6 +35,7 @@ from tests.unit.splits import write_splits
 PETS, PHOTOS = ["cat", "dog"], ["rock & <roll>", "tree"]
 COUNT = 2
 TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
+OTHER = "pets/vanilla/scaled_cam"
 CLASSIFIER, MAPS = "vanilla-00000001", "cam-00000002"
 OUTLINE = [
     {
@@ -146,6 +147,10 @@ def fabricate(folder: Path) -> tuple[list[dict], dict[str, dict]]:
             _examples(one, folder)
     _metrics().to_csv(folder / "results" / "metrics.csv", index=False)
     _leaderboard().to_csv(folder / "results" / "leaderboard.csv", index=False)
+    warnings = [("pets", "", "few", "fewer than 5 training images are tagged with <cat> (3)")]
+    warnings += [("pets", trail, "partial", "a mean over 2 classes") for trail in (TRAIL, OTHER)]
+    table = pd.DataFrame(warnings, columns=list(WARNINGS))
+    table.to_csv(folder / "results" / "warnings.csv", index=False)
     _properties().to_csv(folder / "results" / "pets" / "properties.csv", index=False)
     _correlations().to_csv(folder / "results" / "correlations.csv", index=False)
     return OUTLINE, roots

@@ -102,7 +102,7 @@ def truth_of(root, out, **options):
     index = build_index(listing, root, classes, 1, 1)
     truth = coco.list_masks(spec, out, index)
     table = coco.mask_table(spec, classes)
-    check_masks(truth, index, out, table, 1)
+    check_masks(truth, index, out, table, classes, 1)
     sizes = index.set_index("image")[["height", "width"]]
     masks = {
         row.image: read_mask(out / row.mask, table, tuple(sizes.loc[row.image]))
@@ -393,7 +393,7 @@ def test_real_images(tmp_path):
     index = build_index(listing, REAL, classes, 1, 2)
     truth = coco.list_masks(spec, tmp_path, index)
     table = coco.mask_table(spec, classes)
-    check_masks(truth, index, tmp_path, table, 2)
+    check_masks(truth, index, tmp_path, table, classes, 2)
     assert len(coco.list_boxes(spec, REAL, index, classes)) == len(raw["annotations"]) == 746
     objects = {Path(one["file_name"]).stem: [] for one in raw["images"]}
     stems = {one["id"]: Path(one["file_name"]).stem for one in raw["images"]}

@@ -1,6 +1,7 @@
 """The config: strict, with errors that name the key, the value and the valid choices."""
 
 import math
+import re
 from typing import ClassVar
 
 import pytest
@@ -41,6 +42,10 @@ def crf(**values):
         ({"sede": 1}, "sede: unknown key; did you mean 'seed'? choose from classifiers, dask"),
         ({"seed": "one"}, "seed: 'one' is not valid: input should be a valid integer"),
         ({"seed": True}, "seed: True is not valid"),
+        (
+            {"datasets": {"d": {"kind": "voc", "root": "r", "names": ["cat", "Background"]}}},
+            "datasets.d: 'Background' means something else in the tables; rename this class",
+        ),
         ({"device": "gpu"}, "device: unknown value 'gpu'; choose from 'cpu', 'cuda' or 'auto'"),
         (
             {"classifiers": {"v": {"method": "vanila"}}},
@@ -318,3 +323,33 @@ def test_keys_leave_out_what_only_says_where_and_how_fast():
     digits = parse_config(BASE).datasets["digits"]
     assert not {"shards", "evaluate_on"} & set(digits.key())
     assert Backbone(weights="/a/b/net.pth").key()["weights"] == "net.pth"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"alpha": "white"}, "datasets.d.alpha: 'white' is no colour; write \"#rrggbb\" in quotes"),
+        ({"alpha": 5}, "datasets.d.alpha: 5 is no colour"),
+        ({"bands": [0, 1]}, "datasets.d.bands"),
+        ({"bands": [0, 1, -1]}, "datasets.d.bands.2: -1 is not valid"),
+    ],
+)
+def test_how_images_are_read(options, said):
+    one = {"kind": "folder", "images": "i", "tags": "t"}
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        parse_config(BASE | {"datasets": {"d": one | options}})
+
+
+def test_options_of_images_are_in_the_id_only_where_they_change_something():
+    def spec(**options):
+        one = {"kind": "folder", "images": "i", "tags": "t"} | options
+        return parse_config(BASE | {"datasets": {"digits": one}}).datasets["digits"]
+
+    assert spec().key() == spec(alpha="#FFFFFF", bands=None).key()
+    assert spec().key() == {"kind": "folder", "classes": None} and spec().reading == {}
+    assert spec(alpha="ignore").key()["alpha"] == "ignore"
+    assert spec(bands=[3, 0, 1]).key() == spec().key() | {"bands": [3, 0, 1]}
+    assert spec(bands=[3, 0, 1], alpha="#000000").reading == {
+        "bands": (3, 0, 1),
+        "alpha": "#000000",
+    }

@@ -224,7 +224,7 @@ def test_truth_is_what_was_drawn(tmp_path):
     truth = digits.list_masks(SMALL, tmp_path, index, 5)
     boxes = digits.list_boxes(SMALL, tmp_path, index, classes, 5)
     table = digits.mask_table(SMALL, classes)
-    check_masks(truth, index, tmp_path, table, 2)
+    check_masks(truth, index, tmp_path, table, classes, 2)
     assert len(truth) == 16
     for row in truth.itertuples():
         split, number = row.image.split("-")

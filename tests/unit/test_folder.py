@@ -101,7 +101,19 @@ def test_links_within_the_folder_are_fine(listed, tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("b.jpg,cta,train", "unknown tag 'cta'; choose from cat, dog, or add it to classes"),
+        (
+            "b.jpg,cta,train",
+            "unknown tag 'cta'; did you mean 'cat'? choose from cat, dog, or add it to classes",
+        ),
+        (
+            '"b.jpg","cat,dog",train',
+            "unknown tag 'cat,dog'; tags are separated by ';', not by ',', or add it to classes",
+        ),
+        (
+            "b.jpg,dog/cat,train",
+            "unknown tag 'dog/cat'; tags are separated by ';', not by '/', or add it to classes",
+        ),
+        ("b.jpg,Cat,train", "unknown tag 'Cat'; did you mean 'cat'? choose from cat, dog, or add"),
         ("b.jpg,cat,test", "unknown split 'test'; choose from train, val, ood"),
         ("b.jpg,cat,", "unknown split ''; choose from train, val, ood"),
         ("b.jpg,cat,ood", "an ood image shows none of the classes; leave its tags empty"),
@@ -164,7 +176,6 @@ def test_all_mistakes_are_named_at_once(listed):
         ("image;tags;split\na.jpg;cat;train\n", r"no column image, tags, split .*by commas"),
         ("image,tags,split,tags\na.jpg,cat,train,cat\n", r"no column tags \(or several\)"),
         ("image,tags,split\na.jpg,,train\n", r"no tag in the column tags; tag the training"),
-        ("image,tags,split\na.jpg,background,train\n", r"the tag 'background' is implied"),
         (b"image,tags,split\nK\xe4se.jpg,cat,train\n", r"byte 18 is not UTF-8; save the table"),
     ],
 )
@@ -206,3 +217,53 @@ def test_mask_files_hold_our_ids():
     spec = Folder(images="", tags="", classes=("cat", "dog"))
     table = folder.mask_table(spec, ["cat", "dog"])
     np.testing.assert_array_equal(table[[0, 1, 2, 3, 254, 255]], [0, 1, 2, INVALID, INVALID, 255])
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        (["Background"], ["line 2: the tag 'Background' is implied; take it out"]),
+        (["a", "MEAN"], ["line 3: the tag 'MEAN' means something else; rename it"]),
+        (
+            ['"cat,dog"', "cat|dog", '"cat,dog"'],
+            [
+                "line 2: tag 'cat,dog'; tags are separated by ';', not by ',', or list it in "
+                "`classes`",
+                "line 3: tag 'cat|dog'; tags are separated by ';', not by '|', or list it in "
+                "`classes`",
+            ],
+        ),
+        (
+            ["dog", "cat dog", "cat"],
+            [
+                "line 3: tag 'cat dog'; tags are separated by ';', not by ' ', or list it in "
+                "`classes`"
+            ],
+        ),
+        (
+            ["cat", "dog;Cat", "Cat"],
+            [
+                "line 3: tag 'Cat' beside 'cat' in line 2; write one of them, or list both in "
+                "`classes`"
+            ],
+        ),
+        (["big dog", "dog", "and/or"], None),
+    ],
+)
+def test_tags_that_are_hardly_meant_as_classes_are_named_with_their_line(
+    listed, tmp_path, tags, said
+):
+    names = [f"{number}.jpg" for number in range(len(tags))]
+    rows = [f"{name},{tag},train" for name, tag in zip(names, tags, strict=True)]
+    table = "\n".join(["image,tags,split", *rows]) + "\n"
+    if said is None:
+        assert listed(table, names)[1] == sorted(tags)
+        return
+    with pytest.raises(UserError) as raised:
+        listed(table, names)
+    assert str(raised.value).splitlines() == [f"{tmp_path / 'tags.csv'}, {line}" for line in said]
+
+
+def test_what_the_config_lists_is_meant_as_a_class(listed):
+    table = 'image,tags,split\na.jpg,"cat;Cat;cat,dog",train\n'
+    assert listed(table, ["a.jpg"], ("cat", "Cat", "cat,dog"))[1] == ["cat", "Cat", "cat,dog"]

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.data.images import decode, inspect_image, read_image
+from tags2masks.data.images import ImageFile, Reading, decode, inspect_image, read_image
 from tags2masks.errors import UserError
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
@@ -134,7 +135,77 @@ def test_one_bit(saved):
 def test_inspect_gives_size_and_fingerprint(saved):
     path = saved(Image.new("RGB", (5, 3)))
     expected = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    assert inspect_image(path) == (3, 5, expected)
+    assert inspect_image(path) == (3, 5, expected, 1)
+
+
+def tiff(path, extra_samples, bands=((10, 20, 30, 40), (1, 2, 3, 0))):
+    """A TIFF of one line of pixels; extra_samples: what it says of the fourth band, None: nothing.
+
+    Pillow writes alpha alone, so the tag is changed in the file.
+    """
+    Image.fromarray(np.array([bands], np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+        if struct.unpack_from("<H", data, entry) == (338,):
+            if extra_samples is None:
+                struct.pack_into("<H", data, entry, 65000)  # a private tag
+            else:
+                struct.pack_into("<H", data, entry + 8, extra_samples)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("extra_samples", [None, 0])
+def test_a_fourth_band_that_the_file_does_not_call_alpha_is_none(tmp_path, extra_samples):
+    path = tiff(tmp_path / "infrared.tif", extra_samples)
+    np.testing.assert_array_equal(read_image(path), [[[10, 20, 30], [1, 2, 3]]])
+    assert inspect_image(path).opacity == 1
+
+
+@pytest.mark.parametrize("extra_samples", [None, 0, 1, 2])
+def test_bands_are_taken_as_they_are_stored_whatever_the_file_calls_them(tmp_path, extra_samples):
+    path = tiff(tmp_path / "infrared.tif", extra_samples)
+    file = ImageFile(path, Reading(bands=(3, 0, 1)))
+    np.testing.assert_array_equal(read_image(file), [[[40, 10, 20], [0, 1, 2]]])
+    assert inspect_image(file)[2:] == (hashlib.sha256(path.read_bytes()).hexdigest()[:16], 1)
+
+
+def test_bands_of_other_files(saved):
+    rgba = saved(Image.new("RGBA", (1, 1), (1, 2, 3, 0)))
+    assert read_image(ImageFile(rgba, Reading(bands=(2, 1, 3)))).tolist() == [[[3, 2, 0]]]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([7, 8, 9])
+    file = ImageFile(saved(palette), Reading(bands=(2, 2, 0)))
+    assert read_image(file).tolist() == [[[9, 9, 7]]]
+    grey = saved(Image.fromarray(np.full((1, 1), 257 * 5, np.uint16)))
+    assert read_image(ImageFile(grey, Reading(bands=(0, 0, 0)))).tolist() == [[[5, 5, 5]]]
+    with pytest.raises(UserError) as raised:
+        read_image(ImageFile(grey, Reading(bands=(0, 3, 1))))
+    assert str(raised.value) == (
+        f"{grey}: the bands that can be read are L, but `bands` asks for number 3 (from 0); "
+        "correct it in the data set"
+    )
+    grey.write_bytes(b"II*\0")
+    with pytest.raises(UserError, match=r"image\.png: (damaged|not an image)"):
+        read_image(ImageFile(grey, Reading(bands=(0, 0, 0))))
+
+
+def test_transparent_pixels_are_set_on_the_colour_that_is_asked_for_or_read_as_opaque(saved):
+    # Of green 51/255 is left: 0.2 · 255 of the image's red, and 0.8 · 255 of the colour's green.
+    path = saved(Image.fromarray(np.array([[[255, 0, 0, 51], [9, 8, 7, 255]]], np.uint8)))
+    on_green = ImageFile(path, Reading(alpha="#00ff00"))
+    assert read_image(on_green).tolist() == [[[51, 204, 0], [9, 8, 7]]]
+    assert inspect_image(on_green).opacity == pytest.approx(0.6)
+    opaque = ImageFile(path, Reading(alpha="ignore"))
+    assert read_image(opaque).tolist() == [[[255, 0, 0], [9, 8, 7]]]
+    assert inspect_image(opaque).opacity == 1
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([7, 8, 9])
+    path = saved(palette, transparency=0)
+    assert read_image(ImageFile(path, Reading(alpha="ignore"))).tolist() == [[[7, 8, 9]]]
+    assert inspect_image(path).opacity == 0
 
 
 @pytest.mark.parametrize("read", [read_image, inspect_image, decode])

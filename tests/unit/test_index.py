@@ -2,27 +2,36 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from tags2masks.config.classifiers import TagAugment
 from tags2masks.data import index
+from tags2masks.data.images import ImageFile, Reading
 from tags2masks.data.index import (
     COLUMNS,
     assign_shards,
     build_index,
     check_apart,
+    files_of,
     images_sha,
     multi_hot,
     read_classes,
     read_index,
     rows_of,
+    with_reading,
     write_classes,
     write_index,
 )
+from tags2masks.data.training_images import TrainingImages
+from tags2masks.data.views import PlainViews, WholeImages
 from tags2masks.errors import UserError
+from workflow_scripts.predict_images import find_images
 
 
 def listing(*rows):
@@ -45,7 +54,8 @@ SMALL = listing(("b", "train", "cat"), ("a", "train", "dog;cat"), ("v", "val", "
 
 def test_build_index_adds_size_fingerprint_and_shard_and_sorts(tmp_path):
     built = build(tmp_path, SMALL)
-    assert list(built) == ["image", "path", "split", "tags", "height", "width", "sha", "shard"]
+    columns = ["image", "path", "split", "tags", "height", "width", "sha", "shard"]
+    assert list(built) == [*columns, "opacity"] and built["opacity"].tolist() == [1, 1, 1]
     assert built["image"].tolist() == ["a", "b", "v"]
     assert built["tags"].tolist() == [("dog", "cat"), ("cat",), ("dog",)]
     assert built["height"].tolist() == [3, 3, 3]
@@ -67,6 +77,41 @@ def test_written_and_read_back_alike(tmp_path):
     back = read_index(tmp_path / "index.csv")
     assert back.to_dict("list") == made.to_dict("list")
     assert all(type(value) is str for value in back["image"].tolist())
+
+
+def test_how_images_are_read_goes_with_their_rows(tmp_path):
+    pixels = np.full((8, 8, 4), (255, 0, 0, 51), np.uint8)
+    listed = listing(("a", "train", "cat"), ("b", "train", "cat"))
+    for name in "ab":
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    usual = build_index(listed, tmp_path, ["cat"], 1, 1)
+    assert usual["opacity"].tolist() == pytest.approx([0.2, 0.2])
+    options = {"bands": [3, 0, 1]}
+    built = build_index(with_reading(listed, options), tmp_path, ["cat"], 1, 1)
+    assert built["opacity"].tolist() == [1, 1]
+    write_index(tmp_path / "train.csv", built)
+    assert (tmp_path / "train.csv").read_text().splitlines()[0].endswith(",sha,shard,reading")
+    write_index(tmp_path / "val.csv", built[:0])
+    write_index(tmp_path / "ood.csv", usual[:0])
+    rows = read_index(*(tmp_path / f"{split}.csv" for split in ("train", "val", "ood")))
+    reading = Reading(bands=(3, 0, 1))
+    assert files_of(rows, tmp_path) == [
+        ImageFile(tmp_path / "a.png", reading),
+        ImageFile(tmp_path / "b.png", reading),
+    ]
+    assert files_of(usual, "") == [ImageFile(Path("a.png")), ImageFile(Path("b.png"))]
+    # Everything that reads images reads them so.
+    expected = [51, 255, 0]
+    augment = TagAugment(resize=(8, 8), crop=8)
+    views = [
+        PlainViews(rows, tmp_path, np.ones((2, 1), np.float32), augment, (0, 0, 0))[0][0],
+        WholeImages(rows, tmp_path, 2)[0][1][1],
+        torch.from_numpy(TrainingImages(rows, tmp_path, ["cat"]).image(1)).permute(2, 0, 1),
+    ]
+    assert [view[:, 3, 4].tolist() for view in views] == [expected] * 3
+    assert find_images(tmp_path, options)[["height", "width"]].to_numpy().tolist() == [[8, 8]] * 2
+    (found,) = files_of(find_images(tmp_path, options)[:1], tmp_path)
+    assert found == ImageFile(tmp_path / "a.png", reading)
 
 
 def test_several_files_are_one_index_unless_they_share_an_image(tmp_path):
@@ -208,7 +253,7 @@ def test_listings_that_cannot_be_worked_with(tmp_path, listed, options, said):
 def test_of_val_alone_no_class_is_missed_and_nothing_is_an_index_too(tmp_path):
     assert build(tmp_path, listing(("v", "val", "cat")))["shard"].tolist() == [0]
     empty = build(tmp_path, listing(), shards=4)
-    assert tuple(empty.columns) == COLUMNS and empty.empty
+    assert tuple(empty.columns) == (*COLUMNS, "opacity") and empty.empty
     write_index(tmp_path / "ood.csv", empty)
     assert (tmp_path / "ood.csv").read_text() == ",".join(COLUMNS) + "\n"
     assert read_index(tmp_path / "ood.csv").empty

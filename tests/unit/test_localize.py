@@ -58,7 +58,7 @@ def trained(tmp_path_factory):
     paths = [f"{name}.png" for name in names]
     listing = pd.DataFrame({"image": names, "path": paths, "split": "train", "tags": tags})
     index = build_index(listing, folder, CLASSES, 2, 1)
-    assert tuple(index.columns) == COLUMNS
+    assert tuple(index.columns) == (*COLUMNS, "opacity")
     write_index(folder / "index.csv", index)
     spec = Vanilla(backbone=Backbone(name="test_resnet", output_stride=8))
     torch.manual_seed(3)

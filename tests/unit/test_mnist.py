@@ -75,7 +75,7 @@ def test_listing_and_truth(tmp_path, files):
     # As the program has it: without the folder of the files.
     truth = mnist.list_masks(spec.model_copy(update={"root": ""}), tmp_path, index)
     table = mnist.mask_table(spec, classes)
-    check_masks(truth, index, tmp_path, table, 1)
+    check_masks(truth, index, tmp_path, table, classes, 1)
     boxes = mnist.list_boxes(spec, tmp_path, index, classes).set_index("image")
     for row, number in zip(truth.itertuples(), (1, 2, 1, 2), strict=True):
         split, at = row.image.split("-")

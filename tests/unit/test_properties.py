@@ -13,7 +13,8 @@ from tags2masks.config.datasets import VOC_CLASSES, Folder, Voc
 from tags2masks.data import voc
 from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.truth import plain_table, write_truth
-from tags2masks.metrics.properties import class_properties, correlations, region_shares
+from tags2masks.data.warnings import read_warnings
+from tags2masks.metrics.properties import class_properties, correlations, region_counts
 from tags2masks.report.tables import read_properties
 from tests.unit.splits import list_all
 from workflow_scripts import correlate, measure_classes
@@ -134,14 +135,19 @@ def test_shares_and_properties_by_hand(tmp_path):
     for name, pixels in masks.items():
         pixels = np.array(pixels, np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-        truths.append((name, str(tmp_path / f"{name}.png"), pixels.shape))
-    shares = region_shares(truths, plain_table(3), 3)
+        own = {"a": ("x",), "b": ("y",), "c": ("x", "y")}[name]
+        truths.append((str(tmp_path / f"{name}.png"), pixels.shape, own))
+    classes = ["x", "y", "z"]
+    counts = region_counts(truths, plain_table(3), classes)
+    shares = counts[:2]
     # Of all pixels, the ignored one too; class 3 is nowhere.
     assert shares.tolist() == [
         [3 / 8 + 3 / 4 + 1 / 4, 4 / 8 + 1 / 4, 1 / 4 + 2 / 4, 0],
         [3, 2, 2, 0],
     ]
-    assert (sum(region_shares([one], plain_table(3), 3) for one in truths) == shares).all()
+    # With the tag x: a and c; y: b and c; z: none.
+    assert counts[2:].tolist() == [[2, 2, 1, 0], [2, 1, 2, 0], [0, 0, 0, 0]]
+    assert (sum(region_counts([one], plain_table(3), classes) for one in truths) == counts).all()
     tags = [("x",), ("y",), ("x", "y")]
     found = class_properties(shares, tags, ["x", "y", "z"], "val").set_index("class")
     assert found["split"].tolist() == ["val"] * 4
@@ -189,15 +195,33 @@ def test_the_programs(tmp_path, monkeypatch):
         root=home,
         threads=1,
         output=home / "properties.csv",
+        warnings=home / "masks-warnings.csv",
         **{name: home / f"{name}.{end}" for name, end in
            (("index", "csv"), ("classes", "txt"), ("truth", "csv"))},
     )  # fmt: skip
+    assert read_warnings(home / "masks-warnings.csv") == []
     found = read_properties(home / "properties.csv").set_index("class")
     assert found["images"].to_dict() == {"background": 3, "x": 2, "y": 1, "z": 1}  # d has no mask
     assert found["relative_size"].to_dict() == pytest.approx(
         {"background": 1.5 / 3, "x": 0.5, "y": 0.25, "z": 0.25}
     )
     assert found["co_occurrence"].tolist()[1:] == [0.5, 1, 0]
+
+    write_classes(home / "classes.txt", ["z", "x", "y"])
+    call(
+        monkeypatch,
+        measure_classes,
+        recipe=json.dumps({"dataset": spec.key() | {"classes": ["z", "x", "y"]}, "seed": 0}),
+        root=home,
+        threads=1,
+        output=home / "p.csv",
+        warnings=home / "w.csv",
+        **{name: home / f"{name}.{end}" for name, end in
+           (("index", "csv"), ("classes", "txt"), ("truth", "csv"))},
+    )  # fmt: skip
+    (warned,) = read_warnings(home / "w.csv")
+    assert warned.note == "tags and masks differ: z, x, y"
+    assert "its regions go with the tag x)" in warned.warning
 
     ious = {"x": 0.9, "y": 0.1, "z": 0.2, "mean": 0.4}
     rows = measured("pets/v/cam", "maps", "train", ious).assign(dataset="pets")
@@ -224,12 +248,12 @@ def test_real_animals_have_the_papers_properties():
     listing, classes = list_all(voc, spec, REAL)
     rows = listing[listing["split"] == "train"].reset_index(drop=True)
     truths = []
-    for image in rows["image"]:
+    for image, tags in zip(rows["image"], rows["tags"], strict=True):
         path = REAL / f"SegmentationClass/{image}.png"
         with Image.open(path) as mask:
-            truths.append((image, str(path), (mask.height, mask.width)))
-    shares = region_shares(truths, voc.mask_table(spec, classes), len(classes))
-    found = class_properties(shares, rows["tags"].tolist(), classes, "train").set_index("class")
+            truths.append((str(path), (mask.height, mask.width), tags))
+    counts = region_counts(truths, voc.mask_table(spec, classes), classes)
+    found = class_properties(counts[:2], rows["tags"].tolist(), classes, "train").set_index("class")
     for name, expected in (
         ("cat", (28.6, 26.0, 1.3)),
         ("horse", (19.1, 47.1, 1.6)),

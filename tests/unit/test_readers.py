@@ -84,6 +84,7 @@ def indexed(monkeypatch, out, recipe, root, splits=SPLITS, shards=1, **free):
     for split in splits:
         options = {"recipe": json.dumps(recipe), "free": json.dumps(free), "root": root}
         options |= {"split": split, "output": out / f"{split}.csv", "classes": out / "classes.txt"}
+        options["warnings"] = out / f"{split}-warnings.csv"
         options |= {} if split == "train" else {"train": out / "train.csv"}
         call(monkeypatch, list_images, **options, shards=shards, threads=1)
     return read_index(*(out / f"{split}.csv" for split in splits))
@@ -156,7 +157,7 @@ def test_the_truth_of_a_seed_list(tmp_path, monkeypatch):
         text = "<annotation><object><name>cat</name></object></annotation>"
         (tmp_path / f"Annotations/{name}.xml").write_text(text)
         Image.new("RGB", (4, 3)).save(tmp_path / f"JPEGImages/{name}.jpg")
-        Image.new("L", (4, 3)).save(tmp_path / f"SegmentationClass/{name}.png")
+        Image.new("L", (4, 3), 8).save(tmp_path / f"SegmentationClass/{name}.png")
     spec = Voc(root=str(tmp_path), classes=("cat",), seed_list="seeds")
     recipe = {"seed": 0, "dataset": spec.truth_key()}
     index, _, truth = listed(monkeypatch, tmp_path, recipe, tmp_path, tmp_path)
@@ -192,6 +193,41 @@ def test_a_wrong_mask_stops_the_listing(photos, monkeypatch):
             monkeypatch, root, recipe, root / "photos", root / "masks", tags=str(root / "tags.csv")
         )
     assert not (root / "truth.csv").exists()
+
+
+@pytest.mark.parametrize(("image", "split"), [("1", "train"), ("b", "val")])
+def test_a_wrong_mask_stops_the_listing_of_its_split_which_training_waits_for(
+    photos, monkeypatch, image, split
+):
+    root, recipe = photos
+    Image.new("RGB", (4, 3), "red").save(root / "masks" / f"{image}.png")
+    free = {"tags": str(root / "tags.csv"), "masks": str(root / "masks")}
+    with pytest.raises(UserError, match=rf"masks/{image}\.png: RGB colours \(#ff0000\); expected"):
+        indexed(monkeypatch, root, recipe, root / "photos", **free)
+    assert not (root / f"{split}.csv").exists()
+
+
+def test_without_any_mask_the_listing_of_val_stops(photos, monkeypatch):
+    root, recipe = photos
+    (root / "masks" / "1.png").unlink()
+    free = {"tags": str(root / "tags.csv"), "masks": str(root / "masks")}
+    indexed(monkeypatch, root, recipe, root / "photos", **free)
+    (root / "masks" / "b.png").unlink()
+    with pytest.raises(UserError, match=rf"none of 2 images has a mask; the first lacks {root}/ma"):
+        indexed(monkeypatch, root, recipe, root / "photos", **free)
+
+
+def test_masks_as_the_config_says_they_are_to_be_read(photos, monkeypatch):
+    root, recipe = photos
+    for name in ("1", "b"):
+        Image.new("RGB", (4, 3), "red").save(root / "masks" / f"{name}.png")
+    values = {"#000000": "background", "#ff0000": "cat", "0, 0, 255": "dog"}
+    spec = Folder(images="", tags="", masks="", classes=("dog", "cat"), mask_values=values)
+    recipe["dataset"] = json.loads(json.dumps(spec.truth_key()))
+    free = {"tags": str(root / "tags.csv"), "masks": str(root / "masks")}
+    _, _, truth = listed(monkeypatch, root, recipe, root / "photos", root / "masks", **free)
+    assert truth["mask"].tolist() == ["1.png", "b.png"]
+    assert dataset_block(recipe["dataset"]).mask_values == spec.mask_values
 
 
 def test_a_damaged_photo_stops_the_listing(photos, monkeypatch):
@@ -230,6 +266,7 @@ def test_a_split_that_experiments_need_has_images(photos, monkeypatch):
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     words += ["--split", "val", "--train", str(root / "train.csv"), "--output", str(root / "v.csv")]
     words += ["--classes", str(root / "classes.txt"), "--shards", "1", "--needed"]
+    words += ["--warnings", str(root / "w.csv")]
     monkeypatch.setattr(sys, "argv", ["list_images", *words])
     with pytest.raises(
         UserError, match=r"split 'val' has no images, but .* set evaluate_on: train"

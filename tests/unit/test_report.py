@@ -34,7 +34,15 @@ from tags2masks.report.tables import (
     read_leaderboard,
     read_metrics,
 )
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, TRAIL, fabricate, with_steps
+from tests.unit.fabricated_report import (
+    CLASSIFIER,
+    COUNT,
+    OTHER,
+    OUTLINE,
+    TRAIL,
+    fabricate,
+    with_steps,
+)
 from tests.unit.read_page import Page, decoded, table_of
 
 
@@ -269,6 +277,16 @@ def test_nothing_is_loaded_from_anywhere(page):
 def test_names_are_escaped(page):
     assert "rock &amp; &lt;roll&gt;" in page
     assert "<roll>" not in page
+
+
+def test_warnings_stand_with_their_data_set_each_once(page):
+    said = re.findall(r'<ul class="warnings">(.*?)</ul>', page, re.DOTALL)
+    assert [re.findall("<li>(.*?)</li>", part) for part in said] == [
+        [
+            "fewer than 5 training images are tagged with &lt;cat&gt; (3)",
+            f"{TRAIL}, {OTHER}: a mean over 2 classes",
+        ]
+    ]
 
 
 def test_shared_pictures_stand_in_the_page_once(page):

@@ -72,7 +72,7 @@ def test_prototypes_are_shown_with_their_patches(with_prototypes, tmp_path):
     image = dataset.rows["image"][0]
     assert strip.alt.startswith(f"Patches of {image}, ")
     seen = decoded(strip.picture, tmp_path)[:, :40].mean((0, 1))
-    pixels = np.array(Image.open(dataset.root / dataset.rows["path"][0]))[:48, :48]
+    pixels = np.array(Image.open(dataset.files[dataset.rows["image"][0]].path))[:48, :48]
     np.testing.assert_allclose(seen, pixels.mean((0, 1)), atol=3)
 
 

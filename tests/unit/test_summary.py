@@ -4,8 +4,17 @@ import pandas as pd
 import pytest
 
 from tags2masks.data.index import COLUMNS as INDEX
+from tags2masks.data.index import write_classes
+from tags2masks.data.warnings import Warned, write_warnings
 from tags2masks.errors import UserError
-from tags2masks.report.summary import LEADERBOARD, leaderboard, read_outline, tidy_metrics
+from tags2masks.report.summary import (
+    LEADERBOARD,
+    WARNINGS,
+    collect_warnings,
+    leaderboard,
+    read_outline,
+    tidy_metrics,
+)
 from tests.unit.fabricated_report import with_steps
 
 SPLIT = {"maps": "train", "masks": "train", "predictions": "val"}
@@ -62,7 +71,15 @@ def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
     (tmp_path / "pets").mkdir()
     for split in ("train", "val"):
         (tmp_path / f"pets/{split}.csv").write_text(",".join(INDEX) + "\n")
-    table = leaderboard(pd.DataFrame(metrics, columns=columns), [chain, seeds_alone], tmp_path)
+    warnings = pd.DataFrame(
+        [("pets", "", "few cats", "w"), ("pets", ONE["experiment"], "no dog", "w"),
+         ("photos", "", "other", "w")],
+        columns=list(WARNINGS),
+    )  # fmt: skip
+    figures = pd.DataFrame(metrics, columns=columns)
+    table = leaderboard(figures, [chain, seeds_alone], tmp_path, warnings)
+    notes = table.set_index("experiment")["note"].to_dict()
+    assert notes == {ONE["experiment"]: "few cats; no dog", "pets/vanilla/other": "few cats"}
     assert tuple(table.columns) == LEADERBOARD
     found = table.set_index("experiment")[
         [f"{step}_contour_f" for step in ("seed", "mask", "prediction")]
@@ -98,7 +115,8 @@ def chains(folder):
             figures.append((name, "masks", "train", "iou", "mean", value / 4, False, 3))
     columns = ["experiment", "stage", "split", "metric", "class", "value", "tuned_on_masks"]
     columns += ["images"]
-    return leaderboard(pd.DataFrame(figures, columns=columns), outline, folder)
+    none = pd.DataFrame(columns=list(WARNINGS))
+    return leaderboard(pd.DataFrame(figures, columns=columns), outline, folder, none)
 
 
 def test_seeds_have_their_mean_and_deviation_and_share_of_full(tmp_path):
@@ -128,3 +146,36 @@ def test_an_outline_without_experiments_is_named(tmp_path, text):
     (tmp_path / "experiments-01234567.json").write_text(text)
     with pytest.raises(UserError, match=r"experiments-01234567\.json: .* delete it and run again"):
         read_outline(tmp_path / "experiments-01234567.json")
+
+
+def test_warnings_of_data_sets_and_of_means_over_some_classes_are_collected(tmp_path):
+    home = tmp_path / "pets"
+    write_classes(home / "classes.txt", ["cat", "dog"])
+    found = {"train": [Warned("few", 'Few, and "odd".')], "masks": [Warned("m", "Masks.")]}
+    for file in ("train", "val", "ood", "masks"):
+        write_warnings(home / f"{file}-warnings.csv", found.get(file, []))
+    outline = [ONE, ONE | {"experiment": "pets/vanilla/other"}]
+    ious = [
+        (ONE["experiment"], stage, "train", "iou", name, tuned)
+        for stage, names in (("maps", ["background", "cat"]), ("masks", ["background", "dog"]))
+        for name in ["mean", *names]
+        for tuned in (False, True)
+    ]
+    ious += [
+        ("pets/vanilla/other", "maps", "train", metric, name, False)
+        for metric in ("iou", "recall")
+        for name in ("mean", "background", "cat", "dog")
+    ]
+    columns = ["experiment", "stage", "split", "metric", "class", "tuned_on_masks"]
+    table = collect_warnings(pd.DataFrame(ious, columns=columns), outline, tmp_path)
+    said = "a mean over 2 of 3 classes, without"
+    end = "which no mask shows and nothing was taken for; do not compare it with a mean over all"
+    assert table.to_numpy().tolist() == [
+        ["pets", "", "few", 'Few, and "odd".'],
+        ["pets", "", "m", "Masks."],
+        ["pets", ONE["experiment"], "seed_iou without dog", f"seed_iou: {said} dog, {end}"],
+        ["pets", ONE["experiment"], "mask_iou without cat", f"mask_iou: {said} cat, {end}"],
+    ]
+    (home / "val-warnings.csv").unlink()
+    with pytest.raises(UserError, match=r"val-warnings\.csv: no such file; run again"):
+        collect_warnings(pd.DataFrame(ious, columns=columns), outline, tmp_path)

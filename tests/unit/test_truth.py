@@ -1,5 +1,6 @@
 """Truth tables and mask files: what the ids become, and every mask that is refused."""
 
+import pickle
 import re
 import struct
 import zlib
@@ -16,6 +17,7 @@ from tags2masks.data.truth import (
     plain_table,
     read_mask,
     read_truth,
+    value_table,
     with_masks,
     write_truth,
 )
@@ -83,10 +85,9 @@ def write_half(path):
         (save_as_jpeg, "a JPEG file; expected a PNG of palette or 8-bit grey ids"),
         (
             lambda path: Image.new("RGB", (3, 2)).save(path),
-            "RGB colours; expected a PNG of palette or 8-bit grey ids",
+            "RGB colours (#000000); expected a PNG of palette or 8-bit grey ids",
         ),
-        (lambda path: Image.new("RGBA", (3, 2)).save(path), "RGBA colours; expected"),
-        (lambda path: Image.new("1", (3, 2)).save(path), "1 bit per pixel; expected"),
+        (lambda path: Image.new("RGBA", (3, 2)).save(path), "RGBA colours (#000000); expected"),
         (lambda path: Image.fromarray(IDS.astype(np.uint16)).save(path), "mode I;16; expected"),
         (
             lambda path: grey(path, np.zeros((3, 2), np.uint8)),
@@ -160,6 +161,7 @@ def index():
             "split": ["train", "train", "val", "val", "ood"],
             "height": 2,
             "width": 3,
+            "tags": [("cat",), (), ("cat",), (), ()],
         }
     )
 
@@ -217,11 +219,100 @@ def test_every_mask_is_checked_and_all_mistakes_named(tmp_path, index):
     grey(tmp_path / "a.png")
     grey(tmp_path / "c.png")
     grey(tmp_path / "d.png")
-    check_masks(truth, index, tmp_path, plain_table(3), 2)
+    check_masks(truth, index, tmp_path, plain_table(3), ["cat", "dog", "cow"], 2)
     grey(tmp_path / "a.png", np.full((2, 3), 7, np.uint8))
     grey(tmp_path / "d.png", np.zeros((3, 3), np.uint8))
     with pytest.raises(UserError) as raised:
-        check_masks(truth, index, tmp_path, plain_table(3), 2)
-    first, second = str(raised.value).splitlines()
-    assert first.startswith(f"{tmp_path / 'a.png'}: holds id 7, not among 0-3, 255")
-    assert second.startswith(f"{tmp_path / 'd.png'}: 3 × 3 pixels, but its image has 3 × 2")
+        check_masks(truth, index, tmp_path, plain_table(3), ["cat", "dog", "cow"], 2)
+    size, ids = str(raised.value).splitlines()
+    assert ids == (
+        f"{tmp_path / 'a.png'}: holds id 7, not among 0-3, 255; mend the masks or the list of "
+        "classes, or add what it stands for to `mask_values`"
+    )
+    assert size.startswith(f"{tmp_path / 'd.png'}: 3 × 3 pixels, but its image has 3 × 2")
+
+
+def checked(root, index, pixels, table, classes=("cat",)):
+    """Check masks of these pixels, of the first images of the index; None, or what is said."""
+    masks = [f"{image}.png" for image in index["image"][: len(pixels)]]
+    for mask, values in zip(masks, pixels, strict=True):
+        Image.fromarray(np.array(values, np.uint8)).save(root / mask)
+    truth = pd.DataFrame({"image": index["image"][: len(pixels)], "mask": masks})
+    try:
+        check_masks(truth, index, root, table, list(classes), 1)
+    except UserError as error:
+        return str(error).replace(f"{root}", "masks")
+    return None
+
+
+NOTHING, OBJECT, CAT = [[0, 0, 0]] * 2, [[0, 255, 255]] * 2, [[0, 1, 1]] * 2
+
+
+def test_masks_of_0_and_255_alone_are_refused_with_the_line_to_write(tmp_path, index):
+    start = "masks: the masks of 2 tagged images hold 0 (background) and 255 (ignored) alone, and "
+    assert checked(tmp_path, index, [OBJECT, NOTHING, OBJECT], plain_table(1)) == (
+        f"{start}no class; if 255 is the object, write in the data set `mask_values: "
+        "{0: background, 255: cat}`"
+    )
+    said = checked(tmp_path, index, [OBJECT, NOTHING, OBJECT], plain_table(2), ("cat", "dog"))
+    assert said.endswith("`mask_values: {0: background, 255: (one of cat, dog)}`")
+    # Of images without tags there is nothing to be shown; and one mask with a class is enough.
+    assert checked(tmp_path, index, [OBJECT, NOTHING, CAT], plain_table(1)) is None
+    assert checked(tmp_path, index[1:2], [OBJECT], plain_table(1)) is None
+    table = value_table({"0": "background", "255": "cat"}, {"cat": 1})
+    assert checked(tmp_path, index, [OBJECT, NOTHING, OBJECT], table) is None
+    assert checked(tmp_path, index, [NOTHING], table) == (
+        "masks: the masks of 1 tagged image hold 0 (background) alone, and no class; correct the "
+        "masks, or `mask_values` in the data set"
+    )
+
+
+RED, BLACK, BLUE = [255, 0, 0], [0, 0, 0], [0, 0, 255]
+
+
+def test_masks_in_colours_are_refused_once_with_the_line_to_write(tmp_path, index):
+    masks = [[[BLACK, RED, RED]] * 2, [[BLACK, BLACK, RED]] * 2]
+    assert checked(tmp_path, index, masks, plain_table(1)) == (
+        "masks/a.png: RGB colours (#000000, #ff0000); expected a PNG of palette or 8-bit grey ids; "
+        '1 more like it; write in the data set `mask_values: {"#000000": background, '
+        '"#ff0000": cat}`, each a name among background, cat, ignored'
+    )
+    masks.append([[BLUE, BLUE, BLUE]] * 2)
+    said = checked(tmp_path, index, masks, plain_table(2), ("cat", "dog"))
+    assert '{"#000000": background, "#0000ff": …, "#ff0000": …}`, each a name among' in said
+    photograph = np.arange(3 * 34 * 3).reshape(3, 34, 3) % 251
+    said = checked(tmp_path, index.assign(height=3, width=34), [photograph], plain_table(1))
+    assert said.endswith("; 102 colours are too many for masks; save them without blended edges")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_become_ids(tmp_path, mode):
+    pixels = np.array([[BLACK, RED, BLUE], [[9, 9, 9], RED, BLACK]], np.uint8)
+    image = Image.fromarray(pixels)
+    image = image.quantize(4) if mode == "P" else image.convert(mode)
+    image.save(tmp_path / "mask.png")
+    values = {"#ff0000": "dog", "#000000": "background", "#0000ff": "cat", "#090909": "ignored"}
+    table = value_table(values, {"cat": 1, "dog": 2})
+    assert read_mask(tmp_path / "mask.png", table, (2, 3)).tolist() == [[0, 2, 1], [255, 2, 0]]
+    del values["#0000ff"], values["#090909"]
+    with pytest.raises(UserError) as raised:
+        read_mask(tmp_path / "mask.png", value_table(values, {"dog": 2}), (2, 3))
+    assert str(raised.value) == (
+        f"{tmp_path / 'mask.png'}: holds the colour #0000ff, #090909, which `mask_values` do not "
+        "name"
+    )
+    assert pickle.loads(pickle.dumps(raised.value)).values == ("#0000ff", "#090909")
+
+
+def test_grey_values_one_bit_and_transparent_masks(tmp_path):
+    table = value_table({"0": "background", "128": "ignored", "255": "cat"}, {"cat": 1})
+    grey(tmp_path / "mask.png", np.array([[0, 128, 255]], np.uint8))
+    assert read_mask(tmp_path / "mask.png", table, (1, 3)).tolist() == [[0, 255, 1]]
+    grey(tmp_path / "mask.png", np.array([[0, 127, 255]], np.uint8))
+    with pytest.raises(UserError, match=r"holds id 127, not among 0, 128, 255"):
+        read_mask(tmp_path / "mask.png", table, (1, 3))
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "bits.png")
+    assert read_mask(tmp_path / "bits.png", plain_table(1), (1, 2)).tolist() == [[0, 1]]
+    Image.new("RGBA", (2, 1), (0, 0, 0, 9)).save(tmp_path / "clear.png")
+    with pytest.raises(UserError, match=r"clear\.png: partly transparent; save the mask without"):
+        read_mask(tmp_path / "clear.png", value_table({"#000000": "background"}, {}), (1, 2))

@@ -362,7 +362,7 @@ def test_real_animals():
     some = listing[listing["image"].str.startswith(("2007_", "2008_"))]
     index = build_index(some, REAL, classes, 1, 2)
     truth = voc.list_masks(spec, REAL, index)
-    check_masks(truth, index, REAL, voc.mask_table(spec, classes), 2)
+    check_masks(truth, index, REAL, voc.mask_table(spec, classes), classes, 2)
     boxes = voc.list_boxes(spec, REAL, index, classes)
     first = boxes[boxes["image"] == "2007_000063"].iloc[:, 1:].to_numpy().tolist()
     assert first == [["dog", 122, 114, 378, 274, False]]

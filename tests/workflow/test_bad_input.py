@@ -145,6 +145,23 @@ def test_a_damaged_image_is_named_before_anything_is_trained(tmp_path):
     assert list(tmp_path.rglob("*.part")) == []
 
 
+def test_a_wrong_mask_is_named_before_anything_is_trained(tmp_path):
+    table = "image,tags,split\na.png,cat,train\nb.png,cat,train\nc.png,cat,val\n"
+    project = folder_project(tmp_path, table, masks="masks", classes=["cat"])
+    for name in "abc":
+        photo(tmp_path / "photos", f"{name}.png")
+    (tmp_path / "masks").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "masks" / "c.png")
+    # As many jobs at a time as there may be, and no end at the first that fails.
+    printed = run_badly(project, "--cores", "8", "--keep-going")
+    assert printed.splitlines()[-1] == (
+        "logs/mine/val.log: error: masks/c.png: RGB colours (#ff0000); expected a PNG of palette "
+        'or 8-bit grey ids; write in the data set `mask_values: {"#ff0000": cat}`, each a name '
+        "among background, cat, ignored"
+    )
+    assert not (tmp_path / "results/mine/classifier").exists()
+
+
 @pytest.mark.parametrize(
     ("table", "line"),
     [
@@ -193,7 +210,9 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
     photo(photos, "val.png", (50, 20))
     project = folder_project(tmp_path, "\n".join(["image,tags,split", *rows]) + "\n")
     config = copying.deepcopy(CONFIG) | {
-        "datasets": {"mine": {"kind": "folder", "images": "photos", "tags": "tags.csv"}},
+        "datasets": {
+            "mine": {"kind": "folder", "images": "photos", "tags": "tags.csv", "alpha": "ignore"}
+        },
         "experiments": ["mine / vanilla / cam / crf / net"],
         "predict": {
             "again": {"experiment": "mine / vanilla / cam / crf / net", "images": "photos"}
@@ -201,6 +220,8 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
     }
     project.configure(config)
     printed = project.make("all", "export_masks", "predict")
+    reading = '"{""alpha"": ""ignore""}"'
+    assert (tmp_path / "results/mine/train.csv").read_text().count(reading) == 9
     assert "No quality figures for mine: no pixel masks to measure against" in printed
     board = (tmp_path / "results/leaderboard.csv").read_text()
     assert "no masks: quality not measured" in board
@@ -225,7 +246,18 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
 def test_one_image_is_enough(tmp_path):
     project = folder_project(tmp_path, "image,tags,split\na.png,cat,train\n", evaluate_on="train")
     photo(tmp_path / "photos", "a.png")
-    project.make("results/leaderboard.csv")
+    photo(tmp_path / "photos", "b.png")
+    printed = project.make("results/leaderboard.csv")
+    # What is odd is said at the very end, where people look.
+    assert printed.splitlines()[-3:] == [
+        "warning: mine: every training image (1) is tagged with cat: a classifier learns nothing "
+        "from that; add images that do not show it",
+        "warning: mine: fewer than 5 training images are tagged with cat (1): that is too few to "
+        "learn from; tag more images",
+        "warning: mine: 1 image in photos is left out, as no row of tags.csv names it: b.png",
+    ]
+    board = (tmp_path / "results/leaderboard.csv").read_text()
+    assert "few training images: cat (1); 1 image without a row in the table of tags" in board
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="filling a file system takes root")

@@ -1,4 +1,7 @@
-"""A folder with masks for the evaluation images alone: measured where there is something to."""
+"""A folder with masks for the evaluation images alone: measured where there is something to.
+
+The masks hold colours, which the config names.
+"""
 
 import copy as copying
 
@@ -20,8 +23,8 @@ def test_masks_for_val_alone(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"photos/{number}.png")
         rows.append(f"{number}.png,{('cat', 'dog')[number % 2]},{split}")
         if split == "val":
-            mask = np.zeros((32, 40), np.uint8)
-            mask[:16] = 1 + number % 2
+            mask = np.zeros((32, 40, 3), np.uint8)
+            mask[:16] = ([255, 0, 0], [0, 0, 255])[number % 2]
             Image.fromarray(mask).save(tmp_path / f"masks/{number}.png")
     (tmp_path / "tags.csv").write_text("\n".join(rows) + "\n")
     config = copying.deepcopy(CONFIG)
@@ -31,6 +34,7 @@ def test_masks_for_val_alone(tmp_path):
             "images": "photos",
             "tags": "tags.csv",
             "masks": "masks",
+            "mask_values": {"#000000": "background", "#ff0000": "cat", "0, 0, 255": "dog"},
             "classes": ["cat", "dog"],
         }
     }
@@ -41,5 +45,9 @@ def test_masks_for_val_alone(tmp_path):
     board = pd.read_csv(tmp_path / "results/leaderboard.csv").iloc[0]
     assert np.isnan(board["seed_iou"]) and np.isnan(board["mask_iou"])
     assert 0 <= board["prediction_iou"] <= 1
+    assert board["note"] == "few training images: cat (3), dog (3)"
+    metrics = pd.read_csv(tmp_path / "results/metrics.csv")
+    predicted = metrics[(metrics["stage"] == "predictions") & (metrics["metric"] == "iou")]
+    assert set(predicted["class"]) == {"mean", "background", "cat", "dog"}
     page = (tmp_path / "results/report.html").read_text(encoding="utf-8")
     assert "pets" in page and page.rstrip().endswith("</html>")

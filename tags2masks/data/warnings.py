@@ -1,0 +1,106 @@
+"""What is odd about a data set that can be worked with all the same.
+
+The programs that look at images and masks write their warnings into a table each; the summary puts
+them together, so that they stand beside the figures.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from tags2masks.config.datasets import Photographs
+from tags2masks.data.index import read_table
+from tags2masks.files import written_whole
+
+FEWEST = 5
+"""Training images of a class below which there is a warning."""
+SHOWN = 5  # names that a warning lists
+
+
+class Warned(NamedTuple):
+    """note: a few words beside the figures; warning: a sentence that says what to do."""
+
+    note: str
+    warning: str
+
+
+def write_warnings(path: Path | str, found: Sequence[Warned]) -> None:
+    """Write a table of warnings, which may be empty, and print them."""
+    for one in found:
+        print(f"warning: {one.warning}", file=sys.stderr)
+    with written_whole(path) as beside:
+        table = pd.DataFrame(found, columns=list(Warned._fields))
+        table.to_csv(beside, index=False, lineterminator="\n")
+
+
+def read_warnings(path: Path | str) -> list[Warned]:
+    """Read such a table; raises UserError naming the file when it is absent or none."""
+    table = read_table(path, Warned._fields, "run again")
+    return [Warned(*row) for row in table[list(Warned._fields)].itertuples(index=False)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas, the first of many."""
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
+def tag_warnings(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> list[Warned]:
+    """Of the tags of each training image: classes that all of them show, or hardly any."""
+    counts = {name: sum(name in one for one in tags) for name in classes}
+    everywhere = [name for name, count in counts.items() if count == len(tags)]
+    few = [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
+    found = []
+    if everywhere:
+        found.append(
+            Warned(
+                f"tagged in every training image: {listed(everywhere)}",
+                f"every training image ({len(tags)}) is tagged with {listed(everywhere)}: a "
+                "classifier learns nothing from that; add images that do not show it",
+            )
+        )
+    if few:
+        found.append(
+            Warned(
+                f"few training images: {listed(few)}",
+                f"fewer than {FEWEST} training images are tagged with {listed(few)}: that is too "
+                "few to learn from; tag more images",
+            )
+        )
+    return found
+
+
+def alpha_warnings(index: pd.DataFrame, spec: Photographs) -> list[Warned]:
+    """Of images that are set on a colour, as parts of them are transparent.
+
+    index: of one split, as `build_index` gives it.
+    """
+    clear = index[index["opacity"] < 1]
+    if clear.empty:
+        return []
+    split, names = clear["split"].iloc[0], listed(clear["image"].tolist())
+    return [
+        Warned(
+            f"{len(clear)} of {len(index)} {split} images partly transparent",
+            f"{len(clear)} of {len(index)} {split} images are partly transparent (opaque to "
+            f"{100 * clear['opacity'].mean():.0f} % on average) and set on {spec.alpha}: {names}; "
+            "write in the data set `alpha: ignore` to read them as opaque, or another colour, or "
+            "`bands: [0, 1, 2]` if what is called alpha is none",
+        )
+    ]
+
+
+def unlisted_warnings(unlisted: Sequence[str], table: str, folder: str) -> list[Warned]:
+    """Of images in the folder that no row of the table names."""
+    if not unlisted:
+        return []
+    count = f"{len(unlisted):,} image{'s' if len(unlisted) > 1 else ''}"
+    return [
+        Warned(
+            f"{count} without a row in the table of tags",
+            f"{count} in {folder} {'are' if len(unlisted) > 1 else 'is'} left out, as no row of "
+            f"{table} names {'them' if len(unlisted) > 1 else 'it'}: {listed(unlisted)}",
+        )
+    ]
