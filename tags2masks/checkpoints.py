@@ -14,6 +14,7 @@ from torch import nn
 
 from tags2masks.errors import UserError
 from tags2masks.files import remove, written_whole
+from tags2masks.given import open_given
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def load_plain(path: Path) -> object:
     one that is absent, damaged or of another kind.
     """
     try:
-        with path.open("rb") as file:
+        with open_given(path) as file:
             start = file.read(2)
         if start != b"PK" and start[:1] != b"\x80":
             raise ValueError("no file of torch.save")

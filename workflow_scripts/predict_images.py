@@ -10,6 +10,7 @@ from tags2masks.config.segmenters import Inference
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+from tags2masks.given import path_inside
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_paths, parser, run
 
@@ -61,7 +62,7 @@ def main() -> None:
             for image, mask, _ in segmented(
                 network, rows, args.images, Inference.model_validate(test), machine
             ):
-                write_palette_png(folder / f"{image}.png", mask)
+                write_palette_png(path_inside(folder, f"{image}.png"), mask)
                 shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
                 writer.writerow([image, *(f"{share:.4f}" for share in shares)])
 

@@ -17,6 +17,7 @@ from tags2masks.data.coco_regions import region_of, semantic_mask
 from tags2masks.data.truth import IGNORED, plain_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
+from tags2masks.given import is_given, leads_outside, open_given, path_inside, read_text
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
@@ -81,7 +82,7 @@ def list_images(
                 f"{root / path}: no such image, but {file.path} names it; complete the images, "
                 f"or correct {split}_images"
                 for _, path, _, _ in rows
-                if not (root / path).is_file()
+                if not is_given(root / path)
             ]
         )
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
@@ -117,7 +118,7 @@ def list_masks(
                 return f"the segmentation of annotation {bare[0]} in {files[one.split].path}"
             regions = [_region(files[one.split], thing, one) for thing in one.objects]
             mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
-            write_palette_png(beside / f"{one.image}.png", mask)
+            write_palette_png(path_inside(beside, f"{one.image}.png"), mask)
             return ""
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
@@ -233,7 +234,7 @@ def read_instances(path: Path) -> Instances:
     category that is not there, or give a name twice.
     """
     try:
-        with path.open("rb") as file:
+        with open_given(path) as file:
             raw = json.load(file)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
@@ -309,7 +310,7 @@ def _listed(spec: Coco, root: Path, split: str, file: Instances) -> list[Listed]
             f"{file.path}: image '{name}' may lie outside {root / folder}; write the path from "
             "there, without '..'"
             for name in paths
-            if name.startswith("/") or ".." in PurePosixPath(name).parts or not name
+            if leads_outside(name) or not name
         ]
     )
     wanted = _read_list(root / chosen, paths) if chosen else set(paths)
@@ -334,7 +335,7 @@ def _image_id(name: str) -> str:
 def _read_list(path: Path, names: dict[str, PurePosixPath]) -> set[str]:
     """The file names that a list chooses: a line is a file name, or one without its suffix."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
     except ValueError as error:

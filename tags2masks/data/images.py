@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tags2masks.errors import UserError
+from tags2masks.given import read_given
 
 # What Pillow's decoders raise on damaged bytes.
 DAMAGE = (
@@ -55,7 +56,7 @@ def decode(path: Path | str) -> Image.Image:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_given(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; restore it or take it off the list") from None
     except OSError as error:

@@ -15,6 +15,7 @@ from tags2masks.config.datasets import MOST_CLASSES, SPLITS
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
+from tags2masks.given import read_text
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
@@ -63,7 +64,7 @@ def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFr
     within a line or lacks one of the columns.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
         frame = pd.read_csv(io.StringIO(text), dtype=str, na_filter=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {mend}") from None
@@ -80,7 +81,7 @@ def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFr
 def read_classes(path: Path | str) -> list[str]:
     """Class names in mask order: the first has mask id 1. Raises UserError when there are none."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the indexing step again") from None
     except (OSError, ValueError) as error:

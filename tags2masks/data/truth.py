@@ -13,6 +13,7 @@ from tags2masks.data.images import decode
 from tags2masks.data.index import read_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
+from tags2masks.given import is_given
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "mask", "instances")
@@ -103,7 +104,7 @@ def mask_files(images: Sequence[str], masks: Sequence[str], root: Path | str) ->
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of masks; correct the path or leave out masks")
-    there = [(root / mask).is_file() for mask in masks]
+    there = [is_given(root / mask) for mask in masks]
     pairs = list(zip(masks, there, strict=True))
     return pd.DataFrame(
         {

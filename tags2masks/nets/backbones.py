@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tags2masks.checkpoints import load_plain
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
+from tags2masks.given import is_given
 from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
 
@@ -189,7 +190,7 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
     code.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_given(path):
         raise UserError(f"{path}: no such weights file; {mend}")
     if path.suffix == ".params":
         raise UserError(

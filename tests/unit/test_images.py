@@ -166,7 +166,9 @@ def test_truncated_files_are_refused(saved, name):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match=rf"{tmp_path}: cannot be read \(Is a directory\)"):
+    with pytest.raises(
+        UserError, match=rf"{tmp_path}: cannot be read \(a folder, where a file should be\)"
+    ):
         read_image(tmp_path)
 
 
