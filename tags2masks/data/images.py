@@ -13,6 +13,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tags2masks.errors import UserError
 from tags2masks.given import read_given
 
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Told by a file's content. Of others Pillow would start programs (EPS: Ghostscript)."""
+
 # What Pillow's decoders raise on damaged bytes.
 DAMAGE = (
     OSError,
@@ -26,14 +29,24 @@ DAMAGE = (
 )
 
 
-def read_image(path: Path | str) -> np.ndarray:
+def read_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode an image to uint8 [h, w, 3], upright (its EXIF rotation applied).
+
+    size: (height, width) that it had when it was listed, if that is known.
 
     16-bit grey is scaled to 8 bits, transparency is composited on white, of several frames the
     first counts, colour profiles are not applied.
-    Raises UserError naming the file when it is absent, empty, damaged, no image or too large.
+    Raises UserError naming the file when it is absent, empty, damaged, no image of `FORMATS`, too
+    large or of another size.
     """
-    return _pixels(Path(path), _read_bytes(Path(path)))
+    pixels = _pixels(Path(path), _read_bytes(Path(path)))
+    if size is not None and pixels.shape[:2] != tuple(size):
+        raise UserError(
+            f"{path}: {pixels.shape[1]} × {pixels.shape[0]} pixels (upright), but {size[1]} × "
+            f"{size[0]} when it was listed; restore it, or delete the tables of its data set in "
+            "results (train.csv, val.csv) and run again"
+        )
+    return pixels
 
 
 def inspect_image(path: Path | str) -> tuple[int, int, str]:
@@ -68,14 +81,15 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode(path: Path, data: bytes) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             # Between this and twice this Pillow would only warn.
             raise Image.DecompressionBombError
         image.load()
     except UnidentifiedImageError:
         raise UserError(
-            f"{path}: not an image, or of an unknown format; replace it or take it off the list"
+            f"{path}: not an image of a format that is read ({', '.join(FORMATS)}); replace it or "
+            "take it off the list"
         ) from None
     except Image.DecompressionBombError:
         raise UserError(

@@ -113,6 +113,11 @@ def rows_of(
     return index[chosen].reset_index(drop=True)
 
 
+def sizes_of(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """(height, width) of each image."""
+    return list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
+
+
 def spaced(items: Sequence[str], count: int | None) -> list[str]:
     """`count` of the items, each the middle of an equal stretch; all, if None or no more."""
     if count is None or count >= len(items):

@@ -179,7 +179,7 @@ def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
 
 def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
     """The image and its maps, filled up with None to `places` maps."""
-    pixels = read_image(dataset.root / row["path"])
+    pixels = read_image(dataset.root / row["path"], (int(row["height"]), int(row["width"])))
     tags = ", ".join(row["tags"]) or "no tag"
     tiles: list[Tile | None] = [
         Tile(image_picture(pixels), "image", tags, f"Image {row['image']}, tagged {tags}")
