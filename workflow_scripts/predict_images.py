@@ -1,6 +1,10 @@
-"""Segment a folder of new images with a finished experiment's model."""
+"""Segment a folder of new images with a finished experiment's model.
+
+Images that cannot be read are left out and listed in damaged.csv.
+"""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,35 +14,45 @@ from tags2masks.config.segmenters import Inference
 from tags2masks.data.images import inspect_image
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.given import path_inside
+from tags2masks.given import is_given, path_inside
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_paths, parser, run
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
-def find_images(folder: Path) -> pd.DataFrame:
-    """The images of a folder and its subfolders: image, path, height, width.
+def find_images(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The images of a folder and its subfolders, and those that cannot be read.
 
-    Raises UserError when there are none, or one cannot be read.
+    Returns image, path, height, width; and image, problem.
+    Raises UserError when there are none that can be read.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; correct `images` of predict in the config")
     paths = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
+        if path.suffix.lower() in SUFFIXES and is_given(path)
     )
     if not paths:
         raise UserError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    sizes = [inspect_image(folder / path)[:2] for path in paths]
-    # The suffix stays in the name: a.jpg and a.png are two images here.
-    return pd.DataFrame(
-        [(path, path, *size) for path, size in zip(paths, sizes, strict=True)],
-        columns=["image", "path", "height", "width"],
+    found, damaged = [], []
+    for path in paths:
+        try:
+            # The suffix stays in the name: a.jpg and a.png are two images here.
+            found.append((path, path, *inspect_image(folder / path)[:2]))
+        except UserError as error:
+            damaged.append((path, str(error)))
+    if not found:
+        raise UserError(f"{folder}: none of {len(paths)} images can be read; {damaged[0][1]}")
+    return (
+        pd.DataFrame(found, columns=["image", "path", "height", "width"]),
+        pd.DataFrame(damaged, columns=["image", "problem"]),
     )
 
 
 def main() -> None:
-    """Read the arguments, segment, and write palette PNGs, the classes and a table of shares."""
+    """Read the arguments, segment, and write palette PNGs, classes, shares and damaged images."""
     arguments = parser(__doc__)
     add_paths(arguments, "images", "model", "spec", "output")
     args = arguments.parse_args()
@@ -52,9 +66,12 @@ def main() -> None:
     network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     names = ["background", *classes]
     test = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
-    rows = find_images(args.images)
+    rows, damaged = find_images(args.images)
+    for problem in damaged["problem"]:
+        print(f"warning: {problem}", file=sys.stderr)
     with written_whole(args.output) as folder:
         folder.mkdir()
+        damaged.to_csv(folder / "damaged.csv", index=False, lineterminator="\n")
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
         with (folder / "shares.csv").open("w", newline="", encoding="utf-8") as table:
             writer = csv.writer(table)

@@ -5,7 +5,6 @@ Light to import: no torch, no pandas.
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
@@ -74,8 +73,6 @@ class Catalog:
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
-            if not Path(wanted.images).is_dir():
-                raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
 
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""
