@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tags2masks.config.datasets import SPLITS
 from tags2masks.data.index import (
+    apart,
     build_index,
-    check_apart,
     read_classes,
     read_index,
     write_classes,
@@ -34,7 +34,7 @@ def main() -> None:
     classes = reader.list_classes(spec, args.root) if first else read_classes(args.classes)
     listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
     if not first:
-        check_apart(listing, read_index(args.train)["image"])
+        listing = apart(listing, read_index(args.train))
     elif listing.empty:
         raise UserError("no training image; give images the split train")
     if args.needed and listing.empty:

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.given import read_text
 from tags2masks.progress import progress
+from tags2masks.user_tables import image_id
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
 IMAGES_PER_SHARD = 2500
@@ -195,10 +196,23 @@ def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -
             )
 
 
-def check_apart(listing: pd.DataFrame, others: Iterable[str]) -> None:
-    """Raise UserError for listed images that are among those of other splits."""
-    both = listing.loc[listing["image"].isin(set(others)), "image"]
-    raise_together([f"image '{name}' is listed twice; keep one" for name in both])
+def apart(listing: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """The listing of another split, with ids that training images do not have.
+
+    An id that a training image in another folder has becomes the path without its suffix: `0` of
+    val/0.png becomes `val/0` beside train/0.png. Ids of training images never depend on others.
+    Raises UserError for images that are in both.
+    """
+    folders = {
+        image: PurePosixPath(path).parent
+        for image, path in zip(train["image"], train["path"], strict=True)
+    }
+    ids = [
+        image if folders.get(image) in (None, PurePosixPath(path).parent) else image_id(path)
+        for image, path in zip(listing["image"], listing["path"], strict=True)
+    ]
+    raise_together([f"image '{name}' is listed twice; keep one" for name in ids if name in folders])
+    return listing.assign(image=ids)
 
 
 def _inspect_all(paths: list[str], root: Path, threads: int) -> dict[str, list]:

@@ -11,9 +11,9 @@ from PIL import Image
 from tags2masks.data import index
 from tags2masks.data.index import (
     COLUMNS,
+    apart,
     assign_shards,
     build_index,
-    check_apart,
     images_sha,
     multi_hot,
     read_classes,
@@ -215,9 +215,24 @@ def test_of_val_alone_no_class_is_missed_and_nothing_is_an_index_too(tmp_path):
 
 
 def test_images_are_in_one_split_alone():
-    check_apart(SMALL, ["c", "w"])
+    pd.testing.assert_frame_equal(apart(SMALL, listing(("c", "train", ""))), SMALL)
+    both = listing(("v", "train", ""), ("a", "train", ""))
     with pytest.raises(UserError, match=r"image 'a' is listed twice; keep one\nimage 'v' is"):
-        check_apart(SMALL, ["v", "c", "a"])
+        apart(SMALL, both)
+
+
+def test_images_of_one_id_and_two_folders_are_told_apart_by_their_paths():
+    train = listing(("0", "train", ""), ("1", "train", "")).assign(
+        path=["train/0.png", "all/1.png"]
+    )
+    val = listing(("0", "val", ""), ("2", "val", "")).assign(path=["val/0.png", "val/2.png"])
+    found = apart(val, train)
+    assert found["image"].tolist() == ["val/0", "2"]
+    assert found["path"].tolist() == ["val/0.png", "val/2.png"]
+    with pytest.raises(UserError, match=r"^image 'val/0' is listed twice; keep one$"):
+        apart(val, train.assign(image=["0", "val/0"]))
+    with pytest.raises(UserError, match=r"^image '0' is listed twice; keep one$"):
+        apart(val, train.assign(path=["val/0.jpg", "train/1.png"]))  # in one folder
 
 
 def test_few_ood_images_do_not_limit_the_shards(tmp_path):
