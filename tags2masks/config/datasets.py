@@ -428,8 +428,8 @@ class Coco(Dataset):
     val_list: str | None = Field(None, description="The same of the evaluation images.")
     classes: ClassNames | None = Field(
         None,
-        description="Categories to learn; images with none of them are left out. null: all, in the "
-        "order of the training file.",
+        description="Categories to learn; images with none of them are left out. null: all that "
+        "training images show, in the order of their file.",
     )
     others: Literal["background", "ignore"] = free(
         "background",
