@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tags2masks.data.index import read_table
+from tags2masks.data.tables import read_table
 from tags2masks.errors import raise_together
 from tags2masks.program import run
 

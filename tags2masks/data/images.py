@@ -20,6 +20,7 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 DAMAGE = (
     OSError,
     SyntaxError,
+    RuntimeError,
     ValueError,
     EOFError,
     IndexError,

@@ -1,7 +1,6 @@
 """The index, a table per split: images with tags, size, fingerprint and shard. It knows no mask."""
 
 import hashlib
-import io
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ import pandas as pd
 
 from tags2masks.config.datasets import MOST_CLASSES, SPLITS
 from tags2masks.data.images import inspect_image
+from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.given import read_text
@@ -41,7 +41,7 @@ def read_index(*paths: Path | str) -> pd.DataFrame:
 
 
 def _read_index(path: Path | str) -> pd.DataFrame:
-    frame = read_table(path, COLUMNS, "run again")
+    frame = read_checked(path, COLUMNS, "run again")
     for name in ("height", "width", "shard"):
         try:
             frame[name] = frame[name].astype(int)
@@ -53,34 +53,15 @@ def _read_index(path: Path | str) -> pd.DataFrame:
 
 def write_index(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what `build_index` gives; `read_index` gives it back."""
-    joined = frame.assign(tags=[";".join(tags) for tags in frame["tags"]])
-    with written_whole(path) as beside:
-        joined.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
+    write_table(path, frame.assign(tags=[";".join(tags) for tags in frame["tags"]]), COLUMNS)
 
 
-def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
-    """Read a CSV file of ours with every cell as the string it is ("007" and "NA" too).
+def read_classes(path: Path | str, index: pd.DataFrame | None = None) -> list[str]:
+    """Class names in mask order: the first has mask id 1.
 
-    Raises UserError naming the file, with `mend` as the way out, when it is absent, is no CSV, ends
-    within a line or lacks one of the columns.
+    index: images whose tags are to be among them. Raises UserError when there are none, or a tag is
+    not.
     """
-    try:
-        text = read_text(path)
-        frame = pd.read_csv(io.StringIO(text), dtype=str, na_filter=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {mend}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable table ({error}); delete it and {mend}") from None
-    if not text.endswith("\n"):
-        raise UserError(f"{path}: ends in the middle of a line; delete it and {mend}")
-    absent = [name for name in columns if name not in frame.columns]
-    if absent:
-        raise UserError(f"{path}: no column {', '.join(absent)}; delete it and {mend}")
-    return frame
-
-
-def read_classes(path: Path | str) -> list[str]:
-    """Class names in mask order: the first has mask id 1. Raises UserError when there are none."""
     try:
         text = read_text(path)
     except FileNotFoundError:
@@ -90,6 +71,11 @@ def read_classes(path: Path | str) -> list[str]:
     classes = [line for line in text.split("\n") if line]
     if not classes:
         raise UserError(f"{path}: no class in it; delete it and run again")
+    tags = {tag for tags in index["tags"] for tag in tags} if index is not None else set()
+    if absent := sorted(tags - set(classes)):
+        raise UserError(
+            f"{path}: no class '{absent[0]}', which images are tagged with; delete it and run again"
+        )
     return classes
 
 

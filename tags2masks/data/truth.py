@@ -10,9 +10,8 @@ import pandas as pd
 
 from tags2masks.config.datasets import MOST_CLASSES
 from tags2masks.data.images import decode
-from tags2masks.data.index import read_table
+from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
-from tags2masks.files import written_whole
 from tags2masks.given import is_given
 from tags2masks.progress import progress
 
@@ -26,13 +25,12 @@ def read_truth(path: Path | str) -> pd.DataFrame:
 
     Images without a mask have no row. Raises UserError naming the file when it is no truth table.
     """
-    return read_table(path, COLUMNS, "run again")
+    return read_checked(path, COLUMNS, "run again")
 
 
 def write_truth(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what `with_masks` gives; `read_truth` gives it back."""
-    with written_whole(path) as beside:
-        frame.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
+    write_table(path, frame, COLUMNS)
 
 
 def plain_table(count: int) -> np.ndarray:

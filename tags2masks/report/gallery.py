@@ -71,8 +71,8 @@ class Gallery(NamedTuple):
 def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
     """What is known of a data set; `where`: root, truth_root and spec, see `write_report`."""
     folder = results / name
-    classes = read_classes(folder / "classes.txt")
     index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
+    classes = read_classes(folder / "classes.txt", index)
     spec = dataset_block(where["spec"])
     truth: dict[str, Path] = {}
     if has_truth:

@@ -96,10 +96,10 @@ def test_file_format(tmp_path):
     made = SMALL.assign(height=3, width=4, sha="00ff", shard=0)
     write_index(tmp_path / "index.csv", made)
     assert (tmp_path / "index.csv").read_bytes() == (
-        b"image,path,split,tags,height,width,sha,shard\n"
-        b"b,b.png,train,cat,3,4,00ff,0\n"
-        b"a,a.png,train,dog;cat,3,4,00ff,0\n"
-        b"v,v.png,val,dog,3,4,00ff,0\n"
+        b"image,path,split,tags,height,width,sha,shard,crc\n"
+        b"b,b.png,train,cat,3,4,00ff,0,bb7eaea2\n"
+        b"a,a.png,train,dog;cat,3,4,00ff,0,97c5ba33\n"
+        b"v,v.png,val,dog,3,4,00ff,0,0a344c24\n"
     )
 
 
@@ -109,10 +109,7 @@ def test_file_format(tmp_path):
         (None, "no such file; run again"),
         ("", "no readable table"),
         ("image,path,split,tags,height\na,a,train,,3\n", "no column width, sha, shard"),
-        (
-            "image,path,split,tags,height,width,sha,shard\na,a,train,,tall,4,0,0\n",
-            "column height: .*tall",
-        ),
+        ("image,path,split,tags,height,width,sha,shard\na,a,train,,3,4,0,0\n", "no column crc"),
         (
             "image,path,split,tags,height,width,sha,shard\na,a,train,,3,4,0,0\nb,b",
             "ends in the mid",
@@ -126,6 +123,25 @@ def test_files_that_are_no_index_are_refused(tmp_path, text, said):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=rf"{re.escape(str(path))}: {said}"):
         read_index(path)
+
+
+def test_a_size_that_is_no_number_is_named(tmp_path):
+    write_index(tmp_path / "t.csv", SMALL.assign(height="tall", width=4, sha="0", shard=0))
+    with pytest.raises(
+        UserError, match=r"t\.csv: column height: .*'tall'; delete it and run again"
+    ):
+        read_index(tmp_path / "t.csv")
+
+
+def test_classes_are_those_of_the_tags(tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\ndof\n")
+    said = (
+        f"{tmp_path / 'classes.txt'}: no class 'dog', which images are tagged with; delete it and"
+    )
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_classes(tmp_path / "classes.txt", SMALL)
+    (tmp_path / "classes.txt").write_text("cat\ndog\ncow\n")
+    assert read_classes(tmp_path / "classes.txt", SMALL) == ["cat", "dog", "cow"]
 
 
 def test_classes_keep_their_order(tmp_path):
@@ -210,7 +226,7 @@ def test_of_val_alone_no_class_is_missed_and_nothing_is_an_index_too(tmp_path):
     empty = build(tmp_path, listing(), shards=4)
     assert tuple(empty.columns) == COLUMNS and empty.empty
     write_index(tmp_path / "ood.csv", empty)
-    assert (tmp_path / "ood.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert (tmp_path / "ood.csv").read_text() == ",".join([*COLUMNS, "crc"]) + "\n"
     assert read_index(tmp_path / "ood.csv").empty
 
 
