@@ -60,5 +60,5 @@ def test_a_network_ranks_whole_images(tmp_path):
     # Class a is at ranks 1 and 3, class b at rank 1.
     found = average_precisions_of(Brightness(), views, Machine(threads=1))
     np.testing.assert_allclose(found, [(1 + 2 / 3) / 2, 1])
-    none = plain_views(pd.DataFrame({"path": [], "tags": []}), tmp_path, ["a", "b"], spec)
+    none = plain_views(rows[:0], tmp_path, ["a", "b"], spec)
     assert np.isnan(average_precisions_of(Brightness(), none, Machine(threads=1))).all()
