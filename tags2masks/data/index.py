@@ -15,7 +15,7 @@ from tags2masks.data.images import inspect_image
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
-from tags2masks.given import read_text
+from tags2masks.given import leads_outside, read_text
 from tags2masks.progress import progress
 from tags2masks.user_tables import image_id
 
@@ -151,8 +151,9 @@ def build_index(
 
     listing: columns image, path (relative to root), split and tags (tuples).
     Prints a note on training images without tags, and a hint when shards are very large.
-    Raises UserError for images that cannot be read (all of them in one message) or are listed
-    twice, for a class that no training image of a listing shows, or for more shards than images.
+    Raises UserError for images that cannot be read (all of them in one message), lead out of their
+    folder or are listed twice, for a class that no training image of a listing shows, or for more
+    shards than images.
     """
     _check_listing(listing, classes, shards)
     frame = listing.assign(**_inspect_all(listing["path"].tolist(), Path(root), threads))
@@ -163,6 +164,13 @@ def build_index(
 def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
     doubled = listing.loc[listing["image"].duplicated(), "image"].unique()
     raise_together([f"image '{name}' is listed twice; keep one" for name in doubled])
+    raise_together(
+        [
+            f"image '{image}' ({path}) leads out of its folder; correct its name"
+            for image, path in zip(listing["image"], listing["path"], strict=True)
+            if leads_outside(image) or leads_outside(path)
+        ]
+    )
     if len(classes) > MOST_CLASSES:
         raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; choose fewer")
     train = rows_of(listing, "train")

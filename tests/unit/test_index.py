@@ -256,6 +256,15 @@ def test_few_ood_images_do_not_limit_the_shards(tmp_path):
     assert build(tmp_path, listing(*rows), shards=4)["shard"].tolist() == [0, 1, 2, 3, 0]
 
 
+@pytest.mark.parametrize(("image", "path"), [("../a", "a.png"), ("a", "../a.png"), ("/a", "a.png")])
+def test_whatever_the_reader_no_image_leads_out_of_its_folder(tmp_path, image, path):
+    listed = listing(("b", "train", "cat;dog"), ("a", "train", "cat"))
+    listed.loc[1, ["image", "path"]] = [image, path]
+    said = f"image '{image}' ({path}) leads out of its folder; correct its name"
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        build_index(listed, tmp_path, ["cat", "dog"], 1, 1)
+
+
 def test_all_damaged_images_are_named_at_once(tmp_path):
     build(tmp_path, SMALL)
     (tmp_path / "b.png").write_bytes(b"")
