@@ -1,12 +1,12 @@
-# make demo · make test · make test-slurm · make test-kills · make lint · make bench: each sets
-# itself up.
+# make demo · make test · make test-slow · make test-slurm · make test-kills · make lint · make bench:
+# each sets itself up.
 PYTHON ?= python3
 CORES ?= 2
 KILLS ?= 30
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slurm test-kills lint bench docs
+.PHONY: setup demo test test-slow test-slurm test-kills lint bench docs
 
 setup: $(READY)
 
@@ -24,6 +24,10 @@ demo: $(READY)
 # whole runs come first, so that both processes end at the same time.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+
+# Files with one bit flipped, and whatever else takes minutes.
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 # A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
 test-slurm: $(READY)

@@ -123,7 +123,7 @@ def make_views(folder: Path, count: int, size: tuple[int, int], crop: int) -> Ta
     for name in names:
         small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
         small.resize(size[::-1], Image.Resampling.BICUBIC).save(folder / name, quality=90)
-    rows = pd.DataFrame({"path": names})
+    rows = pd.DataFrame({"path": names, "height": size[0], "width": size[1]})
     augment = TagAugment(resize=(crop, 2 * crop), crop=crop)
     return TaggedViews(rows, folder, np.ones((count, 20), np.float32), augment, (0, 0, 0))
 

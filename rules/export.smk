@@ -31,7 +31,7 @@ rule export_masks:
 
 rule predict_images:
     input:
-        images=lambda wildcards: plan.config.predict[wildcards.name].images,
+        images=plan.predicted_images,
         model=plan.predictor_file("model.safetensors"),
         spec=plan.predictor_file("spec.json"),
     output:
@@ -49,16 +49,21 @@ rule predict_images:
         recipe=plan.predictor_recipe,
         source=source("predict_images"),
         machine=plan.machine,
+        images=plan.predicted_folder,
     message:
-        "Segment the images of {input.images}"
+        "Segment the images of {params.images}"
     shell:
         "python -m workflow_scripts.predict_images --recipe {params.recipe:q} {params.machine}"
-        " --threads {threads} --images {input.images:q} --model {input.model:q}"
+        " --threads {threads} --images {params.images:q} --model {input.model:q}"
         " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule predict:
     input:
         [f"results/predict/{name}" for name in plan.config.predict],
+    log:
+        "logs/predict.log",
     message:
-        "All folders of predict: are segmented"
+        "All folders of predict: are segmented; look for images that are damaged"
+    shell:
+        "python -m workflow_scripts.check_predictions --folders {input:q} 2>&1 | tee {log:q}"

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import lzma
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from torch import nn
 
 from tags2masks.errors import UserError
 from tags2masks.files import remove, written_whole
+from tags2masks.given import open_given
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def load_plain(path: Path) -> object:
     one that is absent, damaged or of another kind.
     """
     try:
-        with path.open("rb") as file:
+        with open_given(path) as file:
             start = file.read(2)
         if start != b"PK" and start[:1] != b"\x80":
             raise ValueError("no file of torch.save")
@@ -155,8 +158,11 @@ FAILURES = (
     AttributeError,
     AssertionError,
     MemoryError,
+    OverflowError,
     zipfile.BadZipFile,
     struct.error,
+    zlib.error,
+    lzma.LZMAError,
 )
 PARTS = {"fingerprint": str, "networks": list, "optimizers": list, "scaler": dict, "rows": list}
 
@@ -167,6 +173,7 @@ def read_state(path: Path) -> dict:
     Raises UserError naming a file that cannot be read or is no checkpoint.
     """
     try:
+        _check_members(path)
         saved = load_plain(path)
     except (ValueError, pickle.UnpicklingError) as error:
         said = str(error).partition("\n")[0]
@@ -174,6 +181,17 @@ def read_state(path: Path) -> dict:
     if not _is_checkpoint(saved):
         raise UserError(f"{path}: not readable (no checkpoint of a training)")
     return saved
+
+
+def _check_members(path: Path) -> None:
+    """Raise ValueError for a file whose parts are not what was written: torch does not look."""
+    try:
+        with open_given(path) as file, zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    except FAILURES as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+    if damaged is not None:
+        raise ValueError(f"{damaged} is damaged")
 
 
 def _is_checkpoint(saved: object) -> bool:

@@ -2,26 +2,51 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tags2masks.errors import UserError
 
+# How torch reports that a process that loads images for it was killed.
+KILLED = re.compile(r"DataLoader worker \(pid(\(s\))? [\d, ]+\)")
+
 
 def run(main: Callable[[], None]) -> None:
     """Run a program; a mistake of the user's ends it with one line and exit status 1.
 
-    Ctrl-C ends it with one line too, and as a shell expects with status 130.
+    So does the end of a process that loads images. Ctrl-C ends it with one line too, and as a shell
+    expects with status 130.
     """
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(_told(_own_words(error)))
+    except RuntimeError as error:
+        if not KILLED.match(str(error)):
+            raise
+        sys.exit(
+            _told(
+                "a process that loads images was killed, most likely for lack of memory; lower "
+                "--workers (workers in the config) or batch_size, or give the job more memory"
+            )
+        )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _told(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def _own_words(error: UserError) -> str:
+    """The message alone: torch puts a traceback before that of a process that loads images."""
+    name = type(error).__name__
+    wrapped = rf"Caught {name} in DataLoader worker.*?^[\w.]*{name}: "
+    return re.sub(wrapped, "", str(error), count=1, flags=re.DOTALL | re.MULTILINE).rstrip("\n")
 
 
 def parser(doc: str) -> argparse.ArgumentParser:

@@ -11,15 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tags2masks.errors import UserError
+from tags2masks.given import read_text
 from tags2masks.methods import block_of
 from tags2masks.supervision import SOURCES
-from tags2masks.workflow.ids import artifact_id
+from tags2masks.workflow.ids import artifact_id, canonical, digest
 
 # Whose version can change the numbers.
 PACKAGES = ("tags2masks", "torch", "timm", "numpy", "scikit-image", "scikit-learn", "pydensecrf2")
 
 # What every recipe has.
 RECIPE = {"stage", "method", "spec", "upstream"}
+
+SEAL = "digest"
 
 
 def versions() -> dict[str, str]:
@@ -51,7 +54,7 @@ def read_provenance(folder: Path) -> dict:
     spec = folder / "spec.json"
     try:
         if spec.exists():
-            return check_provenance(json.loads(spec.read_text(encoding="utf-8")), spec)
+            return check_provenance(json.loads(read_text(spec)), spec)
         # Not by zarr: thousands of shards are read here, and this is one small member of each.
         with zipfile.ZipFile(
             min(folder.glob("[!.]*.zarr.zip"), default=folder / "0.zarr.zip")
@@ -66,12 +69,23 @@ def read_provenance(folder: Path) -> dict:
         raise UserError(f"{folder}: not readable ({error}); delete it and run again") from None
 
 
+def sealed(said: dict) -> dict:
+    """The same with a digest of it, by which `check_provenance` notices any change."""
+    return said | {SEAL: digest(canonical(said))}
+
+
 def check_provenance(said: object, where: Path | str) -> dict:
-    """What was read, if it is what `provenance` gives; else UserError that names where from."""
+    """What was read, without its seal, if it is what `provenance` gives.
+
+    Raises UserError that names where it is from.
+    """
     recipe = said.get("recipe") if isinstance(said, dict) else None
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE or "id" not in said:
         raise UserError(f"{where}: does not say what it was made from; delete it and run again")
-    return said
+    rest = {name: value for name, value in said.items() if name != SEAL}
+    if SEAL in said and said[SEAL] != digest(canonical(rest)):
+        raise UserError(f"{where}: damaged: not what was written; delete it and run again")
+    return rest
 
 
 def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:

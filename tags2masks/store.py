@@ -27,6 +27,7 @@ from zarr.storage import MemoryStore, ZipStore
 
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+from tags2masks.given import check_given
 
 ROOT = "zarr.json"
 # The kinds of further arrays: names of groups, so no image's array has one of them.
@@ -134,6 +135,7 @@ class Shard:
     def __init__(self, path: Path | str, artifact_id: str, images_sha: str):
         self.path = Path(path)
         try:
+            check_given(self.path)
             self._store = ZipStore(self.path, mode="r")
             attributes = dict(zarr.open_group(self._store, mode="r").attrs)
             with zipfile.ZipFile(self.path) as archive:

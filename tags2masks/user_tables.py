@@ -5,6 +5,7 @@ others, as cheap as parse time wants them.
 import csv
 import hashlib
 import io
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
 
 from tags2masks.errors import UserError, raise_together
+from tags2masks.given import open_given, read_given
 
 TAGS = ("image", "tags", "split")
 SPLITS = ("train", "val", "ood")
@@ -85,7 +87,7 @@ def image_id(path: str) -> str:
 
 def _read_text(table: Path, key: str) -> str:
     try:
-        return table.read_bytes().decode("utf-8-sig")
+        return read_given(table).decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{table}: no such file; correct `{key}` in the config") from None
     except OSError as error:
@@ -133,31 +135,35 @@ def rows_digest(rows: Iterable[dict[str, str]]) -> str:
 
 def _as_it_is(path: Path) -> tuple[Path, int, int]:
     """A file with its size and time, as the key of what was read from it."""
-    about = path.stat()
+    with open_given(path) as file:
+        about = os.fstat(file.fileno())
     return path, about.st_size, about.st_mtime_ns
 
 
 def names_masks(path: Path) -> bool:
     """Whether the first line of a list has a second path."""
-    if not path.is_file():
+    try:
+        with io.TextIOWrapper(open_given(path), encoding="utf-8", errors="replace") as lines:
+            words = next(filter(None, map(str.split, lines)), [])
+    except OSError:  # told where the list itself is read
         return False
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        words = next(filter(None, map(str.split, lines)), [])
     return len(words) == 2 and "/" in words[1]
 
 
 def holds_regions(path: Path) -> bool:
-    """Whether an instances file has a segmentation that is not empty.
+    """Whether an instances file has a segmentation that is not empty; one that cannot be read has.
 
     Its text is searched: that takes less than the digest of the file, which is needed anyway.
     """
-    if not path.is_file():
+    try:
+        key = _as_it_is(path)
+    except OSError:  # told where the file itself is read
         return True
-    return path.stat().st_size > 0 and _found(REGION, *_as_it_is(path))
+    return key[1] > 0 and _found(REGION, *key)
 
 
 @cache
 def _found(pattern: re.Pattern, path: Path, size: int, changed: int) -> bool:
     """Whether the pattern is found in a file."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+    with open_given(path) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         return pattern.search(content) is not None

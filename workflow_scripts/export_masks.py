@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.files import written_whole
+from tags2masks.given import path_inside
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_index, add_paths, run
 from tags2masks.progress import progress
@@ -30,7 +31,7 @@ def main() -> None:
             part = rows[rows["shard"] == number]
             with Shard(path, args.id, images_sha(part)) as shard:
                 for image, mask, _ in shard.read_all(part["image"]):
-                    write_palette_png(folder / f"{image}.png", mask)
+                    write_palette_png(path_inside(folder, f"{image}.png"), mask)
                     bar.update()
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from tags2masks.config.datasets import SPLITS, Dataset
 from tags2masks.data.index import (
+    apart,
     build_index,
-    check_apart,
     read_classes,
     read_index,
     with_reading,
@@ -46,7 +46,7 @@ def main() -> None:
     listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
     train = None if first else read_index(args.train)
     if not first:
-        check_apart(listing, train["image"])
+        listing = apart(listing, train)
     elif listing.empty:
         raise UserError("no training image; give images the split train")
     if args.needed and listing.empty:

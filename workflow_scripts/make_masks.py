@@ -22,8 +22,9 @@ def main() -> None:
     args = arguments.parse_args()
 
     spec = method_block("masks", args.recipe, args.free)
-    rows = rows_of(read_index(*args.index), args.split, args.shard)
-    ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
+    index = read_index(*args.index)
+    rows = rows_of(index, args.split, args.shard)
+    ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
     sha, names = images_sha(rows), rows["image"].tolist()
 
     with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as shard:

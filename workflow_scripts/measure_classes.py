@@ -29,7 +29,8 @@ def main() -> None:
     args = arguments.parse_args()
 
     spec = dataset_block(args.recipe["dataset"])
-    index, classes = read_index(*args.index), read_classes(args.classes)
+    index = read_index(*args.index)
+    classes = read_classes(args.classes, index)
     table = reader_module(spec.kind).mask_table(spec, classes)
     index = index.merge(read_truth(args.truth)[["image", "mask"]], on="image")
     tables, warned = [], []

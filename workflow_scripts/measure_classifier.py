@@ -4,8 +4,8 @@ import torch
 
 from tags2masks.classifiers.validation import average_precisions_of, plain_views
 from tags2masks.data.index import read_classes, read_index, rows_of
+from tags2masks.data.tables import write_table
 from tags2masks.errors import UserError
-from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_block
 from tags2masks.metrics.classification import mean_average_precision
@@ -39,8 +39,8 @@ def main() -> None:
     views = plain_views(rows, args.root, classes, spec)
     found = average_precisions_of(network, views, machine)
     mean = mean_average_precision(found)
-    with written_whole(args.metrics) as beside:
-        ranking_rows(found, mean, classes, SPLIT, len(rows)).to_csv(beside, index=False)
+    figures = ranking_rows(found, mean, classes, SPLIT, len(rows))
+    write_table(args.metrics, figures, figures.columns)
 
 
 if __name__ == "__main__":

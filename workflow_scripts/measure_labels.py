@@ -5,6 +5,7 @@ from functools import partial
 
 import pandas as pd
 
+from tags2masks.data.tables import CRC, write_table
 from tags2masks.files import written_whole
 from tags2masks.metrics.measuring import arguments, work, write_empty
 from tags2masks.metrics.quality import label_confusion
@@ -21,7 +22,7 @@ def main() -> None:
 
     chunks, table, classes, images = work(args)
     if not chunks:
-        write_empty(args.metrics, COLUMNS)
+        write_empty(args.metrics, (*COLUMNS, CRC))
         write_empty(args.images, ("image", "iou"))
         return
     measured = fold(
@@ -35,9 +36,8 @@ def main() -> None:
     )
     with written_whole(args.images) as beside:
         pd.DataFrame(measured.images, columns=["image", "iou"]).to_csv(beside, index=False)
-    with written_whole(args.metrics) as beside:
-        rows = label_rows(measured, classes, args.split, images)
-        rows.to_csv(beside, index=False)
+    rows = label_rows(measured, classes, args.split, images)
+    write_table(args.metrics, rows, rows.columns)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Measure maps against pixel masks at every background score."""
 
+from tags2masks.data.tables import CRC, write_table
 from tags2masks.files import written_whole
 from tags2masks.metrics.measuring import add_scores, arguments, maps_measured, work, write_empty
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS
@@ -15,14 +16,13 @@ def main() -> None:
 
     found = work(args)
     if not found.chunks:
-        write_empty(args.metrics, COLUMNS)
+        write_empty(args.metrics, (*COLUMNS, CRC))
         write_empty(args.curve, CURVE_COLUMNS)
         return
     rows, curve = maps_measured(args, found, "measure maps")
     with written_whole(args.curve) as beside:
         curve.to_csv(beside, index=False)
-    with written_whole(args.metrics) as beside:
-        rows.to_csv(beside, index=False)
+    write_table(args.metrics, rows, rows.columns)
 
 
 if __name__ == "__main__":

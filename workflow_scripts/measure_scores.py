@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tags2masks.data.tables import CRC, write_table
 from tags2masks.files import written_whole
 from tags2masks.masks.single import scores_of
 from tags2masks.methods import method_block
@@ -29,7 +30,7 @@ def main() -> None:
 
     chunks, table, classes, images = work(args)
     if not chunks:
-        write_empty(args.metrics, COLUMNS)
+        write_empty(args.metrics, (*COLUMNS, CRC))
         write_empty(args.images, ("image", "iou"))
         write_empty(args.curve, CURVE_COLUMNS)
         return
@@ -62,8 +63,7 @@ def main() -> None:
         curve.to_csv(beside, index=False)
     with written_whole(args.images) as beside:
         pd.DataFrame(measured.images, columns=["image", "iou"]).to_csv(beside, index=False)
-    with written_whole(args.metrics) as beside:
-        rows.to_csv(beside, index=False)
+    write_table(args.metrics, rows, rows.columns)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-"""Segment a folder of new images with a finished experiment's model."""
+"""Segment a folder of new images with a finished experiment's model.
+
+Images that cannot be read are left out and listed in damaged.csv.
+"""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +16,39 @@ from tags2masks.data.index import files_of, with_reading
 from tags2masks.data.readers import dataset_block
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+from tags2masks.given import path_inside
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_paths, parser, run
 
 
-def find_images(folder: Path, reading: dict) -> pd.DataFrame:
-    """The images of a folder and its subfolders: image, path, height, width.
+def find_images(folder: Path, reading: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The images of a folder and its subfolders, and those that cannot be read.
 
     reading: how those are read that the model learned from, see `Dataset.reading`.
-
-    Raises UserError when there are none, or one cannot be read.
+    Returns image, path, height, width, and how they are read; and image, problem.
+    Raises UserError when there are none that can be read.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; correct `images` of predict in the config")
     paths = sorted(path.relative_to(folder).as_posix() for path in image_files(folder))
     if not paths:
         raise UserError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
     # The suffix stays in the name: a.jpg and a.png are two images here.
     rows = with_reading(pd.DataFrame({"image": paths, "path": paths}), reading)
-    sizes = [inspect_image(file)[:2] for file in files_of(rows, folder)]
-    return rows.assign(**dict(zip(("height", "width"), zip(*sizes, strict=True), strict=True)))
+    readable, damaged = [], []
+    for file, row in zip(files_of(rows, folder), rows.to_dict("records"), strict=True):
+        try:
+            height, width = inspect_image(file)[:2]
+            readable.append({**row, "height": height, "width": width})
+        except UserError as error:
+            damaged.append((row["image"], str(error)))
+    if not readable:
+        raise UserError(f"{folder}: none of {len(paths)} images can be read; {damaged[0][1]}")
+    return pd.DataFrame(readable), pd.DataFrame(damaged, columns=["image", "problem"])
 
 
 def main() -> None:
-    """Read the arguments, segment, and write palette PNGs, the classes and a table of shares."""
+    """Read the arguments, segment, and write palette PNGs, classes, shares and damaged images."""
     arguments = parser(__doc__)
     add_paths(arguments, "images", "model", "spec", "output")
     args = arguments.parse_args()
@@ -47,9 +62,12 @@ def main() -> None:
     network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     names = ["background", *classes]
     test = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
-    rows = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
+    rows, damaged = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
+    for problem in damaged["problem"]:
+        print(f"warning: {problem}", file=sys.stderr)
     with written_whole(args.output) as folder:
         folder.mkdir()
+        damaged.to_csv(folder / "damaged.csv", index=False, lineterminator="\n")
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
         with (folder / "shares.csv").open("w", newline="", encoding="utf-8") as table:
             writer = csv.writer(table)
@@ -57,7 +75,7 @@ def main() -> None:
             for image, mask, _ in segmented(
                 network, rows, args.images, Inference.model_validate(test), machine
             ):
-                write_palette_png(folder / f"{image}.png", mask)
+                write_palette_png(path_inside(folder, f"{image}.png"), mask)
                 shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
                 writer.writerow([image, *(f"{share:.4f}" for share in shares)])
 

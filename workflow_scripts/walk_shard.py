@@ -27,8 +27,9 @@ def main() -> None:
     refine = method_module("masks", args.recipe).refine
     upstream = args.recipe["upstream"]
     network, _ = load_trained("affinity", args.model, args.spec, upstream)
-    rows = rows_of(read_index(*args.index), args.split, args.shard)
-    ids = {name: number for number, name in enumerate(read_classes(args.classes), start=1)}
+    index = read_index(*args.index)
+    rows = rows_of(index, args.split, args.shard)
+    ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
     sha = images_sha(rows)
 
     with Shard(args.maps, upstream["maps"], sha) as shard:

@@ -491,8 +491,8 @@ class Coco(Photographs):
     val_list: str | None = Field(None, description="The same of the evaluation images.")
     classes: ClassNames | None = Field(
         None,
-        description="Categories to learn; images with none of them are left out. null: all, in the "
-        "order of the training file.",
+        description="Categories to learn; images with none of them are left out. null: all that "
+        "training images show, in the order of their file.",
     )
     others: Literal["background", "ignore"] = free(
         "background",

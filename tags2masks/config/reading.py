@@ -6,6 +6,7 @@ import yaml
 
 from tags2masks.config.base import ConfigError
 from tags2masks.errors import UserError
+from tags2masks.given import read_text
 
 LARGEST = 100_000
 """Values that a config may hold once its aliases are written out."""
@@ -44,7 +45,7 @@ def _text(path: Path) -> str:
             f"{path}: a link to {path.readlink()}, which does not exist; mend or remove the link"
         )
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: does not exist; give the path of a config file") from None
     except UnicodeDecodeError:

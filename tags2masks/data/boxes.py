@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.index import read_table
+from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
-from tags2masks.files import written_whole
 
 COLUMNS = ("image", "class", "x1", "y1", "x2", "y2", "difficult")
 CORNERS = COLUMNS[2:6]
@@ -86,10 +85,7 @@ def extent(region: np.ndarray) -> tuple[int, int, int, int]:
 
 def write_boxes(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what `box_table` gives; `read_boxes` gives it back."""
-    with written_whole(path) as beside:
-        frame.astype({"difficult": int}).to_csv(
-            beside, columns=list(COLUMNS), index=False, lineterminator="\n"
-        )
+    write_table(path, frame.astype({"difficult": int}), COLUMNS)
 
 
 def read_boxes(path: Path | str) -> pd.DataFrame:
@@ -98,7 +94,7 @@ def read_boxes(path: Path | str) -> pd.DataFrame:
     Pixels count from 0, and both corners are inside. Raises UserError naming the file when it is
     absent or no such table.
     """
-    frame = read_table(path, COLUMNS, "run again")
+    frame = read_checked(path, COLUMNS, "run again")
     try:
         frame = frame.astype(dict.fromkeys((*CORNERS, "difficult"), int))
     except ValueError as error:

@@ -1,7 +1,8 @@
 """COCO: tags from the categories of an instances file, masks from its regions."""
 
-import json
 import math
+import sys
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -13,20 +14,23 @@ import pandas as pd
 from tags2masks.config.datasets import Coco, is_taken
 from tags2masks.config.project import choices
 from tags2masks.data.boxes import Box, box_table, extent, nudged
+from tags2masks.data.coco_file import (
+    MEND,
+    Instances,
+    local_name,
+    read_instances,
+    shown_field,
+    shown_path,
+)
 from tags2masks.data.coco_regions import region_of, semantic_mask
 from tags2masks.data.truth import IGNORED, plain_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
+from tags2masks.given import is_given, leads_outside, path_inside, read_text
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
-FIELDS = {
-    "images": {"id": int, "file_name": str, "width": int, "height": int},
-    "categories": {"id": int, "name": str},
-    "annotations": {"image_id": int, "category_id": int},
-}
 FILES_AT_ONCE = 4  # masks are drawn by one thread at a time, but written beside it
-MEND = "correct the file, or download it again"
 
 
 class Listed(NamedTuple):
@@ -39,23 +43,24 @@ class Listed(NamedTuple):
     objects: list[dict]
 
 
-class Instances(NamedTuple):
-    """An instances file: name by category id, image entries, annotations by image id."""
-
-    path: Path
-    names: dict[int, str]
-    images: list[dict]
-    objects: dict[int, list[dict]]
-
-
 def list_classes(spec: Coco, root: Path | str) -> list[str]:
-    """The config's classes, or all categories of the training file, in its order.
+    """The config's classes, or all that training images show, in the order of their file.
 
-    Raises UserError naming the file that has not the config's, or has one that cannot be a class.
+    Prints a note on categories that none shows. Raises UserError naming the file that has not the
+    config's, or has one that cannot be a class.
     """
     train = _file(spec, Path(root), "train")
-    classes = list(spec.classes or train.names.values())
-    _check_classes(train, classes, chosen=spec.classes is not None)
+    if spec.classes:
+        _check_classes(train, spec.classes, chosen=True)
+        return list(spec.classes)
+    listed = _listed(spec, Path(root), "train", train)
+    shown = {thing["category_id"] for one in listed for thing in one.objects}
+    absent = [name for number, name in train.names.items() if number not in shown]
+    if absent:
+        what = ", ".join(absent)
+        print(f"note: {train.path}: no class, as no image shows it: {what}", file=sys.stderr)
+    classes = [name for number, name in train.names.items() if number in shown]
+    _check_classes(train, classes, chosen=False)
     return classes
 
 
@@ -76,12 +81,13 @@ def list_images(
             tags = tuple(name for name in classes if name in shown)
             if tags:
                 rows.append((one.image, one.path, split, tags))
+        raise_together(_same_ids(file, rows))
         raise_together(
             [
-                f"{root / path}: no such image, but {file.path} names it; complete the images, "
-                f"or correct {split}_images"
+                f"{shown_path(root / path)}: no such image, but {file.path} names it; complete the "
+                f"images, or correct {split}_images"
                 for _, path, _, _ in rows
-                if not (root / path).is_file()
+                if not is_given(root / path)
             ]
         )
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
@@ -117,7 +123,7 @@ def list_masks(
                 return f"the segmentation of annotation {bare[0]} in {files[one.split].path}"
             regions = [_region(files[one.split], thing, one) for thing in one.objects]
             mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
-            write_palette_png(beside / f"{one.image}.png", mask)
+            write_palette_png(path_inside(beside, f"{one.image}.png"), mask)
             return ""
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
@@ -172,7 +178,7 @@ def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, 
 def _of_index(
     spec: Coco, root: Path, files: dict[str, Instances], index: pd.DataFrame
 ) -> list[Listed]:
-    """What the files say of the images of the index, in its order.
+    """What the files say of the images of the index, in its order and by its ids.
 
     Raises UserError for an image that they know no more, or give another size.
     """
@@ -182,8 +188,8 @@ def _of_index(
         for one in _listed(spec, root, split, file)
     }
     found = []
-    columns = [index[name].tolist() for name in ("path", "split", "height", "width")]
-    for path, split, height, width in zip(*columns, strict=True):
+    columns = [index[name].tolist() for name in ("image", "path", "split", "height", "width")]
+    for image, path, split, height, width in zip(*columns, strict=True):
         one, file = by_path.get((split, path)), files[split].path
         if one is None:
             raise UserError(f"{file}: image '{path}' is gone; run the indexing step again")
@@ -192,7 +198,7 @@ def _of_index(
                 f"{file}: image '{path}' is given as {one.size[1]} × {one.size[0]} "
                 f"pixels, but it has {width} × {height} (upright); correct width and height"
             )
-        found.append(one)
+        found.append(one._replace(image=image))
     return found
 
 
@@ -209,7 +215,7 @@ def _region(file: Instances, thing: dict, one: Listed) -> np.ndarray:
 
 
 def _origin(file: Instances, thing: dict, one: Listed) -> str:
-    return f"{file.path}: annotation {thing.get('id')} of image '{one.path}'"
+    return f"{file.path}: annotation {shown_field(thing, 'id')} of image '{shown_path(one.path)}'"
 
 
 def _file(spec: Coco, root: Path, split: str) -> Instances | None:
@@ -226,62 +232,18 @@ def _files(spec: Coco, root: Path, index: pd.DataFrame) -> dict[str, Instances]:
     return {split: _file(spec, root, split) for split in splits}
 
 
-def read_instances(path: Path) -> Instances:
-    """Read and check an instances file.
-
-    Raises UserError naming the file and the entries that are no such thing, speak of an image or a
-    category that is not there, or give a name twice.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = json.load(file)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: no whole JSON ({error}); download it again") from None
-    for key in FIELDS:
-        if not isinstance(raw, dict) or not isinstance(raw.get(key), list):
-            raise UserError(
-                f"{path}: no list '{key}'; expected a file of instances, with "
-                f"{', '.join(FIELDS)} (captions and keypoints do not do)"
-            )
-    raise_together(
-        [
-            f"{path}: {key}, entry {number}: {field} is {_short(entry, field)}; {MEND}"
-            for key, fields in FIELDS.items()
-            for number, entry in enumerate(raw[key])
-            for field, kind in fields.items()
-            if not isinstance(entry, dict) or type(entry.get(field)) is not kind
-        ]
-    )
-    names = {entry["id"]: entry["name"] for entry in raw["categories"]}
-    objects: dict[int, list[dict]] = {entry["id"]: [] for entry in raw["images"]}
-    problems = _twins(path, "categories", "id", raw) + _twins(path, "categories", "name", raw)
-    problems += _twins(path, "images", "id", raw) + _twins(path, "images", "file_name", raw)
-    for entry in raw["annotations"]:
-        image, category = entry["image_id"], entry["category_id"]
-        if category not in names:
+def _same_ids(file: Instances, rows: list[tuple]) -> list[str]:
+    """What to say of images that their suffix alone, or nothing, tells apart."""
+    first: dict[str, str] = {}
+    problems = []
+    for image, path, _, _ in rows:
+        if image in first:
             problems.append(
-                f"{path}: annotation {entry.get('id')}: unknown category {category}; {MEND}"
+                f"{file.path}: '{shown_path(path)}' and '{shown_path(first[image])}' are one "
+                "image, or differ by the suffix alone; keep one, or rename one"
             )
-        elif image not in objects:
-            problems.append(f"{path}: annotation {entry.get('id')}: no image {image}; {MEND}")
-        else:
-            objects[image].append(entry)
-    raise_together(problems)
-    return Instances(path, names, raw["images"], objects)
-
-
-def _short(entry: object, field: str) -> str:
-    return repr(entry.get(field) if isinstance(entry, dict) else entry)[:40]
-
-
-def _twins(path: Path, key: str, field: str, raw: dict) -> list[str]:
-    values = pd.Series([entry[field] for entry in raw[key]], dtype=object)
-    return [
-        f"{path}: {key}: {field} {value!r} is there twice; keep one"
-        for value in values[values.duplicated()].unique()
-    ]
+        first.setdefault(image, path)
+    return problems
 
 
 def _check_classes(file: Instances, classes: Sequence[str], chosen: bool) -> None:
@@ -292,8 +254,13 @@ def _check_classes(file: Instances, classes: Sequence[str], chosen: bool) -> Non
         return
     absent = [name for name in classes if name not in known]
     raise_together([f"{path}: no category '{n}', but train has it; set classes" for n in absent])
-    odd = [n for n in classes if is_taken(n) or ";" in n or len(n.split("\n")) > 1]
+    odd = [n for n in classes if not n.strip() or is_taken(n) or any(map(_is_odd, n))]
     raise_together([f"{path}: {n!r} cannot be a class; set classes without it" for n in odd])
+
+
+def _is_odd(character: str) -> bool:
+    """Whether tables cannot hold it within a name: their separator, and what is no text."""
+    return character == ";" or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def _listed(spec: Coco, root: Path, split: str, file: Instances) -> list[Listed]:
@@ -303,20 +270,20 @@ def _listed(spec: Coco, root: Path, split: str, file: Instances) -> list[Listed]
     """
     folder = {"train": spec.train_images, "val": spec.val_images}[split]
     chosen = {"train": spec.train_list, "val": spec.val_list}[split]
-    paths = {e["file_name"]: PurePosixPath(folder) / e["file_name"] for e in file.images}
+    names = {e["file_name"]: local_name(e["file_name"], root / folder) for e in file.images}
     raise_together(
         [
-            f"{file.path}: image '{name}' may lie outside {root / folder}; write the path from "
-            "there, without '..'"
-            for name in paths
-            if name.startswith("/") or ".." in PurePosixPath(name).parts or not name
+            f"{file.path}: image '{shown_path(given)}' may lie outside {root / folder}; write the "
+            "path from there, without '..'"
+            for given, name in names.items()
+            if leads_outside(name) or not name
         ]
     )
-    wanted = _read_list(root / chosen, paths) if chosen else set(paths)
+    wanted = _read_list(root / chosen, names) if chosen else set(names)
     return [
         Listed(
-            _image_id(entry["file_name"]),
-            str(paths[entry["file_name"]]),
+            _image_id(names[entry["file_name"]]),
+            str(PurePosixPath(folder) / names[entry["file_name"]]),
             split,
             (entry["height"], entry["width"]),
             file.objects[entry["id"]],
@@ -331,15 +298,19 @@ def _image_id(name: str) -> str:
     return str(path.with_suffix("")) if path.suffix else str(path)
 
 
-def _read_list(path: Path, names: dict[str, PurePosixPath]) -> set[str]:
-    """The file names that a list chooses: a line is a file name, or one without its suffix."""
+def _read_list(path: Path, names: dict[str, str]) -> set[str]:
+    """The file names that a list chooses: a line is a file name, or one without its suffix.
+
+    names: paths below the folder of images, by file names.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
     except ValueError as error:
         raise UserError(f"{path}: no text ({error}); replace the file") from None
-    known = {_image_id(name): name for name in names} | {name: name for name in names}
+    known = {_image_id(name): given for given, name in names.items()}
+    known |= {name: given for given, name in names.items()} | {given: given for given in names}
     lines = [line.strip() for line in lines]
     raise_together(
         [

@@ -12,6 +12,8 @@ from pycocotools import mask as coco_mask
 
 from tags2masks.data.truth import IGNORED
 
+MOST_BITS = 40  # of a number in an RLE
+
 
 def semantic_mask(
     regions: Sequence[np.ndarray], objects: Sequence[dict], ids: dict[int, int], crowd: str
@@ -50,7 +52,7 @@ def region_of(segmentation: object, size: tuple[int, int]) -> np.ndarray:
 def _polygon(part: object, size: tuple[int, int]) -> list[float]:
     try:
         points = np.array(part, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("a polygon with something that is no number") from None
     if points.ndim != 1 or len(points) % 2:
         raise ValueError("a polygon that is no flat list x, y, x, y, …")
@@ -80,7 +82,8 @@ def unpacked(text: str) -> list[int]:
 
     Six bits a character from '0' on: five of the number, lowest first, and whether more follow; the
     last bit is the sign. From the fourth count on the difference from the last but one is stored.
-    Raises ValueError for a character that cannot be, or a text that ends within a number.
+    Raises ValueError for a character that cannot be, a number that no image has, or a text that
+    ends within a number.
     """
     counts: list[int] = []
     number, shift = 0, 0
@@ -91,6 +94,8 @@ def unpacked(text: str) -> list[int]:
         number |= (code & 0x1F) << shift
         shift += 5
         if code & 0x20:
+            if shift > MOST_BITS:
+                raise ValueError("an RLE with a number that no image has")
             continue
         if code & 0x10:
             number -= 1 << shift

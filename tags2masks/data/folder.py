@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,6 +15,7 @@ from tags2masks.data.index import SPLITS
 from tags2masks.data.truth import MaskTable, mask_files, plain_table, value_table
 from tags2masks.data.warnings import Warned, unlisted_warnings
 from tags2masks.errors import UserError, raise_together
+from tags2masks.given import check_given, leads_outside
 from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, tag_rows
 
 SEPARATORS = (",", "|", "/", "+", "&", ":", "\t", " ")
@@ -196,14 +197,14 @@ def _unseparated(tag: str, known: Collection[str]) -> str:
 def _path_problems(image: str, root: Path) -> list[str]:
     if not image:
         return ["the image is blank; write its path, or delete the line"]
-    if image.startswith("/") or ".." in PurePosixPath(image).parts:
+    if leads_outside(image):
         return [f"'{image}' may lie outside {root}; write the path from there, without '..'"]
     try:
-        exists = (root / image).is_file()
+        check_given(root / image)
+    except FileNotFoundError:
+        return [f"no image {root / image}; correct the name, or delete the line"]
     except OSError as error:
         return [f"'{image[:80]}' cannot be opened ({error.strerror}); correct the name"]
-    if not exists:
-        return [f"no image {root / image}; correct the name, or delete the line"]
     if not (root / image).resolve().is_relative_to(root.resolve()):
         return [f"'{image}' links to a place outside {root}; copy the image there"]
     return []

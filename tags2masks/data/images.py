@@ -13,6 +13,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tags2masks.errors import UserError
+from tags2masks.given import is_given, read_given
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Told by a file's content. Of others Pillow would start programs (EPS: Ghostscript)."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 """Of the files that a search of a folder takes for images."""
@@ -24,6 +28,7 @@ IGNORE = "ignore"
 DAMAGE = (
     OSError,
     SyntaxError,
+    RuntimeError,
     ValueError,
     EOFError,
     IndexError,
@@ -61,17 +66,26 @@ class Inspected(NamedTuple):
     opacity: float
 
 
-def read_image(file: Path | str | ImageFile) -> np.ndarray:
+def read_image(file: Path | str | ImageFile, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode an image to uint8 [h, w, 3], upright (its EXIF rotation applied).
+
+    size: (height, width) that it had when it was listed, if that is known.
 
     16-bit grey is scaled to 8 bits, transparency is composited on white unless the file's reading
     says otherwise, of several frames the first counts, colour profiles are not applied. A TIFF's
     fourth band is alpha if the file says so.
-    Raises UserError naming the file when it is absent, empty, damaged, no image or too large, or
-    has fewer bands than the reading asks for.
+    Raises UserError naming the file when it is absent, empty, damaged, no image of `FORMATS`, too
+    large, of another size, or has fewer bands than the reading asks for.
     """
     file = file if isinstance(file, ImageFile) else ImageFile(Path(file))
-    return _pixels(file, _read_bytes(file.path))[0]
+    pixels = _pixels(file, _read_bytes(file.path))[0]
+    if size is not None and pixels.shape[:2] != tuple(size):
+        raise UserError(
+            f"{file.path}: {pixels.shape[1]} × {pixels.shape[0]} pixels (upright), but {size[1]} × "
+            f"{size[0]} when it was listed; restore it, or delete the tables of its data set in "
+            "results (train.csv, val.csv) and run again"
+        )
+    return pixels
 
 
 def inspect_image(file: Path | str | ImageFile) -> Inspected:
@@ -88,7 +102,7 @@ def inspect_image(file: Path | str | ImageFile) -> Inspected:
 def image_files(folder: Path) -> Iterator[Path]:
     """The files of a folder and its subfolders that have an image's suffix, in any order."""
     for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in SUFFIXES and is_given(path):
             yield path
 
 
@@ -102,7 +116,7 @@ def decode(path: Path | str) -> Image.Image:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_given(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; restore it or take it off the list") from None
     except OSError as error:
@@ -114,14 +128,15 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode(path: Path, data: bytes) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             # Between this and twice this Pillow would only warn.
             raise Image.DecompressionBombError
         image.load()
     except UnidentifiedImageError:
         raise UserError(
-            f"{path}: not an image, or of an unknown format; replace it or take it off the list"
+            f"{path}: not an image of a format that is read ({', '.join(FORMATS)}); replace it or "
+            "take it off the list"
         ) from None
     except Image.DecompressionBombError:
         raise UserError(

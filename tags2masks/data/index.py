@@ -1,22 +1,24 @@
 """The index, a table per split: images with tags, size, fingerprint and shard. It knows no mask."""
 
 import hashlib
-import io
 import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from tags2masks.config.datasets import MOST_CLASSES, SPLITS
 from tags2masks.data.images import ImageFile, Inspected, Reading, inspect_image
+from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
+from tags2masks.given import leads_outside, read_text
 from tags2masks.progress import progress
+from tags2masks.user_tables import image_id
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
 READING = "reading"
@@ -42,7 +44,7 @@ def read_index(*paths: Path | str) -> pd.DataFrame:
 
 
 def _read_index(path: Path | str) -> pd.DataFrame:
-    frame = read_table(path, COLUMNS, "run again")
+    frame = read_checked(path, COLUMNS, "run again")
     for name in ("height", "width", "shard"):
         try:
             frame[name] = frame[name].astype(int)
@@ -55,9 +57,7 @@ def _read_index(path: Path | str) -> pd.DataFrame:
 def write_index(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what `build_index` gives; `read_index` gives it back."""
     joined = frame.assign(tags=[";".join(tags) for tags in frame["tags"]])
-    columns = [*COLUMNS, *({READING} & set(frame.columns))]
-    with written_whole(path) as beside:
-        joined.to_csv(beside, columns=columns, index=False, lineterminator="\n")
+    write_table(path, joined, [*COLUMNS, *({READING} & set(frame.columns))])
 
 
 def files_of(rows: pd.DataFrame, root: Path | str) -> list[ImageFile]:
@@ -81,31 +81,14 @@ def _reading(options: dict) -> Reading:
     return Reading(**options | ({"bands": tuple(bands)} if bands else {}))
 
 
-def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
-    """Read a CSV file of ours with every cell as the string it is ("007" and "NA" too).
+def read_classes(path: Path | str, index: pd.DataFrame | None = None) -> list[str]:
+    """Class names in mask order: the first has mask id 1.
 
-    Raises UserError naming the file, with `mend` as the way out, when it is absent, is no CSV, ends
-    within a line or lacks one of the columns.
+    index: images whose tags are to be among them. Raises UserError when there are none, or a tag is
+    not.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        frame = pd.read_csv(io.StringIO(text), dtype=str, na_filter=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {mend}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable table ({error}); delete it and {mend}") from None
-    if not text.endswith("\n"):
-        raise UserError(f"{path}: ends in the middle of a line; delete it and {mend}")
-    absent = [name for name in columns if name not in frame.columns]
-    if absent:
-        raise UserError(f"{path}: no column {', '.join(absent)}; delete it and {mend}")
-    return frame
-
-
-def read_classes(path: Path | str) -> list[str]:
-    """Class names in mask order: the first has mask id 1. Raises UserError when there are none."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the indexing step again") from None
     except (OSError, ValueError) as error:
@@ -113,6 +96,11 @@ def read_classes(path: Path | str) -> list[str]:
     classes = [line for line in text.split("\n") if line]
     if not classes:
         raise UserError(f"{path}: no class in it; delete it and run again")
+    tags = {tag for tags in index["tags"] for tag in tags} if index is not None else set()
+    if absent := sorted(tags - set(classes)):
+        raise UserError(
+            f"{path}: no class '{absent[0]}', which images are tagged with; delete it and run again"
+        )
     return classes
 
 
@@ -135,6 +123,11 @@ def rows_of(
     if shard is not None:
         chosen &= index["shard"] == shard
     return index[chosen].reset_index(drop=True)
+
+
+def sizes_of(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """(height, width) of each image."""
+    return list(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
 
 
 def spaced(items: Sequence[str], count: int | None) -> list[str]:
@@ -184,8 +177,9 @@ def build_index(
     listing: columns image, path (relative to root), split and tags (tuples), and READING, if any.
     Beside COLUMNS it has `opacity` (`images.Inspected`), which is not written.
     Prints a note on training images without tags, and a hint when shards are very large.
-    Raises UserError for images that cannot be read (all of them in one message) or are listed
-    twice, for a class that no training image of a listing shows, or for more shards than images.
+    Raises UserError for images that cannot be read (all of them in one message), lead out of their
+    folder or are listed twice, for a class that no training image of a listing shows, or for more
+    shards than images.
     """
     _check_listing(listing, classes, shards)
     frame = listing.assign(**_inspect_all(files_of(listing, root), threads))
@@ -197,6 +191,13 @@ def build_index(
 def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
     doubled = listing.loc[listing["image"].duplicated(), "image"].unique()
     raise_together([f"image '{name}' is listed twice; keep one" for name in doubled])
+    raise_together(
+        [
+            f"image '{image}' ({path}) leads out of its folder; correct its name"
+            for image, path in zip(listing["image"], listing["path"], strict=True)
+            if leads_outside(image) or leads_outside(path)
+        ]
+    )
     if len(classes) > MOST_CLASSES:
         raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; choose fewer")
     train = rows_of(listing, "train")
@@ -216,10 +217,23 @@ def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -
             )
 
 
-def check_apart(listing: pd.DataFrame, others: Iterable[str]) -> None:
-    """Raise UserError for listed images that are among those of other splits."""
-    both = listing.loc[listing["image"].isin(set(others)), "image"]
-    raise_together([f"image '{name}' is listed twice; keep one" for name in both])
+def apart(listing: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """The listing of another split, with ids that training images do not have.
+
+    An id that a training image in another folder has becomes the path without its suffix: `0` of
+    val/0.png becomes `val/0` beside train/0.png. Ids of training images never depend on others.
+    Raises UserError for images that are in both.
+    """
+    folders = {
+        image: PurePosixPath(path).parent
+        for image, path in zip(train["image"], train["path"], strict=True)
+    }
+    ids = [
+        image if folders.get(image) in (None, PurePosixPath(path).parent) else image_id(path)
+        for image, path in zip(listing["image"], listing["path"], strict=True)
+    ]
+    raise_together([f"image '{name}' is listed twice; keep one" for name in ids if name in folders])
+    return listing.assign(image=ids)
 
 
 def _inspect_all(files: list[ImageFile], threads: int) -> dict[str, list]:

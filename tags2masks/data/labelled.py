@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tags2masks.data.tables import write_table
 from tags2masks.errors import UserError, raise_together
-from tags2masks.files import written_whole
 
 COLUMNS = ("image", "mask")
 
@@ -85,5 +85,4 @@ def with_all_masks(found: pd.DataFrame) -> pd.DataFrame:
 
 def write_labelled(path: Path | str, found: pd.DataFrame) -> None:
     """Write the table of images and their masks."""
-    with written_whole(path) as beside:
-        found.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
+    write_table(path, found, COLUMNS)

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
-from tags2masks.data.index import files_of, images_sha
+from tags2masks.data.index import files_of, images_sha, sizes_of
 from tags2masks.data.views import Draw, random_view, to_tensor
 from tags2masks.errors import UserError
 from tags2masks.store import Shard
@@ -35,7 +35,7 @@ class MaskedViews(Dataset):
         fill: Sequence[float],
     ):
         self.images = rows["image"].tolist()
-        self.paths = files_of(rows, root)
+        self.paths, self.sizes = files_of(rows, root), sizes_of(rows)
         self.shard_of = rows["shard"].tolist()
         self.files = list(shards)
         self.shas = [images_sha(rows[rows["shard"] == n]) for n in range(len(shards))]
@@ -66,7 +66,7 @@ class MaskedViews(Dataset):
         place, *seeds = draw
         row = self.masked[place % len(self.masked)]
         view, labels = random_view(
-            read_image(self.paths[row]),
+            read_image(self.paths[row], self.sizes[row]),
             self._shard(row).read(self.images[row])[0],
             self.augment,
             self.fill,

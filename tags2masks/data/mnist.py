@@ -19,6 +19,7 @@ from tags2masks.data.images import decode
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+from tags2masks.given import is_given, read_given
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
@@ -111,7 +112,7 @@ def enlarge(digit: np.ndarray, size: int) -> np.ndarray:
 def idx_file(root: Path | str, name: str) -> Path:
     """The file of this name below root, unpacked or as .gz."""
     plain = Path(root) / name
-    return plain if plain.is_file() else plain.with_name(f"{name}.gz")
+    return plain if is_given(plain) else plain.with_name(f"{name}.gz")
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -120,7 +121,7 @@ def read_idx(path: Path) -> np.ndarray:
     Raises UserError naming the file when it is absent, damaged, or no idx file of bytes.
     """
     try:
-        data = path.read_bytes()
+        data = read_given(path)
         data = gzip.decompress(data) if path.suffix == ".gz" else data
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); download it again") from None

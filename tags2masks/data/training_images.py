@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
-from tags2masks.data.index import files_of, multi_hot
+from tags2masks.data.index import files_of, multi_hot, sizes_of
 from tags2masks.data.views import random_view, to_tensor
 
 KEPT_BYTES = 2**30
@@ -28,7 +28,7 @@ class TrainingImages:
     """
 
     def __init__(self, rows: pd.DataFrame, root: Path, classes: Sequence[str], threads: int = 0):
-        self.paths = files_of(rows, root)
+        self.paths, self.sizes = files_of(rows, root), sizes_of(rows)
         self.tagged = multi_hot(rows["tags"], classes) > 0
         """bool [N, K]"""
         self.threads = threads
@@ -50,7 +50,7 @@ class TrainingImages:
         """The whole image, uint8 [h, w, 3]; not to be written to."""
         image = self._kept.get(row)
         if image is None:
-            image = read_image(self.paths[row])
+            image = read_image(self.paths[row], self.sizes[row])
             if self._bytes + image.nbytes <= KEPT_BYTES:
                 self._kept[row] = image
                 self._bytes += image.nbytes

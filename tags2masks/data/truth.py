@@ -13,9 +13,9 @@ from PIL import Image
 from tags2masks.config.datasets import MOST_CLASSES
 from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME, is_colour
 from tags2masks.data.images import decode
-from tags2masks.data.index import read_table
+from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
-from tags2masks.files import written_whole
+from tags2masks.given import is_given
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "mask", "instances")
@@ -29,13 +29,12 @@ def read_truth(path: Path | str) -> pd.DataFrame:
 
     Images without a mask have no row. Raises UserError naming the file when it is no truth table.
     """
-    return read_table(path, COLUMNS, "run again")
+    return read_checked(path, COLUMNS, "run again")
 
 
 def write_truth(path: Path | str, frame: pd.DataFrame) -> None:
     """Write what `with_masks` gives; `read_truth` gives it back."""
-    with written_whole(path) as beside:
-        frame.to_csv(beside, columns=list(COLUMNS), index=False, lineterminator="\n")
+    write_table(path, frame, COLUMNS)
 
 
 def plain_table(count: int) -> np.ndarray:
@@ -189,7 +188,7 @@ def mask_files(images: Sequence[str], masks: Sequence[str], root: Path | str) ->
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of masks; correct the path or leave out masks")
-    there = [(root / mask).is_file() for mask in masks]
+    there = [is_given(root / mask) for mask in masks]
     pairs = list(zip(masks, there, strict=True))
     return pd.DataFrame(
         {

@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
-from tags2masks.data.index import files_of
+from tags2masks.data.index import files_of, sizes_of
 
 IGNORED = 255
 
@@ -127,7 +127,7 @@ class TaggedViews(Dataset):
     def __init__(
         self, rows: pd.DataFrame, root: Path, targets: np.ndarray, augment: TagAugment, fill
     ):
-        self.paths = files_of(rows, root)
+        self.paths, self.sizes = files_of(rows, root), sizes_of(rows)
         self.targets = torch.from_numpy(targets)
         self.augment, self.fill = augment, fill
 
@@ -136,7 +136,8 @@ class TaggedViews(Dataset):
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         row, *seeds = draw
-        image, rng = read_image(self.paths[row]), np.random.default_rng(seeds)
+        image = read_image(self.paths[row], self.sizes[row])
+        rng = np.random.default_rng(seeds)
         view, _ = random_view(image, None, self.augment, self.fill, rng)
         return to_tensor(perturb(view, self.augment, rng)), self.targets[row]
 
@@ -145,7 +146,8 @@ class PlainViews(TaggedViews):
     """The same images whole, always alike, by row number."""
 
     def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
-        view = plain_view(read_image(self.paths[row]), self.augment, self.fill)
+        image = read_image(self.paths[row], self.sizes[row])
+        view = plain_view(image, self.augment, self.fill)
         return to_tensor(view), self.targets[row]
 
 
@@ -153,16 +155,16 @@ class WholeImages(Dataset):
     """Batches of whole images of one size: (row numbers, uint8 [B, 3, H, W])."""
 
     def __init__(self, rows: pd.DataFrame, root: Path, batch_size: int):
-        self.paths = files_of(rows, root)
-        sizes = list(zip(rows["height"], rows["width"], strict=True))
-        self.batches = batches_of_like_size(sizes, batch_size)
+        self.paths, self.sizes = files_of(rows, root), sizes_of(rows)
+        self.batches = batches_of_like_size(self.sizes, batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, number: int) -> tuple[list[int], Tensor]:
         batch = self.batches[number]
-        return batch, torch.stack([to_tensor(read_image(self.paths[row])) for row in batch])
+        images = [read_image(self.paths[row], self.sizes[row]) for row in batch]
+        return batch, torch.stack(list(map(to_tensor, images)))
 
 
 def batches_of_like_size(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:

@@ -13,6 +13,7 @@ from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
 from tags2masks.data.truth import IGNORED, INVALID, MaskTable, mask_files, value_table
 from tags2masks.errors import UserError, raise_together
+from tags2masks.given import is_given, leads_outside, open_given, read_text
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -87,7 +88,7 @@ def list_masks(
     masks = [named.get(image, f"SegmentationClass/{image}.png") for image in images]
     instances = [f"SegmentationObject/{image}.png" for image in images]
     return mask_files(images, masks, root).assign(
-        instances=[path if (root / path).is_file() else "" for path in instances]
+        instances=[path if is_given(root / path) else "" for path in instances]
     )
 
 
@@ -168,13 +169,15 @@ def _read_list(root: Path, name: str, key: str) -> list[Entry]:
     not show it), or the paths of image and mask. name: of the file below root; key: of the config.
     """
     path = root / name
-    if not path.is_file():
+    try:
+        lines = read_text(path).splitlines()
+    except FileNotFoundError:
         there = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt")))
         raise UserError(
             f"{path}: no such list; correct `root`, or choose {key} from {there or '(no list)'}"
-        )
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct {key}") from None
     except ValueError as error:
         raise UserError(f"{path}: no text ({error}); replace the file") from None
     entries, problems = [], []
@@ -188,7 +191,7 @@ def _read_list(root: Path, name: str, key: str) -> list[Entry]:
                 entry = _entry(image)._replace(mask=mask.lstrip("/"))
             case _:
                 entry = _entry(line.strip())
-        if any(".." in PurePosixPath(file or "").parts for file in entry):
+        if any(leads_outside(file or "") for file in entry):
             problems.append(
                 f"{path}, line {number}: '{line.strip()[:80]}' may lie outside {root}; write names "
                 "and paths without '..'"
@@ -212,18 +215,21 @@ def _image_path(root: Path, entry: Entry) -> str | None:
     """The image's file relative to root, or None where there is none."""
     paths = [f"JPEGImages/{entry.image}{suffix}" for suffix in SUFFIXES]
     paths = [entry.path] if entry.path else paths
-    return next((path for path in paths if (root / path).is_file()), None)
+    return next((path for path in paths if is_given(root / path)), None)
 
 
 def _read_objects(root: Path, image: str) -> list[tuple[str, ElementTree.Element]]:
     """Class name and XML element of each annotated object."""
     path = root / "Annotations" / f"{image}.xml"
     try:
-        objects = ElementTree.parse(path).getroot().findall("object")
+        with open_given(path) as file:
+            objects = ElementTree.parse(file).getroot().findall("object")
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such annotation, but the list names it; complete the data set"
         ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); replace the file") from None
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(f"{path}: malformed XML ({error}); replace the file") from None
     names = [(tag.findtext("name") or "").strip() for tag in objects]

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tags2masks.config.datasets import Photographs
-from tags2masks.data.index import read_table
-from tags2masks.files import written_whole
+from tags2masks.data.tables import read_checked, write_table
 
 FEWEST = 5
 """Training images of a class below which there is a warning."""
@@ -31,14 +30,12 @@ def write_warnings(path: Path | str, found: Sequence[Warned]) -> None:
     """Write a table of warnings, which may be empty, and print them."""
     for one in found:
         print(f"warning: {one.warning}", file=sys.stderr)
-    with written_whole(path) as beside:
-        table = pd.DataFrame(found, columns=list(Warned._fields))
-        table.to_csv(beside, index=False, lineterminator="\n")
+    write_table(path, pd.DataFrame(found, columns=list(Warned._fields)), Warned._fields)
 
 
 def read_warnings(path: Path | str) -> list[Warned]:
     """Read such a table; raises UserError naming the file when it is absent or none."""
-    table = read_table(path, Warned._fields, "run again")
+    table = read_checked(path, Warned._fields, "run again")
     return [Warned(*row) for row in table[list(Warned._fields)].itertuples(index=False)]
 
 

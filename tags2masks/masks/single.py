@@ -30,4 +30,4 @@ def scores_of(
 
 def _image(method: ModuleType, file: ImageFile, size: tuple[int, int]) -> np.ndarray:
     """The image, uint8 [H, W, 3], for methods that look at it; for others nothing is read."""
-    return read_image(file) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)
+    return read_image(file, size) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)

@@ -83,7 +83,7 @@ def finish(walked: Walked, spec: Walk) -> Finished:
             best[scores.max(0) <= np.float32(spec.background_score)] = 0
     mask = np.concatenate([[0], walked.class_ids]).astype(np.uint8)[best]
     if spec.crf:
-        mask = refine(read_image(walked.file), mask, spec.crf)
+        mask = refine(read_image(walked.file, walked.size), mask, spec.crf)
     if not (isinstance(spec, Irn) and spec.instances):
         return Finished(walked.image, mask, None, [])
     return Finished(walked.image, mask, *_instances(best, scores, walked.class_ids))

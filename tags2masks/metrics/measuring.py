@@ -10,15 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.index import (
-    files_of,
-    images_sha,
-    read_classes,
-    read_index,
-    read_table,
-    rows_of,
-)
+from tags2masks.data.index import files_of, images_sha, read_classes, read_index, rows_of
 from tags2masks.data.readers import dataset_block, reader_module
+from tags2masks.data.tables import read_checked
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
@@ -61,10 +55,13 @@ def work(args: argparse.Namespace) -> Work:
 
     Raises UserError when the split has no images.
     """
-    index, classes = read_index(*args.index), read_classes(args.classes)
+    index = read_index(*args.index)
+    classes = read_classes(args.classes, index)
     spec = dataset_block(args.recipe["dataset"])
     masks = read_truth(args.truth).set_index("image")["mask"]
-    learned = read_table(args.left_out, ("image",), "run again")["image"] if args.left_out else ()
+    learned = ()
+    if args.left_out:
+        learned = read_checked(args.left_out, ("image",), "run again")["image"]
     chunks, count, listed = [], 0, 0
     for number, shard in enumerate(args.shards):
         sha = images_sha(rows_of(index, args.split, number))

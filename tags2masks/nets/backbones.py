@@ -1,6 +1,7 @@
 """timm networks as feature extractors, with their weights from a file, the hub or chance."""
 
 import difflib
+import hashlib
 import pickle
 import re
 from pathlib import Path
@@ -8,15 +9,18 @@ from pathlib import Path
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from tags2masks.checkpoints import load_plain
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
+from tags2masks.given import is_given
 from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
+
+DIGEST = "sha256"
+"""Where the metadata of our own weights keep their `tensors_digest`."""
 
 OWN = {"convnet": ConvNet, "resnet38d": ResNet38d}
 
@@ -186,10 +190,10 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
     """A state dict from a .safetensors or .pth file; never runs code from the file.
 
     Raises UserError when the file is absent or damaged, with `mend` as the way out, or would run
-    code.
+    code. Of files that `nets.checkpoint.save_model` wrote any change is noticed.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_given(path):
         raise UserError(f"{path}: no such weights file; {mend}")
     if path.suffix == ".params":
         raise UserError(
@@ -198,7 +202,7 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
         )
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _read_safetensors(path, mend)
         state = load_plain(path)
     except pickle.UnpicklingError:
         raise UserError(
@@ -217,6 +221,24 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
                 "dequantize())"
             )
     return state
+
+
+def _read_safetensors(path: Path, mend: str) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        written = (file.metadata() or {}).get(DIGEST)
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if written not in (None, tensors_digest(state)):
+        raise UserError(f"{path}: damaged: not what was written; {mend}")
+    return state
+
+
+def tensors_digest(state: dict[str, Tensor]) -> str:
+    """sha256 over the names, types, shapes and values of tensors, in hexadecimal."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -8,8 +8,9 @@ from torch import nn
 
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.nets.backbones import fill, read_weights
-from tags2masks.provenance import check_provenance
+from tags2masks.given import read_text
+from tags2masks.nets.backbones import DIGEST, fill, read_weights, tensors_digest
+from tags2masks.provenance import check_provenance, sealed
 
 
 def save_model(network: nn.Module, path: Path | str) -> None:
@@ -17,7 +18,7 @@ def save_model(network: nn.Module, path: Path | str) -> None:
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     with written_whole(path) as beside:
         # Not by `save_file`: what it says of a full disk is no OSError.
-        beside.write_bytes(safetensors.torch.save(state))
+        beside.write_bytes(safetensors.torch.save(state, {DIGEST: tensors_digest(state)}))
 
 
 def load_model(network: nn.Module, path: Path | str) -> nn.Module:
@@ -29,7 +30,8 @@ def load_model(network: nn.Module, path: Path | str) -> nn.Module:
 def write_spec(path: Path | str, spec: dict) -> None:
     """Write what an artifact was made of, as JSON that people can read."""
     with written_whole(path) as beside:
-        beside.write_text(json.dumps(spec, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(sealed(spec), indent=2, ensure_ascii=False)
+        beside.write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_spec(path: Path | str) -> dict:
@@ -38,10 +40,10 @@ def read_spec(path: Path | str) -> dict:
     Raises UserError naming a file that cannot be read, or is none.
     """
     try:
-        spec = json.loads(Path(path).read_text(encoding="utf-8"))
+        spec = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
-    check_provenance(spec, path)
+    spec = check_provenance(spec, path)
     if not isinstance(spec.get("classes"), list):
         raise UserError(f"{path}: does not say its classes; delete it and run again")
     return spec

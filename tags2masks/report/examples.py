@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tags2masks.data.index import read_table, spaced
+from tags2masks.data.index import spaced
+from tags2masks.data.tables import read_table
 
 WELL, BADLY, EVENLY = "well", "badly", "evenly"
 

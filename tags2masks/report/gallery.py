@@ -79,8 +79,8 @@ class Gallery(NamedTuple):
 def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
     """What is known of a data set; `where`: root, truth_root and spec, see `write_report`."""
     folder = results / name
-    classes = read_classes(folder / "classes.txt")
     index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
+    classes = read_classes(folder / "classes.txt", index)
     spec = dataset_block(where["spec"])
     rows = rows_of(index, "train")
     truth: dict[str, Path] = {}
@@ -188,7 +188,8 @@ def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
 
 def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
     """The image and its maps, filled up with None to `places` maps."""
-    pixels = read_image(dataset.files[row["image"]])
+    size = int(row["height"]), int(row["width"])
+    pixels = read_image(dataset.files[row["image"]], size)
     tags = ", ".join(row["tags"]) or "no tag"
     tiles: list[Tile | None] = [
         Tile(image_picture(pixels), "image", tags, f"Image {row['image']}, tagged {tags}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tags2masks.data.index import read_table
+from tags2masks.data.tables import read_table
 from tags2masks.errors import raise_together
 from tags2masks.report.lineage import path_of
 from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent_spread

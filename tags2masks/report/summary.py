@@ -1,11 +1,13 @@
 """The figures of all experiments in two tables: one tidy, one a row per experiment."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from tags2masks.data.index import read_classes, read_index, read_table
+from tags2masks.data.index import read_classes, read_index
+from tags2masks.data.tables import read_checked, read_table
 from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
@@ -85,15 +87,14 @@ def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
     """An artifact's figures; of: how its tables' names begin, `val-` for those of val's images."""
     columns = ["metric", "value", "threshold", "tuned_on_masks"]
-    table = _read(folder / f"{of}metrics.csv", columns)
+    table = _read(folder / f"{of}metrics.csv", columns, read_checked)
     if STAGES[stage].measured == "maps":
         _check_thresholds(table, folder, of, **evaluation)
     return table
 
 
-def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    read_table(path, columns, MEND)  # refuses a damaged one
-    return pd.read_csv(path)
+def _read(path: Path, columns: list[str], check: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+    return pd.read_csv(path, usecols=check(path, columns, MEND).columns)
 
 
 def _check_thresholds(
@@ -110,7 +111,7 @@ def _check_thresholds(
             f"{folder / f'{of}metrics.csv'}: measured at the background score {fixed.pop()}, but "
             f"evaluation.background_score is {background_score}; delete it and run again"
         )
-    curve = _read(folder / f"{of}curve.csv", ["threshold"])
+    curve = _read(folder / f"{of}curve.csv", ["threshold"], read_table)
     steps = set(curve["threshold"].astype("float32"))
     if steps and steps != set(limits_of(thresholds, background_score)):
         raise UserError(
@@ -192,7 +193,7 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
     images = int((index["split"] == "train").sum())
     learned = one["supervision"]
     labelled = (
-        len(read_table(folder / "labelled.csv", ["image"], MEND)) if "masks" in learned else 0
+        len(read_checked(folder / "labelled.csv", ["image"], MEND)) if "masks" in learned else 0
     )
     mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
 

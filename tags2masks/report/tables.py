@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from tags2masks.data.index import read_table
+from tags2masks.data.tables import read_table
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
 from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP, WARNINGS

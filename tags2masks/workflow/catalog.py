@@ -5,13 +5,13 @@ Light to import: no torch, no pandas.
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import KINDS, Dataset
 from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import (
     Artifact,
@@ -63,25 +63,16 @@ class Catalog:
         """Fail early, naming the config key, for files that are absent or cannot be inputs."""
         for name in self.datasets():
             for path in self.config.datasets[name].all_files():
-                if not Path(path).exists():
-                    raise ConfigError(
-                        f"datasets.{name}: {path} does not exist; correct its path or root"
-                    )
+                _check_file(f"datasets.{name}", path, "; correct its path or root")
         for artifact in self.artifacts.values():
             for path in weights_of(artifact):
-                if not Path(path).is_file():
-                    raise ConfigError(
-                        f"{artifact.stage} {artifact.id}: backbone.weights: {path} does not exist"
-                    )
+                _check_file(f"{artifact.stage} {artifact.id}: backbone.weights", path)
         for path in self.published:
             _check_braces("published", path)
-            if not Path(path).is_file():
-                raise ConfigError(f"published: {path} does not exist; correct its path")
+            _check_file("published", path, "; correct its path")
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
-            if not Path(wanted.images).is_dir():
-                raise ConfigError(f"predict.{name}.images: {wanted.images} is no folder")
 
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""
@@ -190,6 +181,16 @@ class Catalog:
         raise ConfigError(
             f"predict.{name}.experiment: no experiment '{wanted}'; {choices(wanted, known)}"
         )
+
+
+def _check_file(where: str, path: str, mend: str = "") -> None:
+    """Raises ConfigError for a file that is absent or cannot be read."""
+    try:
+        open_given(path).close()
+    except FileNotFoundError:
+        raise ConfigError(f"{where}: {path} does not exist{mend}") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} cannot be read ({error.strerror}){mend}") from None
 
 
 def _check_braces(where: str, path: str) -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from pathlib import Path
+
+from tags2masks.given import open_given
 
 
 def canonical(recipe: dict) -> str:
@@ -26,7 +27,7 @@ def digest(content: str | bytes) -> str:
 
 def file_digest(path: str) -> str:
     """`digest` of a file's bytes, which may be many."""
-    with Path(path).open("rb") as file:
+    with open_given(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 

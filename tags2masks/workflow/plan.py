@@ -7,6 +7,7 @@ wildcards give what Snakemake does not record, and so what runs nothing again wh
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 from tags2masks.stages import STAGES, Stage
@@ -176,6 +177,11 @@ class Plan(Described):
             f"{self.predictor(wildcards.name).upstream['segmenter'].folder}/{file}"
         )
 
+    def predicted_images(self, wildcards) -> list[str]:
+        """Input function: the folder of new images, if it is there; else its job will tell."""
+        folder = self.config.predict[wildcards.name].images
+        return [folder] if Path(folder).is_dir() else []
+
     # -- recorded parameters ---------------------------------------------------------------------
 
     def recipe(self, stage: str) -> Callable:
@@ -254,6 +260,10 @@ class Plan(Described):
     def root(self, wildcards, resources) -> str:
         """Param function: where the images are."""
         return self.config.datasets[wildcards.dataset].image_root(self.own(wildcards))
+
+    def predicted_folder(self, wildcards, resources) -> str:
+        """Param function: the folder of new images."""
+        return self.config.predict[wildcards.name].images
 
     def dataset_free(self, wildcards, resources) -> str:
         """Param function: the fields of the data set that are in no recipe, as JSON."""

@@ -7,7 +7,8 @@ import pytest
 
 from tags2masks.config.datasets import Folder
 from tags2masks.data import folder
-from tags2masks.data.boxes import Box, box_table, nudged, read_boxes, write_boxes
+from tags2masks.data.boxes import COLUMNS, Box, box_table, nudged, read_boxes, write_boxes
+from tags2masks.data.tables import write_table
 from tags2masks.errors import UserError
 
 INDEX = pd.DataFrame(
@@ -43,7 +44,9 @@ def test_written_and_read_back_alike(tmp_path):
     ]
     write_boxes(tmp_path / "boxes.csv", box_table(boxes, INDEX))
     assert (tmp_path / "boxes.csv").read_text() == (
-        "image,class,x1,y1,x2,y2,difficult\nb,big dog,1,2,5,3,1\nsub/a,1e5,0,0,5,3,0\n"
+        "image,class,x1,y1,x2,y2,difficult,crc\n"
+        "b,big dog,1,2,5,3,1,6598d8ef\n"
+        "sub/a,1e5,0,0,5,3,0,bcbf1db0\n"
     )
     back = read_boxes(tmp_path / "boxes.csv")
     assert back.to_dict("list") == box_table(boxes, INDEX).to_dict("list")
@@ -55,7 +58,7 @@ def test_written_and_read_back_alike(tmp_path):
     [
         (None, "no such file; run again"),
         ("image,class,x1\na,cat,1\n", "no column y1, x2, y2, difficult"),
-        (f"{HEADER}a,cat,1,2,3,four,0\n", "invalid literal .*'four'"),
+        (f"{HEADER}a,cat,1,2,3,4,0\n", "no column crc"),
     ],
 )
 def test_files_that_are_no_boxes_are_refused(tmp_path, text, said):
@@ -64,6 +67,13 @@ def test_files_that_are_no_boxes_are_refused(tmp_path, text, said):
         path.write_text(text)
     with pytest.raises(UserError, match=rf"{re.escape(str(path))}: {said}"):
         read_boxes(path)
+
+
+def test_a_corner_that_is_no_number_is_named(tmp_path):
+    rows = pd.DataFrame([["a", "cat", 1, 2, 3, "four", 0]], columns=list(COLUMNS))
+    write_table(tmp_path / "boxes.csv", rows, COLUMNS)
+    with pytest.raises(UserError, match=r"boxes\.csv: invalid literal .*'four'"):
+        read_boxes(tmp_path / "boxes.csv")
 
 
 @pytest.fixture

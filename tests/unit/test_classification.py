@@ -55,9 +55,10 @@ def test_a_network_ranks_whole_images(tmp_path):
         Image.new("RGB", (8, 8), (red, 0, 0)).save(tmp_path / name)
     tags = [("a",), (), ("a",), ("b",)]
     spec = Vanilla(augment=TagAugment(resize=(8, 8), crop=8))
-    views = plain_views(pd.DataFrame({"path": names, "tags": tags}), tmp_path, ["a", "b"], spec)
+    rows = pd.DataFrame({"path": names, "tags": tags, "height": 8, "width": 8})
+    views = plain_views(rows, tmp_path, ["a", "b"], spec)
     # Class a is at ranks 1 and 3, class b at rank 1.
     found = average_precisions_of(Brightness(), views, Machine(threads=1))
     np.testing.assert_allclose(found, [(1 + 2 / 3) / 2, 1])
-    none = plain_views(pd.DataFrame({"path": [], "tags": []}), tmp_path, ["a", "b"], spec)
+    none = plain_views(rows[:0], tmp_path, ["a", "b"], spec)
     assert np.isnan(average_precisions_of(Brightness(), none, Machine(threads=1))).all()

@@ -55,7 +55,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     assert refused(path).startswith(": not UTF-8")
     path.unlink()
     path.mkdir()
-    assert refused(path).startswith(": cannot be read (Is a directory)")
+    assert refused(path).startswith(": cannot be read (a folder, where a file should be)")
 
 
 def test_aliases_and_equal_keys_of_different_blocks_are_fine(tmp_path):

@@ -119,8 +119,8 @@ def test_links_within_the_folder_are_fine(listed, tmp_path):
         ("b.jpg,cat,ood", "an ood image shows none of the classes; leave its tags empty"),
         ("  ,cat,train", "the image is blank; write its path, or delete the line"),
         ("gone.jpg,cat,train", "no image {photos}/gone.jpg; correct the name"),
-        ("sub,cat,train", "no image {photos}/sub; correct the name"),
-        (".,cat,train", "no image {photos}; correct the name"),
+        ("sub,cat,train", "'sub' cannot be opened (a folder, where a file should be)"),
+        (".,cat,train", "'.' cannot be opened (a folder, where a file should be)"),
         ("{photos}/b.jpg,cat,train", "'{photos}/b.jpg' may lie outside {photos}"),
         (
             "../out.jpg,cat,train",

@@ -9,6 +9,7 @@ import pytest
 from tags2masks.config.datasets import Digits
 from tags2masks.config.training import Augment
 from tags2masks.data.index import images_sha, write_classes, write_index
+from tags2masks.data.labelled import write_labelled
 from tags2masks.data.masked import MaskedViews
 from tags2masks.data.truth import plain_table, write_truth
 from tags2masks.errors import UserError
@@ -96,7 +97,7 @@ def test_images_that_were_learned_from_are_not_measured(tmp_path, rows, learned,
     write_classes(tmp_path / "classes.txt", ["one", "two"])
     truth = rows[["image"]].assign(mask="b-mask.png", instances="", boxes=[[]] * 5)
     write_truth(tmp_path / "truth.csv", truth)
-    (tmp_path / "labelled.csv").write_text("".join(f"{n}\n" for n in ["image", *learned]))
+    write_labelled(tmp_path / "labelled.csv", pd.DataFrame({"image": learned, "mask": "m"}))
     found = measuring.work(
         Namespace(
             recipe={"dataset": Digits(classes=("one", "two")).key(), "seed": 0},

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tags2masks.data.images import ImageFile, Reading, decode, inspect_image, read_image
+from tags2masks.data.truth import plain_table, read_mask
 from tags2masks.errors import UserError
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
@@ -237,7 +238,9 @@ def test_truncated_files_are_refused(saved, name):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match=rf"{tmp_path}: cannot be read \(Is a directory\)"):
+    with pytest.raises(
+        UserError, match=rf"{tmp_path}: cannot be read \(a folder, where a file should be\)"
+    ):
         read_image(tmp_path)
 
 
@@ -254,3 +257,43 @@ def test_a_damaged_exif_block_is_named(saved):
     path = saved(Image.new("RGB", (4, 4)), exif=b"Exif\0\0not a TIFF header")
     with pytest.raises(UserError, match=r"image\.png: its EXIF block is damaged"):
         read_image(path)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.eps"])
+def test_no_program_is_started_for_a_file(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    path.write_bytes(POSTSCRIPT)
+    assert Image.open(path).format == "EPS"  # Pillow itself would start Ghostscript to load it
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("started"))
+    said = (
+        f"{path}: not an image of a format that is read (AVIF, BMP, GIF, JPEG, JPEG2000, PNG, PPM, "
+        "TIFF, WEBP); replace it or take it off the list"
+    )
+    for read in (read_image, inspect_image, decode):
+        with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+            read(path)
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        read_mask(path, plain_table(1), (3, 4))
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.bmp", "a.gif", "a.jp2", "a.jpg", "a.ppm", "a.webp"])
+@pytest.mark.parametrize("called", [None, "b.png"])
+def test_formats_are_told_by_content_whatever_the_name(saved, tmp_path, name, called):
+    path = saved(Image.new("RGB", (16, 16), (200, 40, 40)), name)
+    if called:
+        path = path.rename(tmp_path / called)
+    assert np.abs(read_image(path).astype(int) - [200, 40, 40]).max() <= 16  # GIF: 216 colours
+
+
+def test_an_image_of_another_size_than_listed_is_refused(saved):
+    path = saved(Image.new("RGB", (5, 3)))
+    assert read_image(path, (3, 5)).shape == (3, 5, 3)
+    said = (
+        f"{path}: 5 × 3 pixels (upright), but 6 × 3 when it was listed; restore it, or delete the "
+        "tables of its data set in results (train.csv, val.csv) and run again"
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        read_image(path, (3, 6))

@@ -15,9 +15,9 @@ from tags2masks.data import index
 from tags2masks.data.images import ImageFile, Reading
 from tags2masks.data.index import (
     COLUMNS,
+    apart,
     assign_shards,
     build_index,
-    check_apart,
     files_of,
     images_sha,
     multi_hot,
@@ -90,7 +90,7 @@ def test_how_images_are_read_goes_with_their_rows(tmp_path):
     built = build_index(with_reading(listed, options), tmp_path, ["cat"], 1, 1)
     assert built["opacity"].tolist() == [1, 1]
     write_index(tmp_path / "train.csv", built)
-    assert (tmp_path / "train.csv").read_text().splitlines()[0].endswith(",sha,shard,reading")
+    assert (tmp_path / "train.csv").read_text().splitlines()[0].endswith(",sha,shard,reading,crc")
     write_index(tmp_path / "val.csv", built[:0])
     write_index(tmp_path / "ood.csv", usual[:0])
     rows = read_index(*(tmp_path / f"{split}.csv" for split in ("train", "val", "ood")))
@@ -141,10 +141,10 @@ def test_file_format(tmp_path):
     made = SMALL.assign(height=3, width=4, sha="00ff", shard=0)
     write_index(tmp_path / "index.csv", made)
     assert (tmp_path / "index.csv").read_bytes() == (
-        b"image,path,split,tags,height,width,sha,shard\n"
-        b"b,b.png,train,cat,3,4,00ff,0\n"
-        b"a,a.png,train,dog;cat,3,4,00ff,0\n"
-        b"v,v.png,val,dog,3,4,00ff,0\n"
+        b"image,path,split,tags,height,width,sha,shard,crc\n"
+        b"b,b.png,train,cat,3,4,00ff,0,bb7eaea2\n"
+        b"a,a.png,train,dog;cat,3,4,00ff,0,97c5ba33\n"
+        b"v,v.png,val,dog,3,4,00ff,0,0a344c24\n"
     )
 
 
@@ -154,10 +154,7 @@ def test_file_format(tmp_path):
         (None, "no such file; run again"),
         ("", "no readable table"),
         ("image,path,split,tags,height\na,a,train,,3\n", "no column width, sha, shard"),
-        (
-            "image,path,split,tags,height,width,sha,shard\na,a,train,,tall,4,0,0\n",
-            "column height: .*tall",
-        ),
+        ("image,path,split,tags,height,width,sha,shard\na,a,train,,3,4,0,0\n", "no column crc"),
         (
             "image,path,split,tags,height,width,sha,shard\na,a,train,,3,4,0,0\nb,b",
             "ends in the mid",
@@ -171,6 +168,25 @@ def test_files_that_are_no_index_are_refused(tmp_path, text, said):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=rf"{re.escape(str(path))}: {said}"):
         read_index(path)
+
+
+def test_a_size_that_is_no_number_is_named(tmp_path):
+    write_index(tmp_path / "t.csv", SMALL.assign(height="tall", width=4, sha="0", shard=0))
+    with pytest.raises(
+        UserError, match=r"t\.csv: column height: .*'tall'; delete it and run again"
+    ):
+        read_index(tmp_path / "t.csv")
+
+
+def test_classes_are_those_of_the_tags(tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\ndof\n")
+    said = (
+        f"{tmp_path / 'classes.txt'}: no class 'dog', which images are tagged with; delete it and"
+    )
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_classes(tmp_path / "classes.txt", SMALL)
+    (tmp_path / "classes.txt").write_text("cat\ndog\ncow\n")
+    assert read_classes(tmp_path / "classes.txt", SMALL) == ["cat", "dog", "cow"]
 
 
 def test_classes_keep_their_order(tmp_path):
@@ -255,19 +271,43 @@ def test_of_val_alone_no_class_is_missed_and_nothing_is_an_index_too(tmp_path):
     empty = build(tmp_path, listing(), shards=4)
     assert tuple(empty.columns) == (*COLUMNS, "opacity") and empty.empty
     write_index(tmp_path / "ood.csv", empty)
-    assert (tmp_path / "ood.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert (tmp_path / "ood.csv").read_text() == ",".join([*COLUMNS, "crc"]) + "\n"
     assert read_index(tmp_path / "ood.csv").empty
 
 
 def test_images_are_in_one_split_alone():
-    check_apart(SMALL, ["c", "w"])
+    pd.testing.assert_frame_equal(apart(SMALL, listing(("c", "train", ""))), SMALL)
+    both = listing(("v", "train", ""), ("a", "train", ""))
     with pytest.raises(UserError, match=r"image 'a' is listed twice; keep one\nimage 'v' is"):
-        check_apart(SMALL, ["v", "c", "a"])
+        apart(SMALL, both)
+
+
+def test_images_of_one_id_and_two_folders_are_told_apart_by_their_paths():
+    train = listing(("0", "train", ""), ("1", "train", "")).assign(
+        path=["train/0.png", "all/1.png"]
+    )
+    val = listing(("0", "val", ""), ("2", "val", "")).assign(path=["val/0.png", "val/2.png"])
+    found = apart(val, train)
+    assert found["image"].tolist() == ["val/0", "2"]
+    assert found["path"].tolist() == ["val/0.png", "val/2.png"]
+    with pytest.raises(UserError, match=r"^image 'val/0' is listed twice; keep one$"):
+        apart(val, train.assign(image=["0", "val/0"]))
+    with pytest.raises(UserError, match=r"^image '0' is listed twice; keep one$"):
+        apart(val, train.assign(path=["val/0.jpg", "train/1.png"]))  # in one folder
 
 
 def test_few_ood_images_do_not_limit_the_shards(tmp_path):
     rows = [(name, "train", "cat;dog") for name in "abcd"] + [("o", "ood", "")]
     assert build(tmp_path, listing(*rows), shards=4)["shard"].tolist() == [0, 1, 2, 3, 0]
+
+
+@pytest.mark.parametrize(("image", "path"), [("../a", "a.png"), ("a", "../a.png"), ("/a", "a.png")])
+def test_whatever_the_reader_no_image_leads_out_of_its_folder(tmp_path, image, path):
+    listed = listing(("b", "train", "cat;dog"), ("a", "train", "cat"))
+    listed.loc[1, ["image", "path"]] = [image, path]
+    said = f"image '{image}' ({path}) leads out of its folder; correct its name"
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        build_index(listed, tmp_path, ["cat", "dog"], 1, 1)
 
 
 def test_all_damaged_images_are_named_at_once(tmp_path):

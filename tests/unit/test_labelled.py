@@ -14,8 +14,9 @@ from tags2masks.config.datasets import Coco, Digits, Folder, Voc
 from tags2masks.config.project import parse_config
 from tags2masks.data import digits
 from tags2masks.data.index import build_index, write_classes, write_index
-from tags2masks.data.labelled import choose_labelled, label_order
+from tags2masks.data.labelled import COLUMNS, choose_labelled, label_order
 from tags2masks.data.readers import reader_module
+from tags2masks.data.tables import read_checked
 from tags2masks.errors import UserError
 from tests.unit.splits import list_all
 from tests.unit.test_readers import call
@@ -150,15 +151,15 @@ def listed(monkeypatch, folder, labelled):
         index=folder / "index.csv", classes=folder / "classes.txt",
         labelled=folder / "labelled.csv",
     )  # fmt: skip
-    return (folder / "labelled.csv").read_text()
+    return read_checked(folder / "labelled.csv", COLUMNS, "run again").values.tolist()
 
 
 def test_the_table_of_named_images(photos, monkeypatch):
-    assert listed(monkeypatch, photos, ("d", "a.png")) == "image,mask\nd,d.png\na,a.png\n"
+    assert listed(monkeypatch, photos, ("d", "a.png")) == [["d", "d.png"], ["a", "a.png"]]
 
 
 def test_all_are_those_that_have_masks(photos, monkeypatch, capsys):
-    assert listed(monkeypatch, photos, "all") == "image,mask\na,a.png\nb,b.png\nd,d.png\nf,f.png\n"
+    assert listed(monkeypatch, photos, "all") == [[name, f"{name}.png"] for name in "abdf"]
     assert capsys.readouterr().err.splitlines()[0] == (
         "note: 2 of 6 train images have no mask and are left out; the first lacks "
         f"{photos}/masks/c.png"

@@ -1,12 +1,15 @@
 """How the programs start and end."""
 
+import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 from tags2masks.program import run
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "workflow_scripts"
@@ -35,3 +38,59 @@ def test_every_program_starts_and_says_what_it_takes(name, capsys, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         import_module(f"workflow_scripts.{name}").main()
     assert ended.value.code == 0 and "--" in capsys.readouterr().out
+
+
+class Failing(Dataset):
+    """Four items; the loading process of the third ends as `end` has it."""
+
+    def __init__(self, end):
+        self.end = end
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        if number == 2:
+            self.end()
+        return number
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def two_mistakes():
+    raise_together(["a.png: damaged image; replace it", "b.png: empty file; replace it"])
+
+
+MEMORY = (
+    "error: a process that loads images was killed, most likely for lack of memory; lower "
+    "--workers (workers in the config) or batch_size, or give the job more memory\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (killed, MEMORY),
+        (lambda: os._exit(1), MEMORY),
+        (
+            two_mistakes,
+            "error: a.png: damaged image; replace it\nb.png: empty file; replace it\n",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_end_of_a_loading_process_is_one_line_too(capsys, end, said):
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: list(DataLoader(Failing(end), batch_size=1, num_workers=2)))
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == said
+
+
+def test_other_errors_keep_their_traceback():
+    def main():
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(main)

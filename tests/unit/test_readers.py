@@ -11,7 +11,7 @@ from PIL import Image
 
 from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Voc
 from tags2masks.data.boxes import read_boxes
-from tags2masks.data.index import SPLITS, read_classes, read_index
+from tags2masks.data.index import SPLITS, read_classes, read_index, write_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
@@ -249,7 +249,7 @@ def test_of_a_split_the_program_asks_what_it_needs(photos, monkeypatch):
 
     with pytest.raises(UserError, match="shards: 2, but split val has 1 images"):
         indexed(monkeypatch, root, recipe, root / "photos", ["val"], shards=2, **free)
-    (root / "train.csv").write_text((root / "val.csv").read_text().replace(",val,", ",train,"))
+    write_index(root / "train.csv", read_index(root / "val.csv").assign(split="train"))
     with pytest.raises(UserError, match="image 'b' is listed twice; keep one"):
         indexed(monkeypatch, root, recipe, root / "photos", ["val"], **free)
     (root / "tags.csv").write_text("image,tags,split\n1.jpg,cat;dog,val\n")

@@ -34,6 +34,7 @@ def training(tmp_path_factory):
         pixels = rng.integers(0, 256, (20, 26, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     rows = pd.DataFrame({"path": [f"{n}.png" for n in range(len(tags))], "tags": tags})
+    rows = rows.assign(height=20, width=26)
     return TrainingImages(rows, folder, ["a", "b", "c"])
 
 

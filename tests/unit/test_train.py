@@ -159,7 +159,7 @@ def test_a_classifier_is_measured_apart_from_its_training(call, data, monkeypatc
     measured(data, out, monkeypatch, "index.csv")
     rows = pd.read_csv(out / "metrics.csv")
     assert list(rows.columns) == [
-        "split", "metric", "class", "value", "threshold", "tuned_on_masks", "images"
+        "split", "metric", "class", "value", "threshold", "tuned_on_masks", "images", "crc"
     ]  # fmt: skip
     assert rows["metric"].tolist() == ["map", "average_precision", "average_precision"]
     assert rows["class"].tolist() == ["mean", *CLASSES]
@@ -176,7 +176,7 @@ def test_a_classifier_is_measured_apart_from_its_training(call, data, monkeypatc
 def test_without_val_images_there_is_a_header_alone(call, data, monkeypatch):
     out = call("vanilla", "classifier", "vanilla")
     text = measured(data, out, monkeypatch, "train.csv")
-    assert text == "split,metric,class,value,threshold,tuned_on_masks,images\n"
+    assert text == "split,metric,class,value,threshold,tuned_on_masks,images,crc\n"
     (data / "others.txt").write_text("green\nred\n")
     with pytest.raises(UserError, match=r"others.txt: not the classes of vanilla-\w{8}, which are"):
         measured(data, out, monkeypatch, "val.csv", "others.txt")

@@ -1,5 +1,8 @@
 """The training loop: schedule, batches, exact resume after a kill."""
 
+import io
+import zipfile
+
 import pytest
 import torch
 from torch import nn
@@ -117,14 +120,23 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, killed_after):
     assert [row["loss"] for row in rows] == [row["loss"] for row in again]
 
 
+def flipped(written):
+    """A checkpoint with a bit flipped in one of its tensors."""
+    with zipfile.ZipFile(io.BytesIO(written)) as archive:
+        part = next(m for m in archive.infolist() if m.filename.endswith("data/0"))
+        place = written.index(archive.read(part), part.header_offset)
+    return written[:place] + bytes([written[place] ^ 1]) + written[place + 1 :]
+
+
 def test_a_state_of_another_run_or_a_damaged_one_is_not_used(tmp_path, capsys):
     undisturbed, _ = trained(tmp_path / "whole")
     trained(tmp_path / "s", spec(epochs=2), fingerprint="other")
     assert same(undisturbed, trained(tmp_path / "s")[0])
     assert "from another code or data; starting anew" in capsys.readouterr().out
-    for left in (0, 10, 100, 2000):
+    for left in (0, 10, 100, 2000, "flipped"):
         (path,) = (tmp_path / "s").iterdir()
-        path.write_bytes(path.read_bytes()[:left])
+        written = path.read_bytes()
+        path.write_bytes(flipped(written) if left == "flipped" else written[:left])
         assert same(undisturbed, trained(tmp_path / "s")[0])
         lines = [line for line in capsys.readouterr().out.splitlines() if "not readable" in line]
         assert len(lines) == 1 and lines[0].endswith("left aside, no need to act")

@@ -133,7 +133,7 @@ def test_truth_is_written_and_read_back_alike(tmp_path):
     )
     write_truth(tmp_path / "truth.csv", truth)
     assert (tmp_path / "truth.csv").read_text() == (
-        "image,mask,instances\n007,m/007.png,i/007.png\nNA,m/NA.png,\n"
+        "image,mask,instances,crc\n007,m/007.png,i/007.png,027efe84\nNA,m/NA.png,,79634d09\n"
     )
     assert read_truth(tmp_path / "truth.csv").to_dict("list") == truth.to_dict("list")
 

@@ -9,13 +9,20 @@ from torchvision.transforms import v2
 
 from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
+from tags2masks.data.index import images_sha
+from tags2masks.data.masked import MaskedViews
+from tags2masks.data.training_images import TrainingImages
 from tags2masks.data.views import (
+    PlainViews,
     TaggedViews,
+    WholeImages,
     batches_of_like_size,
     perturb,
     plain_view,
     random_view,
 )
+from tags2masks.errors import UserError
+from tags2masks.store import write_shard
 
 FILL = (0.0, 0.5, 1.0)
 
@@ -165,7 +172,7 @@ def test_perturbed_views():
 @pytest.mark.parametrize("kind", [None, "gaussian", "binary"])
 def test_tagged_views_are_perturbed_by_their_draw(tmp_path, kind):
     Image.fromarray(gradient(20, 20)).save(tmp_path / "a.png")
-    rows = pd.DataFrame({"path": ["a.png"]})
+    rows = pd.DataFrame({"path": ["a.png"], "height": [20], "width": [20]})
     augment = TagAugment(resize=(20, 20), crop=16, perturb=kind)
     views = TaggedViews(rows, tmp_path, np.ones((1, 2), np.float32), augment, FILL)
     (image, tags), again = views[0, 1, 2, 3], views[0, 1, 2, 3][0]
@@ -183,3 +190,27 @@ def test_a_plain_view_is_centred():
 def test_batches_hold_images_of_one_size_and_the_largest_comes_first():
     sizes = [(2, 3), (4, 4), (2, 3), (2, 3), (4, 4), (5, 7)]
     assert batches_of_like_size(sizes, 2) == [[5], [1, 4], [0, 2], [3]]
+
+
+def test_an_image_replaced_by_one_of_another_size_is_refused_by_all_views(tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    rows = pd.DataFrame(
+        {"image": ["a"], "path": ["a.png"], "height": [10], "width": [20], "shard": [0]}
+    ).assign(tags=[("cat",)], sha="x")
+    augment, targets = TagAugment(resize=(20, 20), crop=16), np.ones((1, 1), np.float32)
+    masks = [("a", np.zeros((10, 20), np.uint8), {})]
+    write_shard(tmp_path / "0.zarr.zip", {"id": "crf-01234567"}, images_sha(rows), masks)
+    masked = (rows, tmp_path, [tmp_path / "0.zarr.zip"], "crf-01234567", augment, FILL)
+    readers = [
+        lambda: TaggedViews(rows, tmp_path, targets, augment, FILL)[0, 0, 0, 0],
+        lambda: PlainViews(rows, tmp_path, targets, augment, FILL)[0],
+        lambda: WholeImages(rows, tmp_path, 1)[0],
+        lambda: MaskedViews(*masked)[0, 0, 0, 0],
+        lambda: TrainingImages(rows, tmp_path, ["cat"]).image(0),
+    ]
+    for read in readers:
+        read()
+    Image.new("RGB", (20, 11)).save(tmp_path / "a.png")
+    for read in readers:
+        with pytest.raises(UserError, match=r"a\.png: 20 × 11 pixels.* but 20 × 10 when it was"):
+            read()

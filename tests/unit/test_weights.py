@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.backbones import create_backbone, load_initial_weights
-from tags2masks.nets.checkpoint import load_model, read_spec, save_model
-from tags2masks.provenance import read_provenance
+from tags2masks.nets.checkpoint import load_model, read_spec, save_model, write_spec
+from tags2masks.provenance import RECIPE, read_provenance
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/weights"
 
@@ -88,6 +88,24 @@ def test_a_spec_that_says_nothing_is_named(tmp_path, text):
             read()
 
 
+def test_a_spec_that_was_changed_is_refused(tmp_path):
+    path = tmp_path / "spec.json"
+    said = {
+        "id": "vanilla-0",
+        "recipe": dict.fromkeys(RECIPE, "x"),
+        "classes": ["cat"],
+        "epochs": 5,
+    }
+    write_spec(path, said)
+    assert read_spec(path) == read_provenance(tmp_path) == said
+    path.write_text(path.read_text().replace('"epochs": 5', '"epochs": 7'))
+    for read in (lambda: read_spec(path), lambda: read_provenance(tmp_path)):
+        with pytest.raises(
+            UserError, match=r"spec\.json: damaged: not what was written; delete it"
+        ):
+            read()
+
+
 class Evil:
     """Runs code when it is unpickled."""
 
@@ -114,6 +132,19 @@ def test_models_are_saved_as_the_same_bytes(tmp_path, state):
     again = load_model(create_backbone(Backbone(name="resnet10t")), tmp_path / "a.safetensors")
     assert not again.training
     assert all(torch.equal(again.state_dict()[name], state[name]) for name in state)
+
+
+def test_a_changed_weight_is_refused(tmp_path, state):
+    network = create_backbone(Backbone(name="resnet10t"))
+    path = tmp_path / "model.safetensors"
+    save_model(network, path)
+    written = path.read_bytes()
+    path.write_bytes(written[:-5] + bytes([written[-5] ^ 1]) + written[-4:])
+    said = r"model\.safetensors: damaged: not what was written; delete it and run again"
+    with pytest.raises(UserError, match=said):
+        load_model(network, path)
+    save_file(state, path)  # of others no digest is known
+    load_model(network, path)
 
 
 def test_an_unreachable_hub_is_told(monkeypatch):

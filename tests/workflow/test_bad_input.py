@@ -48,15 +48,11 @@ def run_badly(project, *arguments):
             {"predict": {"new": {"experiment": "digits/vanilla", "images": "."}}},
             "config: predict.new.experiment: 'digits/vanilla'",
         ),
-        (
-            {"predict": {"new": {"experiment": "digits/vanilla/cam/crf/net", "images": "no"}}},
-            "config: predict.new.images: no is no folder",
-        ),
     ],
 )
 def test_config(tmp_path, change, line):
     config = copying.deepcopy(CONFIG) | change
-    if "predict" in change and "no" not in change["predict"]["new"]["images"]:
+    if "predict" in change:
         config["experiments"] = ["digits / vanilla"]
     printed = run_badly(fresh_project(tmp_path, config), "--dry-run")
     assert line in printed
@@ -236,6 +232,24 @@ def test_odd_images_go_all_the_way_and_without_masks_there_are_no_figures(tmp_pa
     again = tmp_path / "results/predict/again"
     assert Image.open(again / "with space/été 1.jpg.png").size == (40, 40)
     assert len((again / "shares.csv").read_text().splitlines()) == 11
+    # A damaged image is told, and the others are segmented all the same.
+    shutil.copy(photos / "dot.png", photo(tmp_path / "new", "whole.jpg").with_name("dot.png"))
+    (tmp_path / "new/half.jpg").write_bytes((tmp_path / "new/whole.jpg").read_bytes()[:300])
+    for name, images in (("again", "photos"), ("new", "new"), ("gone", "no/such/folder")):
+        config["predict"][name] = config["predict"]["again"] | {"images": images}
+    project.configure(config)
+    project.make("all")  # which needs no folder of predict
+    printed = run_badly(project, "predict", "--keep-going")
+    assert "error: no/such/folder: no such folder; correct `images` of predict" in printed
+    del config["predict"]["gone"]
+    project.configure(config)
+    said = (
+        "error: results/predict/new: 1 of its images could not be read, see damaged.csv "
+        "there; the first: new/half.jpg: damaged or truncated image"
+    )
+    assert f"logs/predict.log: {said}" in run_badly(project, "predict").splitlines()[-1]
+    new = tmp_path / "results/predict/new"
+    assert sorted(path.name for path in new.glob("*.png")) == ["dot.png.png", "whole.jpg.png"]
     # A damaged shard in the middle is named, and nothing is made of it.
     shard = next(tmp_path.glob("results/mine/maps/cam-*/0.zarr.zip"))
     shard.write_bytes(shard.read_bytes()[:500])

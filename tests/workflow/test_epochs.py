@@ -43,7 +43,8 @@ def test_the_last_epoch_is_the_artifacts_own(made):
         figures = pd.read_csv(folder / "epochs.csv")
         assert figures["epoch"].unique().tolist() == [1, 2]
         last = figures[figures["epoch"] == 2].drop(columns="epoch").reset_index(drop=True)
-        pd.testing.assert_frame_equal(last, pd.read_csv(folder / "metrics.csv"))
+        own = pd.read_csv(folder / "metrics.csv").drop(columns="crc")
+        pd.testing.assert_frame_equal(last, own)
         first = figures[figures["epoch"] == 1].drop(columns="epoch").reset_index(drop=True)
         assert not first.equals(last)
         assert (figures["images"] == 16).all() and figures["tuned_on_masks"].any()

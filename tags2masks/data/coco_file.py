@@ -1,0 +1,144 @@
+"""A file of instances as COCO has them, read and checked.
+
+As annotation tools export it, too: names with backslashes or as URLs, whole numbers as 40.0,
+categories that nothing is of.
+"""
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote
+
+import pandas as pd
+
+from tags2masks.errors import UserError, raise_together
+from tags2masks.given import is_given, open_given
+
+FIELDS = {
+    "images": {"id": int, "file_name": str, "width": int, "height": int},
+    "categories": {"id": int, "name": str},
+    "annotations": {"image_id": int, "category_id": int},
+}
+URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+MEND = "correct the file, or download it again"
+
+
+class Instances(NamedTuple):
+    """An instances file: name by category id, image entries, annotations by image id."""
+
+    path: Path
+    names: dict[int, str]
+    images: list[dict]
+    objects: dict[int, list[dict]]
+
+
+def read_instances(path: Path) -> Instances:
+    """Read and check an instances file.
+
+    Raises UserError naming the file and the entries that are no such thing, speak of an image or a
+    category that is not there, or give a name twice.
+    """
+    try:
+        with open_given(path) as file:
+            raw = json.load(file)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: no whole JSON ({error}); download it again") from None
+    for key in FIELDS:
+        if not isinstance(raw, dict) or not isinstance(raw.get(key), list):
+            raise UserError(
+                f"{path}: no list '{key}'; expected a file of instances, with "
+                f"{', '.join(FIELDS)} (captions and keypoints do not do)"
+            )
+    _make_whole(raw)
+    raise_together(
+        [
+            f"{path}: {key}, entry {number}: {field} is {shown_field(entry, field)}; {MEND}"
+            for key, fields in FIELDS.items()
+            for number, entry in enumerate(raw[key])
+            for field, kind in fields.items()
+            if not isinstance(entry, dict) or type(entry.get(field)) is not kind
+        ]
+    )
+    _drop_unused_twins(raw)
+    names = {entry["id"]: entry["name"] for entry in raw["categories"]}
+    objects: dict[int, list[dict]] = {entry["id"]: [] for entry in raw["images"]}
+    problems = _twins(path, "categories", "id", raw) + _twins(path, "categories", "name", raw)
+    problems += _twins(path, "images", "id", raw) + _twins(path, "images", "file_name", raw)
+    for entry in raw["annotations"]:
+        image, category = entry["image_id"], entry["category_id"]
+        if category not in names:
+            problems.append(
+                f"{path}: annotation {shown_field(entry, 'id')}: unknown category "
+                f"{shown_field(entry, 'category_id')}; {MEND}"
+            )
+        elif image not in objects:
+            problems.append(
+                f"{path}: annotation {shown_field(entry, 'id')}: no image "
+                f"{shown_field(entry, 'image_id')}; {MEND}"
+            )
+        else:
+            objects[image].append(entry)
+    raise_together(problems)
+    return Instances(path, names, raw["images"], objects)
+
+
+def _make_whole(raw: dict) -> None:
+    """Write whole numbers as such where exports have 40.0."""
+    for key, fields in FIELDS.items():
+        for field in (field for field, kind in fields.items() if kind is int):
+            for entry in raw[key]:
+                value = entry.get(field) if isinstance(entry, dict) else None
+                if type(value) is float and value.is_integer():
+                    entry[field] = int(value)
+
+
+def _drop_unused_twins(raw: dict) -> None:
+    """Leave out categories of a name that is there twice, if nothing is of them.
+
+    Roboflow's exports begin with such a one, above all others.
+    """
+    used = {entry["category_id"] for entry in raw["annotations"]}
+    names = [entry["name"] for entry in raw["categories"]]
+    shown = {entry["name"] for entry in raw["categories"] if entry["id"] in used}
+    raw["categories"] = [
+        entry
+        for place, entry in enumerate(raw["categories"])
+        if entry["id"] in used or entry["name"] not in {*shown, *names[:place]}
+    ]
+
+
+def _twins(path: Path, key: str, field: str, raw: dict) -> list[str]:
+    values = pd.Series([entry[field] for entry in raw[key]], dtype=object)
+    return [
+        f"{path}: {key}: {field} {value!r} is there twice; keep one"
+        for value in values[values.duplicated()].unique()
+    ]
+
+
+def local_name(name: str, folder: Path) -> str:
+    """The path below folder of an image that an annotation tool names.
+
+    Of a URL the file's name counts, as downloaded; `?d=` is Label Studio's for files of its own.
+    Backslashes are Windows', unless there is a file of that very name.
+    """
+    if URL.match(name):
+        path, _, query = name.partition("#")[0].partition("?")
+        path = parse_qs(query).get("d", [unquote(path)])[0]
+        return path.replace("\\", "/").rpartition("/")[-1]
+    if "\\" in name and not is_given(folder / name):
+        return name.replace("\\", "/")
+    return name
+
+
+def shown_field(entry: object, field: str) -> str:
+    """The start of a field, or of an entry that is none, as part of an error's line."""
+    return repr(entry.get(field) if isinstance(entry, dict) else entry)[:40]
+
+
+def shown_path(path: PurePosixPath | str) -> str:
+    """A path as part of an error's line: not too long, and without line breaks."""
+    text = repr(str(path))[1:-1]
+    return text if len(text) <= 300 else f"{text[:300]}…"

@@ -1,0 +1,77 @@
+"""What people give: files, opened only where they are such, and names that stay in their folder."""
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from tags2masks.errors import UserError
+
+NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_given(path: Path | str) -> None:
+    """Raise OSError where there is no file, but nothing, a folder, pipe or device.
+
+    Also for a name that no file can have; the error's `strerror` says what is wrong.
+    """
+    try:
+        kind = stat.S_IFMT(Path(path).stat().st_mode)
+    except ValueError:  # a NUL, or half a UTF-16 pair
+        raise OSError(errno.EINVAL, "no name that a file can have", str(path)) from None
+    if kind != stat.S_IFREG:
+        said = f"{NO_FILES.get(kind, 'something else')}, where a file should be"
+        raise OSError(errno.EINVAL, said, str(path))
+
+
+def open_given(path: Path | str) -> BinaryIO:
+    """Open a file to read its bytes; raises as `check_given` does, or when it may not be read.
+
+    Pipes and devices are not opened: reading one may never end.
+    """
+    check_given(path)
+    return Path(path).open("rb")
+
+
+def read_given(path: Path | str) -> bytes:
+    """All bytes of a file; raises as `open_given` does."""
+    with open_given(path) as file:
+        return file.read()
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a UTF-8 file, its lines ending in "\\n".
+
+    Raises as `open_given` does, and UnicodeDecodeError, a ValueError.
+    """
+    with io.TextIOWrapper(open_given(path), encoding="utf-8") as text:
+        return text.read()
+
+
+def is_given(path: Path | str) -> bool:
+    """Whether there is a file of this name, whatever the name."""
+    return os.path.isfile(path)  # noqa: PTH113 - pathlib's raises for some names and folders
+
+
+def leads_outside(name: str) -> bool:
+    """Whether a name, taken as a path below some folder, may lead out of it."""
+    return name.startswith("/") or ".." in PurePosixPath(name).parts
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """The path of this name below a folder, to write to.
+
+    Links are followed. Raises UserError when it leads out of the folder.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"'{name[:80]}' leads out of {folder}; rename the image")
+    return path

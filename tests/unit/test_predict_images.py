@@ -1,0 +1,59 @@
+"""Folders of new images: which of them can be segmented, and what is said of the others."""
+
+import re
+
+import pytest
+from PIL import Image
+
+from tags2masks.errors import UserError
+from workflow_scripts import check_predictions
+from workflow_scripts.predict_images import find_images
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two images, one of them in a subfolder, and a damaged one between them."""
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    Image.new("RGB", (5, 3)).save(tmp_path / "photos/a.png")
+    Image.new("RGB", (4, 6)).save(tmp_path / "photos/sub/c.jpg")
+    (tmp_path / "photos/b.JPG").write_bytes(b"no image")
+    (tmp_path / "photos/notes.txt").write_text("no image either")
+    return tmp_path / "photos"
+
+
+def test_damaged_images_are_set_apart(photos):
+    found, damaged = find_images(photos, {})
+    assert found.values.tolist() == [["a.png", "a.png", 3, 5], ["sub/c.jpg", "sub/c.jpg", 6, 4]]
+    assert damaged["image"].tolist() == ["b.JPG"]
+    assert damaged["problem"][0].startswith(f"{photos / 'b.JPG'}: not an image of a format")
+
+
+def test_folders_without_a_whole_image_are_refused(photos):
+    (photos / "a.png").unlink()
+    (photos / "sub/c.jpg").unlink()
+    with pytest.raises(UserError, match=r"^\S+photos: none of 1 images can be read; .*b\.JPG: not"):
+        find_images(photos, {})
+    (photos / "b.JPG").unlink()
+    with pytest.raises(UserError, match=r"^\S+photos: holds no images \(\.bmp, \.gif, "):
+        find_images(photos, {})
+    said = f"{photos / 'x'}: no such folder; correct `images` of predict in the config"
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        find_images(photos / "x", {})
+
+
+def test_the_check_names_each_folder_with_damaged_images(tmp_path, monkeypatch):
+    for name, rows in (("fine", ""), ("bad", "b.jpg,b.jpg: empty file\nc.jpg,c.jpg: empty file\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "damaged.csv").write_text(f"image,problem\n{rows}")
+    arguments = ["check_predictions", "--folders", str(tmp_path / "fine")]
+    monkeypatch.setattr("sys.argv", arguments)
+    check_predictions.main()
+    monkeypatch.setattr("sys.argv", [*arguments, str(tmp_path / "bad")])
+    said = (
+        f"{tmp_path / 'bad'}: 2 of its images could not be read, see damaged.csv there; "
+        "the first: b.jpg: empty file; mend them, and run again with --forcerun predict_images"
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        check_predictions.main()
+    monkeypatch.setattr("sys.argv", ["check_predictions", "--folders"])
+    check_predictions.main()
