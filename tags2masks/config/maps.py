@@ -204,7 +204,16 @@ class AdvCam(Maps):
         "its largest absolute value, and stays within the image's range.",
     )
     step_size: float = Field(0.008, gt=0, description="ξ, in units of normalised images.")
-    restrict_weight: float = Field(7, ge=0, description="λ: weight of the mask term.")
+    restrict_weight: float = Field(
+        7, ge=0, description="λ: weight of the mask term, in the unit that restrict_map names."
+    )
+    restrict_map: Literal["gradcam", "normalized"] = Field(
+        "gradcam",
+        description="Unit of the map in the mask term. gradcam, which λ = 7 belongs to: the public "
+        "code's Grad-CAM, whose channel weights are averaged over the positive gradients; of a "
+        "linear head CAM/(2·n₊), n₊ the number of the class's positive weights (CAM/n₊ without "
+        "flip). normalized: CAM divided by its maximum (eq. 2.1), where λ = 7 lets nothing climb.",
+    )
     restrict_above: float = Field(
         0.5, ge=0, le=1, description="τ: where the normalised map exceeds it, it is to stay."
     )
@@ -213,8 +222,8 @@ class AdvCam(Maps):
     )
     step_map: StepMap = Field(
         "normalized",
-        description="Maps in the mask term and in the sum over steps: divided by their maximum "
-        "(eq. 2.1), or raw scores.",
+        description="Maps in the sum over steps: divided by their maximum (eq. 2.1), or raw "
+        "scores. The mask term has a unit of its own, restrict_map.",
     )
     keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
     precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
