@@ -17,7 +17,7 @@ from torch.func import functional_call
 from torch.utils.data import DataLoader, Dataset
 
 from tags2masks.checkpoints import State, resume, save
-from tags2masks.config.training import Optimizer, Training
+from tags2masks.config.training import Optimizer, Ramp, Training
 from tags2masks.data.views import Draw
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, start_fabric
@@ -41,6 +41,10 @@ class Moment:
     ranks: int = 1
     consult: Callable[..., Tensor] | None = None
     second: nn.Module | None = None
+
+    def weight(self, ramp: Ramp, spec: Training) -> float:
+        """The ramp's value at this step."""
+        return ramp.at(self.progress, self.number, spec.epochs)
 
     def uniform(self, count: int) -> Tensor:
         """A random number in 0 to 1 for each image of this process's batch, [count], on the CPU.

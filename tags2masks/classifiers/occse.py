@@ -48,9 +48,8 @@ def erasing_loss(
     """
     share = soft_share(maps, drawn, images.shape[-2:], spec.erase_max)
     seen = moment.consult(erase(images, share, spec.backbone.mean))
-    return drawn_loss(seen, tags - drawn, drawn, spec.label_smoothing), spec.lambda_cse.at(
-        moment.progress
-    )
+    cse = drawn_loss(seen, tags - drawn, drawn, spec.label_smoothing)
+    return cse, moment.weight(spec.lambda_cse, spec)
 
 
 def draw_class(tags: Tensor, uniform: Tensor) -> Tensor:

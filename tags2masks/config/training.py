@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tags2masks.config.base import Block, Entry, free
+from tags2masks.config.base import Block, Entry, added, free
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -81,6 +81,31 @@ class Optimizer(Block):
     warmup: float = Field(
         0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero."
     )
+
+
+class Ramp(Block):
+    """A weight that changes evenly from one step of a training to the next, then stays."""
+
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+    until: float = Field(1, gt=0, description="When it is `end`, in `unit`.")
+    unit: Literal["share", "epochs", "steps"] = added(
+        "share", description="Of `until`: share of the training, epochs, or steps."
+    )
+
+    @model_validator(mode="after")
+    def _within(self):
+        if self.unit == "share" and self.until > 1:
+            raise ValueError(
+                f"until: {self.until:g} is a share of the training, 1 at most; for a number of "
+                "steps or epochs add unit: steps or unit: epochs"
+            )
+        return self
+
+    def at(self, progress: float, steps: int, epochs: int) -> float:
+        """Its value when this share of a training of so many epochs, that is `steps`, is done."""
+        done = {"share": progress, "epochs": progress * epochs, "steps": steps}[self.unit]
+        return self.start + (self.end - self.start) * min(1.0, done / self.until)
 
 
 class Training(Entry):
