@@ -145,6 +145,15 @@ class Irn(Walk):
         False, description="Tell instances apart by the displacements' centres, and keep them."
     )
 
+    @model_validator(mode="after")
+    def _has_centres(self):
+        if self.instances and not self.affinity.displacement:
+            raise ValueError(
+                "instances are told apart by displacements: set affinity.displacement to true, or "
+                "instances to false"
+            )
+        return self
+
 
 class Full(Masks):
     """The true masks of those training images that the data set's `labelled` names.

@@ -9,7 +9,7 @@ from tags2masks.affinity import psa
 from tags2masks.affinity.losses import affinity_loss, labels_of_cells
 from tags2masks.config.affinity import PsaTraining
 from tags2masks.config.masks import Agreed, Bilateral, Gaussian, Psa
-from tags2masks.config.training import Backbone
+from tags2masks.config.training import Backbone, Optimizer
 from tags2masks.masks import agreed
 from tags2masks.masks import psa as masks
 from tags2masks.masks.walked import Walked, finish
@@ -23,6 +23,12 @@ STILL = {"gaussian": Gaussian(compat=0), "bilateral": Bilateral(compat=0)}
 def built() -> psa.AffinityNet:
     torch.manual_seed(0)
     return psa.build(SPEC, 5)
+
+
+def test_weights_decay_as_in_the_public_code():
+    assert PsaTraining().optimizer == Optimizer(
+        lr=0.1, head_factor=10, momentum=5e-4, weight_decay=5e-4
+    )
 
 
 def test_affinity_by_hand():
