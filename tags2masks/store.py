@@ -30,7 +30,7 @@ from tags2masks.files import written_whole
 
 ROOT = "zarr.json"
 # The kinds of further arrays: names of groups, so no image's array has one of them.
-KINDS = ("instances", "steps")
+KINDS = ("instances", "probabilities", "steps")
 
 Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
 

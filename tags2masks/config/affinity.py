@@ -55,6 +55,11 @@ class PsaTraining(AffinityTraining):
     radius: int = Field(
         5, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 8 pixels."
     )
+    cell_labels: Literal["mean", "middle"] = Field(
+        "mean",
+        description="The label of a cell: mean, as in the public code, by the means of each "
+        "CRF's probabilities over its pixels; middle: of its middle pixel. The paper does not say.",
+    )
 
 
 METHODS = {"irn": IrnTraining, "psa": PsaTraining}
