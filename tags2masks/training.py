@@ -132,7 +132,7 @@ def fit(
     inner = network
     learning = [network] + ([second] if second is not None and _learns(second) else [])
     made = [
-        fabric.setup(one.to(memory_format=torch.channels_last), _optimizer(one, spec.optimizer))
+        fabric.setup(one.to(memory_format=torch.channels_last), make_optimizer(one, spec.optimizer))
         for one in learning
     ]
     (network, *seconds), optimizers = zip(*made, strict=True)
@@ -244,7 +244,8 @@ def _constant(fabric: Fabric, network: nn.Module) -> Callable[..., Tensor]:
     return answer
 
 
-def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer of a network: its own weights in the first group, new ones in the second."""
     head = {id(parameter) for parameter in network.head_parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
