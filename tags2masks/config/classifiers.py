@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tags2masks.config.base import free
+from tags2masks.config.base import added, free
 from tags2masks.config.training import Augment, Backbone, Optimizer, Ramp, Training
 
 
@@ -201,6 +201,12 @@ class Sampling(SeamTraining):
     method: Literal["sampling"] = "sampling"
     host: Literal["seam", "plain"] = Field(
         "seam", description="plain: neither a second scale nor refined maps; no scale and no taps."
+    )
+    normalization: Literal["softmax", "sigmoid"] = added(
+        "softmax",
+        description="How logits become maps: softmax over the classes and the background (eq. 1), "
+        "or sigmoid of each class, the background being 1 less the highest: the paper's table 5, "
+        "whose rows have one loss each: `similarity_weight: 0`, or `lambda_sampled: 0`.",
     )
     pooling: Literal["gap", "gmp"] = Field(
         "gap", description="How the other prediction is made: mean logit or highest probability."

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Entry, added, free
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Augment, Precision
 
@@ -73,6 +73,11 @@ class Lpcam(MultiScale):
         False,
         description="Add the mirrored image's features before they are compared, as the "
         "public code does; false: add the maps, as of CAM.",
+    )
+    relu: Literal["scale", "sum"] = added(
+        "scale",
+        description="Where eq. 6 cuts negative scores off: in the map of each scale (and view), as "
+        "in the public code, or in the sum over them.",
     )
 
 
@@ -256,6 +261,12 @@ class Rib(Maps):
     head_factor: float = Field(10, gt=0, description="The head learns this much faster.")
     poly_power: float = Field(0, ge=0, description="Rate = lr · (1 − step/steps)^power.")
     margin: float = Field(600, gt=0, description="m: logits above it no longer count.")
+    loss: Literal["rib", "bce_sigmoid", "bce_tanh", "bce_softsign"] = added(
+        "rib",
+        description="rib: −Σ min(m, y) over an image's tags. bce_…: binary cross entropy of all "
+        "classes, logits brought to 0 to 1 by sigmoid, or by tanh or softsign and (· + 1)/2; the "
+        "paper's comparisons, which have no margin.",
+    )
     pooling: Literal["gndrp", "gap"] = Field(
         "gndrp", description="Logits from the non-discriminative region, or from all of the map."
     )

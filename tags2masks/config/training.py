@@ -121,7 +121,11 @@ class Training(Entry):
     optimizer: Optimizer = Optimizer()
     augment: Augment = Augment()
     freeze_bn: bool = Field(True, description="Keep the backbone's batch norm in evaluation mode.")
-    precision: Precision = Field("32-true", description="Mixed precision by autocast.")
+    precision: Precision = Field(
+        "32-true",
+        description="Mixed precision by autocast: bf16-mixed to bfloat16, 16-mixed to float16 with "
+        "a scaled loss; weights stay float32. On cpu they round likewise; they are made for GPUs.",
+    )
     keep_states: bool = free(
         False, description="Keep the state of every epoch under state/, not just the last."
     )
