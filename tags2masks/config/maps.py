@@ -206,7 +206,7 @@ class AdvCam(Maps):
     step: Literal["gradient", "scaled"] = Field(
         "gradient",
         description="The image moves by step_size · gradient; scaled: by step_size · gradient over "
-        "its largest absolute value, and stays within the image's range.",
+        "its largest absolute value, and stays within the range that it has before the step.",
     )
     step_size: float = Field(0.008, gt=0, description="ξ, in units of normalised images.")
     restrict_weight: float = Field(

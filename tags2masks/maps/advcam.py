@@ -85,10 +85,6 @@ def ascend(
     rows = torch.arange(len(own), device=own.device)
     mean, std = network.normalize.mean, network.normalize.std
     images = (views - mean) / std
-    by_pair = images.unflatten(0, (-1, pairs))
-    lowest, highest = (
-        _per_view(bound, len(views)) for bound in (by_pair.amin(_REST), by_pair.amax(_REST))
-    )
     for step in range(steps + 1):
         images = images.detach().requires_grad_(step < steps)
         with torch.set_grad_enabled(step < steps):
@@ -111,9 +107,11 @@ def ascend(
         if spec.step == "scaled":
             largest = gradient.abs().unflatten(0, (-1, pairs)).amax(_REST)
             gradient = gradient / _per_view(largest + 1e-12, len(views))
+        before = images.detach().unflatten(0, (-1, pairs))
         images = images.detach() + spec.step_size * gradient
         if spec.step == "scaled":
-            images = images.clamp(lowest, highest)
+            bounds = (before.amin(_REST), before.amax(_REST))
+            images = images.clamp(*(_per_view(bound, len(views)) for bound in bounds))
 
 
 def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:

@@ -132,6 +132,17 @@ def test_a_scaled_step_by_hand():
     torch.testing.assert_close(found[1], torch.tensor([[0.4, 0.15, 0], [0.3, 0.35, 0]]))
 
 
+def test_the_range_of_a_scaled_step_is_the_last_images():
+    # The gradient over its maximum is (1, 0.4, 1): the lowest value, 0, becomes 0.1.
+    found = climbed(Linear((1.0, 0.4, 1.0)), steps=2, step="scaled", restrict_weight=0)
+    torch.testing.assert_close(found[1], torch.tensor([[0.4, 0.24, 0.1], [0.3, 0.4, 0.1]]))
+    # The mask term takes the next step back; blue stays at 0.1, which is the lowest value by now.
+    held = climbed(
+        Linear((1.0, 0.4, 1.0)), steps=2, step="scaled", restrict_weight=1e3, restrict_above=0
+    )
+    torch.testing.assert_close(held[2], torch.tensor([[0.3, 0.2, 0.1], [0.2, 0.36, 0.1]]))
+
+
 def test_rectified_logits_by_hand():
     # Class 1 scores below zero everywhere: pooled as it is it goes on falling, rectified it stays.
     network = Linear((1.0, 0, 0), (0, -0.5, 0))
@@ -184,8 +195,6 @@ def plain_climb(network, image, number, spec):
         scaled = F.interpolate(image[None], sides, mode="bilinear", align_corners=False)
         views = [scaled, scaled.flip(-1)] if spec.flip else [scaled]
         views = [(view - network.normalize.mean) / network.normalize.std for view in views]
-        lowest = min(view.min() for view in views)
-        highest = max(view.max() for view in views)
         steps = spec.steps
         if scale < 1 and spec.steps_below_one is not None:
             steps = spec.steps_below_one
@@ -216,6 +225,8 @@ def plain_climb(network, image, number, spec):
             if spec.step == "scaled":
                 largest = max(gradient.abs().max() for gradient in gradients)
                 gradients = [gradient / (largest + 1e-12) for gradient in gradients]
+            lowest = min(view.min() for view in views).item()
+            highest = max(view.max() for view in views).item()
             views = [view + spec.step_size * g for view, g in zip(views, gradients, strict=True)]
             if spec.step == "scaled":
                 views = [view.clamp(lowest, highest) for view in views]
