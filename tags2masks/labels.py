@@ -7,16 +7,15 @@ from tags2masks.store import Shard
 from tags2masks.task import Task
 
 
-def labelled_views(task: Task, stage: str) -> MaskedViews:
+def labelled_views(task: Task, stage: str, kind: type[MaskedViews] = MaskedViews) -> MaskedViews:
     """Random views of the training images with the labels that an artifact of the stage has.
 
-    Raises UserError as `MaskedViews` does, and where no pixel of any image has a label.
+    kind: what of the labels they show. Raises UserError as `MaskedViews` does, and where no pixel
+    of any image has a label.
     """
     shards, artifact = task.upstream(stage)
     spec = task.spec
-    views = MaskedViews(
-        task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean
-    )
+    views = kind(task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean)
     if not _some_label(views):
         raise UserError(
             f"{shards[0].parent}: every pixel of every image is ignored (255), so there is nothing "

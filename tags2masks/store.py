@@ -31,7 +31,7 @@ from tags2masks.given import check_given
 
 ROOT = "zarr.json"
 # The kinds of further arrays: names of groups, so no image's array has one of them.
-KINDS = ("instances", "steps")
+KINDS = ("instances", "probabilities", "steps")
 
 Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
 

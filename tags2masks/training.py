@@ -17,7 +17,7 @@ from torch.func import functional_call
 from torch.utils.data import DataLoader, Dataset
 
 from tags2masks.checkpoints import State, resume, save
-from tags2masks.config.training import Optimizer, Training
+from tags2masks.config.training import Optimizer, Ramp, Training
 from tags2masks.data.views import Draw
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, start_fabric
@@ -41,6 +41,10 @@ class Moment:
     ranks: int = 1
     consult: Callable[..., Tensor] | None = None
     second: nn.Module | None = None
+
+    def weight(self, ramp: Ramp, spec: Training) -> float:
+        """The ramp's value at this step."""
+        return ramp.at(self.progress, self.number, spec.epochs)
 
     def uniform(self, count: int) -> Tensor:
         """A random number in 0 to 1 for each image of this process's batch, [count], on the CPU.
@@ -128,7 +132,7 @@ def fit(
     inner = network
     learning = [network] + ([second] if second is not None and _learns(second) else [])
     made = [
-        fabric.setup(one.to(memory_format=torch.channels_last), _optimizer(one, spec.optimizer))
+        fabric.setup(one.to(memory_format=torch.channels_last), make_optimizer(one, spec.optimizer))
         for one in learning
     ]
     (network, *seconds), optimizers = zip(*made, strict=True)
@@ -240,7 +244,8 @@ def _constant(fabric: Fabric, network: nn.Module) -> Callable[..., Tensor]:
     return answer
 
 
-def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer of a network: its own weights in the first group, new ones in the second."""
     head = {id(parameter) for parameter in network.head_parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [

@@ -45,7 +45,8 @@ def main() -> None:
             total=len(names),
         )
         entries = (
-            (name, mask, {"size": list(mask.shape)}) for name, mask in zip(names, made, strict=True)
+            (name, mask, {"size": list(mask.shape)}, further)
+            for name, (mask, further) in zip(names, made, strict=True)
         )
         write_shard(args.output, provenance(args.recipe), sha, entries)
 

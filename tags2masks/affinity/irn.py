@@ -34,7 +34,8 @@ class EdgeDisplacement(nn.Module):
     """Boundary logits [B, 1, h, w] and displacements [B, 2, h, w] (down, right), in cells.
 
     images: [B, 3, H, W] in 0 to 1, any size; h = ceil(H / 4). In evaluation mode the displacements
-    lack their mean over the training images, which `centre` has measured.
+    lack their mean over the training images, which `centre` has measured. With `displacement:
+    false` they are None.
     Raises UserError for a backbone without the maps that it needs.
     """
 
@@ -48,11 +49,13 @@ class EdgeDisplacement(nn.Module):
         self.backbone.requires_grad_(False)
         self.edges = nn.ModuleList([_branch(width, 32, 4) for width in channels])
         self.edge = nn.Conv2d(32 * len(channels), 1, 1)
+        self.displaces = spec.displacement
+        if not self.displaces:
+            return
         widths = [64, 128, 256, 256, 256][-len(channels) :]
         self.displacements = nn.ModuleList(
-            [_branch(*sides, sides[1] // 16 if sides[1] > 64 else 8)
-             for sides in zip(channels, widths, strict=True)]
-        )  # fmt: skip
+            _branch(*sides, min(16, sides[1] // 8)) for sides in zip(channels, widths, strict=True)
+        )
         self.deep = [stride > STRIDE for stride in strides]
         fine = sum(w for w, deep in zip(widths, self.deep, strict=True) if not deep)
         self.merge_deep = _branch(sum(widths) - fine, 256, 16)
@@ -60,8 +63,8 @@ class EdgeDisplacement(nn.Module):
         self.displacement = nn.Conv2d(256, 2, 1, bias=False)
         self.register_buffer("mean_displacement", torch.zeros(2))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        quarter, eighth = ([-(-side // s) for side in images.shape[-2:]] for s in (4, 8))
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        quarter = [-(-side // STRIDE) for side in images.shape[-2:]]
         with torch.no_grad():
             stages = stage_features(self.backbone, self.normalize(images), self.stages)
             taps = [pooled(stage, quarter) for stage in stages]
@@ -69,6 +72,10 @@ class EdgeDisplacement(nn.Module):
             resized(branch(tap), quarter) for branch, tap in zip(self.edges, taps, strict=True)
         ]
         logits = self.edge(F.relu(torch.cat(edges, 1)))
+        return logits, self._displacement(taps, quarter) if self.displaces else None
+
+    def _displacement(self, taps: list[Tensor], quarter: Sequence[int]) -> Tensor:
+        eighth = [-(-side // 2) for side in quarter]
         found = [branch(tap) for branch, tap in zip(self.displacements, taps, strict=True)]
         deep = [resized(one, eighth) for one, deep in zip(found, self.deep, strict=True) if deep]
         deep = F.relu(resized(self.merge_deep(F.relu(torch.cat(deep, 1))), quarter))
@@ -80,10 +87,12 @@ class EdgeDisplacement(nn.Module):
         )
         if not self.training:
             displacement = displacement - self.mean_displacement.view(1, 2, 1, 1)
-        return logits, displacement
+        return displacement
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What learns with the higher rate: the displacements."""
+        """What learns with the higher rate: the displacements, if there are any."""
+        if not self.displaces:
+            return []
         parts = (self.displacements, self.merge_deep, self.merge, self.displacement)
         return [parameter for part in parts for parameter in part.parameters()]
 
@@ -139,21 +148,22 @@ def step(
     edges, offsets = logits.float().sigmoid().squeeze(1), half_disc(spec.radius)
     affinities = (affinity(edges, offset) for offset in offsets)
     boundary, accuracy = affinity_loss(affinities, small, offsets)
+    figures = {"boundary": boundary, "pair_accuracy": accuracy}
+    if displacements is None:
+        return {"loss": boundary} | figures
     displacement = displacement_loss(displacements.float(), small, offsets)
-    return {
-        "loss": boundary + displacement,
-        "boundary": boundary,
-        "displacement": displacement,
-        "pair_accuracy": accuracy,
-    }
+    return {"loss": boundary + displacement, "displacement": displacement} | figures
 
 
 def centre(network: EdgeDisplacement, batches: Iterable[Tensor]) -> None:
     """Measure the displacements' mean over uint8 images [B, 3, S, S] into the network.
 
-    What all cells have in common points at no centre; the public code takes it off, too.
+    What all cells have in common points at no centre; the public code takes it off, too. A network
+    without displacements is left as it is.
     """
     network.eval()
+    if not network.displaces:
+        return
     network.mean_displacement.zero_()
     total, count = 0, 0
     with torch.no_grad():

@@ -3,7 +3,7 @@
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tags2masks.data.masked import MaskedViews
+from tags2masks.data.masked import MaskedViews, ProbabilityViews
 from tags2masks.labels import labelled_views
 from tags2masks.progress import progress
 from tags2masks.task import Task
@@ -11,8 +11,12 @@ from tags2masks.training import epoch_batches
 
 
 def views(task: Task) -> MaskedViews:
-    """Random views: batches are (images, labels). Raises UserError as `labelled_views` does."""
-    return labelled_views(task, "labels")
+    """Random views: batches are (images, labels), or with `cell_labels: mean` probabilities.
+
+    Raises UserError as `labelled_views` does.
+    """
+    by_mean = getattr(task.spec, "cell_labels", None) == "mean"
+    return labelled_views(task, "labels", ProbabilityViews if by_mean else MaskedViews)
 
 
 def finish(task: Task, network: nn.Module, second: None) -> None:

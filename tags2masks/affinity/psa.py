@@ -4,6 +4,9 @@ The features of three stages are brought together; two cells' affinity is exp(-m
 (eq. 2.5, which has the sum; the public code has the mean over channels), learned from pairs of
 cells whose labels are certain. Layers are those of the public code.
 
+A cell's label is that of the highest mean of the CRFs' probabilities over its pixels
+(`cell_labels`), as in the public code; here they are kept in 255ths.
+
 Differs from it: the whole backbone learns, but for its batch norm; any backbone of three stages, at
 the stride of the first; pairs at the image's border count, too.
 """
@@ -12,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tags2masks.affinity.losses import affinity_loss, labels_of_cells
+from tags2masks.affinity.losses import IGNORED, SMALLEST, affinity_loss, labels_of_cells
 from tags2masks.affinity.pairs import Offset, cells, half_disc
 from tags2masks.config.affinity import PsaTraining
 from tags2masks.nets.backbones import (
@@ -72,14 +75,33 @@ def affinity(features: Tensor, offset: Offset) -> Tensor:
     return (-apart.abs().mean(1)).exp()
 
 
+def agreed_cells(probabilities: Tensor, size: torch.Size) -> Tensor:
+    """Labels of cells by the means of two CRFs' probabilities: int [B, h, w], 255 where unsure.
+
+    probabilities: uint8 [B, 2, L, H, W] in 255ths, the stricter about classes first, the background
+    before the classes; 0 in the padding. A class where the stricter's highest mean is one, the
+    background where the other's is that, 255 elsewhere and where there are no probabilities. Two
+    cells' labels are the same class in one image alone.
+    """
+    means = F.adaptive_avg_pool2d(probabilities.flatten(1, 2).float() / 255, size)
+    means = means.unflatten(1, probabilities.shape[1:3])
+    strict, loose = means.argmax(2).unbind(1)
+    labels = torch.where(strict == 0, IGNORED, strict).masked_fill(loose == 0, 0)
+    return labels.masked_fill(means.amax((1, 2)) < SMALLEST, IGNORED)
+
+
 def step(
     network: nn.Module, batch: list[Tensor], moment: Moment, spec: PsaTraining
 ) -> dict[str, Tensor]:
-    """The loss on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored."""
+    """The loss on a batch: uint8 images [B, 3, S, S] and labels.
+
+    Labels are [B, S, S], 255 ignored, or probabilities [B, 2, L, S, S] as of `agreed_cells`.
+    """
     images, labels = batch
     features = network(images.float() / 255).float()
     offsets = half_disc(spec.radius)
     affinities = (affinity(features, offset) for offset in offsets)
-    small = labels_of_cells(labels, features.shape[-2:])
+    of_cells = agreed_cells if labels.ndim == 5 else labels_of_cells
+    small = of_cells(labels, features.shape[-2:])
     loss, accuracy = affinity_loss(affinities, small, offsets)
     return {"loss": loss, "pair_accuracy": accuracy}

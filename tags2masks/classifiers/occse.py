@@ -4,9 +4,10 @@ Sources: Kweon et al., ICCV 2021; P-NOC paper, section 3.1, eq. 1, last term. Fo
 its classes, r, is drawn; x∘(1 − ψ(A^r)) is shown to a classifier that is trained already and stays
 as it is, and which is to see all tags but r. The erasing is learned through both.
 
-ψ(A), as in the public code, is ReLU of the map at the image's size over its maximum in the batch,
-plus 1e-5, which the gradient goes through, too; the paper leaves it open. As there, what is erased
-takes the mean colour (0 after the network's normalisation), and label smoothing is for all targets.
+ψ(A), as in P-NOC's public code, is ReLU of the map, then taken to the image's size, over its
+maximum in the batch plus 1e-5, which the gradient goes through, too; the paper leaves it open. As
+there, what is erased takes the mean colour (0 after the network's normalisation), and label
+smoothing is for all targets.
 
 Differs from the public code: an image without a tag has no class to erase; it counts as one without
 a loss. Where several processes train, `erase_max: batch` looks at a process's own images.
@@ -48,9 +49,8 @@ def erasing_loss(
     """
     share = soft_share(maps, drawn, images.shape[-2:], spec.erase_max)
     seen = moment.consult(erase(images, share, spec.backbone.mean))
-    return drawn_loss(seen, tags - drawn, drawn, spec.label_smoothing), spec.lambda_cse.at(
-        moment.progress
-    )
+    cse = drawn_loss(seen, tags - drawn, drawn, spec.label_smoothing)
+    return cse, moment.weight(spec.lambda_cse, spec)
 
 
 def draw_class(tags: Tensor, uniform: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def hard_share(maps: Tensor, drawn: Tensor, size: tuple[int, int], limit: float)
 
 def _drawn_map(maps: Tensor, drawn: Tensor, size: tuple[int, int]) -> Tensor:
     own = (maps * drawn[:, :, None, None]).sum(1, keepdim=True)
-    return resized(own, size).relu()
+    return resized(own.relu(), size)  # in this order, as in the public code
 
 
 def erase(images: Tensor, share: Tensor, mean: tuple[float, float, float]) -> Tensor:

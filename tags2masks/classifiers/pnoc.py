@@ -38,7 +38,7 @@ def step(
     images = images.float() / 255
     maps, of_tiles = network.score_all(images, tile(images))
     drawn = draw_class(tags, moment.uniform(len(tags)))
-    weight, limit = spec.lambda_noc.at(moment.progress), spec.delta_noc.at(moment.progress)
+    weight, limit = (moment.weight(ramp, spec) for ramp in (spec.lambda_noc, spec.delta_noc))
     figures = {"lambda_noc": weight, "delta_noc": limit, "k_noc": float(spec.k_noc)}
     # Before it is consulted: several processes write its batch norm anew when it learns, which must
     # not happen between a use of it and the gradient through that use.

@@ -36,6 +36,6 @@ def poc_losses(
 
     images: [B, 3, S, S] in 0 to 1; maps and merged: [B, K, h, w]; tags and drawn: [B, K].
     """
-    losses = puzzle_losses(maps, merged, tags, spec, moment.progress)
+    losses = puzzle_losses(maps, merged, tags, spec, moment)
     cse, weight = erasing_loss(images, maps, tags, drawn, moment, spec)
     return losses | {"loss": losses["loss"] + weight * cse, "cse": cse, "lambda_cse": weight}

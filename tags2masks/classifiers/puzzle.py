@@ -3,9 +3,8 @@
 Sources: Jo & Yu, ICIP 2021; P-NOC paper, section 3.1 and eq. 1, first three terms. The maps are the
 head's, w·f at every location, neither rectified nor normalised.
 
-Differs from the original's public code: the last network is the result (the paper's fair Puzzle),
-where the code keeps the one whose masks are best; batch norm is fixed by default, where it is live
-there (`freeze_bn: false`).
+Batch norm is live, as in the public code. Differs from it: the last network is the result (the
+paper's fair Puzzle), where the code keeps the one whose masks are best.
 """
 
 import torch
@@ -28,7 +27,7 @@ def step(
     images, tags = batch
     images = images.float() / 255
     maps, of_tiles = network.score_all(images, tile(images))
-    return puzzle_losses(maps, merge(of_tiles), tags, spec, moment.progress)
+    return puzzle_losses(maps, merge(of_tiles), tags, spec, moment)
 
 
 def tile(images: Tensor) -> Tensor:
@@ -51,7 +50,7 @@ def merge(maps: Tensor) -> Tensor:
 
 
 def puzzle_losses(
-    maps: Tensor, merged: Tensor, tags: Tensor, spec: Puzzle, progress: float
+    maps: Tensor, merged: Tensor, tags: Tensor, spec: Puzzle, moment: Moment
 ) -> dict[str, Tensor | float]:
     """The classification losses of both maps, their mean absolute difference, and "loss".
 
@@ -64,7 +63,7 @@ def puzzle_losses(
             f"augment.crop: the network's maps are of {tuple(maps.shape[-2:])} cells, and together "
             f"{tuple(merged.shape[-2:])} for the quarters; take a multiple of twice its stride"
         )
-    weight = spec.lambda_re.at(progress)
+    weight = moment.weight(spec.lambda_re, spec)
     cls = tag_loss(maps.mean((2, 3)), tags, spec.label_smoothing)
     re_cls = tag_loss(merged.mean((2, 3)), tags, spec.label_smoothing)
     apart = (maps - merged).abs()

@@ -18,6 +18,9 @@ apart than `window` are left out, and the similarity loss sees padding, too. The
 by the number of cells (`similarity_mean: cells`), not of their pairs, has σ and μ fixed, draws 100
 cells (`samples`), and classifies refined maps, too (`refined_pooling: gmp`).
 
+`normalization: sigmoid` leaves the softmax out, as the paper's table 5 does without saying how: a
+class's map is the sigmoid of its logit, and the background's 1 less the highest.
+
 `score_maps` are a class's logit less the background's: what softmax decides by, still w·f at every
 location, so CAM is its ReLU. The published masks are of the softmax maps, plain and refined; the
 refined ones are `maps/pcm.py`'s.
@@ -51,15 +54,22 @@ class SampledClassifier(Classifier):
 
     def __init__(self, spec: Sampling, classes: int):
         super().__init__(spec.backbone, classes)
-        self.background = nn.Conv2d(self.head.in_channels, 1, 1, bias=False)
+        self.normalization = spec.normalization
+        self.background = None  # of softmax alone
+        if spec.normalization == "softmax":
+            self.background = nn.Conv2d(self.head.in_channels, 1, 1, bias=False)
         self.dropout = nn.Dropout2d(spec.dropout)
         self.correlation = Correlation(self.backbone, spec.taps) if spec.host == "seam" else None
         self.log_sigma = nn.Parameter(torch.tensor(math.log(spec.sigma)))
         self.mu = nn.Parameter(torch.tensor(spec.mu))
 
     def score_maps(self, features: Tensor) -> Tensor:
-        """(w_c − w_background)·f at every location, [B, K, h, w]; their mean is the logit."""
-        return self.head(features) - self.background(features)
+        """(w_c − w_background)·f at every location, [B, K, h, w]; their mean is the logit.
+
+        With sigmoid w_c·f.
+        """
+        scores = self.head(features)
+        return scores if self.background is None else scores - self.background(features)
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits [B, K] from the last feature map."""
@@ -68,29 +78,33 @@ class SampledClassifier(Classifier):
     def judge_all(self, *batches: Tensor) -> tuple[list[list[Tensor]], Tensor, Tensor]:
         """The logits of images of several sizes, and σ and μ, in one call.
 
-        For each batch a list: [B, K + 1, h, w], the background first, and on SEAM what PCM makes of
-        it. While the network learns, features are dropped.
+        For each batch a list: [B, K + 1, h, w], the background first, or with sigmoid
+        [B, K, h, w]; and on SEAM what PCM makes of it. While the network learns, features are
+        dropped.
         """
         return [self._judged(images) for images in batches], self.log_sigma.exp(), self.mu
 
     def refined_maps(self, images: Tensor) -> Tensor:
-        """The classes' softmax maps after PCM, [B, K, h, w] in 0 to 1; images [B, 3, H, W]."""
-        return self._judged(images)[1].softmax(1)[:, 1:]
+        """The classes' maps after PCM, [B, K, h, w] in 0 to 1; images [B, 3, H, W]."""
+        return to_maps(self._judged(images)[1], self.normalization)[:, 1:]
 
     def _judged(self, images: Tensor) -> list[Tensor]:
         if self.correlation is None:
-            return [self._background_and_classes(self.dropout(self.features(images)))]
+            return [self._every_logit(self.dropout(self.features(images)))]
         images, features, stages = tapped(self, images)
-        logits = self._background_and_classes(features)
+        logits = self._every_logit(features)
         return [logits, self.correlation(logits, images, stages)]
 
-    def _background_and_classes(self, features: Tensor) -> Tensor:
-        return torch.cat([self.background(features), self.head(features)], 1)
+    def _every_logit(self, features: Tensor) -> Tensor:
+        logits = self.head(features)
+        if self.background is None:
+            return logits
+        return torch.cat([self.background(features), logits], 1)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """What is learned anew, with the higher rate."""
-        new = [self.head, self.background, *([self.correlation] if self.correlation else [])]
-        return [parameter for module in new for parameter in module.parameters()]
+        new = [self.head, self.background, self.correlation]
+        return [parameter for module in new if module for parameter in module.parameters()]
 
 
 def build(spec: Sampling, classes: int) -> SampledClassifier:
@@ -110,10 +124,10 @@ def step(
     uniform = uniforms(moment, len(tags), shape).to(images.device).unbind(1)
     cls, maps = 0.0, []
     for (logits, *refined), numbers in zip(judged, uniform, strict=True):
-        maps.append([one.softmax(1) for one in (logits, *refined)])
+        maps.append([to_maps(one, spec.normalization) for one in (logits, *refined)])
         cls = cls + class_loss(logits, tags, numbers, spec) / len(sizes)
         if refined and spec.refined_pooling:
-            pooled = pool(refined[0], spec.refined_pooling)
+            pooled = pool(refined[0], spec.refined_pooling, spec.normalization)
             cls = cls + tag_loss(pooled, tags, spec.label_smoothing) / len(sizes)
     small = resized(images, maps[0][0].shape[-2:])
     fs = similarity_loss(maps[0][0], small, sigma, mu, spec.window, spec.similarity_mean)
@@ -138,24 +152,33 @@ def uniforms(moment: Moment, count: int, shape: tuple[int, ...]) -> Tensor:
 def class_loss(logits: Tensor, tags: Tensor, uniform: Tensor, spec: Sampling) -> Tensor:
     """(1 − λ) of the pooled prediction's loss and λ of that of the drawn cells (eq. 8).
 
-    logits: [B, K + 1, h, w], the background first; tags: [B, K]; uniform: [B, K, n].
+    logits: as of `judge_all`; tags: [B, K]; uniform: [B, K, n].
     """
-    drawn = draw(logits.softmax(1)[:, 1:], uniform)
+    drawn = draw(to_maps(logits, spec.normalization)[:, 1:], uniform)
     of_drawn = sum(
         tag_loss(to_logits(one), tags, spec.label_smoothing) for one in drawn.unbind(2)
     ) / len(drawn.unbind(2))
-    of_pooled = tag_loss(pool(logits, spec.pooling), tags, spec.label_smoothing)
+    pooled = pool(logits, spec.pooling, spec.normalization)
+    of_pooled = tag_loss(pooled, tags, spec.label_smoothing)
     return (1 - spec.lambda_sampled) * of_pooled + spec.lambda_sampled * of_drawn
 
 
-def pool(logits: Tensor, pooling: str) -> Tensor:
+def to_maps(logits: Tensor, normalization: str) -> Tensor:
+    """The maps [B, K + 1, h, w] in 0 to 1, the background first, of logits as of `judge_all`."""
+    if normalization == "softmax":
+        return logits.softmax(1)
+    classes = logits.sigmoid()
+    return torch.cat([1 - classes.amax(1, keepdim=True), classes], 1)
+
+
+def pool(logits: Tensor, pooling: str, normalization: str = "softmax") -> Tensor:
     """The classes' logits [B, K]: the mean (eq. 3), or of the highest probability (eq. 4).
 
-    logits: [B, K + 1, h, w], the background first.
+    logits: as of `judge_all`.
     """
     if pooling == "gap":
-        return logits[:, 1:].mean((2, 3))
-    return to_logits(logits.softmax(1)[:, 1:].amax((2, 3)))
+        return (logits[:, 1:] if normalization == "softmax" else logits).mean((2, 3))
+    return to_logits(to_maps(logits, normalization)[:, 1:].amax((2, 3)))
 
 
 def to_logits(probabilities: Tensor) -> Tensor:

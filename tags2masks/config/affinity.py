@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tags2masks.config.base import added
 from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
@@ -30,6 +31,11 @@ class IrnTraining(AffinityTraining):
     batch_size: int = Field(32, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=1e-4)
     augment: Augment = Augment(resize=(250, 750))
+    displacement: bool = added(
+        True,
+        description="Learn displacements beside boundaries. false: boundaries alone, as P-NOC's "
+        "public code; the walk needs no more, but no instances can be told apart.",
+    )
     radius: int = Field(
         10, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 4 pixels."
     )
@@ -44,10 +50,15 @@ class PsaTraining(AffinityTraining):
     backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
     epochs: int = Field(8, ge=1)
     batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
-    optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=5e-4)
+    optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=5e-4, weight_decay=5e-4)
     augment: Augment = Augment(resize=(500, 500), crop=448)
     radius: int = Field(
         5, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 8 pixels."
+    )
+    cell_labels: Literal["mean", "middle"] = Field(
+        "mean",
+        description="The label of a cell: mean, as in the public code, by the means of each "
+        "CRF's probabilities over its pixels; middle: of its middle pixel. The paper does not say.",
     )
 
 

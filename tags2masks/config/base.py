@@ -42,7 +42,8 @@ class Block(BaseModel):
         """The fields that decide what an artifact is, as plain JSON values."""
         values = self.model_dump(mode="json")
         for name, info in type(self).model_fields.items():
-            if (info.json_schema_extra or {}).get("in_key") is False:
+            in_key = (info.json_schema_extra or {}).get("in_key", True)
+            if in_key is False or (in_key == "if set" and getattr(self, name) == info.default):
                 values.pop(name)
             elif isinstance(getattr(self, name), Block):
                 values[name] = getattr(self, name).key()
@@ -86,6 +87,14 @@ class Entry(Block):
 def free(default: Any = ..., **field: Any) -> Any:
     """A field that changes where or how fast something runs, not what comes out."""
     return Field(default, json_schema_extra={"in_key": False}, **field)
+
+
+def added(default: Any, **field: Any) -> Any:
+    """An option of a method that has artifacts already: in their key where it is not the default.
+
+    So their ids stay as they were before there was the option. Its default must never change.
+    """
+    return Field(default, json_schema_extra={"in_key": "if set"}, **field)
 
 
 def _merge(default: Block, values: dict) -> dict:

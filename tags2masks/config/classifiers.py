@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tags2masks.config.base import Block, free
-from tags2masks.config.training import Augment, Backbone, Optimizer, Training
+from tags2masks.config.base import added, free
+from tags2masks.config.training import Augment, Backbone, Optimizer, Ramp, Training
 
 
 class TagAugment(Augment):
@@ -48,18 +48,6 @@ class TagTraining(Training):
     )
 
 
-class Ramp(Block):
-    """A weight that changes evenly over the steps of a training, then stays."""
-
-    start: float = Field(ge=0)
-    end: float = Field(ge=0)
-    until: float = Field(1, gt=0, le=1, description="Share of the steps at which it is `end`.")
-
-    def at(self, progress: float) -> float:
-        """Its value when this share of the steps, 0 to 1, is done."""
-        return self.start + (self.end - self.start) * min(1.0, progress / self.until)
-
-
 class Vanilla(TagTraining):
     """A backbone, global average pooling and a linear head (methods §0)."""
 
@@ -85,6 +73,11 @@ class Puzzle(PnocTraining):
     cites: ClassVar[tuple[str, ...]] = ("jo2021puzzle",)
 
     method: Literal["puzzle"] = "puzzle"
+    freeze_bn: bool = Field(
+        False,
+        description="Keep the backbone's batch norm in evaluation mode. In the public code it is "
+        "live; fixed, the maps shrink under their agreement (docs/fidelity.md).",
+    )
     lambda_re: Ramp = Ramp(start=0, end=4, until=0.5)
     re_classes: Literal["all", "tagged"] = Field(
         "tagged",
@@ -208,6 +201,12 @@ class Sampling(SeamTraining):
     method: Literal["sampling"] = "sampling"
     host: Literal["seam", "plain"] = Field(
         "seam", description="plain: neither a second scale nor refined maps; no scale and no taps."
+    )
+    normalization: Literal["softmax", "sigmoid"] = added(
+        "softmax",
+        description="How logits become maps: softmax over the classes and the background (eq. 1), "
+        "or sigmoid of each class, the background being 1 less the highest: the paper's table 5, "
+        "whose rows have one loss each: `similarity_weight: 0`, or `lambda_sampled: 0`.",
     )
     pooling: Literal["gap", "gmp"] = Field(
         "gap", description="How the other prediction is made: mean logit or highest probability."

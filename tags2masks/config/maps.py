@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Entry, added, free
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Augment, Precision
 
@@ -73,6 +73,11 @@ class Lpcam(MultiScale):
         False,
         description="Add the mirrored image's features before they are compared, as the "
         "public code does; false: add the maps, as of CAM.",
+    )
+    relu: Literal["scale", "sum"] = added(
+        "scale",
+        description="Where eq. 6 cuts negative scores off: in the map of each scale (and view), as "
+        "in the public code, or in the sum over them.",
     )
 
 
@@ -201,10 +206,19 @@ class AdvCam(Maps):
     step: Literal["gradient", "scaled"] = Field(
         "gradient",
         description="The image moves by step_size · gradient; scaled: by step_size · gradient over "
-        "its largest absolute value, and stays within the image's range.",
+        "its largest absolute value, and stays within the range that it has before the step.",
     )
     step_size: float = Field(0.008, gt=0, description="ξ, in units of normalised images.")
-    restrict_weight: float = Field(7, ge=0, description="λ: weight of the mask term.")
+    restrict_weight: float = Field(
+        7, ge=0, description="λ: weight of the mask term, in the unit that restrict_map names."
+    )
+    restrict_map: Literal["gradcam", "normalized"] = Field(
+        "gradcam",
+        description="Unit of the map in the mask term. gradcam, which λ = 7 belongs to: the public "
+        "code's Grad-CAM, whose channel weights are averaged over the positive gradients; of a "
+        "linear head CAM/(2·n₊), n₊ the number of the class's positive weights (CAM/n₊ without "
+        "flip). normalized: CAM divided by its maximum (eq. 2.1), where λ = 7 lets nothing climb.",
+    )
     restrict_above: float = Field(
         0.5, ge=0, le=1, description="τ: where the normalised map exceeds it, it is to stay."
     )
@@ -213,8 +227,8 @@ class AdvCam(Maps):
     )
     step_map: StepMap = Field(
         "normalized",
-        description="Maps in the mask term and in the sum over steps: divided by their maximum "
-        "(eq. 2.1), or raw scores.",
+        description="Maps in the sum over steps: divided by their maximum (eq. 2.1), or raw "
+        "scores. The mask term has a unit of its own, restrict_map.",
     )
     keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
     precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
@@ -247,6 +261,12 @@ class Rib(Maps):
     head_factor: float = Field(10, gt=0, description="The head learns this much faster.")
     poly_power: float = Field(0, ge=0, description="Rate = lr · (1 − step/steps)^power.")
     margin: float = Field(600, gt=0, description="m: logits above it no longer count.")
+    loss: Literal["rib", "bce_sigmoid", "bce_tanh", "bce_softsign"] = added(
+        "rib",
+        description="rib: −Σ min(m, y) over an image's tags. bce_…: binary cross entropy of all "
+        "classes, logits brought to 0 to 1 by sigmoid, or by tanh or softsign and (· + 1)/2; the "
+        "paper's comparisons, which have no margin.",
+    )
     pooling: Literal["gndrp", "gap"] = Field(
         "gndrp", description="Logits from the non-discriminative region, or from all of the map."
     )

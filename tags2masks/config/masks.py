@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
-from tags2masks.config.base import Block, Entry, free
+from tags2masks.config.base import Block, Entry, added, free
 
 
 class Masks(Entry):
@@ -96,6 +96,11 @@ class Agreed(DenseCrf, Masks):
         32, gt=0, description="And to this where background is certain; SEAM has 24."
     )
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
+    keep_probabilities: bool = added(
+        False,
+        description="Also store both CRFs' probabilities, a byte per pixel and label: "
+        "`affinity.cell_labels: mean` needs them.",
+    )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
     @model_validator(mode="after")
@@ -144,6 +149,15 @@ class Irn(Walk):
     instances: bool = Field(
         False, description="Tell instances apart by the displacements' centres, and keep them."
     )
+
+    @model_validator(mode="after")
+    def _has_centres(self):
+        if self.instances and not self.affinity.displacement:
+            raise ValueError(
+                "instances are told apart by displacements: set affinity.displacement to true, or "
+                "instances to false"
+            )
+        return self
 
 
 class Full(Masks):
@@ -199,12 +213,21 @@ class Psa(Walk):
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa",)
 
     method: Literal["psa"] = "psa"
-    labels: Agreed = Agreed()
+    labels: Agreed = Agreed(keep_probabilities=True)
     affinity: PsaTraining = PsaTraining()
     beta: float = Field(8, gt=0, description="Power of the affinities: higher, fewer leaps.")
     background_power: float = Field(
         16, gt=0, description="Background is (1 − highest score)^this (α); SEAM has 6."
     )
+
+    @model_validator(mode="after")
+    def _has_probabilities(self):
+        if self.affinity.cell_labels == "mean" and not self.labels.keep_probabilities:
+            raise ValueError(
+                "affinity.cell_labels: mean needs labels.keep_probabilities: true; set that, or "
+                "cell_labels to middle"
+            )
+        return self
 
 
 METHODS = {

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Entry, added, free
 
 
 class Prototypes(Entry):
@@ -54,6 +54,13 @@ class Prototypes(Entry):
         "chance: 160 MB each with 2,048 channels.",
     )
     iterations: int = Field(100, ge=1, description="The most that K-Means takes.")
+    tol: float | None = added(
+        None,
+        gt=0,
+        description="K-Means as in the public code, whose value is 5: features are told apart by "
+        "cosine, centres are means of features as they are, and it ends when the sum of the "
+        "centres' ways, squared, is below this. null: K-Means of unit features to its end.",
+    )
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
 
 

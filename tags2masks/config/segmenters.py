@@ -16,9 +16,12 @@ from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
 class NetworkCrf(DenseCrf):
-    """Dense conditional random field on a network's probabilities, as DeepLab-v2 has it."""
+    """Dense conditional random field on a network's probabilities, as DeepLab-v2 has it.
 
-    gaussian: Gaussian = Gaussian(sxy=3, compat=1)
+    Its public code: weight 3 and deviation 1 of the Gaussian, 4, 67 and 3 of the bilateral term.
+    """
+
+    gaussian: Gaussian = Gaussian(sxy=1, compat=3)
     bilateral: Bilateral = Bilateral(sxy=67, srgb=3, compat=4)
 
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tags2masks.config.base import Block, Entry, free
+from tags2masks.config.base import Block, Entry, added, free
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -83,6 +83,31 @@ class Optimizer(Block):
     )
 
 
+class Ramp(Block):
+    """A weight that changes evenly from one step of a training to the next, then stays."""
+
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+    until: float = Field(1, gt=0, description="When it is `end`, in `unit`.")
+    unit: Literal["share", "epochs", "steps"] = added(
+        "share", description="Of `until`: share of the training, epochs, or steps."
+    )
+
+    @model_validator(mode="after")
+    def _within(self):
+        if self.unit == "share" and self.until > 1:
+            raise ValueError(
+                f"until: {self.until:g} is a share of the training, 1 at most; for a number of "
+                "steps or epochs add unit: steps or unit: epochs"
+            )
+        return self
+
+    def at(self, progress: float, steps: int, epochs: int) -> float:
+        """Its value when this share of a training of so many epochs, that is `steps`, is done."""
+        done = {"share": progress, "epochs": progress * epochs, "steps": steps}[self.unit]
+        return self.start + (self.end - self.start) * min(1.0, done / self.until)
+
+
 class Training(Entry):
     """One training run."""
 
@@ -96,7 +121,11 @@ class Training(Entry):
     optimizer: Optimizer = Optimizer()
     augment: Augment = Augment()
     freeze_bn: bool = Field(True, description="Keep the backbone's batch norm in evaluation mode.")
-    precision: Precision = Field("32-true", description="Mixed precision by autocast.")
+    precision: Precision = Field(
+        "32-true",
+        description="Mixed precision by autocast: bf16-mixed to bfloat16, 16-mixed to float16 with "
+        "a scaled loss; weights stay float32. On cpu they round likewise; they are made for GPUs.",
+    )
     keep_states: bool = free(
         False, description="Keep the state of every epoch under state/, not just the last."
     )

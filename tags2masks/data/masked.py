@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -67,9 +68,33 @@ class MaskedViews(Dataset):
         row = self.masked[place % len(self.masked)]
         view, labels = random_view(
             read_image(self.paths[row], self.sizes[row]),
-            self._shard(row).read(self.images[row])[0],
+            self._labels(row),
             self.augment,
             self.fill,
             np.random.default_rng(seeds),
         )
         return to_tensor(view), torch.from_numpy(np.ascontiguousarray(labels))
+
+    def _labels(self, row: int) -> np.ndarray:
+        return self._shard(row).read(self.images[row])[0]
+
+
+class ProbabilityViews(MaskedViews):
+    """The same with the CRFs' probabilities (`masks/agreed.py`) in the place of labels.
+
+    They are uint8 [2, L, S, S], zero in the padding, and for labels that an image has not; L is 1
+    and the most tags that an image has.
+    """
+
+    def __init__(self, rows: pd.DataFrame, *args):
+        super().__init__(rows, *args)
+        self.labels = 1 + max(map(len, rows["tags"]))
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        image, amounts = super().__getitem__(draw)
+        amounts = amounts.movedim(-1, 0).unflatten(0, (2, -1))
+        return image, F.pad(amounts, (0, 0, 0, 0, 0, self.labels - amounts.shape[1]))
+
+    def _labels(self, row: int) -> np.ndarray:
+        both = self._shard(row).read_further("probabilities", self.images[row])
+        return both.reshape(-1, *both.shape[2:]).transpose(1, 2, 0)

@@ -31,9 +31,11 @@ def random_view(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Resize, crop (or pad) and flip an image, and its labels alike.
 
-    image: uint8 [h, w, 3]; labels: uint8 [h, w] or None; fill: the colour of the padding, 0 to 1.
+    image: uint8 [h, w, 3]; labels: uint8 [h, w], or amounts [h, w, L], or None; fill: the colour of
+    the padding, 0 to 1.
     A TagAugment also changes colours, and may turn or shear the image, before it is cropped.
-    Returns uint8 [crop, crop, 3] and uint8 [crop, crop], padded labels being ignored (255).
+    Returns uint8 [crop, crop, 3] and uint8 [crop, crop] or [crop, crop, L]; padded labels are
+    ignored (255), padded amounts 0.
     Raises ValueError for labels and RandAugment, which moves what is in the image.
     """
     long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
@@ -91,7 +93,9 @@ def _resize(image, labels, long_side):
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     if labels is not None:
-        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+        planes = np.atleast_3d(labels).transpose(2, 0, 1)
+        planes = [Image.fromarray(one).resize(size, Image.Resampling.NEAREST) for one in planes]
+        labels = np.stack(planes, -1) if labels.ndim == 3 else np.asarray(planes[0])
     return image, labels
 
 
@@ -99,7 +103,10 @@ def _place(image, labels, crop, fill, where):
     """Cut a square out of the image, or set the image into one; `where`: 0 to 1 down and right."""
     out = np.empty((crop, crop, 3), np.uint8)
     out[:] = np.round(np.asarray(fill) * 255).astype(np.uint8)
-    out_labels = None if labels is None else np.full((crop, crop), IGNORED, np.uint8)
+    out_labels = None
+    if labels is not None:
+        beside = 0 if labels.ndim == 3 else IGNORED
+        out_labels = np.full((crop, crop, *labels.shape[2:]), beside, np.uint8)
     source, target = [], []
     for side, share in zip(image.shape[:2], where, strict=True):
         room = abs(side - crop)

@@ -6,9 +6,15 @@ all steps are summed (eq. 3.3).
 
 The paper leaves open, and this follows the public code: an image and its mirror image climb as
 one, with one map; images are normalised, so a step is in units of their channels' deviations;
-every scale climbs on its own. Here a step's map is the sum over scales, as for CAM, of which eq.
-2.1 is taken, with the negative part cut off. The public code differs from the paper in what
-`AdvCam` names, and adds no map for the last climbed image.
+every scale climbs on its own. The unit of the map in the mask term, which λ = 7 belongs to, is that
+of the code's Grad-CAM: a channel's weight is its gradient summed over the places, divided by the
+number of positive gradients of both views. Above a linear head this is CAM/(2·n₊), n₊ being the
+number of the class's positive weights: some thousandth of CAM. Eq. 2.1 would divide by the maximum
+(`restrict_map: normalized`); λ = 7 then holds the image back and nothing climbs.
+
+Here a step's map is the sum over scales, as for CAM, of which eq. 2.1 is taken, with the negative
+part cut off. The public code differs from the paper in what `AdvCam` names, and adds no map for the
+last climbed image.
 
 An image and a class are a pair; pairs climb in batches. Batch norm is in evaluation mode, so a
 pair's climb doesn't depend on the others.
@@ -79,48 +85,59 @@ def ascend(
     rows = torch.arange(len(own), device=own.device)
     mean, std = network.normalize.mean, network.normalize.std
     images = (views - mean) / std
-    by_pair = images.unflatten(0, (-1, pairs))
-    lowest, highest = (
-        _per_view(bound, len(views)) for bound in (by_pair.amin(_REST), by_pair.amax(_REST))
-    )
     for step in range(steps + 1):
         images = images.detach().requires_grad_(step < steps)
         with torch.set_grad_enabled(step < steps):
-            scores = network.score_maps(network.features(images * std + mean)).to(images.dtype)
+            features = network.features(images * std + mean)
+            scores = network.score_maps(features).to(images.dtype)
             found = scores[rows, own]
         yield found.detach(), images.detach()
         if step == steps:
             return
         with torch.enable_grad():
-            present = _map_of_pairs(found, pairs)
+            pooled = scores.relu() if spec.logit == "rectified" else scores
+            if spec.restrict_map == "gradcam":
+                present = _map_of_pairs(_gradcam(features, pooled[rows, own], pairs), pairs)
+            else:
+                present = normalize(_map_of_pairs(found, pairs))
             if step == 0:
                 first = present.detach()
-            gain = _objective(scores, found, present, first, spec)
+            gain = _objective(pooled, pooled[rows, own], present, first, spec)
             (gradient,) = torch.autograd.grad(gain, images)
         if spec.step == "scaled":
             largest = gradient.abs().unflatten(0, (-1, pairs)).amax(_REST)
             gradient = gradient / _per_view(largest + 1e-12, len(views))
+        before = images.detach().unflatten(0, (-1, pairs))
         images = images.detach() + spec.step_size * gradient
         if spec.step == "scaled":
-            images = images.clamp(lowest, highest)
+            bounds = (before.amin(_REST), before.amax(_REST))
+            images = images.clamp(*(_per_view(bound, len(views)) for bound in bounds))
 
 
-def _objective(
-    scores: Tensor, found: Tensor, present: Tensor, first: Tensor, spec: AdvCam
-) -> Tensor:
+def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
+    """Grad-CAM in the public code's unit, [V·P, h, w], before its negative part is cut off.
+
+    features: [V·P, C, h, w]; pooled: [V·P, h, w], made from them, the sum of which is the logit. A
+    pair's weights are divided by the number of its positive gradients, over both views, and are
+    constants.
+    """
+    (gradients,) = torch.autograd.grad(pooled.sum(), features, retain_graph=True)
+    by_pair = gradients.unflatten(0, (-1, pairs))
+    positive = _per_view((by_pair > 0).sum(_REST).clamp(min=1), len(features))
+    weights = gradients.to(pooled.dtype).sum((2, 3), keepdim=True) / positive
+    return (weights * features).sum(1)
+
+
+def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec: AdvCam) -> Tensor:
     """The sum over pairs of eq. 3.6: to each belong its own images alone, so gradients are too.
 
-    scores: [V·P, K, h, w]; found: those of the own classes; present, first: [P, h, w], the maps
-    of the pairs now and at first.
+    pooled: [V·P, K, h, w], the means of which are the logits; own: those of the own classes;
+    present, first: [P, h, w], the maps of the pairs now and at first, in the unit of λ.
     """
-    if spec.logit == "rectified":
-        scores, found = scores.relu(), found.relu()
-    own, every = found.mean((-2, -1)), scores.mean((-2, -1)).sum(1)
-    mask = normalize(present.detach()) > spec.restrict_above
-    if spec.step_map == "normalized":
-        present, first = normalize(present), normalize(first)
+    mask = present.detach() > spec.restrict_above * present.detach().amax((-2, -1), keepdim=True)
     change = (mask * (present - first).abs()).sum()
-    return (2 * own - every).sum() - spec.restrict_weight * change
+    others = pooled.mean((-2, -1)).sum() - own.mean((-2, -1)).sum()
+    return own.mean((-2, -1)).sum() - others - spec.restrict_weight * change
 
 
 def _map_of_pairs(found: Tensor, pairs: int) -> Tensor:

@@ -5,7 +5,8 @@ mean of cosines to vectors F_i is one product, f/|f| · mean(F_i/|F_i|): the pro
 fold into one vector, and all of LPCAM into a 1×1 convolution, as cheap as CAM.
 
 The paper leaves open how scales and flips are merged: as CAM's are, ReLU'd maps summed and the sum
-divided by its maximum (the public code's mean over scales is the same). The code adds the mirrored
+divided by its maximum (the public code's mean over scales is the same; `relu: sum` cuts off the sum
+alone). The code adds the mirrored
 image's features before it compares them: `flip_features`. It has no ReLU where a class has no
 context; after a ReLU'd feature map, as all ResNets have, there is nothing negative then.
 """
@@ -46,7 +47,9 @@ def localize(
         return likeness(straight + mirrored.flip(-1), folded)
 
     flip = spec.flip and not add_features
-    return normalize(multi_scale(score, batch.images, spec.scales, flip, spec.stride))
+    by_scale = spec.relu == "scale"
+    total = multi_scale(score, batch.images, spec.scales, flip, spec.stride, rectify=by_scale)
+    return normalize(total.relu())
 
 
 def likeness(features: Tensor, folded: Tensor) -> Tensor:

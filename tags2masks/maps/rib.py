@@ -23,6 +23,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tags2masks.config.maps import Rib
@@ -164,9 +165,9 @@ def _look(
         if count:
             with torch.enable_grad():
                 found = network.score_maps(network.features(views[:count]))
-                logits = pooled(found, spec)[:, tagged]
-                descend(logits, spec)
-            total.add_(logits.detach().sum())
+                logits = pooled(found, spec)
+                descend(logits, tagged.expand_as(logits), spec)
+            total.add_(logits.detach()[:, tagged].sum())
             scores.append(found.detach())
         if count < len(views):
             with torch.no_grad():
@@ -190,9 +191,27 @@ def pooled(scores: Tensor, spec: Rib) -> Tensor:
     return (scores * region).sum((-2, -1)) / region.sum((-2, -1)).clamp(min=1)
 
 
-def descend(logits: Tensor, spec: Rib) -> None:
-    """Add the gradients of L = −Σ min(m, y_c) to the weights'; logits: the y_c with t_c = 1."""
-    (-logits.clamp(max=spec.margin).sum()).backward()
+def descend(logits: Tensor, tagged: Tensor, spec: Rib) -> None:
+    """Add the gradients of the loss, summed over images, to the weights'.
+
+    logits: the y_c, [B, K]; tagged: bool [B, K].
+    """
+    loss_of(logits, tagged, spec).backward()
+
+
+def loss_of(logits: Tensor, tagged: Tensor, spec: Rib) -> Tensor:
+    """L_RIB = −Σ t_c·min(m, y_c), or L_BCE = −Σ t_c·log a(y_c) + (1 − t_c)·log(1 − a(y_c)).
+
+    a is the sigmoid, (tanh + 1)/2 or (softsign + 1)/2. Arguments are those of `descend`.
+    """
+    if spec.loss == "rib":
+        return -logits[tagged].clamp(max=spec.margin).sum()
+    signed = torch.where(tagged, logits, -logits)  # 1 − a(y) is a(−y) for all three
+    if spec.loss == "bce_softsign":
+        # (1 + y/(1 + |y|))/2, without the difference of large numbers where y is far below 0.
+        own, size = 1 + 2 * signed.relu(), 2 * (1 + signed.abs())
+        return -(own.log() - size.log()).sum()
+    return -F.logsigmoid(2 * signed if spec.loss == "bce_tanh" else signed).sum()
 
 
 def _learn_from_companions(
@@ -204,7 +223,7 @@ def _learn_from_companions(
     for part, tags in zip(*parts, strict=True):
         images = part.to(device).to(memory_format=torch.channels_last).float() / 255
         with torch.enable_grad():
-            descend(pooled(network.score_maps(network.features(images)), spec)[tags], spec)
+            descend(pooled(network.score_maps(network.features(images)), spec), tags, spec)
 
 
 def _area(maps: Tensor, spec: Rib) -> float:

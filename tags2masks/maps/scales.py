@@ -15,8 +15,11 @@ def multi_scale(
     scales: Sequence[float],
     flip: bool,
     stride: int,
+    rectify: bool = True,
 ) -> Tensor:
     """Sum of ReLU'd score maps over scales and flips, at 1/stride of the image's size.
+
+    rectify: false sums the score maps as they are.
 
     score: images [B, 3, h, w] to maps [B, K, h', w'].
     images: [B, 3, H, W]. Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
@@ -28,7 +31,8 @@ def multi_scale(
         scaled = at_scale(images, scale)
         if flip:
             scaled = torch.cat([scaled, scaled.flip(-1)])
-        maps = score(scaled.contiguous(memory_format=torch.channels_last)).relu().float()
+        maps = score(scaled.contiguous(memory_format=torch.channels_last)).float()
+        maps = maps.relu() if rectify else maps
         if flip:
             straight, mirrored = maps.chunk(2)
             maps = straight + mirrored.flip(-1)

@@ -19,21 +19,26 @@ UNSURE = 255
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Agreed
-) -> np.ndarray:
+) -> np.ndarray | tuple[np.ndarray, dict[str, np.ndarray]]:
     """uint8 [H, W]: 0 where both have background, a class where the low power leaves one, else 255.
 
     image: uint8 [H, W, 3]; maps: float16 [K, h, w]; class_ids: their K mask ids.
+    With `keep_probabilities` beside it {"probabilities": uint8 [2, 1 + K, H, W]}: in 255ths, those
+    of the low power first, the background before the maps' classes.
     Raises UserError as `seeds.upsample` does.
     """
     scores = upsample(maps, image.shape[:2])
     ids = np.array([0, *class_ids], np.uint8)
-    strict, loose = (
-        ids[_winners(image, with_background(scores, power), spec)]
+    both = [
+        _refined(image, with_background(scores, power), spec)
         for power in (spec.low_power, spec.high_power)
-    )
+    ]
+    strict, loose = (ids[probabilities.argmax(0)] for probabilities in both)
     labels = np.where(strict == 0, UNSURE, strict).astype(np.uint8)
     labels[loose == 0] = 0
-    return labels
+    if not spec.keep_probabilities:
+        return labels
+    return labels, {"probabilities": np.rint(255 * np.stack(both)).astype(np.uint8)}
 
 
 def with_background(scores: np.ndarray, power: float) -> np.ndarray:
@@ -42,7 +47,6 @@ def with_background(scores: np.ndarray, power: float) -> np.ndarray:
     return np.concatenate([((1 - highest) ** power)[None], scores])
 
 
-def _winners(image: np.ndarray, probabilities: np.ndarray, spec: Agreed) -> np.ndarray:
-    if len(probabilities) == 1:
-        return np.zeros(image.shape[:2], np.intp)
-    return on_probabilities(image, probabilities, spec).argmax(0)
+def _refined(image: np.ndarray, probabilities: np.ndarray, spec: Agreed) -> np.ndarray:
+    """[1 + K, H, W]: probabilities under the field; of one label alone there are no others."""
+    return on_probabilities(image, probabilities, spec) if len(probabilities) > 1 else probabilities

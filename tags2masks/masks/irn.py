@@ -25,13 +25,19 @@ CENTRE = 2.5
 """A displacement shorter than this, in cells, lies at a centre."""
 
 
-def relations(network: EdgeDisplacement, images: Tensor, flip: bool) -> tuple[Tensor, Tensor]:
-    """Boundaries [B, h, w], 0..1, and displacements [B, 2, h, w] of images [B, 3, H, W]."""
+def relations(
+    network: EdgeDisplacement, images: Tensor, flip: bool
+) -> tuple[Tensor, Tensor | list[None]]:
+    """Boundaries [B, h, w], 0..1, and displacements [B, 2, h, w] of images [B, 3, H, W].
+
+    Of a network without displacements None for each image.
+    """
     logits, displacements = network(images)
     if flip:
         # Logits are averaged, not probabilities: as in the public code.
         logits = (logits + network(images.flip(-1))[0].flip(-1)) / 2
-    return logits.float().sigmoid().squeeze(1), displacements.float()
+    edges = logits.float().sigmoid().squeeze(1)
+    return edges, [None] * len(images) if displacements is None else displacements.float()
 
 
 def refine(

@@ -13,11 +13,15 @@ from tags2masks.methods import method_module
 Item = tuple[ImageFile, np.ndarray, list[int], tuple[int, int]]
 
 
-def mask_of(item: Item, recipe: dict, spec: Block) -> np.ndarray:
-    """The mask, uint8 [H, W]; recipe and spec: of the masks."""
+def mask_of(item: Item, recipe: dict, spec: Block) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The mask, uint8 [H, W], and what else a method stores of the image by kind (`store.KINDS`).
+
+    recipe and spec: of the masks.
+    """
     file, maps, class_ids, size = item
     method = method_module("masks", recipe)
-    return method.make_mask(_image(method, file, size), maps, class_ids, spec)
+    made = method.make_mask(_image(method, file, size), maps, class_ids, spec)
+    return made if isinstance(made, tuple) else (made, {})
 
 
 def scores_of(

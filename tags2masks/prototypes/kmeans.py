@@ -7,8 +7,9 @@ Differs from the paper: when no centre of the class passes `min_class_score`, th
 (the public code stops with an error). At most `samples` features of each kind are clustered, all
 equally likely to be among them. Differs from the public code: eq. 1 splits by the CAM of the image
 at one scale, the code by the multi-scale CAM; scikit-learn's K-Means, with a cap on its
-iterations, in place of one that need not end. As in the code, features are told apart by their
-direction alone, and a centre is the mean of its features as they are: eq. 3 needs their length.
+iterations, in place of one that need not end; with `tol` it is the code's. As in the code, features
+are told apart by their direction alone, and a centre is the mean of its features as they are: eq. 3
+needs their length.
 
 One class after another, its features computed anew: memory holds the samples of one class and a
 batch of images, whatever the number of images. With 20,000 samples of 2,048 channels that is
@@ -99,6 +100,30 @@ def cluster(features: np.ndarray, clusters: int, iterations: int, seed: int) -> 
         # Told of equal features, whose clusters are left empty; and of the cap.
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = means.fit_predict(unit(features))
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def cluster_raw(
+    features: np.ndarray, clusters: int, iterations: int, tol: float, seed: int
+) -> np.ndarray:
+    """The cluster of every feature as LPCAM's public code has it: int [n], as of `cluster`.
+
+    A feature is of the centre of the highest cosine; a centre is the mean of its features as they
+    are, at first a feature by chance; a centre without features stays. Ends when (Σ |way of a
+    centre|)² < tol, at most after `iterations`.
+    """
+    if len(features) == 0:
+        return np.empty(0, np.int64)
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(features), min(clusters, len(features)), replace=False)
+    centres, directions = features[chosen].astype(np.float64), unit(features)
+    for _ in range(iterations):
+        labels = (directions @ unit(centres).T).argmax(1)
+        before = centres.copy()
+        for number in np.unique(labels):
+            centres[number] = features[labels == number].mean(0, dtype=np.float64)
+        if np.linalg.norm(centres - before, axis=1).sum() ** 2 < tol:
+            break
     return np.unique(labels, return_inverse=True)[1]
 
 
@@ -214,7 +239,13 @@ def prototypes_of_class(
     parts = []
     for sample, is_context in zip(samples, (False, True), strict=True):
         features, places = sample.taken()
-        labels = cluster(features, spec.clusters, spec.iterations, int(rng.integers(2**31)))
+        seed_of_clusters = int(rng.integers(2**31))
+        if spec.tol is None:
+            labels = cluster(features, spec.clusters, spec.iterations, seed_of_clusters)
+        else:
+            labels = cluster_raw(
+                features, spec.clusters, spec.iterations, spec.tol, seed_of_clusters
+            )
         centres = centres_of(features, labels)
         scores = class_scores(network, centres, number)
         chosen = (choose_context if is_context else choose)(scores, spec)

@@ -1,5 +1,7 @@
 """AdvCAM against steps made by hand on a linear network, and against one pair at a time."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,13 +53,13 @@ def test_a_step_by_hand():
 
 
 def test_the_mask_term_by_hand():
-    # Maps after a step are 0.45 and 0.25, or 1 and 0.56, against 0.4 and 0.2, or 1 and 0.5.
-    # Raw, only the first exceeds 0.6: its gradient is 0.5 − 1.
-    raw = climbed(steps=2, step_map="raw", restrict_weight=1, restrict_above=0.6)
-    torch.testing.assert_close(raw[2, :, 0], torch.tensor([0.45 - 0.05, 0.25 + 0.05]))
+    # Maps after a step are 0.45 and 0.25, against 0.4 and 0.2; one weight is positive, so n₊ is 1.
+    # Only the first is above 0.6 of the highest: its gradient is 0.5 − 1.
+    one = climbed(steps=2, restrict_weight=1, restrict_above=0.6)
+    torch.testing.assert_close(one[2, :, 0], torch.tensor([0.45 - 0.05, 0.25 + 0.05]))
     # Normalised and above 0.5, the second counts: 0.25/0.45 has the derivatives 1/0.45 by the
     # second score and −0.25/0.45² by the first, which is the maximum.
-    found = climbed(steps=2, restrict_weight=1)
+    found = climbed(steps=2, restrict_weight=1, restrict_map="normalized")
     expected = [0.45 + 0.1 * (0.5 + 0.25 / 0.45**2), 0.25 + 0.1 * (0.5 - 1 / 0.45)]
     torch.testing.assert_close(found[2, :, 0], torch.tensor(expected), atol=1e-4, rtol=0)
     # The other class's colour goes down all the same.
@@ -66,10 +68,79 @@ def test_the_mask_term_by_hand():
     torch.testing.assert_close(free[2, :, 0], torch.tensor([0.5, 0.3]))
 
 
+@pytest.mark.parametrize("step_map", ["normalized", "raw"])
+def test_the_unit_of_the_mask_term_is_the_map_over_twice_the_positive_weights(step_map):
+    # Class 0 has two positive weights, so Grad-CAM is CAM/2 of one view and CAM/4 of two.
+    network = Linear((1.0, 0.5, -1.0), (0, 0.5, 0))
+    options = {"restrict_weight": 4, "restrict_above": 0.9, "step_map": step_map}
+    # L's gradient is (1, 0, −1)/2 without the mask term. After a step CAM is 0.6 and 0.5, and above
+    # 0.9 of the highest is the first alone: 4/2 · (1, 0.5, −1) goes off there.
+    found = climbed(network, steps=2, **options)
+    torch.testing.assert_close(found[1], torch.tensor([[0.45, 0.2, -0.05], [0.25, 0.4, -0.05]]))
+    torch.testing.assert_close(found[2], torch.tensor([[0.3, 0.1, 0.1], [0.3, 0.4, -0.1]]))
+    # With the mirror image, whose pixels are the other way round: 4/4 · (1, 0.5, −1) in each view.
+    spec = AdvCam(**(ONE_VIEW | {"step_size": 0.1, "steps": 2} | options))
+    views = torch.cat([IMAGE, IMAGE.flip(-1)])
+    *_, (_, images) = ascend(network, views, torch.tensor([0]), 2, spec)
+    straight = torch.tensor([[0.4, 0.15, 0], [0.3, 0.4, -0.1]])
+    torch.testing.assert_close(images[0].view(3, 2).T, straight)
+    torch.testing.assert_close(images[1].flip(-1).view(3, 2).T, straight)
+
+
+class Probe(nn.Module):
+    """A linear head of 640 weights, some half of them positive, on fixed random features."""
+
+    def __init__(self):
+        super().__init__()
+        self.normalize = nn.Module()
+        self.normalize.mean, self.normalize.std = torch.zeros(1, 3, 1, 1), torch.ones(1)
+        generator = torch.Generator().manual_seed(0)
+        self.filters = torch.randn(640, 3, 4, 4, generator=generator) / 7
+        self.head = torch.randn(3, 640, 1, 1, generator=generator) / 8
+
+    def features(self, images):
+        return F.conv2d(images, self.filters, stride=4).relu()
+
+    def score_maps(self, features):
+        return F.conv2d(features, self.head)
+
+
+@pytest.mark.parametrize("step_map", ["normalized", "raw"])
+def test_with_the_published_weight_the_logit_of_a_probe_climbs(step_map):
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    views = torch.cat([image, image.flip(-1)])
+
+    def logits(**options):
+        spec = AdvCam(step="scaled", step_size=0.08, logit="rectified", **options)
+        steps = ascend(Probe(), views, torch.tensor([1]), 9, spec)
+        return [found.relu().mean().item() for found, _ in steps]
+
+    climb = logits(step_map=step_map)
+    assert all(later > before for before, later in itertools.pairwise(climb))
+    assert climb[0] == pytest.approx(0.301, abs=1e-3)
+    assert climb[9] == pytest.approx(0.967, abs=2e-2)
+    # λ in units of CAM itself, 2 · 314 times as much: after the first step nothing climbs.
+    raw = logits(step_map=step_map, restrict_weight=7 * 2 * 314)
+    assert max(raw[2:]) < raw[1]
+    normalized = logits(step_map=step_map, restrict_map="normalized")
+    assert normalized[9] < 1.05 * normalized[1]
+
+
 def test_a_scaled_step_by_hand():
     # The gradient over its maximum is (1, −0.5, 0); the image stays within 0 and 0.4.
     found = climbed(steps=1, step="scaled")
     torch.testing.assert_close(found[1], torch.tensor([[0.4, 0.15, 0], [0.3, 0.35, 0]]))
+
+
+def test_the_range_of_a_scaled_step_is_the_last_images():
+    # The gradient over its maximum is (1, 0.4, 1): the lowest value, 0, becomes 0.1.
+    found = climbed(Linear((1.0, 0.4, 1.0)), steps=2, step="scaled", restrict_weight=0)
+    torch.testing.assert_close(found[1], torch.tensor([[0.4, 0.24, 0.1], [0.3, 0.4, 0.1]]))
+    # The mask term takes the next step back; blue stays at 0.1, which is the lowest value by now.
+    held = climbed(
+        Linear((1.0, 0.4, 1.0)), steps=2, step="scaled", restrict_weight=1e3, restrict_above=0
+    )
+    torch.testing.assert_close(held[2], torch.tensor([[0.3, 0.2, 0.1], [0.2, 0.36, 0.1]]))
 
 
 def test_rectified_logits_by_hand():
@@ -124,14 +195,12 @@ def plain_climb(network, image, number, spec):
         scaled = F.interpolate(image[None], sides, mode="bilinear", align_corners=False)
         views = [scaled, scaled.flip(-1)] if spec.flip else [scaled]
         views = [(view - network.normalize.mean) / network.normalize.std for view in views]
-        lowest = min(view.min() for view in views)
-        highest = max(view.max() for view in views)
         steps = spec.steps
         if scale < 1 and spec.steps_below_one is not None:
             steps = spec.steps_below_one
         for step in range(steps + 1):
             views = [view.detach().requires_grad_() for view in views]
-            gain, now = 0, 0
+            gain, now, counts = 0, 0, []
             for place, view in enumerate(views):
                 pixels = view * network.normalize.std + network.normalize.mean
                 maps = network.score_maps(network.features(pixels))[0]
@@ -139,21 +208,25 @@ def plain_climb(network, image, number, spec):
                 gain = gain + logits[number] - (logits.sum() - logits[number])
                 seen = maps[number].relu()
                 now = now + (seen.flip(-1) if place else seen)
+                # Grad-CAM's weights: w_c at as many places as count, over all positive gradients.
+                count = (maps[number] > 0).sum() if spec.logit == "rectified" else seen.numel()
+                counts.append((count, seen.flip(-1) if place else seen))
+            positive = (network.head.weight[number] > 0).sum() * sum(n for n, _ in counts)
+            gradcam = sum(n * seen for n, seen in counts) / max(positive, 1)
             upsampled = F.interpolate(now[None, None].detach(), size, mode="bilinear")
             total[step] += upsampled[0, 0]
+            now = now / (now.max() + 1e-5) if spec.restrict_map == "normalized" else gradcam
             if step == 0:
                 first = now.detach()
-            normal = now / (now.max() + 1e-5)
-            mask = (normal > spec.restrict_above).double()
-            if spec.step_map == "normalized":
-                change = (normal - first / (first.max() + 1e-5)).abs()
-            else:
-                change = (now - first).abs()
+            mask = (now > spec.restrict_above * now.max()).double()
+            change = (now - first).abs()
             gain = gain - spec.restrict_weight * (mask * change).sum()
             gradients = torch.autograd.grad(gain, views)
             if spec.step == "scaled":
                 largest = max(gradient.abs().max() for gradient in gradients)
                 gradients = [gradient / (largest + 1e-12) for gradient in gradients]
+            lowest = min(view.min() for view in views).item()
+            highest = max(view.max() for view in views).item()
             views = [view + spec.step_size * g for view, g in zip(views, gradients, strict=True)]
             if spec.step == "scaled":
                 views = [view.clamp(lowest, highest) for view in views]
@@ -173,7 +246,15 @@ PUBLIC_CODE = {
 }
 
 
-@pytest.mark.parametrize("options", [{"step_size": 2.0}, PUBLIC_CODE, {"flip": False}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"step_size": 2.0},
+        {"step_size": 2.0, "restrict_map": "normalized"},
+        PUBLIC_CODE | {"restrict_weight": 70},
+        {"flip": False},
+    ],
+)
 def test_batched_pairs_equal_one_pair_at_a_time(network, options):
     torch.manual_seed(0)
     images = torch.rand(3, 3, 25, 34, dtype=torch.float64)

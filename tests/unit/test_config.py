@@ -304,7 +304,7 @@ def test_a_networks_crf_given_in_part_keeps_its_other_defaults():
     net = {"method": "deeplabv2", "test": {"crf": {"bilateral": {"sxy": 80}}}}
     test = parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test
     assert test.crf.bilateral.model_dump() == {"sxy": 80, "srgb": 3, "compat": 4}
-    assert (test.crf.iterations, test.crf.gaussian.compat) == (10, 1)
+    assert (test.crf.iterations, test.crf.gaussian.compat) == (10, 3)
     net = {"method": "deeplabv2", "test": {"crf": None}}
     assert parse_config(BASE | {"segmenters": {"net": net}}).segmenters["net"].test.crf is None
     net = {"method": "deeplabv3plus", "test": {"crf": {}}}

@@ -49,7 +49,12 @@ def by_make_mask(spec, image, maps, ids, folder):
         assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
         np.testing.assert_array_equal(scores, module.scores(image, maps, spec))
     may_ignore = "255" in module.make_mask.__doc__
-    return module.make_mask(image, maps, ids, spec), may_ignore
+    made = module.make_mask(image, maps, ids, spec)
+    if isinstance(made, tuple):
+        made, further = made
+        assert list(further) == ["probabilities"] and further["probabilities"].dtype == np.uint8
+        assert further["probabilities"].shape == (2, 1 + len(ids), *image.shape[:2])
+    return made, may_ignore
 
 
 def by_walk(spec, image, maps, ids, folder):

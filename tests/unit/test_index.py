@@ -109,8 +109,9 @@ def test_how_images_are_read_goes_with_their_rows(tmp_path):
         torch.from_numpy(TrainingImages(rows, tmp_path, ["cat"]).image(1)).permute(2, 0, 1),
     ]
     assert [view[:, 3, 4].tolist() for view in views] == [expected] * 3
-    assert find_images(tmp_path, options)[["height", "width"]].to_numpy().tolist() == [[8, 8]] * 2
-    (found,) = files_of(find_images(tmp_path, options)[:1], tmp_path)
+    readable, _ = find_images(tmp_path, options)
+    assert readable[["height", "width"]].to_numpy().tolist() == [[8, 8]] * 2
+    (found,) = files_of(readable[:1], tmp_path)
     assert found == ImageFile(tmp_path / "a.png", reading)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from tags2masks.affinity import irn
@@ -118,6 +119,52 @@ def test_shapes_at_any_size(size):
         logits, displacements = network(torch.rand(1, 3, *size))
     small = (-(-size[0] // 4), -(-size[1] // 4))
     assert logits.shape == (1, 1, *small) and displacements.shape == (1, 2, *small)
+
+
+def test_the_second_displacement_branch_has_sixteen_groups():
+    network = built()
+    branches = [one[1] for one in network.displacements]
+    assert [(norm.num_groups, norm.num_channels) for norm in branches] == [
+        (8, 64), (16, 128), (16, 256), (16, 256), (16, 256)
+    ]  # fmt: skip
+    # By hand: of 128 channels every 8 have mean 0 and deviation 1, not every 16.
+    taps = torch.rand(1, network.displacements[1][0].in_channels, 3, 4) * 9
+    found = network.displacements[1](taps)[0].detach().reshape(16, -1)
+    torch.testing.assert_close(found.mean(1), torch.zeros(16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.std(1, correction=0), torch.ones(16), atol=1e-3, rtol=0)
+
+
+def test_boundaries_alone_are_the_same_boundaries():
+    whole, alone = built(), irn.build(SPEC.model_copy(update={"displacement": False}), 5)
+    left_out = ("displacement", "displacements.", "merge", "mean_displacement")
+    kept = {n: t for n, t in whole.state_dict().items() if not n.startswith(left_out)}
+    alone.load_state_dict(kept)
+    assert alone.head_parameters() == [] and len(kept) < len(whole.state_dict())
+    images = torch.randint(256, (2, 3, 32, 24), dtype=torch.uint8)
+    labels = torch.randint(3, (2, 32, 24)).to(torch.uint8)
+    moment, spec = Moment(0, 0, (0, 0, 0)), SPEC.model_copy(update={"displacement": False})
+    both = irn.step(whole.train(), [images, labels], moment, SPEC)
+    one = irn.step(alone.train(), [images, labels], moment, spec)
+    assert set(one) == {"loss", "boundary", "pair_accuracy"}
+    torch.testing.assert_close(one["loss"], both["boundary"])
+    torch.testing.assert_close(both["loss"], one["loss"] + both["displacement"])
+    irn.centre(alone, [images])
+    # The walk needs boundaries alone.
+    maps = [np.random.default_rng(0).random((1, 8, 6)).astype(np.float16)] * 2
+    with torch.no_grad():
+        assert alone.eval()(images / 255)[1] is None
+        [(first, _), _] = masks.refine(alone, images / 255, maps, Irn(radius=3, steps=4))
+        [(again, _), _] = masks.refine(whole.eval(), images / 255, maps, Irn(radius=3, steps=4))
+    np.testing.assert_allclose(first, again, atol=1e-6)
+
+
+def test_instances_without_displacements_are_refused():
+    with pytest.raises(ValidationError) as error:
+        Irn(instances=True, affinity={"displacement": False})
+    assert (
+        "instances are told apart by displacements: set affinity.displacement to true, or "
+        "instances to false" in str(error.value)
+    )
 
 
 def test_finer_maps_are_pooled_by_hand():

@@ -21,6 +21,7 @@ from tags2masks.prototypes.kmeans import (
     choose_context,
     class_scores,
     cluster,
+    cluster_raw,
     nearest_places,
     own_places,
     prototypes_of_class,
@@ -38,6 +39,38 @@ def test_clusters_are_of_directions_and_centres_means_of_the_features_themselves
     centres = centres_of(features, labels)
     np.testing.assert_allclose(centres[labels[0]], [5, 0.1 / 3], rtol=1e-6)
     np.testing.assert_allclose(centres[labels[2]], [0, 5], rtol=1e-6)
+
+
+def test_k_means_with_tol_stops_as_the_public_code_does():
+    rng = np.random.default_rng(5)
+    features = (rng.random((60, 4)) * rng.integers(1, 30, (60, 1))).astype(np.float32)
+
+    def plain(tol, iterations):
+        """The assignment of its last round: the choice by cosine, the centres raw means."""
+        chosen = np.random.default_rng(3).choice(60, 4, replace=False)
+        centres, rounds = features[chosen].astype(float), 0
+        for _ in range(iterations):
+            rounds += 1
+            cosines = [
+                [f @ c / np.linalg.norm(f) / np.linalg.norm(c) for c in centres] for f in features
+            ]
+            labels = np.argmax(cosines, 1)
+            moved = np.array([features[labels == k].mean(0, dtype=float) for k in range(4)])
+            shift = sum(np.linalg.norm(m - c) for m, c in zip(moved, centres, strict=True))
+            centres = moved
+            if shift**2 < tol:
+                break
+        return labels, rounds
+
+    for tol in (1e-9, 5, 500):
+        labels, rounds = plain(tol, 100)
+        assert cluster_raw(features, 4, 100, tol, 3).tolist() == labels.tolist(), rounds
+    # It ends early: a large tol after fewer rounds than a small one.
+    assert plain(500, 100)[1] < plain(5, 100)[1] < plain(1e-9, 100)[1]
+    assert cluster_raw(features, 4, 1, 1e-9, 3).tolist() == plain(1e-9, 1)[0].tolist()
+    assert cluster_raw(features[:0], 4, 9, 5, 0).tolist() == []
+    few = cluster_raw(np.array([[1, 0], [0, 2]], np.float32), 12, 9, 5, 0)
+    assert sorted(few.tolist()) == [0, 1]
 
 
 @pytest.mark.parametrize(

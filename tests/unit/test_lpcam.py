@@ -61,6 +61,23 @@ def test_folded_prototypes_equal_the_loop_over_them(context):
     assert (expected < 0).any() == context
 
 
+def test_negative_scores_are_cut_off_in_each_scale_or_in_the_sum():
+    # Red is the class, blue the context; a row of four pixels.
+    prototypes = [made_of([[1, 0, 0]], [[0, 0, 1]])]
+    mixed = torch.tensor([[1.0, 0, 0, 0], [0] * 4, [0, 1, 1, 1]]).view(1, 3, 1, 4)
+    one = {"scales": (1, 0.25), "flip": False, "stride": 1}
+    # At scale 1: 1, −1, −1, −1; at a quarter one pixel, the mean of the middle two: −1. The first
+    # pixel is 1 where −1 is cut off before, and 0 where it is not.
+    found = {
+        relu: localize(
+            Colours(), plain_batch(mixed, 1), Lpcam(**one, relu=relu), prototypes=prototypes
+        )[0, 0, 0]
+        for relu in ("scale", "sum")
+    }
+    torch.testing.assert_close(found["scale"], torch.tensor([1.0, 0, 0, 0]), atol=1e-4, rtol=0)
+    assert found["sum"].tolist() == [0, 0, 0, 0]
+
+
 def test_a_class_of_context_alone_has_a_zero_map():
     folded = fold([made_of([], [[0, 1]]), made_of([[1, 0]], [[0, 2]])], True)
     assert folded.tolist() == [[0, 0], [1, -1]]

@@ -53,6 +53,14 @@ def test_soft_erasing_by_hand():
     torch.testing.assert_close(larger[0, 0, 0], torch.tensor([0, 0.25, 0.75, 1]))
 
 
+def test_negative_scores_are_cut_off_before_the_map_is_enlarged():
+    # Cells of −4 and 4: cut off first, the middle pixels are 1 and 3; afterwards, 0 and 2.
+    maps, drawn = torch.tensor([[[[-4.0, 4.0]]]]), torch.ones(1, 1)
+    soft = soft_share(maps, drawn, (1, 4), "batch")
+    torch.testing.assert_close(soft[0, 0, 0], torch.tensor([0, 0.25, 0.75, 1]))
+    assert hard_share(maps, drawn, (1, 4), 0.2)[0, 0, 0].tolist() == [0, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("limit", "expected"), [(0.2, [[1, 0], [1, 1]]), (0.25, [[1, 0], [1, 0]]), (1, [[0, 0]] * 2)]
 )

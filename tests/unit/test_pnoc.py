@@ -181,6 +181,7 @@ def test_mixed_precision_runs_and_resumes(tmp_path, method, precision):
     whole, rows = trained(tmp_path / "whole", spec)
     assert not same(whole, trained(tmp_path / "full", spec_of(method))[0])
     assert all(row["loss"] == row["loss"] for row in rows)
+    assert {tensor.dtype for tensor in whole.values()} <= {torch.float32, torch.int64}
     trained(tmp_path / "kept", spec_of(method, precision=precision, keep_states=True))
     for epoch in (3, 4):
         (tmp_path / f"kept/epoch-000{epoch}.pt").unlink()

@@ -1,18 +1,23 @@
 """AffinityNet, its labels, and the masks that it makes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from pydantic import ValidationError
 
 from tags2masks.affinity import psa
 from tags2masks.affinity.losses import affinity_loss, labels_of_cells
 from tags2masks.config.affinity import PsaTraining
 from tags2masks.config.masks import Agreed, Bilateral, Gaussian, Psa
-from tags2masks.config.training import Backbone
+from tags2masks.config.training import Augment, Backbone, Optimizer
+from tags2masks.data.index import images_sha
+from tags2masks.data.masked import ProbabilityViews
 from tags2masks.masks import agreed
 from tags2masks.masks import psa as masks
 from tags2masks.masks.walked import Walked, finish
+from tags2masks.store import write_shard
 from tags2masks.training import Moment
 
 SPEC = PsaTraining(backbone=Backbone(name="test_resnet", output_stride=8), radius=3)
@@ -23,6 +28,12 @@ STILL = {"gaussian": Gaussian(compat=0), "bilateral": Bilateral(compat=0)}
 def built() -> psa.AffinityNet:
     torch.manual_seed(0)
     return psa.build(SPEC, 5)
+
+
+def test_weights_decay_as_in_the_public_code():
+    assert PsaTraining().optimizer == Optimizer(
+        lr=0.1, head_factor=10, momentum=5e-4, weight_decay=5e-4
+    )
 
 
 def test_affinity_by_hand():
@@ -84,6 +95,80 @@ def test_agreed_labels_by_hand():
     assert agreed.make_mask(image, maps, [4, 9], spec).tolist() == [[4, 255, 0, 0]]
     none = agreed.make_mask(image, np.zeros((0, 1, 4), np.float16), [], spec)
     assert none.tolist() == [[0] * 4]
+
+
+def test_probabilities_are_kept_in_255ths():
+    maps = np.array([[[0.8, 0.4]], [[0.1, 0.3]]], np.float16)
+    spec = Agreed(low_power=1, high_power=2, keep_probabilities=True, **STILL)
+    labels, further = agreed.make_mask(np.zeros((1, 2, 3), np.uint8), maps, [4, 9], spec)
+    assert labels.tolist() == [[4, 255]]
+    # Background, class 4 and class 9, over their sums 1.1 and 1.3, and 0.94 and 1.06.
+    low, high = [[0.2, 0.6], [0.8, 0.4], [0.1, 0.3]], [[0.04, 0.36], [0.8, 0.4], [0.1, 0.3]]
+    for found, expected in zip(further["probabilities"][:, :, 0], (low, high), strict=True):
+        expected = np.array(expected)
+        np.testing.assert_allclose(found, 255 * expected / expected.sum(0), atol=0.6)
+    _, none = agreed.make_mask(
+        np.zeros((1, 2, 3), np.uint8), np.zeros((0, 1, 2), np.float16), [], spec
+    )
+    assert none["probabilities"].tolist() == [[[[255, 255]]]] * 2
+
+
+def test_labels_of_cells_by_the_means_of_probabilities():
+    # One row of cells of two pixels, two labels: background and a class.
+    def of_class(*values):
+        shares = torch.tensor(values)
+        return torch.stack([255 - shares, shares])[:, None]
+
+    strict = of_class(255, 120, 127, 120, 255, 0, 130, 140)
+    loose = of_class(255, 120, 127, 120, 100, 110, 130, 140)
+    both = torch.stack([strict, loose])[None].to(torch.uint8)
+    # The first cell is of the class though one of its pixels is not; the second is background by
+    # both; in the third the class's mean is half in the first CRF (the background wins, so it is
+    # unsure) and below a half in the second: background; the fourth is of the class.
+    assert psa.agreed_cells(both, (1, 4)).tolist() == [[[1, 0, 0, 1]]]
+    # Its middle pixel says that the first cell is of no class.
+    middle = torch.tensor([[[1, 0, 0, 0, 0, 0, 1, 1]]], dtype=torch.uint8)
+    assert labels_of_cells(middle, (1, 4)).tolist() == [[[0, 0, 0, 1]]]
+    # Where the second CRF still sees the class, the cell is unsure; so is padding.
+    both[0, :, :, :, 2:4] = torch.tensor([[200, 55], [100, 155]], dtype=torch.uint8)[
+        ..., None, None
+    ]
+    both[..., 6:] = 0
+    assert psa.agreed_cells(both, (1, 4)).tolist() == [[[1, 255, 0, 255]]]
+
+
+def test_views_show_probabilities_where_they_show_the_image(tmp_path):
+    # The image's red is the class's probability by both CRFs, its green the background's.
+    rng = np.random.default_rng(0)
+    red = rng.integers(256, size=(20, 30), dtype=np.uint8)
+    Image.fromarray(np.stack([red, 255 - red, red * 0], -1)).save(tmp_path / "a.png")
+    rows = pd.DataFrame({"image": ["a"], "path": ["a.png"], "sha": ["s"], "shard": [0]})
+    rows = rows.assign(tags=[("cat",)], height=20, width=30)
+    both = np.stack([np.stack([255 - red, red])] * 2)
+    entry = ("a", red * 0, {"size": [20, 30]}, {"probabilities": both})
+    write_shard(tmp_path / "0.zarr.zip", {"id": "x"}, images_sha(rows), [entry])
+    augment = Augment(resize=(30, 30), crop=26)
+    views = ProbabilityViews(rows, tmp_path, [tmp_path / "0.zarr.zip"], "x", augment, (0, 0, 0))
+    for seed in range(4):
+        image, amounts = views[0, seed, 0, 0]
+        assert amounts.shape == (2, 2, 26, 26)
+        assert torch.equal(amounts[0], amounts[1])
+        assert torch.equal(amounts[0, 1], image[0]) and torch.equal(amounts[0, 0], image[1])
+        assert int((amounts.sum((0, 1)) == 0).sum()) == 6 * 26  # padding
+    rows["tags"] = [("cat", "dog")]
+    more = ProbabilityViews(rows, tmp_path, [tmp_path / "0.zarr.zip"], "x", augment, (0, 0, 0))
+    assert more[0, 0, 0, 0][1].shape == (2, 3, 26, 26) and not more[0, 0, 0, 0][1][:, 2].any()
+
+
+def test_means_without_probabilities_are_refused():
+    with pytest.raises(ValidationError) as error:
+        Psa(labels={"keep_probabilities": False})
+    assert (
+        "affinity.cell_labels: mean needs labels.keep_probabilities: true; set that, or "
+        "cell_labels to middle" in str(error.value)
+    )
+    middle = Psa(labels={"keep_probabilities": False}, affinity={"cell_labels": "middle"})
+    assert "keep_probabilities" not in middle.labels.key()
 
 
 def test_powers_the_wrong_way_round():

@@ -9,13 +9,15 @@ from tags2masks.classifiers import vanilla
 from tags2masks.classifiers.puzzle import merge, puzzle_losses, step, tile
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.base import ConfigError
-from tags2masks.config.classifiers import Puzzle, Ramp, TagAugment, Vanilla
+from tags2masks.config.classifiers import METHODS, Puzzle, TagAugment, Vanilla
 from tags2masks.config.project import parse_config
-from tags2masks.config.training import Backbone
+from tags2masks.config.training import Backbone, Ramp
 from tags2masks.errors import UserError
 from tags2masks.nets.classifier import Classifier
 from tags2masks.training import Moment
+from tests.unit.learning import TINY, trained
 
+QUARTER = Moment(0.25, 0, (0, 0, 0))
 LN2, LN3 = math.log(2), math.log(3)
 SURE, WRONG = -math.log(0.75), -math.log(0.25)  # the losses of a logit of ln 3
 
@@ -45,11 +47,84 @@ def test_smoothed_targets_by_hand():
 
 def test_a_ramp_rises_evenly_then_stays():
     ramp = Ramp(start=0, end=4, until=0.5)
-    assert [ramp.at(p) for p in (0, 0.125, 0.25, 0.5, 0.75, 1)] == [0, 1, 2, 4, 4, 4]
-    assert Ramp(start=0.3, end=1).at(0.5) == pytest.approx(0.65)
-    assert Ramp(start=1, end=0).at(0.75) == 0.25
+    assert [ramp.at(p, 0, 15) for p in (0, 0.125, 0.25, 0.5, 0.75, 1)] == [0, 1, 2, 4, 4, 4]
+    assert Ramp(start=0.3, end=1).at(0.5, 0, 15) == pytest.approx(0.65)
+    assert Ramp(start=1, end=0).at(0.75, 0, 15) == 0.25
     assert Puzzle().lambda_re == ramp
-    assert Puzzle(lambda_re={"end": 2}).lambda_re.at(0.25) == 1
+    assert Puzzle(lambda_re={"end": 2}).lambda_re.at(0.25, 0, 15) == 1
+
+
+def test_a_ramp_in_steps_or_epochs_is_as_long_in_a_shorter_training():
+    # The paper's: 15 epochs of 330 steps, λ = 4 after half of them. Four epochs of 28 steps see its
+    # first 112 steps.
+    steps = Puzzle(lambda_re={"until": 2475, "unit": "steps"}).lambda_re
+    assert [steps.at(n / 4950, n, 15) for n in (0, 619, 2475, 4949)] == [0, 619 / 2475 * 4, 4, 4]
+    assert steps.at(111 / 112, 111, 4) == pytest.approx(0.179, abs=1e-3)
+    epochs = Puzzle(lambda_re={"until": 7.5, "unit": "epochs"}).lambda_re
+    assert [epochs.at(n / 4950, n, 15) for n in (0, 1238, 2475)] == pytest.approx(
+        [0, 2, 4], abs=2e-3
+    )
+    assert epochs.at(0.5, 56, 4) == pytest.approx(2 / 7.5 * 4)
+    step_of = Moment(56 / 112, 56, (0, 2, 0))
+    assert step_of.weight(steps, Puzzle(epochs=4)) == pytest.approx(56 / 2475 * 4)
+    assert step_of.weight(epochs, Puzzle(epochs=4)) == pytest.approx(2 / 7.5 * 4)
+
+
+def test_a_share_above_one_is_refused():
+    with pytest.raises(ValueError) as error:
+        Puzzle(lambda_re={"until": 2475})
+    assert (
+        "until: 2475 is a share of the training, 1 at most; for a number of steps or epochs add "
+        "unit: steps or unit: epochs" in str(error.value)
+    )
+
+
+def test_a_new_option_is_in_the_key_only_where_it_is_set():
+    plain, counted = Puzzle().key(), Puzzle(lambda_re={"until": 9, "unit": "steps"}).key()
+    assert plain["lambda_re"] == {"start": 0, "end": 4, "until": 0.5}
+    assert counted["lambda_re"] == {"start": 0, "end": 4, "until": 9, "unit": "steps"}
+    assert Puzzle(**plain) == Puzzle() and Puzzle(**counted).lambda_re.unit == "steps"
+
+
+@pytest.mark.parametrize("method", ["puzzle", "poc", "pnoc"])
+def test_batch_norm_is_live_by_default(tmp_path, method):
+    changes = {"backbone": TINY, "augment": TagAugment(crop=32), "epochs": 1, "batch_size": 2}
+    start = Classifier(TINY, 3).state_dict()
+    names = [name for name in start if "running_mean" in name]
+    live = trained(tmp_path / "live", METHODS[method](**changes))[0]
+    assert all((live[f"f.{name}"] - start[name]).abs().max() > 1e-3 for name in names)
+    still = trained(tmp_path / "still", METHODS[method](**changes, freeze_bn=True))[0]
+    assert all(torch.equal(still[f"f.{name}"], start[name]) for name in names)
+    assert [METHODS[name]().freeze_bn for name in ("vanilla", "occse")] == [True, True]
+
+
+def test_batch_norm_sees_the_image_and_its_quarters():
+    # Before the backbone: batch norm of a black and a white image, then of their quarters.
+    network = Classifier(
+        Backbone(name="convnet", args={"kernel": 1, "channels": 1, "layers": 1}), 1
+    )
+    network.backbone, network.normalize = Counted(network.backbone), torch.nn.Identity()
+    image = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    image[1] = 255
+    spec = Puzzle(backbone={"name": "convnet"}, augment={"crop": 8})
+    step(network.train(), [image, torch.ones(2, 1)], Moment(0, 0, (0, 0, 0)), spec)
+    assert network.backbone.seen == [(2, 8), (8, 4)]
+    # A mean of 0.5 each time, at momentum 0.1: 0.05, and 0.9 · 0.05 + 0.05.
+    mean = network.backbone.norm.running_mean
+    torch.testing.assert_close(mean, torch.full((3,), 0.05 * 0.9 + 0.05))
+
+
+class Counted(torch.nn.Module):
+    """Batch norm before a backbone; keeps the sizes of what it sees."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone, self.norm = backbone, torch.nn.BatchNorm2d(3)
+        self.seen = []
+
+    def forward_features(self, images):
+        self.seen.append((len(images), images.shape[-1]))
+        return self.backbone.forward_features(self.norm(images))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +134,7 @@ def test_losses_by_hand(which, difference):
     maps = torch.stack([torch.full((2, 2), LN3), torch.zeros(2, 2)])[None]
     merged = torch.stack([torch.full((2, 2), -LN3), torch.tensor([[1.0, -1.0], [1.0, -1.0]])])
     spec = Puzzle(re_classes=which)
-    losses = puzzle_losses(maps, merged[None], torch.tensor([[1.0, 0.0]]), spec, 0.25)
+    losses = puzzle_losses(maps, merged[None], torch.tensor([[1.0, 0.0]]), spec, QUARTER)
     assert losses["cls"].item() == pytest.approx((SURE + LN2) / 2)
     assert losses["re_cls"].item() == pytest.approx((WRONG + LN2) / 2)
     assert losses["re"].item() == pytest.approx(difference)
@@ -103,7 +178,7 @@ def test_crops_that_make_no_quarters_are_refused():
     )
     with pytest.raises(UserError, match=r"maps are of \(3, 3\) cells, and together \(4, 4\)"):
         puzzle_losses(
-            torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 4, 4), torch.ones(1, 2), Puzzle(), 0
+            torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 4, 4), torch.ones(1, 2), Puzzle(), QUARTER
         )
 
 

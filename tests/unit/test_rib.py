@@ -17,7 +17,7 @@ from tags2masks.config.training import Augment, Backbone
 from tags2masks.data.training_images import TrainingImages
 from tags2masks.maps import cam
 from tags2masks.maps.batch import Batch
-from tags2masks.maps.rib import adapt, companions, localize, pooled, trainable
+from tags2masks.maps.rib import adapt, companions, localize, loss_of, pooled, trainable
 from tags2masks.nets.classifier import Classifier
 
 AUGMENT = Augment(resize=(20, 30), crop=24)
@@ -191,6 +191,44 @@ def test_pooling_by_hand():
     two_thirds = pooled(scores, spec.model_copy(update={"pooled_below": 0.6}))
     torch.testing.assert_close(two_thirds, torch.tensor([[2 / 3, -2]]))
     assert pooled(scores, spec.model_copy(update={"pooling": "gap"})).tolist() == [[1.5, -2]]
+
+
+@pytest.mark.parametrize(
+    ("loss", "squash"),
+    [
+        ("bce_sigmoid", lambda y: 1 / (1 + np.exp(-y))),
+        ("bce_tanh", lambda y: (np.tanh(y) + 1) / 2),
+        ("bce_softsign", lambda y: (y / (1 + abs(y)) + 1) / 2),
+    ],
+)
+def test_binary_cross_entropies_by_hand(loss, squash):
+    logits = torch.tensor([[0.7, -1.5, 3.0], [-0.2, 0.0, 2.0]], dtype=torch.float64)
+    tagged = torch.tensor([[True, False, True], [False, True, False]])
+    a, t = squash(logits.numpy()), tagged.numpy()
+    expected = -np.where(t, np.log(a), np.log(1 - a)).sum()
+    assert loss_of(logits, tagged, Rib(loss=loss)).item() == pytest.approx(expected, rel=1e-9)
+    # Far out it stays finite, as do gradients.
+    far = torch.tensor([[900.0, -900.0]], requires_grad=True)
+    value = loss_of(far, torch.tensor([[False, True]]), Rib(loss=loss))
+    value.backward()
+    assert torch.isfinite(value) and torch.isfinite(far.grad).all()
+    assert (far.grad.sign() == torch.tensor([[1.0, -1.0]])).all()
+
+
+def test_ribs_own_loss_by_hand():
+    logits = torch.tensor([[700.0, -5.0, 3.0]])
+    tagged = torch.tensor([[True, False, True]])
+    assert loss_of(logits, tagged, Rib()).item() == -(600 + 3)
+
+
+def test_a_step_of_a_binary_cross_entropy_by_hand():
+    # GAP's logits of the image are 0.6 and 0.25, of which the first is to rise: σ(−0.6) = 0.354 and
+    # −σ(0.25) = −0.562; of the companion 0.2 and 0.4, the second is to rise. The gain's gradient is
+    # what they weigh.
+    found = adapted(pooling="gap", loss="bce_sigmoid", head_factor=1e-9)
+    sigmoid = torch.tensor([-0.6, 0.25, 0.2, -0.4]).sigmoid()
+    rise = 0.1 * (sigmoid * torch.tensor([0.6, -0.25, -0.2, 0.4])).sum()
+    torch.testing.assert_close(found[1], (1 + rise) * torch.tensor([0.8, 0.4]))
 
 
 def test_logits_above_the_margin_no_longer_count():

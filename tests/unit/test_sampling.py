@@ -17,6 +17,7 @@ from tags2masks.classifiers.sampling import (
     similarity_loss,
     step,
     to_logits,
+    to_maps,
     uniforms,
     unlike,
 )
@@ -82,6 +83,54 @@ def test_predictions_by_hand():
     assert pool(logits, "gap").item() == pytest.approx(0, abs=1e-6)
     p = 0.75 * 0.999
     assert pool(logits, "gmp").item() == pytest.approx(math.log((p + 0.001) / (1 - p)), rel=1e-4)
+
+
+def test_maps_without_softmax_by_hand():
+    # Two classes, two cells: σ(ln 3) = 3/4, σ(0) = 1/2, σ(−ln 3) = 1/4.
+    logits = torch.tensor([[[[math.log(3), 0.0]], [[-math.log(3), 0.0]]]])
+    maps = to_maps(logits, "sigmoid")
+    torch.testing.assert_close(maps[0, :, 0], torch.tensor([[0.25, 0.5], [0.75, 0.5], [0.25, 0.5]]))
+    assert pool(logits, "gap", "sigmoid")[0].tolist() == pytest.approx(
+        [math.log(3) / 2, -math.log(3) / 2]
+    )
+    highest = to_logits(torch.tensor([0.75, 0.5]))
+    torch.testing.assert_close(pool(logits, "gmp", "sigmoid")[0], highest)
+    # Importance sampling alone: class 0's draw is its first cell, of 0.75 of 1.25, then its second.
+    spec = spec_of(normalization="sigmoid", lambda_sampled=1)
+    uniform = torch.tensor([[[0.59], [0.99]]])
+    loss = class_loss(logits, torch.tensor([[1.0, 0.0]]), uniform, spec)
+    drawn = to_logits(torch.tensor([[0.75, 0.5]]))
+    torch.testing.assert_close(loss, tag_loss(drawn, torch.tensor([[1.0, 0.0]]), 0))
+
+
+def test_each_loss_stands_alone_without_softmax():
+    torch.manual_seed(0)
+    batch = [torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8), torch.eye(3)[:2]]
+    moment = Moment(0, 0, (5, 0, 1))
+    spec = spec_of(normalization="sigmoid", equivariance_weight=0)
+    network = build(spec, 3).eval()
+    assert network.background is None
+    images = batch[0] / 255
+    scores = network.score_maps(network.features(images))
+    torch.testing.assert_close(scores, network.head(network.features(images)))
+    (logits, refined), *_ = network.judge_all(images)[0]
+    torch.testing.assert_close(logits, scores, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(network.refined_maps(images), refined.sigmoid())
+
+    def losses(**changes):
+        return step(network, batch, moment, spec.model_copy(update=changes))
+
+    both = losses()
+    sampling = losses(similarity_weight=0)
+    similarity = losses(lambda_sampled=0)
+    torch.testing.assert_close(sampling["loss"], both["cls"])
+    torch.testing.assert_close(similarity["loss"], similarity["cls"] + both["fs"])
+    # Without sampling the class loss is GAP's, of both sizes.
+    smaller = F.interpolate(images, (16, 16), mode="bilinear", align_corners=False)
+    pooled = [network.score_maps(network.features(one)).mean((2, 3)) for one in (images, smaller)]
+    torch.testing.assert_close(
+        similarity["cls"], sum(tag_loss(one, batch[1], 0) for one in pooled) / 2
+    )
 
 
 @pytest.mark.parametrize("tag", [0.0, 1.0])
@@ -238,6 +287,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, changes):
     assert rows[-1]["mu"] != 2.5 and rows[-1]["sigma"] != 5
 
 
+@pytest.mark.parametrize("normalization", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("host", ["seam", "plain"])
-def test_a_trained_network_gives_maps(tmp_path, host):
-    localized(tmp_path, spec_of(host=host))
+def test_a_trained_network_gives_maps(tmp_path, host, normalization):
+    localized(tmp_path, spec_of(host=host, normalization=normalization))

@@ -243,7 +243,7 @@ def test_the_defaults_are_the_published_schedules():
     crf = DeepLabV2().test.crf
     assert (crf.iterations, crf.gaussian, crf.bilateral) == (
         10,
-        Gaussian(sxy=3, compat=1),
+        Gaussian(sxy=1, compat=3),
         Bilateral(sxy=67, srgb=3, compat=4),
     )
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from tags2masks.config import segmenters
 from tags2masks.config.masks import Bilateral, Gaussian
-from tags2masks.config.segmenters import NetworkCrf
+from tags2masks.config.segmenters import DeepLabV1, DeepLabV2, NetworkCrf
 from tags2masks.data.images import read_image
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine
@@ -66,6 +66,32 @@ def test_the_crf_is_mean_field_on_the_probabilities(seed, spec):
     change = abs(expected - shares).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=change / 6)
     np.testing.assert_array_equal(refined((image, shares), spec), found.argmax(axis=0))
+
+
+def test_the_default_is_deeplab_v2s():
+    # Its code: 10 iterations, Gaussian weight 3 and deviation 1, bilateral 4 with 67 and 3.
+    assert NetworkCrf() == NetworkCrf(
+        iterations=10,
+        gaussian=Gaussian(sxy=1, compat=3),
+        bilateral=Bilateral(sxy=67, srgb=3, compat=4),
+    )
+    assert all(block().test.crf == NetworkCrf() for block in (DeepLabV1, DeepLabV2))
+    # A dot on a plain image, by pairs of pixels: deviation 1 and weight 3 take it away, which
+    # deviation 3 and weight 1 do not.
+    image, share = np.full((9, 9, 3), 90, np.uint8), np.full((9, 9), 0.4, np.float32)
+    share[3:6, 3:6] = 0.6
+    shares = np.stack([1 - share, share])
+    field = {"bilateral": {"compat": 0}}
+    found = mean_field(image, -np.log(shares).reshape(2, -1), NetworkCrf(**field))
+    right, swapped = (
+        plain_mean_field(
+            image, shares, NetworkCrf(**field, gaussian=Gaussian(sxy=sxy, compat=compat))
+        )
+        for sxy, compat in ((1, 3), (3, 1))
+    )
+    assert right[1, 4, 4] == pytest.approx(0.117, abs=1e-3)
+    assert swapped[1, 4, 4] == pytest.approx(0.526, abs=1e-3)
+    np.testing.assert_allclose(found, right, atol=0.01)
 
 
 def test_the_crf_moves_borders_to_the_images_edges():

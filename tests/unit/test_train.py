@@ -67,9 +67,19 @@ def data(tmp_path_factory):
     write_classes(folder / "classes.txt", CLASSES)
     for number in (0, 1):
         rows = rows_of(index, "train", number)
-        entries = [(name, masks[name], {"size": [20, 22]}) for name in rows["image"]]
+        entries = [
+            (name, masks[name], {"size": [20, 22]}, probabilities(masks[name]))
+            for name in rows["image"]
+        ]
         write_shard(folder / f"{number}.zarr.zip", {"id": LABELS}, images_sha(rows), entries)
     return folder
+
+
+def probabilities(labels):
+    """Those of both CRFs, as `agreed` keeps them; at 255 only the loose one has a class."""
+    strict, loose = (labels != 0) & (labels != 255), labels != 0
+    both = np.stack([np.stack([~one, one]) for one in (strict, loose)])
+    return {"probabilities": 255 * both.astype(np.uint8)}
 
 
 def words(data, out, recipe, files, index=("index.csv",), **free):
@@ -203,9 +213,11 @@ def test_an_affinity_network_learns_from_labels_and_is_centred(call):
     # IRN leaves its backbone as it is.
     assert kept and all(torch.equal(irn[name], started[name]) for name in kept)
     assert irn["mean_displacement"].abs().max() > 0
-    assert columns(call("psa", "affinity", "psa", {"radius": 3}, labels=True)) == [
-        "epoch", "loss", "pair_accuracy", "lr", "images_per_s"
-    ]  # fmt: skip
+    for cell_labels in ("mean", "middle"):
+        spec = {"radius": 3, "cell_labels": cell_labels}
+        assert columns(call(f"psa-{cell_labels}", "affinity", "psa", spec, labels=True)) == [
+            "epoch", "loss", "pair_accuracy", "lr", "images_per_s"
+        ]  # fmt: skip
 
 
 def test_a_segmenter_learns_from_masks_that_may_grow(call):
@@ -345,7 +357,8 @@ def test_labels_that_say_nothing_are_told(call, data, monkeypatch, stage, method
         for number in (0, 1):
             rows = rows_of(index, "train", number)
             nothing = np.full((20, 22), 255, np.uint8)
-            entries = [(name, nothing, {"size": [20, 22]}) for name in rows["image"]]
+            unsure = probabilities(nothing)
+            entries = [(name, nothing, {"size": [20, 22]}, unsure) for name in rows["image"]]
             write_shard(data / f"{number}.zarr.zip", {"id": LABELS}, images_sha(rows), entries)
         with pytest.raises(UserError, match=r"every pixel of every image is ignored \(255\)"):
             call("empty", stage, method, **{role: True})

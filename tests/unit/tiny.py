@@ -119,7 +119,8 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
 
     tags: of each image; labels: those that an image's labels are drawn from. At least the last
     image has one that is not ignored, at a pixel that no view shows, being half as large or less.
-    The upstream has a vanilla classifier with random weights, and these labels for all masks.
+    The upstream has a vanilla classifier with random weights, and these labels for all masks, with
+    probabilities that have nothing to do with them.
     """
     rng, rows, entries = np.random.default_rng(0), [], []
     for number, size in enumerate([*SIZES, SIZES[-1]]):
@@ -131,7 +132,8 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
         if split == "train":
             drawn = rng.choice(np.array(labels, np.uint8), size)
             drawn[0, 0] = 0 if size == SIZES[-1] else drawn[0, 0]
-            entries.append((name, drawn, {"size": list(size)}))
+            both = rng.integers(256, size=(2, 1 + len(rows[-1][3]), *size), dtype=np.uint8)
+            entries.append((name, drawn, {"size": list(size)}, {"probabilities": both}))
     index = assign_shards(pd.DataFrame(rows, columns=COLUMNS[:-1]), 1)
     masks, model = folder / "0.zarr.zip", folder / "model.safetensors"
     write_shard(masks, {"id": MADE}, images_sha(rows_of(index, "train")), entries)

@@ -1,0 +1,53 @@
+"""The papers' configs have the papers' settings."""
+
+from pathlib import Path
+
+import pytest
+
+from tags2masks.classifiers import vanilla
+from tags2masks.config.project import parse_config
+from tags2masks.config.reading import read_config
+from tags2masks.training import make_optimizer
+
+PAPERS = Path(__file__).resolve().parents[2] / "papers"
+
+
+def config(paper):
+    return parse_config(read_config(PAPERS / f"{paper}.yaml"))
+
+
+@pytest.mark.parametrize("paper", ["label_efficient", "lpcam"])
+def test_classifiers_of_irns_family_learn_at_its_rates(paper):
+    spec = config(paper).classifiers["vanilla"]
+    tiny = spec.backbone.model_copy(update={"name": "test_resnet", "weights": None})
+    spec = spec.model_copy(update={"backbone": tiny})
+    groups = make_optimizer(vanilla.build(spec, 20), spec.optimizer).param_groups
+    assert [group["lr"] for group in groups] == [0.1, 1.0]
+    assert {group["momentum"] for group in groups} == {1e-4}
+    assert {group["weight_decay"] for group in groups} == {1e-4}
+    assert (spec.epochs, spec.batch_size, spec.augment.crop) == (5, 16, 512)
+
+
+@pytest.mark.parametrize(
+    ("paper", "entry", "expected"),
+    [
+        ("label_efficient", "irn", (0.3, 0.05, 0.25, 1)),
+        ("label_efficient", "irn_advcam", (0.35, 0.15, 0.25, 1.5)),
+        ("label_efficient", "irn_rib", (0.35, 0.17, 0.27, 1.3)),
+        ("lpcam", "irn_lpcam", (0.45, 0.25, 0.35, 1)),
+    ],
+)
+def test_irn_has_the_scores_of_each_seed(paper, entry, expected):
+    spec = config(paper).masks[entry]
+    labels = spec.labels
+    found = (labels.foreground_score, labels.background_score, spec.background_score)
+    assert (*found, spec.map_power) == expected
+
+
+def test_pnoc_has_the_papers_walk_and_its_codes():
+    masks = config("pnoc").masks
+    assert masks["psa"].method == "psa" and masks["edges"].method == "irn"
+    assert not masks["edges"].affinity.displacement
+    code = masks["edges"]
+    assert (code.labels.foreground_score, code.labels.background_score) == (0.4, 0.1)
+    assert (code.affinity.radius, code.radius, code.beta, code.steps) == (10, 5, 10, 256)
