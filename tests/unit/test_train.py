@@ -76,7 +76,7 @@ def data(tmp_path_factory):
 
 
 def probabilities(labels):
-    """Those of both CRFs, as `agreed` keeps them: the loose one alone has a class where it is 255."""
+    """Of both CRFs, as `agreed` keeps them: the second alone has a class where labels are 255."""
     strict, loose = (labels != 0) & (labels != 255), labels != 0
     both = np.stack([np.stack([~one, one]) for one in (strict, loose)])
     return {"probabilities": 255 * both.astype(np.uint8)}
