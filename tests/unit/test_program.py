@@ -83,7 +83,7 @@ MEMORY = (
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_the_end_of_a_loading_process_is_one_line_too(capsys, end, said):
     with pytest.raises(SystemExit) as stopped:
-        run(lambda: list(DataLoader(Failing(end), batch_size=1, num_workers=2)))
+        run(lambda: list(DataLoader(Failing(end), batch_size=1, num_workers=1)))
     assert stopped.value.code == 1
     assert capsys.readouterr().err == said
 
