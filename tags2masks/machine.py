@@ -18,7 +18,9 @@ AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.flo
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a job runs. It changes results by rounding alone."""
+    """Where a job runs. It changes results by rounding alone, but for live batch norm on several
+    devices: each normalises its own part of a batch.
+    """
 
     device: str = "cpu"
     devices: int = 1

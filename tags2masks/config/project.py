@@ -104,7 +104,13 @@ class Run(Block):
     device: Literal["cpu", "cuda", "auto"] = Field(
         "cpu", description="Where networks run; auto: on a GPU if the machine has one."
     )
-    devices: int = Field(1, ge=1, description="GPUs (or processes, on cpu) of one training run.")
+    devices: int = Field(
+        1,
+        ge=1,
+        description="GPUs (or processes, on cpu) of one training run. Each takes its part of a "
+        "batch; batch norm that is live (`freeze_bn: false`) normalises each part by itself, so "
+        "there the number of devices changes what is learned.",
+    )
     threads: int = Field(2, ge=1, description="CPU cores of a job.")
     workers: int | None = Field(
         None, ge=0, description="Image loading processes; null: none on cpu, threads on cuda."
