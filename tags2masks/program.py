@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.exit(_told(_own_words(error)))
-    except RuntimeError as error:
-        if not KILLED.match(str(error)):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if not (KILLED.match(str(error)) or _is_cut_off(error)):
             raise
         sys.exit(
             _told(
@@ -35,6 +36,13 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _is_cut_off(error: Exception) -> bool:
+    """Whether a process that loads images was gone while an image was fetched from it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    fetching = any(Path(frame.filename).parts[-2:] == ("data", "dataloader.py") for frame in frames)
+    return fetching and isinstance(error, ConnectionError | EOFError)
 
 
 def _told(message: str) -> int:

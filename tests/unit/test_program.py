@@ -88,6 +88,24 @@ def test_the_end_of_a_loading_process_is_one_line_too(capsys, end, said):
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()])
+def test_a_loading_process_that_ends_while_it_hands_over_an_image(capsys, monkeypatch, error):
+    def fetch(*_):
+        raise error
+
+    monkeypatch.setattr("torch.utils.data.dataloader._BaseDataLoaderIter._next_data", fetch)
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: list(DataLoader(range(4))))
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == MEMORY
+
+    def main():
+        raise error
+
+    with pytest.raises(type(error)):  # of another connection
+        run(main)
+
+
 def test_other_errors_keep_their_traceback():
     def main():
         raise RuntimeError("shapes differ")
