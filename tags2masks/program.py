@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,8 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(_told(_own_words(error)))
     except (RuntimeError, ConnectionError, EOFError) as error:
+        # Where torch would raise when the next of these processes ends.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if not (KILLED.match(str(error)) or _is_cut_off(error)):
             raise
         sys.exit(
