@@ -1,8 +1,8 @@
 """The labels that a network learns from: views of the training images with them."""
 
 from tags2masks.data.masked import MaskedViews
-from tags2masks.data.views import IGNORED
 from tags2masks.errors import UserError
+from tags2masks.mask_ids import IGNORED
 from tags2masks.store import Shard
 from tags2masks.task import Task
 

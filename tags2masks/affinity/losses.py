@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tags2masks.affinity.pairs import Offset, cells
+from tags2masks.mask_ids import IGNORED
 
-IGNORED = 255
 SMALLEST = 1e-5  # keeps logarithms finite; both public codes have it
 
 

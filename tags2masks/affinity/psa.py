@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tags2masks.affinity.losses import IGNORED, SMALLEST, affinity_loss, labels_of_cells
+from tags2masks.affinity.losses import SMALLEST, affinity_loss, labels_of_cells
 from tags2masks.affinity.pairs import Offset, cells, half_disc
 from tags2masks.config.affinity import PsaTraining
+from tags2masks.mask_ids import IGNORED
 from tags2masks.nets.backbones import (
     Normalize,
     create_backbone,

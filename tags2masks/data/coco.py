@@ -23,10 +23,11 @@ from tags2masks.data.coco_file import (
     shown_path,
 )
 from tags2masks.data.coco_regions import region_of, semantic_mask
-from tags2masks.data.truth import IGNORED, plain_table
+from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.given import is_given, leads_outside, path_inside, read_text
+from tags2masks.mask_ids import IGNORED
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tags2masks.data.truth import IGNORED
+from tags2masks.mask_ids import IGNORED
 
 MOST_BITS = 40  # of a number in an RLE
 

@@ -16,10 +16,10 @@ from tags2masks.data.images import decode
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.given import is_given
+from tags2masks.mask_ids import IGNORED
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "mask", "instances")
-IGNORED = 255
 INVALID = 254  # in a mask table: the file may not hold this id
 MOST_COLOURS = 32  # that a message lists: more are a photograph, or blended edges
 

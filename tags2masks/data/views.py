@@ -15,8 +15,7 @@ from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
 from tags2masks.data.index import files_of, sizes_of
-
-IGNORED = 255
+from tags2masks.mask_ids import IGNORED
 
 # One training example to draw: (row, seed of the run, epoch, position in the epoch).
 Draw = tuple[int, int, int, int]

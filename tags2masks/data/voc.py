@@ -11,9 +11,10 @@ import pandas as pd
 
 from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
-from tags2masks.data.truth import IGNORED, INVALID, MaskTable, mask_files, value_table
+from tags2masks.data.truth import INVALID, MaskTable, mask_files, value_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.given import is_given, leads_outside, open_given, read_text
+from tags2masks.mask_ids import IGNORED
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")

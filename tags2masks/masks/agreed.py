@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tags2masks.config.masks import Agreed
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.masks.seeds import upsample
 
 READS_IMAGES = True
-UNSURE = 255
 
 
 def make_mask(
@@ -34,7 +34,7 @@ def make_mask(
         for power in (spec.low_power, spec.high_power)
     ]
     strict, loose = (ids[probabilities.argmax(0)] for probabilities in both)
-    labels = np.where(strict == 0, UNSURE, strict).astype(np.uint8)
+    labels = np.where(strict == 0, IGNORED, strict).astype(np.uint8)
     labels[loose == 0] = 0
     if not spec.keep_probabilities:
         return labels

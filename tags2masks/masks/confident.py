@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tags2masks.config.masks import Confident
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import seed, upsample
 
 READS_IMAGES = True
-UNSURE = 255
 
 
 def make_mask(
@@ -38,6 +38,6 @@ def agreement(strict: np.ndarray, loose: np.ndarray) -> np.ndarray:
 
     strict: uint8 [H, W], labels with little foreground; loose: the same with much.
     """
-    labels = np.where(strict == 0, UNSURE, strict)
+    labels = np.where(strict == 0, IGNORED, strict)
     labels[(strict == 0) & (loose == 0)] = 0
     return labels.astype(np.uint8)

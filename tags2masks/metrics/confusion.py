@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tags2masks.mask_ids import IGNORED
+
 Rows = list[tuple[str, str, float]]
 """(metric, class, value) of figures."""
-
-IGNORED = 255
-"""The id of pixels that do not count (truth) or that have no label (masks)."""
 
 
 def confusion(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 from tags2masks.data.images import ImageFile
 from tags2masks.data.truth import read_mask
 from tags2masks.errors import UserError
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import seed, upsample
-from tags2masks.metrics.confusion import IGNORED, class_mean, confusion, scores
+from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.metrics.contour import contour_counts
 from tags2masks.metrics.regions import discriminative, high_counts, own_scores
 from tags2masks.metrics.sweep import region_histogram

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import seed
-from tags2masks.metrics.confusion import IGNORED, class_mean, confusion, scores
+from tags2masks.metrics.confusion import class_mean, confusion, scores
 
 
 def each_step(steps: np.ndarray) -> np.ndarray:

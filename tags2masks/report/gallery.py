@@ -18,10 +18,10 @@ from tags2masks.data.index import (
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import MaskTable, read_mask, read_truth
+from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
-    IGNORED,
     Picture,
     image_picture,
     map_picture,

@@ -10,10 +10,10 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import upsample
 from tags2masks.palette import voc_palette
 
-IGNORED = 255
 LONGEST = 240  # pixels of a thumbnail's long side
 PATCH = 40  # pixels of a patch's side
 SMALL = 128  # images up to this long side are enlarged in the page, pixel by pixel

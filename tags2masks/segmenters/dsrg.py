@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from tags2masks.config.growing import Growing
 from tags2masks.config.segmenters import Segmenter
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.training import Moment
 
-UNLABELLED = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -80,7 +80,7 @@ def growing_step(
         spec.background,
     )
     seeding = seeding_loss(log_probabilities, torch.from_numpy(grown).to(logits.device))
-    labelled = (grown != UNLABELLED).sum() / max(1, known.sum())
+    labelled = (grown != IGNORED).sum() / max(1, known.sum())
     return {
         "loss": spec.seeding_weight * seeding + spec.boundary_weight * boundary,
         "seeding": seeding,
@@ -110,7 +110,7 @@ def grow(
         classes = np.flatnonzero(own)
         likeliest = classes[shares[classes].argmax(axis=0)]
         sure = shares[classes].max(axis=0) > np.where(likeliest == 0, background, foreground)
-        open_to_growth = sure & (image == UNLABELLED)
+        open_to_growth = sure & (image == IGNORED)
         for number in classes:
             seeded = image == number
             if not seeded.any():
@@ -142,9 +142,9 @@ def seeding_loss(log_probabilities: Tensor, grown: Tensor) -> Tensor:
     An image without labels of one kind has 0 for it.
     """
     labels = grown.long()
-    costs = F.nll_loss(log_probabilities, labels, ignore_index=UNLABELLED, reduction="none")
+    costs = F.nll_loss(log_probabilities, labels, ignore_index=IGNORED, reduction="none")
     of_background = labels == 0
-    of_classes = (labels != 0) & (labels != UNLABELLED)
+    of_classes = (labels != 0) & (labels != IGNORED)
     return (_mean_where(costs, of_background) + _mean_where(costs, of_classes)).mean()
 
 
@@ -190,7 +190,7 @@ def view_inside(images: Tensor, labels: Tensor, fill: Sequence[float]) -> Tensor
     border that looks so is taken for padding too.
     """
     colour = torch.from_numpy(np.round(np.asarray(fill) * 255).astype(np.uint8)).to(images.device)
-    blank = (images == colour[:, None, None]).all(1) & (labels == UNLABELLED)
+    blank = (images == colour[:, None, None]).all(1) & (labels == IGNORED)
     rows, columns = (_from_first_to_last(~blank.all(axis)) for axis in (2, 1))
     return rows[:, :, None] & columns[:, None, :]
 

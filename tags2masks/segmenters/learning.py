@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from tags2masks.config.segmenters import Segmenter
 from tags2masks.data.masked import MaskedViews
 from tags2masks.labels import labelled_views
+from tags2masks.mask_ids import IGNORED
 from tags2masks.task import Task
 from tags2masks.training import Moment
-
-IGNORED = 255
 
 
 def views(task: Task) -> MaskedViews:
