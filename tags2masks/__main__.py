@@ -52,24 +52,24 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     chain.add_argument("experiment", help="as the leaderboard names it: dataset/classifier/…")
 
-    told = commands.add_parser(
+    lineage = commands.add_parser(
         "lineage", parents=[shared, chain], help="print what an experiment was made of, in steps"
     )
-    told.add_argument("--json", action="store_true", help="print it as JSON")
-    told.set_defaults(command=_lineage)
+    lineage.add_argument("--json", action="store_true", help="print it as JSON")
+    lineage.set_defaults(command=_lineage)
 
-    cited = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
-    cited.set_defaults(command=_cite)
+    cite = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
+    cite.set_defaults(command=_cite)
 
-    pruned = commands.add_parser(
+    prune = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
     )
-    pruned.add_argument(
+    prune.add_argument(
         "--configfile", type=Path, nargs="+", default=[Path("config.yaml")], metavar="FILE",
         help="configs, each on its own (default: config.yaml)",
     )  # fmt: skip
-    pruned.add_argument("--delete", action="store_true", help="delete them")
-    pruned.set_defaults(command=_prune)
+    prune.add_argument("--delete", action="store_true", help="delete them")
+    prune.set_defaults(command=_prune)
     return parser.parse_args()
 
 
@@ -116,22 +116,22 @@ def _lineage(args: argparse.Namespace) -> None:
     chain = []
     for _, artifact in experiment.steps:
         folder = args.results / artifact.dataset / artifact.stage / artifact.id
-        made = folder.exists()
-        said = read_provenance(folder) if made else {}
-        about = {"stage": artifact.stage, "id": artifact.id, "folder": str(folder), "made": made}
+        exists = folder.exists()
+        provenance = read_provenance(folder) if exists else {}
+        about = {"stage": artifact.stage, "id": artifact.id, "folder": str(folder), "made": exists}
         supervision = list(artifact.supervision)
         chain.append(about | {"recipe": artifact.recipe, "supervision": supervision})
-        chain[-1] |= {"versions": said["versions"]} if made else {}
+        chain[-1] |= {"versions": provenance["versions"]} if exists else {}
     if args.json:
         print(json.dumps(chain, indent=2, ensure_ascii=False))
         return
     first = chain[0]["recipe"]
     about = {"data set": _plain(first["dataset"]), "seed": first["seed"]}
     print("\n".join([experiment.name, *(f"  {name:12s} {what}" for name, what in about.items())]))
-    for one in chain:
-        print(f"\n{one['stage']} {one['id']}{'' if one['made'] else '  (not made yet)'}")
-        rows = {"made from": one["recipe"]["upstream"], "spec": one["recipe"]["spec"]}
-        rows |= {"supervision": ", ".join(one["supervision"]), "versions": one.get("versions")}
+    for entry in chain:
+        print(f"\n{entry['stage']} {entry['id']}{'' if entry['made'] else '  (not made yet)'}")
+        rows = {"made from": entry["recipe"]["upstream"], "spec": entry["recipe"]["spec"]}
+        rows |= {"supervision": ", ".join(entry["supervision"]), "versions": entry.get("versions")}
         for name, value in rows.items():
             if value:
                 print(f"  {name:12s} {_plain(value)}")
@@ -157,18 +157,21 @@ def _prune(args: argparse.Namespace) -> None:
         # Made for measuring alone.
         cams = reference_cams(config, experiments) if config.evaluation.regions else {}
         used |= {(cam.dataset, cam.stage, cam.id) for cam in cams.values()}
-    found = unused(args.results, used, shards)
-    for one in found:
-        print(f"{_size(one):>10}  {one.path}")
-    total = _size(*found)
-    stale = sum(one.path.parent.name != EXAMPLES and one.path.suffix == ".zip" for one in found)
-    parts = [(len(found) - stale, "artifacts"), (stale, "shards")]
+    leftovers = unused(args.results, used, shards)
+    for leftover in leftovers:
+        print(f"{_size(leftover):>10}  {leftover.path}")
+    total = _size(*leftovers)
+    stale = sum(
+        leftover.path.parent.name != EXAMPLES and leftover.path.suffix == ".zip"
+        for leftover in leftovers
+    )
+    parts = [(len(leftovers) - stale, "artifacts"), (stale, "shards")]
     what = " and ".join(f"{count} {name}" for count, name in parts if count)
     configs = ", ".join(map(str, args.configfile))
-    if not found:
+    if not leftovers:
         print(f"Every artifact in {args.results} belongs to an experiment of {configs}")
     elif args.delete:
-        remove(found, args.results)
+        remove(leftovers, args.results)
         print(f"{total:>10}  deleted: {what} that no experiment of {configs} uses")
     else:
         print(f"{total:>10}  in {what} that no experiment of {configs} uses; --delete deletes them")
@@ -181,8 +184,8 @@ def _prune(args: argparse.Namespace) -> None:
     print(f"{free:7.1f} GB  free on this disk")
 
 
-def _size(*found: Unused) -> str:
-    size = sum(one.size for one in found)
+def _size(*leftovers: Unused) -> str:
+    size = sum(leftover.size for leftover in leftovers)
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 

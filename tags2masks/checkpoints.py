@@ -87,9 +87,9 @@ def resume(
         if not _fits(saved, networks, optimizers):
             print(f"{path}: of other networks; left aside, no need to act", flush=True)
             continue
-        for own, key in ((networks, "networks"), (optimizers, "optimizers")):
-            for one, values in zip(own, saved[key], strict=True):
-                one.load_state_dict(values)
+        for parts, key in ((networks, "networks"), (optimizers, "optimizers")):
+            for part, values in zip(parts, saved[key], strict=True):
+                part.load_state_dict(values)
         if scaler:
             scaler.load_state_dict(saved["scaler"])
         print(f"{path}: going on after epoch {len(saved['rows'])}", flush=True)
@@ -200,10 +200,10 @@ def _is_checkpoint(saved: object) -> bool:
     if not all(isinstance(saved.get(part), kind) for part, kind in PARTS.items()):
         return False
     inner = [*saved["networks"], *saved["optimizers"], *saved["rows"]]
-    if not saved["networks"] or not all(isinstance(one, dict) for one in inner):
+    if not saved["networks"] or not all(isinstance(part, dict) for part in inner):
         return False
     return all(
-        isinstance(value, torch.Tensor) for one in saved["networks"] for value in one.values()
+        isinstance(value, torch.Tensor) for state in saved["networks"] for value in state.values()
     )
 
 

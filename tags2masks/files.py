@@ -73,9 +73,9 @@ def _wait_for_disk(path: Path) -> None:
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed writers of this very path left beside it."""
     leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.old)?\.part")
-    for one in path.parent.iterdir():
-        if leftover.fullmatch(one.name):
-            remove(one)
+    for file in path.parent.iterdir():
+        if leftover.fullmatch(file.name):
+            remove(file)
 
 
 def remove(path: Path) -> None:

@@ -16,14 +16,14 @@ def methods_of(stage: Stage) -> dict[str, type[Entry]]:
     """
     if stage.section:
         return METHODS[stage.package]
-    found = {}
+    blocks = {}
     for section in SECTIONS.values():
         for block in METHODS[section.package].values():
             field = block.model_fields.get(stage.part)
             if field is not None:
                 inner = type(field.default)
-                found[getattr(field.default, "method", stage.name)] = inner
-    return found
+                blocks[getattr(field.default, "method", stage.name)] = inner
+    return blocks
 
 
 def package_of(recipe: dict) -> str:

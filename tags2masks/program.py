@@ -22,12 +22,12 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(_told(_own_words(error)))
+        sys.exit(_print_error(_own_words(error)))
     except RuntimeError as error:
         if not KILLED.match(str(error)):
             raise
         sys.exit(
-            _told(
+            _print_error(
                 "a process that loads images was killed, most likely for lack of memory; lower "
                 "--workers (workers in the config) or batch_size, or give the job more memory"
             )
@@ -37,7 +37,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
 
 
-def _told(message: str) -> int:
+def _print_error(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 1
 
@@ -51,15 +51,17 @@ def _own_words(error: UserError) -> str:
 
 def parser(doc: str) -> argparse.ArgumentParser:
     """An argument parser with what most programs take."""
-    made = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    made.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
-    made.add_argument("--free", type=json.loads, default={}, help="batch sizes and the like, JSON")
-    made.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"])
-    made.add_argument("--devices", type=int, default=1, help="GPUs of this run")
-    made.add_argument("--threads", type=int, default=2)
-    made.add_argument("--workers", type=int, default=None, help="image loading processes")
-    made.add_argument("--dask", default=None, help="address of a Dask scheduler")
-    return made
+    options = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    options.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
+    options.add_argument(
+        "--free", type=json.loads, default={}, help="batch sizes and the like, JSON"
+    )
+    options.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"])
+    options.add_argument("--devices", type=int, default=1, help="GPUs of this run")
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--workers", type=int, default=None, help="image loading processes")
+    options.add_argument("--dask", default=None, help="address of a Dask scheduler")
+    return options
 
 
 def _device(name: str) -> str:
@@ -67,18 +69,18 @@ def _device(name: str) -> str:
         return name
     import torch  # slow to import, and most programs run no network
 
-    found = "cuda" if torch.cuda.is_available() else "cpu"
-    print(f"device: auto, which is {found} here", flush=True)
-    return found
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print(f"device: auto, which is {device} here", flush=True)
+    return device
 
 
-def add_index(made: argparse.ArgumentParser) -> None:
+def add_index(options: argparse.ArgumentParser) -> None:
     """Add the option of the images to work on."""
     what = "table of the images, or one per split"
-    made.add_argument("--index", type=Path, nargs="+", required=True, help=what)
+    options.add_argument("--index", type=Path, nargs="+", required=True, help=what)
 
 
-def add_paths(made: argparse.ArgumentParser, *names: str) -> None:
+def add_paths(options: argparse.ArgumentParser, *names: str) -> None:
     """Add required path arguments."""
     for name in names:
-        made.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+        options.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)

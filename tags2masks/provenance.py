@@ -27,13 +27,13 @@ SEAL = "digest"
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that compute."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def provenance(recipe: dict) -> dict:

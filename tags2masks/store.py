@@ -81,7 +81,7 @@ def _add_group(archive: zipfile.ZipFile, prefix: str, attributes: dict) -> None:
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attributes: dict) -> None:
     members: dict = {}
-    made = zarr.create_array(
+    stored = zarr.create_array(
         MemoryStore(members),
         shape=array.shape,
         dtype=array.dtype,
@@ -91,7 +91,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attribute
         config={"write_empty_chunks": True},
     )
     if array.size:
-        made[...] = np.ascontiguousarray(array)
+        stored[...] = np.ascontiguousarray(array)
     _add_members(archive, f"{name}/", members)
 
 

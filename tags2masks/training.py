@@ -131,11 +131,13 @@ def fit(
     fabric = start_fabric(machine, spec.precision, scaler)
     inner = network
     learning = [network] + ([second] if second is not None and _learns(second) else [])
-    made = [
-        fabric.setup(one.to(memory_format=torch.channels_last), make_optimizer(one, spec.optimizer))
-        for one in learning
+    prepared = [
+        fabric.setup(
+            module.to(memory_format=torch.channels_last), make_optimizer(module, spec.optimizer)
+        )
+        for module in learning
     ]
-    (network, *seconds), optimizers = zip(*made, strict=True)
+    (network, *seconds), optimizers = zip(*prepared, strict=True)
     for name in getattr(inner, "forward_methods", ()):
         network.mark_forward_method(name)
     consult = None if second is None else _constant(fabric, second)
@@ -163,7 +165,7 @@ def fit(
         for number, batch in enumerate(bar):
             done = epoch * len(sampler) + number
             rate = poly_rate(done, steps, spec.optimizer)
-            for group in (group for one in optimizers for group in one.param_groups):
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = group["initial_lr"] * rate
             moment = Moment(
                 done / steps,
@@ -194,8 +196,8 @@ def fit(
                     f"the {name.replace('_', ' ')} became {means[name]} in epoch {epoch + 1}; "
                     "lower optimizer.lr"
                 )
-        for one in learning:
-            if not all(torch.isfinite(parameter).all() for parameter in one.parameters()):
+        for module in learning:
+            if not all(torch.isfinite(parameter).all() for parameter in module.parameters()):
                 raise UserError(
                     f"the weights are no longer finite in epoch {epoch + 1}; lower optimizer.lr"
                 )
@@ -253,12 +255,12 @@ def make_optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer
         for new, factor in ((False, 1), (True, spec.head_factor))
     ]
     if spec.name == "sgd":
-        made = torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay)
+        optimizer = torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay)
     else:
-        made = torch.optim.AdamW(groups, weight_decay=spec.weight_decay)
-    for group in made.param_groups:
+        optimizer = torch.optim.AdamW(groups, weight_decay=spec.weight_decay)
+    for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
-    return made
+    return optimizer
 
 
 def _train_mode(network: nn.Module, freeze_bn: bool) -> None:

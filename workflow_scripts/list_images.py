@@ -68,11 +68,11 @@ def warnings_of(
     spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
 ) -> list[Warned]:
     """What is odd about the images of a split."""
-    found = alpha_warnings(index, spec)
+    warnings = alpha_warnings(index, spec)
     if (index["split"] == "train").any():
-        found += tag_warnings(index["tags"].tolist(), classes)
-        found += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
-    return found
+        warnings += tag_warnings(index["tags"].tolist(), classes)
+        warnings += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
+    return warnings
 
 
 def refuse_wrong_masks(
@@ -91,11 +91,11 @@ def refuse_wrong_masks(
     root = spec.truth_root("")
     if hasattr(reader, "measured_images") and train is None:
         index = reader.measured_images(spec, root, index)
-    found = reader.list_masks(spec, root, index)
-    if train is not None and (found["lacks"] != "").all():
-        refuse_no_mask(pd.concat([reader.list_masks(spec, root, train), found]))
-    found = found[found["lacks"] == ""]
-    check_masks(found, index, root, reader.mask_table(spec, classes), classes, threads)
+    masks = reader.list_masks(spec, root, index)
+    if train is not None and (masks["lacks"] != "").all():
+        refuse_no_mask(pd.concat([reader.list_masks(spec, root, train), masks]))
+    masks = masks[masks["lacks"] == ""]
+    check_masks(masks, index, root, reader.mask_table(spec, classes), classes, threads)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class EdgeDisplacement(nn.Module):
         self.backbone = create_backbone(spec.backbone)
         self.stages = min(5, len(getattr(self.backbone, "feature_info", [])))
         channels = stage_channels(self.backbone, max(4, self.stages))
-        strides = [one["reduction"] for one in self.backbone.feature_info[-self.stages :]]
+        strides = [stage["reduction"] for stage in self.backbone.feature_info[-self.stages :]]
         self.backbone.requires_grad_(False)
         self.edges = nn.ModuleList([_branch(width, 32, 4) for width in channels])
         self.edge = nn.Conv2d(32 * len(channels), 1, 1)
@@ -76,11 +76,17 @@ class EdgeDisplacement(nn.Module):
 
     def _displacement(self, taps: list[Tensor], quarter: Sequence[int]) -> Tensor:
         eighth = [-(-side // 2) for side in quarter]
-        found = [branch(tap) for branch, tap in zip(self.displacements, taps, strict=True)]
-        deep = [resized(one, eighth) for one, deep in zip(found, self.deep, strict=True) if deep]
+        features = [branch(tap) for branch, tap in zip(self.displacements, taps, strict=True)]
+        deep = [
+            resized(feature, eighth)
+            for feature, deep in zip(features, self.deep, strict=True)
+            if deep
+        ]
         deep = F.relu(resized(self.merge_deep(F.relu(torch.cat(deep, 1))), quarter))
         fine = [
-            resized(one, quarter) for one, deep in zip(found, self.deep, strict=True) if not deep
+            resized(feature, quarter)
+            for feature, deep in zip(features, self.deep, strict=True)
+            if not deep
         ]
         displacement = self.displacement(
             F.relu(self.merge(torch.cat([*map(F.relu, fine), deep], 1)))

@@ -54,11 +54,11 @@ class AffinityNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         stages = stage_features(self.backbone, self.normalize(images), len(WIDTHS))
         size = stages[0].shape[-2:]
-        found = [
+        features = [
             resized(F.elu(branch(stage)), size)
             for branch, stage in zip(self.branches, stages, strict=True)
         ]
-        return F.elu(self.merge(torch.cat(found, 1)))
+        return F.elu(self.merge(torch.cat(features, 1)))
 
     def head_parameters(self) -> list[nn.Parameter]:
         """What is learned anew, with the higher rate."""

@@ -37,8 +37,8 @@ def measure(task: Task) -> Measure:
         due = epoch % task.spec.validate_every == 0 or epoch == task.spec.epochs
         if not (due and len(plain)):
             return {}
-        found = average_precisions_of(network, plain, task.machine)
-        return {"val_map": mean_average_precision(found)}
+        precisions = average_precisions_of(network, plain, task.machine)
+        return {"val_map": mean_average_precision(precisions)}
 
     return measured
 

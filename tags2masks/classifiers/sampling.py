@@ -124,7 +124,7 @@ def step(
     uniform = uniforms(moment, len(tags), shape).to(images.device).unbind(1)
     cls, maps = 0.0, []
     for (logits, *refined), numbers in zip(judged, uniform, strict=True):
-        maps.append([to_maps(one, spec.normalization) for one in (logits, *refined)])
+        maps.append([to_maps(values, spec.normalization) for values in (logits, *refined)])
         cls = cls + class_loss(logits, tags, numbers, spec) / len(sizes)
         if refined and spec.refined_pooling:
             pooled = pool(refined[0], spec.refined_pooling, spec.normalization)
@@ -144,8 +144,8 @@ def uniforms(moment: Moment, count: int, shape: tuple[int, ...]) -> Tensor:
 
     An image has the same ones however many processes share the batch.
     """
-    own = (moment.uniform(count).double() * 2**24).long().tolist()
-    rows = [np.random.default_rng([*moment.seeds, one]).random(shape) for one in own]
+    numbers = (moment.uniform(count).double() * 2**24).long().tolist()
+    rows = [np.random.default_rng([*moment.seeds, number]).random(shape) for number in numbers]
     return torch.from_numpy(np.stack(rows))
 
 
@@ -156,7 +156,7 @@ def class_loss(logits: Tensor, tags: Tensor, uniform: Tensor, spec: Sampling) ->
     """
     drawn = draw(to_maps(logits, spec.normalization)[:, 1:], uniform)
     of_drawn = sum(
-        tag_loss(to_logits(one), tags, spec.label_smoothing) for one in drawn.unbind(2)
+        tag_loss(to_logits(sample), tags, spec.label_smoothing) for sample in drawn.unbind(2)
     ) / len(drawn.unbind(2))
     pooled = pool(logits, spec.pooling, spec.normalization)
     of_pooled = tag_loss(pooled, tags, spec.label_smoothing)
@@ -237,12 +237,12 @@ def unlike(delta: Tensor, mu: Tensor) -> Tensor:
 
 def equivariance(of_image: list[Tensor], of_smaller: list[Tensor]) -> tuple[Tensor, Tensor]:
     """ER and ECR of maps and refined maps, [B, K + 1, h, w], at the smaller image's size."""
-    one, one_refined = (resized(maps, of_smaller[0].shape[-2:]) for maps in of_image)
-    other, other_refined = of_smaller
+    plain, refined = (resized(maps, of_smaller[0].shape[-2:]) for maps in of_image)
+    small, small_refined = of_smaller
 
     def apart(first: Tensor, second: Tensor) -> Tensor:
         return (first - second).abs().mean()
 
-    er = apart(one, other) + apart(one_refined, other_refined)
-    er = er + apart(one, one_refined) + apart(other, other_refined)
-    return er, apart(one, other_refined) + apart(other, one_refined)
+    er = apart(plain, small) + apart(refined, small_refined)
+    er = er + apart(plain, refined) + apart(small, small_refined)
+    return er, apart(plain, small_refined) + apart(small, refined)

@@ -152,7 +152,7 @@ def seam_losses(
         maps.append(resized(stretched(scores), size) * tagged)
         refined.append(resized(stretched(spread_out), size) * shown)
     er = (maps[0] - maps[1]).abs().mean()
-    targets = [beside_background(one.detach()) for one in maps]
+    targets = [beside_background(compared.detach()) for compared in maps]
     ecr = largest((targets[1] - refined[0]).abs(), spec.ecr_share)
     ecr = ecr + largest((targets[0] - refined[1]).abs(), spec.ecr_share)
     loss = cls + spec.min_weight * low + er + ecr

@@ -73,16 +73,16 @@ def expand_experiments(config: Config) -> list[Chain]:
     Raises ConfigError naming the experiment and the entry that does not exist or cannot stand where
     it does.
     """
-    found: dict[Chain, None] = {}
+    chains: dict[Chain, None] = {}
     for number, text in enumerate(config.experiments):
         where = f"experiments.{number}: '{text}'"
         try:
             paths = expand_braces(text)
             for path in paths:
-                found[_chain(config, [name.strip() for name in path.split("/")])] = None
+                chains[_chain(config, [name.strip() for name in path.split("/")])] = None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
-    return list(found)
+    return list(chains)
 
 
 def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
@@ -114,28 +114,28 @@ def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
         section: [n for n, entry in those.items() if follows in takes_of(section, entry)]
         for section, those in entries.items()
     }
-    found = [section for section, those in fitting.items() if name in those]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    sections = [section for section, those in fitting.items() if name in those]
+    if len(sections) == 1:
+        return sections[0]
+    if sections:
         raise ConfigError(
-            f"'{name}' may be of {' or of '.join(found)} here; rename one of the two entries"
+            f"'{name}' may be of {' or of '.join(sections)} here; rename one of the two entries"
         )
     # Sections that come here by their stage's word, even where the config has no entry in them yet.
     usual = [section for section, stage in SECTIONS.items() if follows in stage.takes]
     possible = [section for section in SECTIONS if fitting[section] or section in usual]
-    after = "a data set" if follows == "dataset" else f"{previous}, {_one(follows)}"
+    after = "a data set" if follows == "dataset" else f"{previous}, {_in_words(follows)}"
     if not possible:
         raise ConfigError(f"nothing can follow {after}; end the experiment there")
     hint = choices(name, [n for section in possible for n in fitting[section]])
     for section, those in entries.items():
         if name in those:
-            wanted = " or ".join(_one(kind) for kind in takes_of(section, those[name]))
+            wanted = " or ".join(_in_words(kind) for kind in takes_of(section, those[name]))
             raise ConfigError(
                 f"'{name}' of {section} follows {wanted}, but here it follows {after}; {hint}"
             )
     raise ConfigError(f"no entry '{name}' in {' or '.join(possible)}; {hint}")
 
 
-def _one(kind: str) -> str:
+def _in_words(kind: str) -> str:
     return "the data set" if kind == "dataset" else f"one of {STAGES[kind].plural}"

@@ -25,7 +25,7 @@ def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
     for each value; where it has several sweeps, each varies alone and the rest stays as it is.
     Raises ConfigError as `expand_experiments` does, and for a sweep that is of no experiment.
     """
-    found: dict[Chain, Setting | None] = {}
+    settings: dict[Chain, Setting | None] = {}
     used = set()
     for chain in expand_experiments(config):
         swept = False
@@ -39,15 +39,15 @@ def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
             for value in sweep.values:
                 other = Step(section, derived_name(entry, sweep, value))
                 steps = tuple(other if step == (section, entry) else step for step in chain)
-                found.setdefault(steps, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
+                settings.setdefault(steps, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
         if not swept:
-            found.setdefault(chain, None)
+            settings.setdefault(chain, None)
     for number, sweep in enumerate(config.sweep):
         if number not in used:
             raise ConfigError(
                 f"sweep.{number}: no experiment goes through {sweep.entry}; add one or remove this"
             )
-    return found
+    return settings
 
 
 def derived_name(entry: str, sweep: Sweep, value: object) -> str:

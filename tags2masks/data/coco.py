@@ -55,7 +55,7 @@ def list_classes(spec: Coco, root: Path | str) -> list[str]:
         _check_classes(train, spec.classes, chosen=True)
         return list(spec.classes)
     listed = _listed(spec, Path(root), "train", train)
-    shown = {thing["category_id"] for one in listed for thing in one.objects}
+    shown = {annotation["category_id"] for entry in listed for annotation in entry.objects}
     absent = [name for number, name in train.names.items() if number not in shown]
     if absent:
         what = ", ".join(absent)
@@ -77,11 +77,11 @@ def list_images(
     file = _file(spec, root, split)
     if file is not None:
         _check_classes(file, classes, chosen=spec.classes is not None)
-        for one in _listed(spec, root, split, file):
-            shown = {file.names[thing["category_id"]] for thing in one.objects}
+        for entry in _listed(spec, root, split, file):
+            shown = {file.names[annotation["category_id"]] for annotation in entry.objects}
             tags = tuple(name for name in classes if name in shown)
             if tags:
-                rows.append((one.image, one.path, split, tags))
+                rows.append((entry.image, entry.path, split, tags))
         raise_together(_same_ids(file, rows))
         raise_together(
             [
@@ -109,29 +109,35 @@ def list_masks(
     ids = {
         split: {
             number: classes.index(name) + 1 if name in classes else rest
-            for number, name in one.names.items()
+            for number, name in file.names.items()
         }
-        for split, one in files.items()
+        for split, file in files.items()
     }
     listed = _of_index(spec, data, files, index)
 
     with written_whole(root / folder) as beside:
         beside.mkdir()
 
-        def draw(one: Listed) -> str:
-            bare = [thing.get("id") for thing in one.objects if not thing.get("segmentation")]
+        def draw(entry: Listed) -> str:
+            bare = [
+                annotation.get("id")
+                for annotation in entry.objects
+                if not annotation.get("segmentation")
+            ]
             if bare:
-                return f"the segmentation of annotation {bare[0]} in {files[one.split].path}"
-            regions = [_region(files[one.split], thing, one) for thing in one.objects]
-            mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
-            write_palette_png(path_inside(beside, f"{one.image}.png"), mask)
+                return f"the segmentation of annotation {bare[0]} in {files[entry.split].path}"
+            regions = [
+                _region(files[entry.split], annotation, entry) for annotation in entry.objects
+            ]
+            mask = semantic_mask(regions, entry.objects, ids[entry.split], spec.crowd)
+            write_palette_png(path_inside(beside, f"{entry.image}.png"), mask)
             return ""
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
             lacks = list(progress(pool.map(draw, listed), "draw masks", total=len(listed)))
     rows = [
-        (one.image, "" if lack else f"{folder}/{one.image}.png", "", lack)
-        for one, lack in zip(listed, lacks, strict=True)
+        (entry.image, "" if lack else f"{folder}/{entry.image}.png", "", lack)
+        for entry, lack in zip(listed, lacks, strict=True)
     ]
     return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
 
@@ -147,23 +153,23 @@ def list_boxes(
     files = _files(spec, Path(root), index)
     boxes = [
         Box(
-            one.image,
-            files[one.split].names[thing["category_id"]],
-            nudged(_corners(files[one.split], thing, one), one.size),
-            bool(thing.get("iscrowd")),
-            _origin(files[one.split], thing, one),
+            entry.image,
+            files[entry.split].names[annotation["category_id"]],
+            nudged(_corners(files[entry.split], annotation, entry), entry.size),
+            bool(annotation.get("iscrowd")),
+            _origin(files[entry.split], annotation, entry),
         )
-        for one in _of_index(spec, Path(root), files, index)
-        for thing in one.objects
-        if files[one.split].names[thing["category_id"]] in classes
+        for entry in _of_index(spec, Path(root), files, index)
+        for annotation in entry.objects
+        if files[entry.split].names[annotation["category_id"]] in classes
     ]
     return box_table(boxes, index)
 
 
-def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, int]:
-    bbox = thing.get("bbox")
+def _corners(file: Instances, annotation: dict, entry: Listed) -> tuple[int, int, int, int]:
+    bbox = annotation.get("bbox")
     if bbox is None:
-        region = _region(file, thing, one)
+        region = _region(file, annotation, entry)
         return extent(region) if region.any() else (0, 0, -1, -1)
     try:
         left, top, width, height = map(float, bbox)
@@ -171,7 +177,7 @@ def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, 
         return math.floor(left), math.floor(top), right, bottom
     except (TypeError, ValueError, OverflowError):
         raise UserError(
-            f"{_origin(file, thing, one)}: a bbox is x, y, width and height, but this is "
+            f"{_origin(file, annotation, entry)}: a bbox is x, y, width and height, but this is "
             f"{str(bbox)[:40]}; {MEND}"
         ) from None
 
@@ -184,23 +190,23 @@ def _of_index(
     Raises UserError for an image that they know no more, or give another size.
     """
     by_path = {
-        (split, one.path): one
+        (split, entry.path): entry
         for split, file in files.items()
-        for one in _listed(spec, root, split, file)
+        for entry in _listed(spec, root, split, file)
     }
-    found = []
+    entries = []
     columns = [index[name].tolist() for name in ("image", "path", "split", "height", "width")]
     for image, path, split, height, width in zip(*columns, strict=True):
-        one, file = by_path.get((split, path)), files[split].path
-        if one is None:
+        entry, file = by_path.get((split, path)), files[split].path
+        if entry is None:
             raise UserError(f"{file}: image '{path}' is gone; run the indexing step again")
-        if one.size != (height, width):
+        if entry.size != (height, width):
             raise UserError(
-                f"{file}: image '{path}' is given as {one.size[1]} × {one.size[0]} "
+                f"{file}: image '{path}' is given as {entry.size[1]} × {entry.size[0]} "
                 f"pixels, but it has {width} × {height} (upright); correct width and height"
             )
-        found.append(one._replace(image=image))
-    return found
+        entries.append(entry._replace(image=image))
+    return entries
 
 
 def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:
@@ -208,15 +214,16 @@ def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:
     return plain_table(len(classes))
 
 
-def _region(file: Instances, thing: dict, one: Listed) -> np.ndarray:
+def _region(file: Instances, annotation: dict, entry: Listed) -> np.ndarray:
     try:
-        return region_of(thing.get("segmentation"), one.size)
+        return region_of(annotation.get("segmentation"), entry.size)
     except ValueError as error:
-        raise UserError(f"{_origin(file, thing, one)}: {error}; {MEND}") from None
+        raise UserError(f"{_origin(file, annotation, entry)}: {error}; {MEND}") from None
 
 
-def _origin(file: Instances, thing: dict, one: Listed) -> str:
-    return f"{file.path}: annotation {shown_field(thing, 'id')} of image '{shown_path(one.path)}'"
+def _origin(file: Instances, annotation: dict, entry: Listed) -> str:
+    number, image = shown_field(annotation, "id"), shown_path(entry.path)
+    return f"{file.path}: annotation {number} of image '{image}'"
 
 
 def _file(spec: Coco, root: Path, split: str) -> Instances | None:

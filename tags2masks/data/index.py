@@ -183,7 +183,7 @@ def build_index(
     """
     _check_listing(listing, classes, shards)
     frame = listing.assign(**_inspect_all(files_of(listing, root), threads))
-    _tell(frame, shards)
+    _print_notes(frame, shards)
     columns = [*COLUMNS, *({READING} & set(listing.columns)), "opacity"]
     return assign_shards(frame, shards)[columns]
 
@@ -244,12 +244,12 @@ def _inspect_all(files: list[ImageFile], threads: int) -> dict[str, list]:
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        found = list(progress(pool.map(inspect, files), "index", total=len(files)))
-    raise_together([str(result) for result in found if isinstance(result, UserError)])
-    return {name: [getattr(one, name) for one in found] for name in Inspected._fields}
+        results = list(progress(pool.map(inspect, files), "index", total=len(files)))
+    raise_together([str(result) for result in results if isinstance(result, UserError)])
+    return {name: [getattr(result, name) for result in results] for name in Inspected._fields}
 
 
-def _tell(frame: pd.DataFrame, shards: int) -> None:
+def _print_notes(frame: pd.DataFrame, shards: int) -> None:
     untagged = sum(not tags for tags in rows_of(frame, "train")["tags"])
     if untagged:
         print(f"note: {untagged} training images have no tag: all classes absent", file=sys.stderr)

@@ -72,17 +72,17 @@ def choose_labelled(
     return list(dict.fromkeys(known[name] for name in labelled))
 
 
-def with_all_masks(found: pd.DataFrame) -> pd.DataFrame:
+def with_all_masks(masks: pd.DataFrame) -> pd.DataFrame:
     """The masks of the chosen images, as a reader lists them, if each has one; else UserError."""
-    lacks = found.loc[found["lacks"] != "", "lacks"]
+    lacks = masks.loc[masks["lacks"] != "", "lacks"]
     if len(lacks):
         raise UserError(
-            f"labelled: {len(lacks)} of {len(found)} chosen images have no mask; the first lacks "
+            f"labelled: {len(lacks)} of {len(masks)} chosen images have no mask; the first lacks "
             f"{lacks.iloc[0]}; add it, or list images that have masks"
         )
-    return found
+    return masks
 
 
-def write_labelled(path: Path | str, found: pd.DataFrame) -> None:
+def write_labelled(path: Path | str, masks: pd.DataFrame) -> None:
     """Write the table of images and their masks."""
-    write_table(path, found, COLUMNS)
+    write_table(path, masks, COLUMNS)

@@ -200,29 +200,29 @@ def mask_files(images: Sequence[str], masks: Sequence[str], root: Path | str) ->
     )
 
 
-def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+def with_masks(masks: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     """The rows of a reader's `list_masks` that have a mask.
 
     Masks for one split alone are common (nobody draws them to train on tags), so images without one
     are left out, and a note says so. Raises UserError when there is no mask at all.
     """
-    split = found["image"].map(index.set_index("image")["split"])
-    refuse_no_mask(found)
-    bare = found["lacks"] != ""
-    for name, lacks in found.loc[bare, "lacks"].groupby(split[bare], sort=True):
+    split = masks["image"].map(index.set_index("image")["split"])
+    refuse_no_mask(masks)
+    bare = masks["lacks"] != ""
+    for name, lacks in masks.loc[bare, "lacks"].groupby(split[bare], sort=True):
         print(
             f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask and are "
             f"left out; the first lacks {lacks.iloc[0]}",
             file=sys.stderr,
         )
-    return found[~bare].reset_index(drop=True)
+    return masks[~bare].reset_index(drop=True)
 
 
-def refuse_no_mask(found: pd.DataFrame) -> None:
+def refuse_no_mask(masks: pd.DataFrame) -> None:
     """Raise UserError when none of the images that a reader's `list_masks` gives has a mask."""
-    if (found["lacks"] != "").all():
+    if (masks["lacks"] != "").all():
         raise UserError(
-            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
+            f"none of {len(masks)} images has a mask; the first lacks {masks['lacks'].iloc[0]}; "
             "correct the path of the masks, or do without them"
         )
 
@@ -250,12 +250,12 @@ def check_masks(
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(read, truth["image"], truth["mask"])
-        read_ones = list(progress(found, "check masks", total=len(truth), unit="mask"))
-    errors = [one for one in read_ones if isinstance(one, UserError)]
+        pending = pool.map(read, truth["image"], truth["mask"])
+        results = list(progress(pending, "check masks", total=len(truth), unit="mask"))
+    errors = [result for result in results if isinstance(result, UserError)]
     raise_together(_problems(errors, table, classes))
     tags = index.set_index("image")["tags"]
-    tagged = [shown for shown, image in zip(read_ones, truth["image"], strict=True) if tags[image]]
+    tagged = [shown for shown, image in zip(results, truth["image"], strict=True) if tags[image]]
     seen = set().union(*tagged)
     if tagged and not seen - {0, IGNORED}:
         raise UserError(_no_class(seen, len(tagged), Path(root), table, classes))
@@ -294,8 +294,8 @@ def _no_class(
     seen: set[int], count: int, root: Path, table: MaskTable, classes: Sequence[str]
 ) -> str:
     """What to say of masks that hold background and ignored pixels alone."""
-    said = {0: "0 (background)", IGNORED: "255 (ignored)"}
-    held = " and ".join(said[one] for one in sorted(seen))
+    words = {0: "0 (background)", IGNORED: "255 (ignored)"}
+    held = " and ".join(words[number] for number in sorted(seen))
     images = "image" if count == 1 else "images"
     start = f"{root}: the masks of {count} tagged {images} hold {held} alone, and no class"
     usual = isinstance(table, np.ndarray) and table[IGNORED] == IGNORED

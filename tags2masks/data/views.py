@@ -93,7 +93,7 @@ def _resize(image, labels, long_side):
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     if labels is not None:
         planes = np.atleast_3d(labels).transpose(2, 0, 1)
-        planes = [Image.fromarray(one).resize(size, Image.Resampling.NEAREST) for one in planes]
+        planes = [Image.fromarray(plane).resize(size, Image.Resampling.NEAREST) for plane in planes]
         labels = np.stack(planes, -1) if labels.ndim == 3 else np.asarray(planes[0])
     return image, labels
 

@@ -26,11 +26,11 @@ class Warned(NamedTuple):
     warning: str
 
 
-def write_warnings(path: Path | str, found: Sequence[Warned]) -> None:
+def write_warnings(path: Path | str, warnings: Sequence[Warned]) -> None:
     """Write a table of warnings, which may be empty, and print them."""
-    for one in found:
-        print(f"warning: {one.warning}", file=sys.stderr)
-    write_table(path, pd.DataFrame(found, columns=list(Warned._fields)), Warned._fields)
+    for entry in warnings:
+        print(f"warning: {entry.warning}", file=sys.stderr)
+    write_table(path, pd.DataFrame(warnings, columns=list(Warned._fields)), Warned._fields)
 
 
 def read_warnings(path: Path | str) -> list[Warned]:
@@ -46,12 +46,12 @@ def listed(names: Sequence[str]) -> str:
 
 def tag_warnings(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> list[Warned]:
     """Of the tags of each training image: classes that all of them show, or hardly any."""
-    counts = {name: sum(name in one for one in tags) for name in classes}
+    counts = {name: sum(name in image_tags for image_tags in tags) for name in classes}
     everywhere = [name for name, count in counts.items() if count == len(tags)]
     few = [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
-    found = []
+    warnings = []
     if everywhere:
-        found.append(
+        warnings.append(
             Warned(
                 f"tagged in every training image: {listed(everywhere)}",
                 f"every training image ({len(tags)}) is tagged with {listed(everywhere)}: a "
@@ -59,14 +59,14 @@ def tag_warnings(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> list[
             )
         )
     if few:
-        found.append(
+        warnings.append(
             Warned(
                 f"few training images: {listed(few)}",
                 f"fewer than {FEWEST} training images are tagged with {listed(few)}: that is too "
                 "few to learn from; tag more images",
             )
         )
-    return found
+    return warnings
 
 
 def alpha_warnings(index: pd.DataFrame, spec: Photographs) -> list[Warned]:

@@ -65,7 +65,7 @@ def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) ->
         steps = spec.steps
         if smaller and spec.steps_below_one is not None:
             steps = min(spec.steps_below_one, steps)
-        maps = [found for found, _ in ascend(network, views, classes, steps, spec)]
+        maps = [scores for scores, _ in ascend(network, views, classes, steps, spec)]
         return torch.stack(maps + [torch.zeros_like(maps[0])] * (spec.steps - steps), 1)
 
     return multi_scale(score, images, spec.scales, spec.flip, spec.stride)
@@ -90,8 +90,8 @@ def ascend(
         with torch.set_grad_enabled(step < steps):
             features = network.features(images * std + mean)
             scores = network.score_maps(features).to(images.dtype)
-            found = scores[rows, own]
-        yield found.detach(), images.detach()
+            own_scores = scores[rows, own]
+        yield own_scores.detach(), images.detach()
         if step == steps:
             return
         with torch.enable_grad():
@@ -99,7 +99,7 @@ def ascend(
             if spec.restrict_map == "gradcam":
                 present = _map_of_pairs(_gradcam(features, pooled[rows, own], pairs), pairs)
             else:
-                present = normalize(_map_of_pairs(found, pairs))
+                present = normalize(_map_of_pairs(own_scores, pairs))
             if step == 0:
                 first = present.detach()
             gain = _objective(pooled, pooled[rows, own], present, first, spec)
@@ -140,9 +140,9 @@ def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec
     return own.mean((-2, -1)).sum() - others - spec.restrict_weight * change
 
 
-def _map_of_pairs(found: Tensor, pairs: int) -> Tensor:
+def _map_of_pairs(maps: Tensor, pairs: int) -> Tensor:
     """[V·P, h, w] to [P, h, w]: the positive part, and that of the mirror image mirrored back."""
-    straight, *mirrored = found.relu().split(pairs)
+    straight, *mirrored = maps.relu().split(pairs)
     return straight + mirrored[0].flip(-1) if mirrored else straight
 
 

@@ -59,6 +59,6 @@ def crop_saliency(
         crops = [resized(box.of(image)[None], size) for box in together]
         maps, logits = saliency_maps(network, torch.cat(crops), classes.expand(len(together), -1))
         weighted = logits.sigmoid()[:, :, None, None] * maps
-        for box, one in zip(together, weighted, strict=True):
-            box.of(total).add_(F.adaptive_avg_pool2d(one, (box.height, box.width)))
+        for box, crop_map in zip(together, weighted, strict=True):
+            box.of(total).add_(F.adaptive_avg_pool2d(crop_map, (box.height, box.width)))
     return total / spec.samples

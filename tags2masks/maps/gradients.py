@@ -71,14 +71,14 @@ def each_image(
     [T, H, W]. Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, zero for other classes.
     The random numbers are drawn on the CPU, so that every device gets the same.
     """
-    found = empty_maps(batch, stride)
+    batch_maps = empty_maps(batch, stride)
     for number, seed in enumerate(batch.seeds):
         classes = batch.tagged[number].nonzero().flatten()
         if len(classes):
             generator = torch.Generator().manual_seed(seed)
             maps = aggregate(batch.images[number], classes, generator)
-            found[number, classes] = stored(maps, stride)
-    return found
+            batch_maps[number, classes] = stored(maps, stride)
+    return batch_maps
 
 
 def stored(maps: Tensor, stride: int) -> Tensor:

@@ -96,8 +96,8 @@ def localized(
                 [image_seed(seed, images[number]) for number in numbers],
             )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
-                found = method(batch, spec)
-            maps, *steps = found if isinstance(found, Localized) else (found,)
+                result = method(batch, spec)
+            maps, *steps = result if isinstance(result, Localized) else (result,)
             arrays = [part.to(torch.float16).cpu().numpy() for part in (maps, *steps)]
             for number, scores, *of_steps in zip(numbers, *arrays, strict=True):
                 present = tagged[number]

@@ -75,12 +75,15 @@ def fold(prototypes: Sequence[ClassPrototypes], context: bool) -> Tensor:
     context: whether there is the second term (false: LPCAM-F); a class without chosen context has
     none. Zeros for a class without prototypes of its own; C is 0 where no class has any.
     """
-    channels = max(one.vectors.shape[1] for one in prototypes)
+    channels = max(of_class.vectors.shape[1] for of_class in prototypes)
     folded = np.zeros((len(prototypes), channels))
-    for row, one in zip(folded, prototypes, strict=True):
-        lengths = np.linalg.norm(one.vectors.astype(np.float64), axis=1, keepdims=True)
-        vectors = one.vectors / np.maximum(lengths, 1e-12)
-        own, around = vectors[one.chosen & ~one.context], vectors[one.chosen & one.context]
+    for row, of_class in zip(folded, prototypes, strict=True):
+        lengths = np.linalg.norm(of_class.vectors.astype(np.float64), axis=1, keepdims=True)
+        vectors = of_class.vectors / np.maximum(lengths, 1e-12)
+        own, around = (
+            vectors[of_class.chosen & ~of_class.context],
+            vectors[of_class.chosen & of_class.context],
+        )
         if len(own):
             row += own.mean(0)
             if context and len(around):

@@ -53,12 +53,14 @@ def localize(
                 continue
             draws = companions(np.flatnonzero(disjoint[row]), batch.seeds[row], spec)
             restore()
-            found = list(adapt(network, batch.images[row : row + 1], tagged, draws, spec, training))
-            steps = torch.stack(found, 1)
+            step_maps = list(
+                adapt(network, batch.images[row : row + 1], tagged, draws, spec, training)
+            )
+            steps = torch.stack(step_maps, 1)
             maps[row, tagged] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
             if kept is not None:
-                kept[row, tagged, len(found) :] = torch.nan
-                kept[row, tagged, : len(found)] = in_units_of_first(steps).to(maps.dtype)
+                kept[row, tagged, len(step_maps) :] = torch.nan
+                kept[row, tagged, : len(step_maps)] = in_units_of_first(steps).to(maps.dtype)
     return maps if kept is None else Localized(maps, kept)
 
 
@@ -164,11 +166,11 @@ def _look(
         scores = []
         if count:
             with torch.enable_grad():
-                found = network.score_maps(network.features(views[:count]))
-                logits = pooled(found, spec)
+                view_maps = network.score_maps(network.features(views[:count]))
+                logits = pooled(view_maps, spec)
                 descend(logits, tagged.expand_as(logits), spec)
             total.add_(logits.detach()[:, tagged].sum())
-            scores.append(found.detach())
+            scores.append(view_maps.detach())
         if count < len(views):
             with torch.no_grad():
                 scores.append(network.score_maps(network.features(views[count:])))

@@ -16,12 +16,14 @@ def localize(network: nn.Module, batch: Batch, spec: Saliency) -> Tensor:
     Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1. Images with equally many tags share
     their passes, so that none is taken through a backward pass for a class that it lacks.
     """
-    found = empty_maps(batch, spec.stride)
+    batch_maps = empty_maps(batch, spec.stride)
     counts = batch.tagged.sum(1).tolist()
     for count in sorted(set(counts) - {0}):
         members = [number for number, tags in enumerate(counts) if tags == count]
         classes = batch.tagged[members].nonzero()[:, 1].view(-1, count)
         maps, _ = saliency_maps(network, batch.images[members], classes)
-        for number, wanted, one in zip(members, classes, stored(maps, spec.stride), strict=True):
-            found[number, wanted] = one
-    return found
+        for number, wanted, class_maps in zip(
+            members, classes, stored(maps, spec.stride), strict=True
+        ):
+            batch_maps[number, wanted] = class_maps
+    return batch_maps

@@ -28,13 +28,13 @@ def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarr
         rgbim=np.ascontiguousarray(image),  # a view would be read as if it were one
         compat=spec.bilateral.compat,
     )
-    found = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
-    if not np.isfinite(found).all():
+    probabilities = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
+    if not np.isfinite(probabilities).all():
         raise UserError(
             f"the CRF gave no finite numbers; lower compat, {spec.gaussian.compat} of gaussian and "
             f"{spec.bilateral.compat} of bilateral"
         )
-    return found
+    return probabilities
 
 
 def on_probabilities(image: np.ndarray, probabilities: np.ndarray, spec: DenseCrf) -> np.ndarray:

@@ -48,7 +48,7 @@ def refine(
     images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each, stretched to h = ceil(H / 4).
     I is 1 without instances; else the walked maps of class 0's instances come first.
     """
-    found = []
+    walks = []
     for edges, displacements, own in zip(*relations(network, images, spec.flip), maps, strict=True):
         scores = stretched(own, edges)
         of_class = np.arange(len(scores))
@@ -59,8 +59,8 @@ def refine(
             of_class = of_class.repeat(len(regions))
             some = scores.amax((1, 2)) > 0
             scores, of_class = scores[some], of_class[some.cpu().numpy()]
-        found.append((walked(scores, edges, spec).cpu().numpy(), of_class))
-    return found
+        walks.append((walked(scores, edges, spec).cpu().numpy(), of_class))
+    return walks
 
 
 def stretched(maps: np.ndarray, like: Tensor) -> Tensor:

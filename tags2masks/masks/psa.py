@@ -27,13 +27,13 @@ def refine(
     images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each, averaged over the h × w cells
     of the network. The background's map comes first; its row is -1.
     """
-    found = []
+    walks = []
     for features, own in zip(network(images).float(), maps, strict=True):
         size = features.shape[-2:]
         scores = torch.from_numpy(own).to(features.device).float()
         scores = F.adaptive_avg_pool2d(scores, size) if len(scores) else scores.new_zeros(0, *size)
-        found.append((walked(scores, features, spec).cpu().numpy(), np.arange(-1, len(own))))
-    return found
+        walks.append((walked(scores, features, spec).cpu().numpy(), np.arange(-1, len(own))))
+    return walks
 
 
 def walked(scores: Tensor, features: Tensor, spec: Psa) -> Tensor:

@@ -20,8 +20,8 @@ def mask_of(item: Item, recipe: dict, spec: Block) -> tuple[np.ndarray, dict[str
     """
     file, maps, class_ids, size = item
     method = method_module("masks", recipe)
-    made = method.make_mask(_image(method, file, size), maps, class_ids, spec)
-    return made if isinstance(made, tuple) else (made, {})
+    result = method.make_mask(_image(method, file, size), maps, class_ids, spec)
+    return result if isinstance(result, tuple) else (result, {})
 
 
 def scores_of(

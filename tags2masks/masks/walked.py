@@ -34,13 +34,13 @@ class Walked(NamedTuple):
 class Finished(NamedTuple):
     """A mask uint8 [H, W], and the instances if they were asked for.
 
-    instances: uint16 [H, W], 0 for none; found: [class id, score] of instance 1, 2, …
+    instances: uint16 [H, W], 0 for none; objects: [class id, score] of instance 1, 2, …
     """
 
     image: str
     mask: np.ndarray
     instances: np.ndarray | None
-    found: list[list]
+    objects: list[list]
 
 
 def entries(
@@ -60,12 +60,12 @@ def entries(
         desc=desc,
         total=total,
     )
-    for name, mask, instances, found in finished:
+    for name, mask, instances, objects in finished:
         attributes = {"size": list(mask.shape)}
         if instances is None:
             yield name, mask, attributes
         else:
-            yield name, mask, attributes | {"instances": found}, {"instances": instances}
+            yield name, mask, attributes | {"instances": objects}, {"instances": instances}
 
 
 def finish(walked: Walked, spec: Walk) -> Finished:
@@ -95,10 +95,12 @@ def _instances(
     """Connected parts of each map's pixels, numbered, with class and highest score."""
     parts = connected(best, background=0, connectivity=1).astype(np.uint16)
     sizes = np.bincount(parts.ravel())
-    found = []
+    objects = []
     for number in range(1, len(sizes)):
         inside = parts == number
         which = best[inside][0] - 1
         large = sizes[number] >= FRAGMENT * parts.size
-        found.append([int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0])
-    return parts, found
+        objects.append(
+            [int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0]
+        )
+    return parts, objects

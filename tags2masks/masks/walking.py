@@ -44,8 +44,8 @@ def walked(
         images = at_scale(pixels.to(machine.device).float() / 255, spec.scale)
         with torch.no_grad():
             images = images.contiguous(memory_format=torch.channels_last)
-            found = refine(network, images, [maps for maps, _ in read], spec)
-        for number, (scores, of_class), (_, about) in zip(numbers, found, read, strict=True):
+            walks = refine(network, images, [maps for maps, _ in read], spec)
+        for number, (scores, of_class), (_, about) in zip(numbers, walks, read, strict=True):
             # The last stands for the background, whose row is -1.
             class_ids = np.array([*(ids[name] for name in about["classes"]), 0], np.uint8)
             size = tuple(about["size"])

@@ -95,8 +95,8 @@ def contour_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     recall = matched_true / np.maximum(true, 1)
     both = precision + recall
     f = 2 * precision * recall / np.where(both > 0, both, 1)
-    found = {"precision": precision, "recall": recall, "f": f}
-    return {name: np.where(given + true > 0, values, np.nan) for name, values in found.items()}
+    figures = {"precision": precision, "recall": recall, "f": f}
+    return {name: np.where(given + true > 0, values, np.nan) for name, values in figures.items()}
 
 
 def contour_rows(counts: np.ndarray, classes: Sequence[str]) -> Rows:

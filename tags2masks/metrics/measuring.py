@@ -37,17 +37,17 @@ class Work(NamedTuple):
 
 def arguments(doc: str) -> argparse.ArgumentParser:
     """A parser of what they take; the recipe is the data set's."""
-    made = parser(doc)
-    made.add_argument("--id", required=True, help="id of the artifact")
-    made.add_argument("--split", required=True, choices=["train", "val"])
-    add_paths(made, "classes", "truth", "root", "metrics")
-    add_index(made)
-    made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
-    made.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
-    made.add_argument("--left-out", type=Path, help="table of images that do not count")
-    made.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
-    made.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
-    return made
+    options = parser(doc)
+    options.add_argument("--id", required=True, help="id of the artifact")
+    options.add_argument("--split", required=True, choices=["train", "val"])
+    add_paths(options, "classes", "truth", "root", "metrics")
+    add_index(options)
+    options.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
+    options.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
+    options.add_argument("--left-out", type=Path, help="table of images that do not count")
+    options.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
+    options.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
+    return options
 
 
 def work(args: argparse.Namespace) -> Work:
@@ -100,33 +100,33 @@ def work(args: argparse.Namespace) -> Work:
     return Work(chunks, table, classes, count)
 
 
-def add_scores(made: argparse.ArgumentParser) -> None:
+def add_scores(options: argparse.ArgumentParser) -> None:
     """Add what maps are measured at."""
-    made.add_argument("--background-score", type=float, required=True, help="the fixed one")
-    made.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
+    options.add_argument("--background-score", type=float, required=True, help="the fixed one")
+    options.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
 
 
 def maps_measured(
-    args: argparse.Namespace, found: Work, desc: str
+    args: argparse.Namespace, job: Work, desc: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows and the curve of maps, as `map_rows` gives them; args: with `add_scores`."""
     limits = thresholds(args.thresholds, args.background_score)
     quality = fold(
         partial(
             map_confusions,
-            table=found.table,
-            classes=found.classes,
+            table=job.table,
+            classes=job.classes,
             limits=limits,
             contours_at=args.background_score,
         ),
-        found.chunks,
+        job.chunks,
         operator.add,
         workers=args.threads,
         scheduler=args.dask,
         desc=desc,
-        total=len(found.chunks),
+        total=len(job.chunks),
     )
-    return map_rows(quality, limits, args.background_score, found.classes, args.split, found.images)
+    return map_rows(quality, limits, args.background_score, job.classes, args.split, job.images)
 
 
 def write_empty(path: Path, columns: Sequence[str]) -> None:

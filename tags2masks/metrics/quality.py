@@ -104,17 +104,19 @@ def map_confusions(
     sides = len(classes) + 1, len(classes) + 1, len(limits) + 1
     total, high = np.zeros((count, *sides), np.int64), np.zeros((2, 2, sides[0]), np.int64)
     contours = np.zeros((4, len(classes)), np.int64)
-    for one in _measured(chunk, table, classes):
-        present = _present(one.where, one.attributes, one.truth, ids)
-        full = _scores(one.where, scored, one.file, one.array, one.truth)
-        regions = np.intp(0) if one.regions is None else one.regions
-        total += region_histogram(full, present, one.truth, limits, len(classes), regions, count)
-        if one.regions is not None:
-            own = own_scores(full, present, one.truth)
-            high += high_counts(own, one.regions, one.truth, len(classes))
+    for measured in _measured(chunk, table, classes):
+        present = _present(measured.where, measured.attributes, measured.truth, ids)
+        full = _scores(measured.where, scored, measured.file, measured.array, measured.truth)
+        regions = np.intp(0) if measured.regions is None else measured.regions
+        total += region_histogram(
+            full, present, measured.truth, limits, len(classes), regions, count
+        )
+        if measured.regions is not None:
+            own = own_scores(full, present, measured.truth)
+            high += high_counts(own, measured.regions, measured.truth, len(classes))
         if contours_at is not None:
             labels = seed(full, present, contours_at)
-            contours += contour_counts(one.truth, labels, len(classes))
+            contours += contour_counts(measured.truth, labels, len(classes))
     return MapQuality(total, high, contours)
 
 
@@ -178,18 +180,18 @@ def label_confusion(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> 
     inside = np.zeros_like(total)
     contours = np.zeros((4, len(classes)), np.int64)
     images = []
-    for one in _measured(chunk, table, classes):
+    for measured in _measured(chunk, table, classes):
         try:
-            matrix = confusion(one.truth, one.array, len(classes))
+            matrix = confusion(measured.truth, measured.array, len(classes))
         except ValueError as error:
-            raise UserError(f"{one.where}: {error}; delete it and run again") from None
+            raise UserError(f"{measured.where}: {error}; delete it and run again") from None
         total += matrix
-        contours += contour_counts(one.truth, one.array, len(classes))
-        if one.regions is not None:
-            there = np.where(one.regions, one.truth, IGNORED).astype(np.uint8)
-            inside += confusion(there, one.array, len(classes))
+        contours += contour_counts(measured.truth, measured.array, len(classes))
+        if measured.regions is not None:
+            there = np.where(measured.regions, measured.truth, IGNORED).astype(np.uint8)
+            inside += confusion(there, measured.array, len(classes))
         iou = float(class_mean(scores(matrix)["iou"]))
-        images += [] if np.isnan(iou) else [(one.image, iou)]
+        images += [] if np.isnan(iou) else [(measured.image, iou)]
     regions = np.stack([total - inside, inside]) if chunk.cam else None
     return LabelQuality(total, images, contours, regions)
 

@@ -125,13 +125,13 @@ def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str])
 
 
 def _rows(matrix: np.ndarray, classes: Sequence[str], regions: np.ndarray | None) -> Rows:
-    names, found = ["mean", "background", *classes], scores(matrix)
+    names, figures = ["mean", "background", *classes], scores(matrix)
     rows = [
         (metric, name, value)
-        for metric, values in found.items()
+        for metric, values in figures.items()
         for name, value in zip(names, [class_mean(values), *values], strict=True)
     ]
-    rows.append(("fg_precision", "mean", class_mean(found["precision"][1:])))
+    rows.append(("fg_precision", "mean", class_mean(figures["precision"][1:])))
     return rows if regions is None else rows + recall_rows(regions, classes)
 
 

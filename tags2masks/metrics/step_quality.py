@@ -58,8 +58,8 @@ def step_quality(
             present = [ids[name] for name in attributes["classes"]]
             steps = shard.read_further("steps", image)
             truth = read_mask(mask, table, size)
-            found = _of_image(steps, present, truth, background_score, len(classes))
-            total = found if total is None else total + found
+            quality = _of_image(steps, present, truth, background_score, len(classes))
+            total = quality if total is None else total + quality
     return total
 
 
@@ -71,8 +71,8 @@ def _of_image(
         for maps in (each_step(steps), up_to_each_step(steps))
     ]
     growth, pixels = np.zeros((2, steps.shape[1])), np.zeros((2, steps.shape[1]), np.int64)
-    for one in steps:
-        for region, ratios in enumerate(amplification(one)):
+    for class_steps in steps:
+        for region, ratios in enumerate(amplification(class_steps)):
             growth[region] += np.nansum(ratios, axis=0)
             pixels[region] += np.isfinite(ratios).sum(axis=0)
     return StepQuality(*matrices, growth, pixels)

@@ -234,11 +234,11 @@ def _read_safetensors(path: Path, mend: str) -> dict[str, Tensor]:
 
 def tensors_digest(state: dict[str, Tensor]) -> str:
     """sha256 over the names, types, shapes and values of tensors, in hexadecimal."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
-        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
@@ -248,17 +248,17 @@ def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """
     fitting = {}
     for name, tensor in network.state_dict().items():
-        found = state.get(name, state.get(_unflattened(name)))
-        if found is None:
+        loaded = state.get(name, state.get(_unflattened(name)))
+        if loaded is None:
             if name.endswith("num_batches_tracked"):
                 continue
             raise UserError(f"{source}: has no '{name}'; these weights are for another network")
-        if found.shape != tensor.shape:
+        if loaded.shape != tensor.shape:
             raise UserError(
-                f"{source}: '{name}' is {list(found.shape)}, the network needs "
+                f"{source}: '{name}' is {list(loaded.shape)}, the network needs "
                 f"{list(tensor.shape)}; these weights are for another network"
             )
-        fitting[name] = found
+        fitting[name] = loaded
     network.load_state_dict(fitting, strict=False)
 
 

@@ -129,16 +129,16 @@ class ResNet38d(nn.Module):
         stages = len(self.feature_info)
         if not 1 <= indices <= stages:
             raise ValueError(f"there are {stages} stages, not {indices}")
-        features, found = self.stem(images), []
+        features, outputs = self.stem(images), []
         for place, (first, *others) in enumerate(self.stages):
             within = first.activated(features)
             if stages - indices < place < stages:
-                found.append(within)
+                outputs.append(within)
             features = first.from_activated(features, within)
             for block in others:
                 features = block(features)
-        found.append(F.relu(self.norm(features)))
-        return found if intermediates_only else (found[-1], found)
+        outputs.append(F.relu(self.norm(features)))
+        return outputs if intermediates_only else (outputs[-1], outputs)
 
 
 LAYERS = {

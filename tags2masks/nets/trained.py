@@ -42,8 +42,8 @@ def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.
     upstream: the artifacts by stage that the work at hand is to be made from.
     Raises UserError naming the file that does not fit.
     """
-    made = read_spec(spec)
-    recipe = made["recipe"]
+    content = read_spec(spec)
+    recipe = content["recipe"]
     if recipe["stage"] != stage:
         raise UserError(
             f"{spec}: of a {recipe['stage']} ({recipe['method']}), but a {stage} is needed; give "
@@ -56,4 +56,4 @@ def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.
         )
     package = package_of(recipe)
     block = method_block(package, recipe)
-    return method_module(package, recipe).build(block, len(made["classes"])), made["classes"]
+    return method_module(package, recipe).build(block, len(content["classes"])), content["classes"]

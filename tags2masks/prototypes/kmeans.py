@@ -251,8 +251,8 @@ def prototypes_of_class(
         chosen = (choose_context if is_context else choose)(scores, spec)
         images = places[:, 0] if len(places) else np.empty(0, np.int32)
         nearest = [
-            [_patch(rows, places[at], likeness) for at, likeness in found]
-            for found in nearest_places(features, centres, images)
+            [_patch(rows, places[at], likeness) for at, likeness in neighbours]
+            for neighbours in nearest_places(features, centres, images)
         ]
         sizes = np.bincount(labels, minlength=len(centres))
         context = np.full(len(centres), is_context)

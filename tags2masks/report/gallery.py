@@ -99,34 +99,37 @@ def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Data
     )
 
 
-def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
+def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
     """The examples of an experiment (an entry of the outline).
 
     Raises UserError naming the shard or image that cannot be read or does not fit.
     """
-    artifacts, folder = one["artifacts"], results / dataset.name
-    measured = one["has_truth"] and "masks" in artifacts
+    artifacts, folder = experiment["artifacts"], results / dataset.name
+    measured = experiment["has_truth"] and "masks" in artifacts
     quality = folder / "masks" / artifacts["masks"] / "images.csv" if measured else None
     rows = dataset.rows
-    if one.get("images"):  # the others have no maps
-        rows = rows[rows["image"].isin(spaced(rows["image"].tolist(), one["images"]))]
+    if experiment.get("images"):  # the others have no maps
+        rows = rows[rows["image"].isin(spaced(rows["image"].tolist(), experiment["images"]))]
     groups = choose_groups(rows, quality, count)
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
-    made = {
+    stored = {
         stage: _read_shards(dataset, chosen, folder, stage, artifacts)
         for stage in figured()
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
-    labels = {image: _labels(dataset, row, made) for image, row in _by_image(chosen)}
-    widest = max([1, *(len(maps) for maps, _ in made["maps"].values())])
+    labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
+    widest = max([1, *(len(maps) for maps, _ in stored["maps"].values())])
     places = min(widest, MOST_MAPS) if "maps" in artifacts else 0
     examples = {
         image: Example(
             image,
             row["tags"],
             [
-                *_seen(dataset, row, made["maps"].get(image), places),
-                *(_mask_tile(dataset, row, labels[image], what) for what in _columns(one, dataset)),
+                *_seen(dataset, row, stored["maps"].get(image), places),
+                *(
+                    _mask_tile(dataset, row, labels[image], what)
+                    for what in _columns(experiment, dataset)
+                ),
             ],
         )
         for image, row in _by_image(chosen)
@@ -134,7 +137,7 @@ def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(_columns(one, dataset)),
+        1 + places + len(_columns(experiment, dataset)),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
@@ -149,23 +152,23 @@ def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
     return [(row["image"], row) for row in rows.to_dict("records")]
 
 
-def _columns(one: dict, dataset: Dataset) -> list[str]:
+def _columns(experiment: dict, dataset: Dataset) -> list[str]:
     """Which label images stand side by side."""
-    made = [stage for stage in figured("labels") if stage in one["artifacts"]]
-    return [*made, "truth"] if dataset.truth else made
+    stages = [stage for stage in figured("labels") if stage in experiment["artifacts"]]
+    return [*stages, "truth"] if dataset.truth else stages
 
 
 def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
     """Array and attributes of the chosen images; nothing if the experiment ends before."""
-    found = {}
+    entries = {}
     for number in sorted(set(chosen["shard"])) if stage in artifacts else []:
         path = folder / stage / artifacts[stage] / f"{number}.zarr.zip"
         sha = images_sha(rows_of(dataset.rows, "train", number))
         with Shard(path, artifacts[stage], sha) as shard:
             for image in chosen.loc[chosen["shard"] == number, "image"]:
                 if not shard.partial or shard.holds(image):
-                    found[image] = shard.read(image)
-    return found
+                    entries[image] = shard.read(image)
+    return entries
 
 
 def _read_predictions(chosen, folder, artifacts) -> dict:
@@ -176,10 +179,12 @@ def _read_predictions(chosen, folder, artifacts) -> dict:
         return {image: shard.read(image) for image in chosen["image"]}
 
 
-def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
+def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
     """The label images of an image: of masks, predictions and truth, as far as there are any."""
     image = row["image"]
-    labels = {stage: made[stage][image][0] for stage in figured("labels") if image in made[stage]}
+    labels = {
+        stage: stored[stage][image][0] for stage in figured("labels") if image in stored[stage]
+    }
     if image in dataset.truth:
         size = (int(row["height"]), int(row["width"]))
         labels["truth"] = read_mask(dataset.truth[image], dataset.table, size)

@@ -8,7 +8,7 @@ from tags2masks.provenance import read_provenance
 from tags2masks.stages import STAGES
 
 
-class Made(NamedTuple):
+class ShownArtifact(NamedTuple):
     """An artifact of a data set.
 
     name: the names of the config's entries that lead to it; number: of the first experiment that
@@ -26,49 +26,60 @@ class Made(NamedTuple):
 def chain_numbers(outline: list[dict]) -> dict[str, int]:
     """A number per experiment, for its colour: the same chain has the same on every data set."""
     chains: dict[str, int] = {}
-    for one in outline:
-        chains.setdefault(chain_of(one), len(chains))
-    return {one["experiment"]: chains[chain_of(one)] for one in outline}
+    for experiment in outline:
+        chains.setdefault(chain_of(experiment), len(chains))
+    return {experiment["experiment"]: chains[chain_of(experiment)] for experiment in outline}
 
 
-def chain_of(one: dict) -> str:
+def chain_of(experiment: dict) -> str:
     """The experiment's entries without its data set."""
-    return path_of(one).partition("/")[2]
+    return path_of(experiment).partition("/")[2]
 
 
-def path_of(one: dict) -> str:
+def path_of(experiment: dict) -> str:
     """The experiment's entries: its name without a seed."""
-    return one["experiment"].partition("@")[0]
+    return experiment["experiment"].partition("@")[0]
 
 
-def made_of(stage: str, outline: list[dict], numbers: dict[str, int], results: Path) -> list[Made]:
+def artifacts_of(
+    stage: str, outline: list[dict], numbers: dict[str, int], results: Path
+) -> list[ShownArtifact]:
     """The artifacts of a stage of one data set's experiments, each once, in their order."""
-    found: dict[str, Made] = {}
-    steps = [(one, *step) for one in outline for step in one["steps"] if step[1] == stage]
-    for one, depth, _, artifact in steps:
-        name, number = one["experiment"], numbers[one["experiment"]]
+    artifacts: dict[str, ShownArtifact] = {}
+    steps = [
+        (experiment, *step)
+        for experiment in outline
+        for step in experiment["steps"]
+        if step[1] == stage
+    ]
+    for experiment, depth, _, id in steps:
+        name, number = experiment["experiment"], numbers[experiment["experiment"]]
         path, _, seed = name.partition("@")
         label = "/".join(path.split("/")[1 : depth + 1]) + (f"@{seed}" if seed else "")
-        folder = results / one["dataset"] / stage / artifact
-        made = found.setdefault(artifact, Made(stage, artifact, label, number, [], folder))
-        made.users.append(name)
-    return list(found.values())
+        folder = results / experiment["dataset"] / stage / id
+        artifact = artifacts.setdefault(id, ShownArtifact(stage, id, label, number, [], folder))
+        artifact.users.append(name)
+    return list(artifacts.values())
 
 
-def told(one: Made) -> dict:
+def artifact_details(artifact: ShownArtifact) -> dict:
     """An artifact with what it says that it was made of."""
-    said = read_provenance(one.folder)
+    provenance = read_provenance(artifact.folder)
     return {
-        "stage": one.stage,
-        "step": STAGES[one.stage].title,
-        "id": one.id,
-        "users": one.users,
-        "learns_from": said["learns_from"],
-        "recipe": json.dumps(said["recipe"], indent=2, ensure_ascii=False),
-        "versions": ", ".join(f"{name} {number}" for name, number in said["versions"].items()),
+        "stage": artifact.stage,
+        "step": STAGES[artifact.stage].title,
+        "id": artifact.id,
+        "users": artifact.users,
+        "learns_from": provenance["learns_from"],
+        "recipe": json.dumps(provenance["recipe"], indent=2, ensure_ascii=False),
+        "versions": ", ".join(
+            f"{name} {number}" for name, number in provenance["versions"].items()
+        ),
     }
 
 
 def first_seeds(outline: list[dict]) -> list[dict]:
     """The experiments, of those that are repeated with several seeds the first alone."""
-    return list({path_of(one): one for one in reversed(outline)}.values())[::-1]
+    return list({path_of(experiment): experiment for experiment in reversed(outline)}.values())[
+        ::-1
+    ]

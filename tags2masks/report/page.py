@@ -11,7 +11,14 @@ from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
-from tags2masks.report.lineage import chain_numbers, chain_of, first_seeds, made_of, path_of, told
+from tags2masks.report.lineage import (
+    artifact_details,
+    artifacts_of,
+    chain_numbers,
+    chain_of,
+    first_seeds,
+    path_of,
+)
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
@@ -48,21 +55,23 @@ def write_page(
     metrics = tables.read_metrics(results / "metrics.csv")
     metrics = metrics[metrics["experiment"].isin(numbers)]
     board = tables.read_leaderboard(results / "leaderboard.csv")
-    known = numbers | {path_of(one): numbers[one["experiment"]] for one in outline}
+    known = numbers | {
+        path_of(experiment): numbers[experiment["experiment"]] for experiment in outline
+    }
     board = board[board["experiment"].isin(known)]
     warned = tables.read_warnings(results / "warnings.csv")
-    names = list(dict.fromkeys(one["dataset"] for one in outline))
+    names = list(dict.fromkeys(experiment["dataset"] for experiment in outline))
     swept = None
-    if any("sweep" in one for one in outline):
+    if any("sweep" in experiment for experiment in outline):
         swept = tables.read_sweep(results / "sweep.csv")
         swept = usual_split(swept[swept["experiment"].isin(numbers)])
     related = None
-    if any(one["has_truth"] for one in outline):
+    if any(experiment["has_truth"] for experiment in outline):
         related = tables.read_correlations(results / "correlations.csv")
         related = related[related["experiment"].isin(numbers)]
     datasets = [
         _dataset(
-            [one for one in outline if one["dataset"] == name],
+            [experiment for experiment in outline if experiment["dataset"] == name],
             place,
             roots[name],
             results,
@@ -87,7 +96,7 @@ def write_page(
     return environment.get_template("page.html.jinja").render(
         datasets=datasets,
         experiments=len(outline),
-        masked=sum("masks" in one["supervision"] for one in outline),
+        masked=sum("masks" in experiment["supervision"] for experiment in outline),
         columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
         numbers=known,
@@ -121,8 +130,11 @@ def _dataset(
     read = examples.read_dataset(name, where, results, has_truth)
     key = f"d{place}"
     usual = usual_split(metrics)
-    made = {stage: made_of(stage, outline, numbers, results) for stage in STAGES}
-    of = {one["experiment"]: metrics[metrics["experiment"] == one["experiment"]] for one in outline}
+    artifacts = {stage: artifacts_of(stage, outline, numbers, results) for stage in STAGES}
+    of = {
+        experiment["experiment"]: metrics[metrics["experiment"] == experiment["experiment"]]
+        for experiment in outline
+    }
     return {
         "name": name,
         "key": key,
@@ -138,28 +150,28 @@ def _dataset(
         "best": _best(outline, usual),
         "charts": [
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
-            *charts(key, made, usual, asked),
+            *charts(key, artifacts, usual, asked),
         ],
         "experiments": [
             {
-                "name": one["experiment"],
-                "chain": chain_of(one),
-                "number": numbers[one["experiment"]],
+                "name": experiment["experiment"],
+                "chain": chain_of(experiment),
+                "number": numbers[experiment["experiment"]],
                 "bars": bars(
                     f"{key}-bars{at}",
-                    usual_split(of[one["experiment"]]),
+                    usual_split(of[experiment["experiment"]]),
                     read.classes,
-                    numbers[one["experiment"]],
+                    numbers[experiment["experiment"]],
                 ),
-                "classes": tables.class_figures(of[one["experiment"]], read.classes),
-                "means": tables.mean_figures(of[one["experiment"]]),
+                "classes": tables.class_figures(of[experiment["experiment"]], read.classes),
+                "means": tables.mean_figures(of[experiment["experiment"]]),
                 "gallery": (
-                    examples.gallery(one, read, results, count)
-                    if {"maps", "masks"} & set(one["artifacts"])
+                    examples.gallery(experiment, read, results, count)
+                    if {"maps", "masks"} & set(experiment["artifacts"])
                     else None
                 ),
             }
-            for at, one in enumerate(first_seeds(outline))
+            for at, experiment in enumerate(first_seeds(outline))
         ],
         "properties": (
             tables.class_properties(tables.read_properties(results / name / "properties.csv"))
@@ -167,8 +179,10 @@ def _dataset(
             else []
         ),
         "correlations": tables.correlation_rows(related) if has_truth else [],
-        "prototypes": [shown_prototypes(one, read) for one in made["prototypes"]],
-        "artifacts": [told(one) for stage in STAGES for one in made[stage]],
+        "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
+        "artifacts": [
+            artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]
+        ],
     }
 
 
@@ -177,14 +191,14 @@ def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
 
     Of several seeds the mean counts. References, trained on the true masks, have no part in it.
     """
-    weak = [one["experiment"] for one in outline if not one["full"]]
+    weak = [experiment["experiment"] for experiment in outline if not experiment["full"]]
     rows = metrics[
         (metrics["metric"] == "iou")
         & (metrics["class"] == "mean")
         & ~metrics["tuned_on_masks"]
         & metrics["experiment"].isin(weak)
     ]
-    paths = {one["experiment"]: path_of(one) for one in outline}
+    paths = {experiment["experiment"]: path_of(experiment) for experiment in outline}
     means = (
         rows.assign(path=rows["experiment"].map(paths)).groupby(["stage", "path"])["value"].mean()
     )
@@ -202,7 +216,7 @@ def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
 
 def _steps(datasets: list[dict], outline: list[dict]) -> list[dict]:
     """Per stage: from what its artifacts were made, and how many there are."""
-    made = [artifact for dataset in datasets for artifact in dataset["artifacts"]]
+    artifacts = [artifact for dataset in datasets for artifact in dataset["artifacts"]]
     rows = [
         {
             "step": stage.title,
@@ -210,8 +224,8 @@ def _steps(datasets: list[dict], outline: list[dict]) -> list[dict]:
             "count": len(mine),
         }
         for name, stage in STAGES.items()
-        if (mine := [artifact for artifact in made if artifact["stage"] == name])
+        if (mine := [artifact for artifact in artifacts if artifact["stage"] == name])
     ]
-    with_truth = any(one["has_truth"] for one in outline)
+    with_truth = any(experiment["has_truth"] for experiment in outline)
     quality = "pixel masks, evaluation only" if with_truth else "no pixel masks: not measured"
     return [*rows, {"step": "Quality figures", "supervision": [quality], "count": None}]

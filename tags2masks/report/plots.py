@@ -281,5 +281,5 @@ def _svg(figure: Figure, key: str) -> str:
         r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text
     )
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    text = re.sub(r"#0a0[ab]\w\w", lambda found: PAGE_COLOURS[found.group()], text)
+    text = re.sub(r"#0a0[ab]\w\w", lambda match: PAGE_COLOURS[match.group()], text)
     return re.sub(r"\s*\n\s*", "\n", text).strip()

@@ -86,8 +86,8 @@ def published_tables(
         return []
     frame = pd.concat([read_published(path) for path in paths], ignore_index=True)
     named = {step for method in frame["method"] for step in method.split("/")}
-    known = {one["experiment"]: one for one in outline}
-    steps = {name: _steps(one, named) for name, one in known.items()}
+    known = {experiment["experiment"]: experiment for experiment in outline}
+    steps = {name: _steps(experiment, named) for name, experiment in known.items()}
     means = metrics[metrics["class"] == "mean"]
     tables = []
     for (paper, table), rows in frame.groupby(["paper", "table"], sort=False):
@@ -111,7 +111,7 @@ def published_tables(
                     row["method"],
                     row["dataset"],
                     row["split"],
-                    _said(row["metric"]),
+                    _metric_title(row["metric"]),
                     tuned,
                     row["value"],
                     row["note"],
@@ -122,14 +122,14 @@ def published_tables(
     return tables
 
 
-def _steps(one: dict, named: set[str]) -> list[str]:
+def _steps(experiment: dict, named: set[str]) -> list[str]:
     """By which word a published table knows each entry of an experiment."""
     methods = {
         depth: artifact.rpartition("-")[0]
-        for depth, stage, artifact in one["steps"]
+        for depth, stage, artifact in experiment["steps"]
         if STAGES[stage].section
     }
-    entries = path_of(one).split("/")[1:]
+    entries = path_of(experiment).split("/")[1:]
     return [
         entry if entry in named else methods[depth] for depth, entry in enumerate(entries, start=1)
     ]
@@ -144,8 +144,8 @@ def _parts(metric: str) -> tuple[str | None, str, bool]:
     return None, metric.removesuffix(BEST), metric.endswith(BEST)
 
 
-def _said(metric: str) -> str:
+def _metric_title(metric: str) -> str:
     stage, plain, tuned = _parts(metric)
     name = NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
-    said = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
-    return f"{said}, best score" if tuned else said
+    title = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
+    return f"{title}, best score" if tuned else title

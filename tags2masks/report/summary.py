@@ -49,17 +49,17 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     Raises UserError naming the file when one is damaged, or was measured at others than these.
     """
     tables = []
-    for one in outline:
-        for _, stage, artifact in one["steps"]:
-            folder = results / one["dataset"] / stage / artifact
+    for experiment in outline:
+        for _, stage, artifact in experiment["steps"]:
+            folder = results / experiment["dataset"] / stage / artifact
             kind = STAGES[stage].measured
-            if kind == "tags" or (kind and one["has_truth"]):
-                splits = ["", "val-"] if artifact in one["val"] else [""]
+            if kind == "tags" or (kind and experiment["has_truth"]):
+                splits = ["", "val-"] if artifact in experiment["val"] else [""]
                 parts = [_measured(folder, of, stage, evaluation) for of in splits]
                 table = pd.concat(parts, ignore_index=True)
             else:
                 continue
-            about = {key: one[key] for key in ("experiment", "dataset")}
+            about = {key: experiment[key] for key in ("experiment", "dataset")}
             tables.append(table.assign(**about, stage=stage, artifact=artifact))
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
 
@@ -127,17 +127,17 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
     of its images and, where it has masks, beside the properties of its classes.
     """
     rows = []
-    for name in dict.fromkeys(one["dataset"] for one in outline):
-        mine = [one for one in outline if one["dataset"] == name]
+    for name in dict.fromkeys(experiment["dataset"] for experiment in outline):
+        mine = [experiment for experiment in outline if experiment["dataset"] == name]
         files = ["train", "val", "ood", *(["masks"] if mine[0]["has_truth"] else [])]
         for file in files:
-            found = read_warnings(results / name / f"{file}-warnings.csv")
-            rows += [(name, "", *warned) for warned in found]
+            warnings = read_warnings(results / name / f"{file}-warnings.csv")
+            rows += [(name, "", *warned) for warned in warnings]
         classes = ["background", *read_classes(results / name / "classes.txt")]
         rows += [
-            (name, one["experiment"], *warned)
-            for one in mine
-            for warned in _partial_means(metrics, one["experiment"], classes)
+            (name, experiment["experiment"], *warned)
+            for experiment in mine
+            for warned in _partial_means(metrics, experiment["experiment"], classes)
         ]
     return pd.DataFrame(rows, columns=list(WARNINGS))
 
@@ -179,43 +179,45 @@ def leaderboard(
     true masks of all training images, where the config has such an experiment.
     Experiments of several seeds have two rows more, the mean and the sample's standard deviation.
     """
-    rows = [_leaderboard_row(metrics, one, results) for one in outline]
-    for row, one in zip(rows, outline, strict=True):
-        row["note"] = _note(one, warnings)
+    rows = [_leaderboard_row(metrics, experiment, results) for experiment in outline]
+    for row, experiment in zip(rows, outline, strict=True):
+        row["note"] = _note(experiment, warnings)
     table = pd.DataFrame(rows, columns=["path", *LEADERBOARD])
     table["share_of_full"] = _shares_of_full(table["prediction_iou"], outline)
     return _ordered(_with_spread(table))
 
 
-def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
-    folder = results / one["dataset"]
+def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> dict:
+    folder = results / experiment["dataset"]
     index = read_index(folder / "train.csv", folder / "val.csv")
     images = int((index["split"] == "train").sum())
-    learned = one["supervision"]
+    learned = experiment["supervision"]
     labelled = (
         len(read_checked(folder / "labelled.csv", ["image"], MEND)) if "masks" in learned else 0
     )
-    mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
+    mine = metrics[
+        (metrics["experiment"] == experiment["experiment"]) & (metrics["class"] == "mean")
+    ]
 
     usual, on_val = usual_split(mine), mine[mine["split"] == "val"]
 
     def value(stage, metric, column="value", tuned=False, rows=usual):
-        found = rows[
+        matching = rows[
             (rows["stage"] == stage)
             & (rows["metric"] == metric)
             & (rows["tuned_on_masks"] == tuned)
         ]
         # Of a stage that the chain passes twice the last counts.
-        return found[column].iloc[-1] if len(found) else None
+        return matching[column].iloc[-1] if len(matching) else None
 
-    split = one["evaluate_on"] if "predictions" in one["artifacts"] else None
+    split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
     predicted = (index["split"] == split).sum() if split else None
     counted = {stage: value(stage, "iou", "images") for stage in figured()}
     return {
-        "path": path_of(one),
-        "experiment": one["experiment"],
-        "dataset": one["dataset"],
-        "seed": one["seed"],
+        "path": path_of(experiment),
+        "experiment": experiment["experiment"],
+        "dataset": experiment["dataset"],
+        "seed": experiment["seed"],
         "supervision": supervision_text(learned, labelled, images),
         "label_cost": label_cost(learned, labelled, images),
         "classifier_map": value("classifier", "map"),
@@ -236,31 +238,31 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
     }
 
 
-def _note(one: dict, warnings: pd.DataFrame) -> str:
-    concerned = (warnings["dataset"] == one["dataset"]) & warnings["experiment"].isin(
-        ("", one["experiment"])
+def _note(experiment: dict, warnings: pd.DataFrame) -> str:
+    concerned = (warnings["dataset"] == experiment["dataset"]) & warnings["experiment"].isin(
+        ("", experiment["experiment"])
     )
-    unmeasured = [] if one["has_truth"] else ["no masks: quality not measured"]
+    unmeasured = [] if experiment["has_truth"] else ["no masks: quality not measured"]
     return "; ".join([*unmeasured, *warnings.loc[concerned, "note"]])
 
 
 def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
     """Each experiment's prediction IoU as a share of that of its reference."""
     full = {
-        _reference_key(one): value
-        for one, value in zip(outline, iou, strict=True)
-        if one["full"] and "predictions" in one["artifacts"]
+        _reference_key(experiment): value
+        for experiment, value in zip(outline, iou, strict=True)
+        if experiment["full"] and "predictions" in experiment["artifacts"]
     }
-    references = [full.get(_reference_key(one)) for one in outline]
+    references = [full.get(_reference_key(experiment)) for experiment in outline]
     return [
         value / reference if reference and pd.notna(value) else None
         for value, reference in zip(iou, references, strict=True)
     ]
 
 
-def _reference_key(one: dict) -> tuple[str, str, int]:
+def _reference_key(experiment: dict) -> tuple[str, str, int]:
     """What an experiment and its reference have in common: images, segmenter's entry, seed."""
-    return one["data"], path_of(one).rpartition("/")[2], one["seed"]
+    return experiment["data"], path_of(experiment).rpartition("/")[2], experiment["seed"]
 
 
 def _with_spread(table: pd.DataFrame) -> pd.DataFrame:
@@ -298,15 +300,15 @@ def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
     """
     means = metrics[metrics["class"] == "mean"]
     parts = []
-    for one in outline:
-        if "sweep" in one:
-            swept = one["sweep"]
+    for experiment in outline:
+        if "sweep" in experiment:
+            swept = experiment["sweep"]
             about = {
                 "parameter": swept["parameter"],
                 "setting": swept["value"],
                 "chain": swept["chain"],
             }
-            parts.append(means[means["experiment"] == one["experiment"]].assign(**about))
+            parts.append(means[means["experiment"] == experiment["experiment"]].assign(**about))
     if not parts:
         return pd.DataFrame(columns=list(SWEEP))
     return pd.concat(parts, ignore_index=True)[list(SWEEP)]

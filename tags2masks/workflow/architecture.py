@@ -104,7 +104,7 @@ def room_of(module: str) -> str:
 
 def all_imports() -> list[Import]:
     """Every import between two rooms of the project, in the order of files and lines."""
-    found = []
+    imports = []
     for package in sources.PACKAGES:
         for path in sorted((sources.ROOT / package).rglob("*.py")):
             inner = path.relative_to(sources.ROOT)
@@ -114,16 +114,16 @@ def all_imports() -> list[Import]:
                 if sources.module_path(name) is None or name in sources.PACKAGES:
                     continue
                 if room_of(name) != room_of(importer):
-                    found.append(Import(inner.as_posix(), line, importer, name))
-    return found
+                    imports.append(Import(inner.as_posix(), line, importer, name))
+    return imports
 
 
 def arrows_of(imports: Iterable[Import]) -> dict[str, set[str]]:
     """Room -> the rooms that it imports."""
     arrows: dict[str, set[str]] = defaultdict(set)
-    for one in imports:
-        arrows[room_of(one.importer)].add(room_of(one.imported))
-        arrows[room_of(one.imported)]  # those that import nothing are rooms, too
+    for arrow in imports:
+        arrows[room_of(arrow.importer)].add(room_of(arrow.imported))
+        arrows[room_of(arrow.imported)]  # those that import nothing are rooms, too
     return dict(arrows)
 
 
@@ -283,14 +283,14 @@ def _entries(stage: Stage) -> str:
     """Where the config describes a stage's artifacts: a section, or a field of others' entries."""
     if stage.section:
         return f"section `{stage.section}`"
-    found = []
+    fields = []
     for section, other in SECTIONS.items():
         blocks = methods_of(other)
         having = [name for name, block in blocks.items() if stage.part in block.model_fields]
         if having:
             which = "each" if len(having) == len(blocks) else _names(having)
-            found.append(f"field `{stage.part}` of {which} in `{section}`")
-    return "; ".join(found)
+            fields.append(f"field `{stage.part}` of {which} in `{section}`")
+    return "; ".join(fields)
 
 
 def _chain_rows() -> list[str]:

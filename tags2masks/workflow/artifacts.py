@@ -52,7 +52,9 @@ class Artifact:
     @property
     def supervision(self) -> tuple[str, ...]:
         """What it and all that it was made from learned from, in the order of `SOURCES`."""
-        reached = {source for one in with_upstream([self]) for source in one.block.learns_from}
+        reached = {
+            source for artifact in with_upstream([self]) for source in artifact.block.learns_from
+        }
         return tuple(source for source in SOURCES if source in reached)
 
 
@@ -135,12 +137,12 @@ def build_experiments(config: Config) -> list[Experiment]:
 
 
 class _Builder:
-    """Builds the artifacts of one chain; `made` has the last one of each stage so far."""
+    """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far."""
 
     def __init__(self, config: Config, chain: Chain, seed: int):
         self.config, self.chain, self.seed = config, chain, seed
         self.dataset, self.path = chain[0].name, "/".join(step.name for step in chain)
-        self.made: dict[str, Artifact] = {}
+        self.latest: dict[str, Artifact] = {}
         self.steps: list[tuple[int, Artifact]] = []
 
     def build(self) -> list[tuple[int, Artifact]]:
@@ -164,11 +166,13 @@ class _Builder:
         needed: dict[str, Artifact] = {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner, source = getattr(block, part.part), part.takes[0]
-            below = {source: self.made[source]}
+            below = {source: self.latest[source]}
             below |= self._start(f"{where}.{part.part}", inner)
-            made = self._artifact(part, inner, inner.method, specs[part.name], below, depth)
+            part_artifact = self._artifact(
+                part, inner, inner.method, specs[part.name], below, depth
+            )
             needed.pop(source, None)  # another part is made from it, the entry is not
-            needed[part.name] = made
+            needed[part.name] = part_artifact
         upstream |= needed | self._start(where, block)
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
         for part in (part for part in parts if stage.name in part.takes):
@@ -187,12 +191,12 @@ class _Builder:
         upstream: dict[str, Artifact],
         depth: int,
     ) -> Artifact:
-        made = build_artifact(
+        artifact = build_artifact(
             self.config, self.seed, self.dataset, stage.name, block, method, spec, upstream
         )
-        self.made[stage.name] = made
-        self.steps.append((depth, made))
-        return made
+        self.latest[stage.name] = artifact
+        self.steps.append((depth, artifact))
+        return artifact
 
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
         """The classifier of this name, which an entry is trained with.
@@ -264,7 +268,7 @@ class _Builder:
                     "file, 'pretrained', or set init_from_classifier: true"
                 )
             return {}
-        classifier = self.made.get("classifier")
+        classifier = self.latest.get("classifier")
         if classifier is None:
             raise ConfigError(
                 f"{where}.init_from_classifier: '{self.path}' has no classifier; set it to false "
@@ -287,13 +291,13 @@ def _offering(stage: str, need: str) -> list[str]:
 
 def with_upstream(artifacts: Iterable[Artifact]) -> list[Artifact]:
     """The artifacts and all that they are made from, each once."""
-    found = {artifact.key: artifact for artifact in artifacts}
-    waiting = list(found.values())
+    known = {artifact.key: artifact for artifact in artifacts}
+    waiting = list(known.values())
     for artifact in waiting:
-        for one in artifact.upstream.values():
-            if one.key not in found:
-                found[one.key] = one
-                waiting.append(one)
+        for source in artifact.upstream.values():
+            if source.key not in known:
+                known[source.key] = source
+                waiting.append(source)
     return waiting
 
 
@@ -321,14 +325,14 @@ def reference_cams(
     plain: dict[tuple[str, str, str], Artifact] = {}
     measured = [
         artifact
-        for one in experiments
-        for _, artifact in one.steps
-        if artifact.stage in ("maps", "masks") and config.datasets[one.dataset].has_truth
+        for experiment in experiments
+        for _, artifact in experiment.steps
+        if artifact.stage in ("maps", "masks") and config.datasets[experiment.dataset].has_truth
     ]
     for maps in measured:
         if maps.stage == "maps" and maps.method == "cam" and maps.block.images is None:
             plain.setdefault(classifier_behind(maps).key, maps)
-    found = {}
+    cams = {}
     for artifact in measured:
         classifier, block = classifier_behind(artifact), Cam()
         if classifier is None:
@@ -338,5 +342,5 @@ def reference_cams(
             plain[classifier.key] = build_artifact(
                 config, seed, classifier.dataset, "maps", block, block.method, block.key(), upstream
             )
-        found[artifact.key] = plain[classifier.key]
-    return found
+        cams[artifact.key] = plain[classifier.key]
+    return cams

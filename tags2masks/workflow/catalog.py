@@ -106,8 +106,8 @@ class Catalog:
 
     def with_curve(self) -> list[Artifact]:
         """Those that are measured at every background score."""
-        found = self.with_truth("maps", "masks")
-        return [a for a in found if a.stage == "maps" or a.method in SWEPT]
+        artifacts = self.with_truth("maps", "masks")
+        return [a for a in artifacts if a.stage == "maps" or a.method in SWEPT]
 
     def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
         """A regular expression of the data sets that one reader is for; matches none if none.
@@ -125,8 +125,8 @@ class Catalog:
 
     def figures(self) -> list[str]:
         """The tables of figures of all artifacts that are measured, of val too where asked for."""
-        found = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
-        return [f"{a.folder}/{of}metrics.csv" for a in found for of in self.splits_of(a)]
+        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
         """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
@@ -149,8 +149,8 @@ class Catalog:
         """The figures after each epoch, if they are asked for: of maps that need no helper."""
         if self.config.evaluation.epoch_images is None:
             return []
-        found = [a for a in self.with_truth("maps") if not a.block.helpers]
-        return [f"{a.folder}/epochs.csv" for a in found]
+        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
+        return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property
     def published(self) -> list[str]:

@@ -113,12 +113,12 @@ class Described(Catalog):
         the table is read from it holds the content, not the place: of a split what it is made of
         alone, so that other images of val make nothing of train anew.
         """
-        one = SimpleNamespace(dataset=dataset)
+        wildcards = SimpleNamespace(dataset=dataset)
         recipes = {"labelled": self.labelled_recipe, "truth": self.truth_recipe}
         about = {"read_from": self._read_from(what, dataset)}
         if what in SPLITS:
-            about["shards"] = self.shard_count(one)
-        return canonical(json.loads(recipes.get(what, self.dataset_recipe)(one)) | about)
+            about["shards"] = self.shard_count(wildcards)
+        return canonical(json.loads(recipes.get(what, self.dataset_recipe)(wildcards)) | about)
 
     @cached_property
     def _read_from(self) -> Callable[[str, str], dict[str, str]]:
@@ -146,7 +146,7 @@ class Described(Catalog):
             if "boxes" in learned and "val" in self.config.evaluation.splits:
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
-        return [self.description_file(*one) for one in dict.fromkeys(wanted)]
+        return [self.description_file(*table) for table in dict.fromkeys(wanted)]
 
     def described(self, what: str) -> Callable:
         """Input function: the file of `description`."""

@@ -14,12 +14,12 @@ def failures(logs: str | Path | Iterable[str | Path]) -> list[str]:
     logs: those that Snakemake keeps of the run itself.
     """
     logs = [logs] if isinstance(logs, str | Path) else logs
-    found: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for log in logs:
         for names in LOG.findall(_text(Path(log))):
             for name in names.split(", "):
-                found |= dict.fromkeys(_said(Path(name)))
-    return list(found)
+                lines |= dict.fromkeys(_said(Path(name)))
+    return list(lines)
 
 
 def _said(log: Path) -> list[str]:

@@ -44,25 +44,25 @@ class Plan(Described):
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
-            for role, one in artifact.upstream.items():
-                named |= self._upstream_files(stage, role, one, wildcards)
+            for role, upstream in artifact.upstream.items():
+                named |= self._upstream_files(stage, role, upstream, wildcards)
             return named
 
         return files
 
     def _upstream_files(
-        self, stage: Stage, role: str, one: Artifact, wildcards
+        self, stage: Stage, role: str, artifact: Artifact, wildcards
     ) -> dict[str, str | list[str]]:
-        gives = STAGES[one.stage].gives
+        gives = STAGES[artifact.stage].gives
         if gives == "network":
-            model, spec = f"{one.folder}/model.safetensors", f"{one.folder}/spec.json"
+            model, spec = f"{artifact.folder}/model.safetensors", f"{artifact.folder}/spec.json"
             # A training finds the spec beside the model, and may have several networks.
             return {role: [model]} if stage.gives == "network" else {"model": model, "spec": spec}
         if gives == "table":
-            return {role: f"{one.folder}/{role}.zarr.zip"}
+            return {role: f"{artifact.folder}/{role}.zarr.zip"}
         if stage.gives == "network":
-            return {role: self.shard_files(one)}
-        return {role: f"{one.folder}/{wildcards.shard}.zarr.zip"}
+            return {role: self.shard_files(artifact)}
+        return {role: f"{artifact.folder}/{wildcards.shard}.zarr.zip"}
 
     def params(self, stage: Stage) -> dict[str, Callable]:
         """The params of the rules of a stage's methods."""
@@ -287,13 +287,13 @@ class Plan(Described):
         """Param function: where the images and masks of every data set are, as JSON."""
         roots = {}
         for name in self.datasets():
-            one = SimpleNamespace(dataset=name)
+            of_dataset = SimpleNamespace(dataset=name)
             spec = self.config.datasets[name]
-            truth_root = self.truth_root(one, resources) if spec.has_truth else None
+            truth_root = self.truth_root(of_dataset, resources) if spec.has_truth else None
             roots[name] = {
-                "root": self.root(one, resources),
+                "root": self.root(of_dataset, resources),
                 "truth_root": truth_root,
-                "spec": json.loads(self.truth_recipe(one))["dataset"],
+                "spec": json.loads(self.truth_recipe(of_dataset))["dataset"],
             }
         return as_param(roots)
 

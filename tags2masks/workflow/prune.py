@@ -29,7 +29,7 @@ def unused(results: Path, used: set[tuple[str, str, str]], shards: dict[str, int
     alone, and shards of a higher number are found. Only names that the workflow gives are looked
     at: indexes, images and whatever else people put there are left alone.
     """
-    found = []
+    leftovers = []
     for stage in (*STAGES, EXAMPLES):
         for path in sorted(results.glob(f"*/{stage}/*")):
             if path.parts[-3] not in shards:
@@ -39,29 +39,29 @@ def unused(results: Path, used: set[tuple[str, str, str]], shards: dict[str, int
             whose = "predictions" if stage == EXAMPLES else stage
             wanted = (path.parts[-3], whose, name) in used and not path.name.endswith(DELETED)
             if ID.fullmatch(name) and not wanted:
-                found.append(Unused(path, _bytes(path)))
+                leftovers.append(Unused(path, _bytes(path)))
             elif stage != EXAMPLES and wanted:
-                found += _stale_shards(path, shards[path.parts[-3]])
-    return found
+                leftovers += _stale_shards(path, shards[path.parts[-3]])
+    return leftovers
 
 
 def _stale_shards(artifact: Path, count: int) -> list[Unused]:
     """Shards of an artifact from when its data set had more of them."""
-    found = []
+    leftovers = []
     for path in sorted(artifact.glob("*.zarr.zip")):
         name = SHARD.fullmatch(path.name)
         if name and int(name[1]) >= count:
-            found.append(Unused(path, _bytes(path)))
-    return found
+            leftovers.append(Unused(path, _bytes(path)))
+    return leftovers
 
 
 def other_datasets(results: Path, shards: dict[str, int]) -> list[str]:
     """The data sets with artifacts in `results` that no config names."""
-    found = {path.parts[-2] for stage in STAGES for path in results.glob(f"*/{stage}")}
-    return sorted(found - shards.keys())
+    present = {path.parts[-2] for stage in STAGES for path in results.glob(f"*/{stage}")}
+    return sorted(present - shards.keys())
 
 
-def remove(found: list[Unused], results: Path) -> None:
+def remove(leftovers: list[Unused], results: Path) -> None:
     """Delete them, each first renamed, so that a kill leaves no artifact that looks whole.
 
     Of a link the link is removed, not what it leads to. Raises UserError while a run holds
@@ -75,7 +75,7 @@ def remove(found: list[Unused], results: Path) -> None:
                 f"{locks} says that a run is going on; wait for its end, or, if it was killed, "
                 "type `snakemake --unlock`"
             )
-    for path, _ in found:
+    for path, _ in leftovers:
         try:
             _remove(path)
         except OSError as error:

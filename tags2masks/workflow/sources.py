@@ -32,14 +32,14 @@ def imports_in(tree: ast.AST) -> list[tuple[str, int]]:
     Of `from a import b` both `a` and `a.b`, whether b is a module or a name in a. Nothing here
     imports relatively (ruff's TID252).
     """
-    found = []
+    imports = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(alias.name, node.lineno) for alias in node.names]
+            imports += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            found += [(name, node.lineno) for name in names]
-    return found
+            imports += [(name, node.lineno) for name in names]
+    return imports
 
 
 def module_path(module: str) -> Path | None:
@@ -54,22 +54,22 @@ def module_path(module: str) -> Path | None:
 
 
 def _closure(roots: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    trees: dict[str, str] = {}
     waiting = list(roots)
     for name in roots:
         if module_path(name) is None:
             raise ModuleNotFoundError(f"no module {name} under {ROOT}")
     while waiting:
         name = waiting.pop()
-        if name in found or name.startswith(NOT_FOLLOWED):
+        if name in trees or name.startswith(NOT_FOLLOWED):
             continue
         path = module_path(name)
         if path is None:
             continue  # a function or class imported from a module, which is followed itself
-        found[name], imported = _read(path, path.stat().st_mtime_ns)
+        trees[name], imported = _read(path, path.stat().st_mtime_ns)
         waiting += imported
         waiting += [name.rpartition(".")[0]] if "." in name else []
-    return found
+    return trees
 
 
 @cache

@@ -17,12 +17,12 @@ def warnings(table: Path | str, datasets: Container[str]) -> list[str]:
         return []
     with table.open(encoding="utf-8", newline="") as rows:
         mine = [row for row in csv.DictReader(rows) if row["dataset"] in datasets]
-    found: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for row in mine:
-        found.setdefault((row["dataset"], row["warning"]), []).append(row["experiment"])
+        groups.setdefault((row["dataset"], row["warning"]), []).append(row["experiment"])
     lines = [
         f"warning: {_where(dataset, experiments)}: {text}"
-        for (dataset, text), experiments in found.items()
+        for (dataset, text), experiments in groups.items()
     ]
     more = [f"… and {len(lines) - MOST} more: {table}"] if len(lines) > MOST else []
     return lines[:MOST] + more

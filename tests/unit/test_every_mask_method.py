@@ -71,8 +71,8 @@ def by_walk(spec, image, maps, ids, folder):
     made = finish(Walked("image", path, scores, class_ids, image.shape[:2]), spec)
     if getattr(spec, "instances", False):
         assert made.instances.shape == made.mask.shape and made.instances.dtype == np.uint16
-        assert made.instances.max(initial=0) == len(made.found)
-        assert all(number in ids and 0 <= score <= 1 for number, score in made.found)
+        assert made.instances.max(initial=0) == len(made.objects)
+        assert all(number in ids and 0 <= score <= 1 for number, score in made.objects)
     return made.mask, False
 
 
