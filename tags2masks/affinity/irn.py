@@ -1,12 +1,12 @@
-"""The inter-pixel relation network (Ahn, Cho & Kwak, CVPR 2019; the dissertation's section 2.3.2).
+"""The inter-pixel relation network, IRN (Ahn, Cho & Kwak, CVPR 2019).
 
-On a frozen backbone one branch finds class boundaries, another for every cell the displacement to
-its instance's centre. Two cells belong together if no boundary lies on the straight path between
-them: their affinity is 1 less the path's strongest boundary (the dissertation's eq. 2.6), learned
+On a frozen backbone one branch predicts class boundaries; another predicts, for every cell, the
+displacement to its instance's centre. Two cells belong together if no boundary lies on the straight
+path between them: their affinity is 1 minus the strongest boundary on the path. Both are learned
 from pairs of cells whose labels are certain. Layers, rates and loss weights are the public code's.
 
-Differs from it: pairs at the image's border count too; images are not cropped to 512; every map of
-the backbone is used, however many there are, and any size.
+Differs from the code: pairs at the image's border count too; images are not cropped to 512; all
+feature maps of the backbone are used, and images of any size work.
 """
 
 from collections.abc import Iterable, Sequence

@@ -49,7 +49,7 @@ class TagTraining(Training):
 
 
 class Vanilla(TagTraining):
-    """A backbone, global average pooling and a linear head (methods §0)."""
+    """A backbone, global average pooling and a linear head."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
 

@@ -49,13 +49,13 @@ class DenseCrf(Block):
 
 
 class LabelCrf(DenseCrf):
-    """The same on labels (methods §0)."""
+    """A dense CRF on labels; the defaults are those of IRN's public code."""
 
     gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the label that a pixel has.")
 
 
 class Crf(LabelCrf, Masks):
-    """Dense conditional random field on the thresholded maps (methods §0)."""
+    """Dense conditional random field on the thresholded maps."""
 
     method: Literal["crf"] = "crf"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
@@ -128,7 +128,9 @@ class Walk(Masks):
     beta: float = Field(10, gt=0, description="Power of the affinities: higher, fewer leaps.")
     steps: int = Field(256, ge=0, description="Length of the walk (t).")
     map_power: float = Field(
-        1, gt=0, description="Power of the maps before they walk; methods §4 has some papers'."
+        1,
+        gt=0,
+        description="Exponent on the maps before the walk; docs/methods.md has some papers' values.",
     )
     crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")

@@ -1,23 +1,23 @@
 """AdvCAM: maps along an adversarial climb of the image (Lee et al., CVPR 2021).
 
-Equations are those of Lee's dissertation, ch. 3.3: the image ascends L (eq. 3.6): the class's
-logit, less the other logits, less λ times the change of the map where it is above τ. The maps of
-all steps are summed (eq. 3.3).
+Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis,
+2023), section 3.3. The image ascends L (eq. 3.6): the class's logit, less the other logits, less λ
+times the change of the map where it is above τ. The maps of all climb steps are summed (eq. 3.3).
 
-The paper leaves open, and this follows the public code: an image and its mirror image climb as
-one, with one map; images are normalised, so a step is in units of their channels' deviations;
-every scale climbs on its own. The unit of the map in the mask term, which λ = 7 belongs to, is that
-of the code's Grad-CAM: a channel's weight is its gradient summed over the places, divided by the
-number of positive gradients of both views. Above a linear head this is CAM/(2·n₊), n₊ being the
-number of the class's positive weights: some thousandth of CAM. Eq. 2.1 would divide by the maximum
-(`restrict_map: normalized`); λ = 7 then holds the image back and nothing climbs.
+The paper does not say the following; it is as in the public code. An image and its mirror image climb
+together, with one map. Images are normalised, so a climb step is in units of the channels'
+deviations. Every scale climbs separately. The map in the mask term has the unit of the code's
+Grad-CAM, to which λ = 7 belongs: a channel's weight is its gradient summed over the locations,
+divided by the number of positive gradients of both views. With a linear head this is CAM/(2·n₊), n₊
+being the number of the class's positive weights: about a thousandth of CAM. Eq. 2.1 would divide by
+the maximum (`restrict_map: normalized`), where λ = 7 is so strong that the image does not climb.
 
-Here a step's map is the sum over scales, as for CAM, of which eq. 2.1 is taken, with the negative
-part cut off. The public code differs from the paper in what `AdvCam` names, and adds no map for the
-last climbed image.
+Here the map of a climb step is the sum over scales, as in CAM, normalised by eq. 2.1 after its
+negative part is cut off. `config.maps.AdvCam` lists where the public code differs from the paper;
+the code also leaves out the map of the last climbed image.
 
-An image and a class are a pair; pairs climb in batches. Batch norm is in evaluation mode, so a
-pair's climb doesn't depend on the others.
+An image and a class are a pair; pairs climb in batches. Batch norm is in evaluation mode, so the
+climb of a pair does not depend on the others.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Gradients of class scores, and saliency maps over random versions of an image.
 
-Source: Maruf et al., "Beyond discriminative regions" (saliency.txt), eq. 4 and 14.
+Source: Maruf et al., "Beyond discriminative regions" (2023), eq. 4 and 14.
 """
 
 from collections.abc import Callable

@@ -1,21 +1,23 @@
 """RIB: maps of a network that is fine-tuned on each image (Lee et al., NeurIPS 2021).
 
-From Lee's dissertation, ch. 3.4: for each image the trained weights take K steps down
-L = −Σ t_c·min(m, y_c), over the image and random companions, where a logit y_c is pooled outside
-the discriminative region (GNDRP). The maps of the K + 1 networks are summed.
+Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis,
+2023), section 3.4. For each image, K steps of gradient descent start from the trained weights and
+reduce L = −Σ t_c·min(m, y_c) over the image and random companions. A logit y_c is pooled outside the
+discriminative region (GNDRP). The maps of the K + 1 networks are summed.
 
-The paper leaves open, and this follows the public code: L is summed over the images; the image is
-whole, companions are random crops that share no tag with it. A step's map is that of CAM, of which
-eq. 2.1 is taken, with the negative part cut off. The public code differs from the paper in what
-`Rib` names, divides in GNDRP by the number of all locations instead of the pooled ones, trains the
-last two stages alone, and adds a part of the map at which it stops for its area.
+The paper does not say the following; it is as in the public code. L is summed over the images. The
+image is whole; companions are random crops of images that share no tag with it. The map of a step is
+CAM, normalised by eq. 2.1 after its negative part is cut off. `config.maps.Rib` lists where the
+public code differs from the paper. The code also divides in GNDRP by the number of all locations
+instead of the pooled ones, trains the last two stages only, and adds part of the map at which it
+stops because of its area.
 
-Companions are drawn anew at each step, without repetition. Where fewer images share no tag with
-the image, all of them are taken; where none does, the image is learned from alone.
+Companions are drawn again at each step, without repetition. If fewer images than asked for share no
+tag with the image, all of them are taken; if there are none, the image is learned from alone.
 
-The images of a batch follow one another, for each has weights of its own. `torch.func.vmap` over
-weights would hold weights and gradients for every image and turn the convolutions into grouped
-ones; a step has a batch of companions already, which fills the machine.
+The images of a batch are processed one after the other, because each has its own weights.
+`torch.func.vmap` over weights would hold weights and gradients for every image and turn the
+convolutions into grouped ones. The companions of a step already fill the device.
 """
 
 from collections.abc import Iterator

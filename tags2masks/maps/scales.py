@@ -19,11 +19,9 @@ def multi_scale(
 ) -> Tensor:
     """Sum of ReLU'd score maps over scales and flips, at 1/stride of the image's size.
 
-    rectify: false sums the score maps as they are.
-
-    score: images [B, 3, h, w] to maps [B, K, h', w'].
-    images: [B, 3, H, W]. Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
-    Bilinear, `align_corners=False` (methods §0). The mirrored images ride in the same batch.
+    score: from images [B, 3, h, w] to maps [B, K, h', w']; mirrored images are in the same batch.
+    images: [B, 3, H, W]; rectify: false sums the score maps without ReLU.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
     """
     size = stored_size(images.shape[-2:], stride)
     total = None

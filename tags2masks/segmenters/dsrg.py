@@ -137,9 +137,9 @@ def classes_seeded(seeds: np.ndarray, count: int) -> np.ndarray:
 def seeding_loss(log_probabilities: Tensor, grown: Tensor) -> Tensor:
     """Mean of -log p over an image's background labels, plus that over its other labels.
 
-    log_probabilities: [B, K+1, h, w]; grown: uint8 [B, h, w], 255 for none. The paper's equation
-    (2.3 of the dissertation) is for one image, whose own labels are counted; the batch is averaged.
-    An image without labels of one kind has 0 for it.
+    log_probabilities: [B, K+1, h, w]; grown: uint8 [B, h, w], 255 for none. The paper's equation is
+    for one image and its own labels; here the mean over the batch is taken. Without labels of one
+    kind, that part of an image's loss is 0.
     """
     labels = grown.long()
     costs = F.nll_loss(log_probabilities, labels, ignore_index=IGNORED, reduction="none")
