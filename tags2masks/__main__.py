@@ -98,7 +98,7 @@ def _cite(args: argparse.Namespace) -> None:
     """Print the BibTeX entries of an experiment's methods, networks and data set."""
     config, experiment = _experiment(args)
     blocks = [config.datasets[experiment.dataset]]
-    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.steps)]
+    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]
     keys = dict.fromkeys(key for block in blocks for key in block.cited())
     print("\n\n".join(references()[key] for key in keys))
 
@@ -114,7 +114,7 @@ def _lineage(args: argparse.Namespace) -> None:
     """Print the artifacts of an experiment, and of each what it was made of."""
     _, experiment = _experiment(args)
     chain = []
-    for _, artifact in experiment.steps:
+    for _, artifact in experiment.products:
         folder = args.results / artifact.dataset / artifact.stage / artifact.id
         exists = folder.exists()
         provenance = read_provenance(folder) if exists else {}

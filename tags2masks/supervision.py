@@ -8,8 +8,8 @@ SOURCES = ("tags", "ood", "saliency", "boxes", "masks")
 # The tables of a data set that hold those beside tags: boxes.csv, labelled.csv.
 SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
 
-# Seconds of work per image (Lee, "Label-Efficient Learning for Object Recognition", PhD thesis, 2023,
-# table 2.1). Drawing boxes or masks includes the tags. The table has no figure for
+# Seconds of work per image (Lee, "Label-Efficient Learning for Object Recognition", PhD thesis,
+# 2023, table 2.1). Drawing boxes or masks includes the tags. The table has no figure for
 # out-of-distribution images and saliency maps.
 SECONDS = {"tags": 20.0, "boxes": 38.1, "masks": 239.7}
 

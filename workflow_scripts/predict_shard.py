@@ -32,8 +32,8 @@ def main() -> None:
             f"{args.index[0]}: split '{args.split}' has no images; set evaluate_on in the data set"
         )
     rows = rows_of(index, args.split, args.shard)
-    test = Inference.model_validate(spec)
-    entries = segmented(network, rows, args.root, test, machine)
+    inference = Inference.model_validate(spec)
+    entries = segmented(network, rows, args.root, inference, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 

@@ -124,7 +124,7 @@ def affinity(edges: Tensor, offset: Offset) -> Tensor:
 
     edges: [..., h, w], 0..1. Of equal boundaries the first learns.
     """
-    return 1 - torch.stack([cells(edges, offset, step) for step in path(offset)]).max(0).values
+    return 1 - torch.stack([cells(edges, offset, shift) for shift in path(offset)]).max(0).values
 
 
 def displacement_loss(displacements: Tensor, labels: Tensor, offsets: Iterable[Offset]) -> Tensor:

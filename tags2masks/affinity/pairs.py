@@ -40,15 +40,15 @@ def path(offset: Offset) -> tuple[Offset, ...]:
     return tuple((y, x) for y in range(dy + 1) for x in columns if (dy * x - dx * y) ** 2 < length)
 
 
-def cells(values: Tensor, offset: Offset, step: Offset = (0, 0)) -> Tensor:
-    """A view of the cells `step` away from the first of every pair of this offset.
+def cells(values: Tensor, offset: Offset, shift: Offset = (0, 0)) -> Tensor:
+    """A view of the cells at `shift` from the first cell of every pair of this offset.
 
-    values: [..., h, w]. Returns [..., h - dy, w - |dx|], in the same order for every step: of
-    (0, 0) the pairs' first cells, of the offset itself their second ones. Empty where the map is
+    values: [..., h, w]. Returns [..., h - dy, w - |dx|], the pairs in the same order for every
+    shift: (0, 0) gives their first cells, the offset itself their second ones. Empty if the map is
     too small for any pair.
     """
     dy, dx = offset
     height, width = values.shape[-2:]
     rows, columns = max(0, height - dy), max(0, width - abs(dx))
-    top, left = step[0], max(0, -dx) + step[1]
+    top, left = shift[0], max(0, -dx) + shift[1]
     return values[..., top : top + rows, left : left + columns]

@@ -1,11 +1,12 @@
 """AffinityNet (Ahn & Kwak, CVPR 2018).
 
-The features of three stages are merged. The affinity of two cells is exp(-mean |Δ|) over channels of
-their features, as in the public code; the paper has the sum. It is learned from pairs of cells whose
-labels are certain. Layers are those of the public code.
+The features of three stages are merged. The affinity of two cells is exp(-mean |Δ|) over channels
+of their features, as in the public code; the paper has the sum. It is learned from pairs of cells
+whose labels are certain. Layers are those of the public code.
 
-The label of a cell is the one with the highest mean of the CRFs' probabilities over the cell's pixels
-(`cell_labels`), as in the public code. Here the probabilities are stored as uint8, in 255ths.
+The label of a cell is the one with the highest mean of the CRFs' probabilities over the cell's
+pixels (`cell_labels`), as in the public code. Here the probabilities are stored as uint8, in
+255ths.
 
 Differs from the code: the whole backbone learns except its batch norm; any backbone of three stages
 works, at the stride of the first of them; pairs at the image's border count too.

@@ -55,12 +55,12 @@ def transition(
 def _structure(offsets: tuple[Offset, ...], height: int, width: int) -> tuple[Tensor, Tensor]:
     """Row starts and columns; for a neighbour outside stands the cell itself, of value 0."""
     y, x = np.mgrid[:height, :width].reshape(2, -1)
-    steps = [(-dy, -dx) for dy, dx in reversed(offsets)] + [(0, 0), *offsets]
-    columns = np.empty((height * width, len(steps)), np.int32)
-    for number, (dy, dx) in enumerate(steps):
+    shifts = [(-dy, -dx) for dy, dx in reversed(offsets)] + [(0, 0), *offsets]
+    columns = np.empty((height * width, len(shifts)), np.int32)
+    for number, (dy, dx) in enumerate(shifts):
         inside = (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
         columns[:, number] = (y + dy * inside) * width + x + dx * inside
-    rows = np.arange(0, columns.size + 1, len(steps), dtype=np.int32)
+    rows = np.arange(0, columns.size + 1, len(shifts), dtype=np.int32)
     return torch.from_numpy(rows), torch.from_numpy(columns.ravel())
 
 

@@ -1,7 +1,7 @@
 """The ordinary multi-label classifier: pooled features, linear head, multi-label soft margin.
 
-The setting that the papers on AdvCAM, RIB, LPCAM, P-NOC and saliency maps share. As there, batch norm
-stays in evaluation mode by default.
+The setting that the papers on AdvCAM, RIB, LPCAM, P-NOC and saliency maps share. As there, batch
+norm stays in evaluation mode by default.
 """
 
 import torch.nn.functional as F

@@ -16,14 +16,14 @@ MOST = 10_000  # experiments that one line may stand for
 DEEPEST = 50  # braces within braces
 
 
-class Step(NamedTuple):
-    """An entry of an experiment: its section of the config and its name there."""
+class EntryName(NamedTuple):
+    """The name of an entry of the config, and the section that it is in."""
 
     section: str
     name: str
 
 
-Chain = tuple[Step, ...]
+Chain = tuple[EntryName, ...]
 
 
 def expand_braces(text: str) -> list[str]:
@@ -93,16 +93,16 @@ def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
 def _chain(config: Config, names: list[str]) -> Chain:
     if len(names) < 2:
         raise ConfigError(
-            f"{len(names)} steps; write dataset / classifier, then as far as wanted / maps / masks "
+            "too short; write dataset / classifier, and further stages if you like: / maps / masks "
             "/ segmenter"
         )
     dataset, *rest = names
     if dataset not in config.datasets:
         raise ConfigError(f"no entry '{dataset}' in datasets; {choices(dataset, config.datasets)}")
-    chain, follows = [Step(DATASETS, dataset)], "dataset"
+    chain, follows = [EntryName(DATASETS, dataset)], "dataset"
     for name in rest:
         section = _section_of(config, name, follows, chain[-1].name)
-        chain.append(Step(section, name))
+        chain.append(EntryName(section, name))
         follows = SECTIONS[section].name
     return tuple(chain)
 

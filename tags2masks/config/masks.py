@@ -11,7 +11,7 @@ from tags2masks.config.base import Block, Entry, added, free
 class Masks(Entry):
     """What all methods share."""
 
-    swept: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
+    has_curve: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
 
 
 class Threshold(Masks):
@@ -130,7 +130,7 @@ class Walk(Masks):
     map_power: float = Field(
         1,
         gt=0,
-        description="Exponent on the maps before the walk; docs/methods.md has some papers' values.",
+        description="Exponent on the maps before the walk; papers' values: docs/methods.md.",
     )
     crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
     batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
@@ -180,7 +180,7 @@ class Smooth(Masks):
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
-    swept: ClassVar[bool] = True
+    has_curve: ClassVar[bool] = True
 
     method: Literal["smooth"] = "smooth"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
@@ -200,7 +200,7 @@ class Superpixel(Masks):
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency", "felzenszwalb2004superpixel")
 
-    swept: ClassVar[bool] = True
+    has_curve: ClassVar[bool] = True
 
     method: Literal["superpixel"] = "superpixel"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")

@@ -44,7 +44,10 @@ class Evaluation(Block):
         0.3, ge=0, le=1, description="The fixed background score that maps are reported at."
     )
     thresholds: int = Field(
-        100, ge=2, le=1000, description="The sweep looks at 0/n, 1/n, … n/n as background score."
+        100,
+        ge=2,
+        le=1000,
+        description="Maps are measured at n + 1 background scores: 0/n, 1/n, … n/n.",
     )
     regions: bool = Field(
         True,

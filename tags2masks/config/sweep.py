@@ -5,7 +5,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from tags2masks.config.base import Block, ConfigError
-from tags2masks.config.experiments import Chain, Step, expand_experiments
+from tags2masks.config.experiments import Chain, EntryName, expand_experiments
 from tags2masks.config.project import Config, Name, Sweep, choices
 from tags2masks.stages import SECTIONS
 
@@ -29,17 +29,17 @@ def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
     used = set()
     for chain in expand_experiments(config):
         swept = False
-        plain = "/".join(step.name for step in chain)
+        plain = "/".join(place.name for place in chain)
         for number, sweep in enumerate(config.sweep):
             section, _, entry = sweep.entry.partition(".")
-            if Step(section, entry) not in chain:
+            if EntryName(section, entry) not in chain:
                 continue
             swept = True
             used.add(number)
             for value in sweep.values:
-                other = Step(section, derived_name(entry, sweep, value))
-                steps = tuple(other if step == (section, entry) else step for step in chain)
-                settings.setdefault(steps, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
+                other = EntryName(section, derived_name(entry, sweep, value))
+                places = tuple(other if place == (section, entry) else place for place in chain)
+                settings.setdefault(places, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
         if not swept:
             settings.setdefault(chain, None)
     for number, sweep in enumerate(config.sweep):

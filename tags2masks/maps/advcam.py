@@ -4,8 +4,8 @@ Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognit
 2023), section 3.3. The image ascends L (eq. 3.6): the class's logit, less the other logits, less λ
 times the change of the map where it is above τ. The maps of all climb steps are summed (eq. 3.3).
 
-The paper does not say the following; it is as in the public code. An image and its mirror image climb
-together, with one map. Images are normalised, so a climb step is in units of the channels'
+The paper does not say the following; it is as in the public code. An image and its mirror image
+climb together, with one map. Images are normalised, so a climb step is in units of the channels'
 deviations. Every scale climbs separately. The map in the mask term has the unit of the code's
 Grad-CAM, to which λ = 7 belongs: a channel's weight is its gradient summed over the locations,
 divided by the number of positive gradients of both views. With a linear head this is CAM/(2·n₊), n₊

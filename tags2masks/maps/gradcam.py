@@ -1,10 +1,10 @@
 """Grad-CAM (Selvaraju et al., ICCV 2017, eq. 1 and 2), multi-scale as `maps/cam.py`.
 
 The channels of the last feature map are weighted with the gradient of a class's logit, for any
-layers above. Differs from the paper: the gradient is summed over the locations, not averaged. At one
-scale that is a constant factor, which normalisation removes. Over several scales an average would
-give large images less weight than small ones. With average pooling and a linear head the result is
-CAM.
+layers above. Differs from the paper: the gradient is summed over the locations, not averaged. At
+one scale that is a constant factor, which normalisation removes. Over several scales an average
+would give large images less weight than small ones. With average pooling and a linear head the
+result is CAM.
 """
 
 import torch

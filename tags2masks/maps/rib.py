@@ -2,12 +2,12 @@
 
 Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis,
 2023), section 3.4. For each image, K steps of gradient descent start from the trained weights and
-reduce L = −Σ t_c·min(m, y_c) over the image and random companions. A logit y_c is pooled outside the
-discriminative region (GNDRP). The maps of the K + 1 networks are summed.
+reduce L = −Σ t_c·min(m, y_c) over the image and random companions. A logit y_c is pooled outside
+the discriminative region (GNDRP). The maps of the K + 1 networks are summed.
 
 The paper does not say the following; it is as in the public code. L is summed over the images. The
-image is whole; companions are random crops of images that share no tag with it. The map of a step is
-CAM, normalised by eq. 2.1 after its negative part is cut off. `config.maps.Rib` lists where the
+image is whole; companions are random crops of images that share no tag with it. The map of a step
+is CAM, normalised by eq. 2.1 after its negative part is cut off. `config.maps.Rib` lists where the
 public code differs from the paper. The code also divides in GNDRP by the number of all locations
 instead of the pooled ones, trains the last two stages only, and adds part of the map at which it
 stops because of its area.

@@ -68,7 +68,7 @@ def seed(
 ) -> np.ndarray:
     """uint8 [H, W]: the best class where it scores above the background score, else 0.
 
-    scores: float [K, H, W]. The comparison is made in float32, as in `metrics.sweep`, and the
+    scores: float [K, H, W]. The comparison is made in float32, as in `metrics.curve`, and the
     background wins ties.
     """
     best, ids = best_class(scores, class_ids)

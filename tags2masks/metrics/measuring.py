@@ -16,9 +16,9 @@ from tags2masks.data.tables import read_checked
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+from tags2masks.metrics.curve import thresholds
 from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
-from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from tags2masks.program import add_index, add_paths, parser
 from tags2masks.store import Shard

@@ -14,8 +14,8 @@ from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.metrics.contour import contour_counts
+from tags2masks.metrics.curve import region_histogram
 from tags2masks.metrics.regions import discriminative, high_counts, own_scores
-from tags2masks.metrics.sweep import region_histogram
 from tags2masks.store import Shard
 
 Scored = Callable[[ImageFile | None, np.ndarray, tuple[int, int]], np.ndarray]
@@ -63,7 +63,7 @@ class Measured(NamedTuple):
 class MapQuality:
     """What is counted in some maps; the sum of two is what is counted in both.
 
-    histogram: int64 [R, K + 1, K + 1, T + 1], as `sweep.region_histogram` gives it, of two regions
+    histogram: int64 [R, K + 1, K + 1, T + 1], as `curve.region_histogram` gives it, of two regions
     (outside DR, in DR) or of one (everything).
     high: int64 [2, 2, K + 1], as `regions.high_counts` gives it; zeros without regions.
     contours: int64 [4, K], as `contour_counts` gives it, of the seeds at one background score;
@@ -93,8 +93,8 @@ def map_confusions(
     """The summed histograms of a chunk's maps.
 
     table: uint8 [256] from the ids in mask files to ours; classes: the K names in mask order;
-    limits: thresholds, float32 [T], ascending. `sweep.confusions` makes matrices of the sum.
-    scored: what to sweep; a mask method's own `scores` in place of the maps at full size.
+    limits: thresholds, float32 [T], ascending. `curve.confusions` makes matrices of the sum.
+    scored: the scores to threshold; a mask method's own `scores` in place of the maps at full size.
     contours_at: background score of the seeds whose contours are judged; None: none are. A contour
     is no sum over pixels, so one pass cannot give it at every score.
     Raises UserError naming the file when shard and truth do not fit.

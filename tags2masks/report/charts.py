@@ -27,14 +27,14 @@ def charts(
     for stage in (name for name, stage in STAGES.items() if stage.curves):
         title = f"{STAGES[stage].figure.capitalize()} IoU against the background score"
         measured = metrics[(metrics["stage"] == stage) & metrics["threshold"].notna()]
-        swept = [
+        with_curve = [
             artifact for artifact in artifacts[stage] if (measured["artifact"] == artifact.id).any()
         ]
-        if swept:
-            lines = [_series(artifact, _mean_curve(artifact)) for artifact in swept]
+        if with_curve:
+            lines = [_series(artifact, _mean_curve(artifact)) for artifact in with_curve]
             marks = {
                 artifact.name: _marks(measured[measured["artifact"] == artifact.id])
-                for artifact in swept
+                for artifact in with_curve
             }
             yield {
                 "title": title,

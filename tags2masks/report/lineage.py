@@ -46,13 +46,13 @@ def artifacts_of(
 ) -> list[ShownArtifact]:
     """The artifacts of a stage of one data set's experiments, each once, in their order."""
     artifacts: dict[str, ShownArtifact] = {}
-    steps = [
-        (experiment, *step)
+    places = [
+        (experiment, *place)
         for experiment in outline
-        for step in experiment["steps"]
-        if step[1] == stage
+        for place in experiment["steps"]
+        if place[1] == stage
     ]
-    for experiment, depth, _, id in steps:
+    for experiment, depth, _, id in places:
         name, number = experiment["experiment"], numbers[experiment["experiment"]]
         path, _, seed = name.partition("@")
         label = "/".join(path.split("/")[1 : depth + 1]) + (f"@{seed}" if seed else "")
@@ -67,7 +67,7 @@ def artifact_details(artifact: ShownArtifact) -> dict:
     provenance = read_provenance(artifact.folder)
     return {
         "stage": artifact.stage,
-        "step": STAGES[artifact.stage].title,
+        "title": STAGES[artifact.stage].title,
         "id": artifact.id,
         "users": artifact.users,
         "learns_from": provenance["learns_from"],

@@ -101,7 +101,7 @@ def write_page(
         rows=tables.leaderboard_cells(board),
         numbers=known,
         published=published_tables(published, outline, metrics),
-        steps=_steps(datasets, outline),
+        stages=_stages(datasets, outline),
         headings=GROUPS,
         said_splits=SPLITS,
         shades=plots.SHADES,
@@ -187,9 +187,9 @@ def _dataset(
 
 
 def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
-    """The chain whose last measured step is the best, with the mean IoU of its steps.
+    """The chain that is best at the last measured stage, with the mean IoU of its stages.
 
-    Of several seeds the mean counts. References, trained on the true masks, have no part in it.
+    For several seeds the mean counts. References, trained on the true masks, do not take part.
     """
     weak = [experiment["experiment"] for experiment in outline if not experiment["full"]]
     rows = metrics[
@@ -205,21 +205,21 @@ def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
     for last in reversed(tables.STAGE_NAMES):
         if last in means:
             path = means[last].idxmax()
-            steps = [
+            stages = [
                 (said, tables.percent(means[stage, path]))
                 for stage, said in tables.STAGE_NAMES.items()
                 if (stage, path) in means
             ]
-            return {"name": path, "steps": steps, "of": len({paths[name] for name in weak})}
+            return {"name": path, "stages": stages, "of": len({paths[name] for name in weak})}
     return None
 
 
-def _steps(datasets: list[dict], outline: list[dict]) -> list[dict]:
-    """Per stage: from what its artifacts were made, and how many there are."""
+def _stages(datasets: list[dict], outline: list[dict]) -> list[dict]:
+    """For each stage, what its artifacts learned from and how many there are."""
     artifacts = [artifact for dataset in datasets for artifact in dataset["artifacts"]]
     rows = [
         {
-            "step": stage.title,
+            "title": stage.title,
             "supervision": list(dict.fromkeys(" + ".join(a["learns_from"]) or OWN for a in mine)),
             "count": len(mine),
         }
@@ -228,4 +228,4 @@ def _steps(datasets: list[dict], outline: list[dict]) -> list[dict]:
     ]
     with_truth = any(experiment["has_truth"] for experiment in outline)
     quality = "pixel masks, evaluation only" if with_truth else "no pixel masks: not measured"
-    return [*rows, {"step": "Quality figures", "supervision": [quality], "count": None}]
+    return [*rows, {"title": "Quality figures", "supervision": [quality], "count": None}]

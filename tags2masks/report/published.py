@@ -76,18 +76,18 @@ def published_tables(
 ) -> list[Published]:
     """The papers' tables in the order of the files, each figure with what was measured here.
 
-    metrics: as `tables.read_metrics` gives it. An experiment did the same when its steps up to the
-    figure's stage are those of `method`, and it was measured on the same split; data sets are not
-    compared. A step is known by its entry's name if a table has that name, else by its method.
-    Experiments that share these steps stand there once, with them alone; repeats with other seeds
+    metrics: as `tables.read_metrics` gives it. An experiment matches a figure if its entries up to
+    the figure's stage are those of `method`, and if it was measured on the same split; data sets
+    are not compared. An entry matches by its name if a table has that name, else by its method.
+    Experiments that share these entries are listed once, by these entries; repeats with other seeds
     as mean ± standard deviation.
     """
     if not paths:
         return []
     frame = pd.concat([read_published(path) for path in paths], ignore_index=True)
-    named = {step for method in frame["method"] for step in method.split("/")}
+    named = {word for method in frame["method"] for word in method.split("/")}
     known = {experiment["experiment"]: experiment for experiment in outline}
-    steps = {name: _steps(experiment, named) for name, experiment in known.items()}
+    words = {name: _words(experiment, named) for name, experiment in known.items()}
     means = metrics[metrics["class"] == "mean"]
     tables = []
     for (paper, table), rows in frame.groupby(["paper", "table"], sort=False):
@@ -103,7 +103,7 @@ def published_tables(
             measured: dict[str, dict[int, float]] = {}
             for name, value in zip(mine["experiment"], mine["value"], strict=True):
                 depth = max(depth for depth, at, _ in known[name]["steps"] if at == stage)
-                if steps[name][:depth] == row["method"].split("/"):
+                if words[name][:depth] == row["method"].split("/"):
                     start = "/".join(path_of(known[name]).split("/")[: depth + 1])
                     measured.setdefault(start, {})[known[name]["seed"]] = value
             figures.append(
@@ -122,7 +122,7 @@ def published_tables(
     return tables
 
 
-def _steps(experiment: dict, named: set[str]) -> list[str]:
+def _words(experiment: dict, named: set[str]) -> list[str]:
     """By which word a published table knows each entry of an experiment."""
     methods = {
         depth: artifact.rpartition("-")[0]

@@ -10,7 +10,7 @@ from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.tables import read_checked, read_table
 from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
-from tags2masks.metrics.sweep import thresholds as limits_of
+from tags2masks.metrics.curve import thresholds as limits_of
 from tags2masks.report.lineage import path_of
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
@@ -112,11 +112,11 @@ def _check_thresholds(
             f"evaluation.background_score is {background_score}; delete it and run again"
         )
     curve = _read(folder / f"{of}curve.csv", ["threshold"], read_table)
-    steps = set(curve["threshold"].astype("float32"))
-    if steps and steps != set(limits_of(thresholds, background_score)):
+    scores = set(curve["threshold"].astype("float32"))
+    if scores and scores != set(limits_of(thresholds, background_score)):
         raise UserError(
-            f"{folder / f'{of}metrics.csv'}: measured at {len(steps)} background scores, which are "
-            f"not those of evaluation.thresholds: {thresholds}; delete it and run again"
+            f"{folder / f'{of}metrics.csv'}: measured at {len(scores)} background scores, which "
+            f"are not those of evaluation.thresholds: {thresholds}; delete it and run again"
         )
 
 

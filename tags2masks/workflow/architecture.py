@@ -302,7 +302,7 @@ def _chain_rows() -> list[str]:
     config |= {"datasets": {DATASET: {"kind": kind}}, "experiments": [CHAIN]}
     (experiment,) = build_experiments(parse_config(config))
     rows = [_row("artifact", "rule", "program", "made from"), "|---|---|---|---|"]
-    return rows + [_artifact_row(artifact) for _, artifact in experiment.steps]
+    return rows + [_artifact_row(artifact) for _, artifact in experiment.products]
 
 
 def _artifact_row(artifact: Artifact) -> str:

@@ -62,13 +62,13 @@ class Artifact:
 class Experiment:
     """A chain of entries and all artifacts on its way, with one seed.
 
-    steps: each artifact with the number of the chain's entries (without the data set) that lead to
-    it. setting: which value of a sweep it is for, if it is. repeated: whether other seeds stand
-    beside it.
+    products: each artifact with the number of the chain's entries (without the data set) that lead
+    to it. setting: the value of a sweep that it has, if any. repeated: whether the config has the
+    same chain with other seeds.
     """
 
     chain: Chain
-    steps: tuple[tuple[int, Artifact], ...]
+    products: tuple[tuple[int, Artifact], ...]
     seed: int
     setting: Setting | None = None
     repeated: bool = False
@@ -76,7 +76,7 @@ class Experiment:
     @property
     def path(self) -> str:
         """Its entries as people read them: dataset/classifier/maps/masks/segmenter."""
-        return "/".join(step.name for step in self.chain)
+        return "/".join(entry.name for entry in self.chain)
 
     @property
     def name(self) -> str:
@@ -90,8 +90,8 @@ class Experiment:
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
-        """By stage its last artifact."""
-        return {artifact.stage: artifact for _, artifact in self.steps}
+        """The last artifact of each stage."""
+        return {artifact.stage: artifact for _, artifact in self.products}
 
 
 def build_artifact(
@@ -141,9 +141,9 @@ class _Builder:
 
     def __init__(self, config: Config, chain: Chain, seed: int):
         self.config, self.chain, self.seed = config, chain, seed
-        self.dataset, self.path = chain[0].name, "/".join(step.name for step in chain)
+        self.dataset, self.path = chain[0].name, "/".join(entry.name for entry in chain)
         self.latest: dict[str, Artifact] = {}
-        self.steps: list[tuple[int, Artifact]] = []
+        self.products: list[tuple[int, Artifact]] = []
 
     def build(self) -> list[tuple[int, Artifact]]:
         """All artifacts in the order in which they are made."""
@@ -152,7 +152,7 @@ class _Builder:
             block = getattr(self.config, section)[name]
             self._check(block, depth, before)
             before = self._entry(f"{section}.{name}", block, SECTIONS[section], depth, before)
-        return self.steps
+        return self.products
 
     def _entry(
         self, where: str, block: Entry, stage: Stage, depth: int, before: Artifact | None
@@ -195,7 +195,7 @@ class _Builder:
             self.config, self.seed, self.dataset, stage.name, block, method, spec, upstream
         )
         self.latest[stage.name] = artifact
-        self.steps.append((depth, artifact))
+        self.products.append((depth, artifact))
         return artifact
 
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
@@ -303,7 +303,7 @@ def with_upstream(artifacts: Iterable[Artifact]) -> list[Artifact]:
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
     """Every artifact of the experiments and what it is made from, by (dataset, stage, id)."""
-    artifacts = with_upstream(a for e in experiments for _, a in e.steps)
+    artifacts = with_upstream(a for e in experiments for _, a in e.products)
     return {artifact.key: artifact for artifact in artifacts}
 
 
@@ -326,7 +326,7 @@ def reference_cams(
     measured = [
         artifact
         for experiment in experiments
-        for _, artifact in experiment.steps
+        for _, artifact in experiment.products
         if artifact.stage in ("maps", "masks") and config.datasets[experiment.dataset].has_truth
     ]
     for maps in measured:

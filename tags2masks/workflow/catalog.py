@@ -23,7 +23,7 @@ from tags2masks.workflow.artifacts import (
 from tags2masks.workflow.sources import module_path
 
 # Methods of masks that are thresholded scores, and so have a quality at every background score.
-SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
+WITH_CURVE = [name for name, block in masks.METHODS.items() if block.has_curve]
 
 
 # What else the workflow writes into results/, or has there.
@@ -76,7 +76,7 @@ class Catalog:
 
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""
-        learned = experiment.steps[-1][1].supervision
+        learned = experiment.products[-1][1].supervision
         return learned == ("masks",) and self.config.datasets[experiment.dataset].labelled == "all"
 
     def get(self, stage: str, wildcards) -> Artifact:
@@ -107,7 +107,7 @@ class Catalog:
     def with_curve(self) -> list[Artifact]:
         """Those that are measured at every background score."""
         artifacts = self.with_truth("maps", "masks")
-        return [a for a in artifacts if a.stage == "maps" or a.method in SWEPT]
+        return [a for a in artifacts if a.stage == "maps" or a.method in WITH_CURVE]
 
     def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
         """A regular expression of the data sets that one reader is for; matches none if none.

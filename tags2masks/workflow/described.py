@@ -66,11 +66,11 @@ class Described(Catalog):
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "data": digest(canonical(self.config.datasets[e.dataset].key())),
                 "seed": e.seed,
-                "supervision": list(e.steps[-1][1].supervision),
+                "supervision": list(e.products[-1][1].supervision),
                 "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
-                "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
-                "val": [a.id for _, a in e.steps if len(self.splits_of(a)) > 1],
+                "steps": [[depth, a.stage, a.id] for depth, a in e.products],
+                "val": [a.id for _, a in e.products if len(self.splits_of(a)) > 1],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)

@@ -43,7 +43,7 @@ def stored(kind, size, count):
 def by_make_mask(spec, image, maps, ids, folder):
     """As `make_masks` does it; a method with `scores` gives those the mask is made from."""
     module = method_module("masks", {"method": spec.method})
-    if spec.swept:
+    if spec.has_curve:
         scores = module.scores(image, maps, spec)
         assert scores.dtype == np.float32 and scores.shape == (len(ids), *image.shape[:2])
         assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()

@@ -6,9 +6,9 @@ from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.timing import Row, alternate, compared
 from tags2masks.masks.seeds import best_class, upsample
 from tags2masks.metrics.confusion import confusion
-from tags2masks.metrics.sweep import confusions, score_histogram, thresholds
+from tags2masks.metrics.curve import confusions, score_histogram, thresholds
 
-TITLE = "Threshold sweep"
+TITLE = "Curve over background scores"
 HEADINGS = ("one pass", "beside it")
 ABOUT = (
     "The confusion matrices of one image's maps at 50 background scores, 20 classes. Plain: at "
