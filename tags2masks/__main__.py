@@ -1,4 +1,4 @@
-"""`tags2masks`: commands beside the workflow, to look after what it made."""
+"""The command `tags2masks`: print an experiment's lineage, cite its papers, prune artifacts."""
 
 import argparse
 import json
@@ -26,13 +26,13 @@ from tags2masks.workflow.prune import EXAMPLES, Unused, other_datasets, remove, 
 
 
 def main() -> None:
-    """Run the command that the arguments name; a mistake ends it with one line and status 1."""
+    """Run the command that the arguments name; a user's error exits with one line and status 1."""
     args = _arguments()
     try:
         args.command(args)
     except UserError as error:
         sys.exit(f"error: {error}")
-    except BrokenPipeError:  # as of `| head`
+    except BrokenPipeError:  # for example from `| head`
         sys.exit(0)
 
 
@@ -41,11 +41,11 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--results", type=Path, default=Path("results"), help="where the artifacts are"
+        "--results", type=Path, default=Path("results"), help="folder of the artifacts"
     )
 
     chain = argparse.ArgumentParser(add_help=False)
-    # One file alone: with more, the option would take the experiment for one.
+    # A single file: with several, the option would consume the experiment as one of them.
     chain.add_argument(
         "--configfile", type=lambda file: [Path(file)], default=[Path("config.yaml")],
         metavar="FILE", help="the config (default: config.yaml)",
@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _read(file: Path) -> tuple[Config, list[Experiment]]:
-    """A config and its experiments."""
+    """The config in a file and its experiments; raises UserError naming the file."""
     raw = read_config(file)
     try:
         config = parse_config(raw)
@@ -111,7 +111,7 @@ def references() -> dict[str, str]:
 
 
 def _lineage(args: argparse.Namespace) -> None:
-    """Print the artifacts of an experiment, and of each what it was made of."""
+    """Print the artifacts of an experiment with their recipes."""
     _, experiment = _experiment(args)
     chain = []
     for _, artifact in experiment.products:
@@ -138,7 +138,7 @@ def _lineage(args: argparse.Namespace) -> None:
 
 
 def _plain(value: dict | str) -> str:
-    """A value on one line, as a config would have it."""
+    """A value on one line, in the YAML of a config."""
     if isinstance(value, str):
         return value
     return yaml.safe_dump(
@@ -147,14 +147,14 @@ def _plain(value: dict | str) -> str:
 
 
 def _prune(args: argparse.Namespace) -> None:
-    """List what no experiment refers to, or delete it."""
+    """List the artifacts and shards that no experiment refers to, or delete them."""
     used, shards = set(), {}
     for file in args.configfile:
         config, experiments = _read(file)
         used |= set(all_artifacts(experiments))
         for name, dataset in config.datasets.items():
             shards[name] = max(dataset.shards, shards.get(name, 0))
-        # Made for measuring alone.
+        # Used for measuring only.
         cams = reference_cams(config, experiments) if config.evaluation.regions else {}
         used |= {(cam.dataset, cam.stage, cam.id) for cam in cams.values()}
     leftovers = unused(args.results, used, shards)

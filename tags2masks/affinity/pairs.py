@@ -1,7 +1,7 @@
 """Pairs of nearby cells of a feature map, and the straight paths between them.
 
-Both affinity networks learn from such pairs and walk along them. A pair is told by its offset
-(dy, dx), dy >= 0: its first cell is the one above, or to the left in the same row.
+Affinity networks learn from these pairs, and the random walk moves along them. A pair is given by
+its offset (dy, dx), dy >= 0: its first cell is the upper one, or the left one in the same row.
 """
 
 from functools import cache
@@ -13,9 +13,9 @@ Offset = tuple[int, int]
 
 @cache
 def half_disc(radius: int) -> tuple[Offset, ...]:
-    """The offsets to all cells nearer than `radius`, one of each two opposite ones.
+    """The offsets to all cells nearer than `radius`; of two opposite offsets only one.
 
-    Raises ValueError when there is none: a radius below 2.
+    Raises ValueError for a radius below 2, which reaches no other cell.
     """
     if radius < 2:
         raise ValueError(f"radius {radius} reaches no other cell; use 2 or more")
@@ -29,10 +29,10 @@ def half_disc(radius: int) -> tuple[Offset, ...]:
 
 @cache
 def path(offset: Offset) -> tuple[Offset, ...]:
-    """The cells between two of this offset, both ends included, relative to the first.
+    """The cells on the path between two cells of this offset, relative to the first, ends included.
 
-    As in IRN's public code: all within their bounding box that are less than a cell away from the
-    line through their centres.
+    As in IRN's public code: all cells in the bounding box of the two that are less than one cell
+    away from the line through the two centres.
     """
     dy, dx = offset
     length = dy * dy + dx * dx

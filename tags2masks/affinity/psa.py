@@ -33,9 +33,10 @@ WIDTHS = (64, 128, 256)
 
 
 class AffinityNet(nn.Module):
-    """Features [B, 448, h, w] that are alike where cells belong together.
+    """Features [B, 448, h, w] that are similar where cells belong together.
 
-    images: [B, 3, H, W] in 0 to 1, any size. Raises UserError for a backbone of fewer stages.
+    images: [B, 3, H, W] in 0 to 1, any size. Raises UserError for a backbone of fewer than three
+    stages.
     """
 
     def __init__(self, spec: PsaTraining):
@@ -62,12 +63,12 @@ class AffinityNet(nn.Module):
         return F.elu(self.merge(torch.cat(features, 1)))
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         return [*self.branches.parameters(), *self.merge.parameters()]
 
 
 def build(spec: PsaTraining, classes: int) -> AffinityNet:
-    """The network, with random weights; the number of classes does not matter to it."""
+    """Return the network, with random weights; it does not depend on the number of classes."""
     return AffinityNet(spec)
 
 
@@ -78,12 +79,13 @@ def affinity(features: Tensor, offset: Offset) -> Tensor:
 
 
 def agreed_cells(probabilities: Tensor, size: torch.Size) -> Tensor:
-    """Labels of cells by the means of two CRFs' probabilities: int [B, h, w], 255 where unsure.
+    """Labels of cells from the mean probabilities of two CRFs: int [B, h, w], 255 where uncertain.
 
-    probabilities: uint8 [B, 2, L, H, W] in 255ths, the stricter about classes first, the background
-    before the classes; 0 in the padding. A class where the stricter's highest mean is one, the
-    background where the other's is that, 255 elsewhere and where there are no probabilities. Two
-    cells' labels are the same class in one image alone.
+    probabilities: uint8 [B, 2, L, H, W] in 255ths, 0 in the padding. The first CRF is strict about
+    classes, the second about background; label 0 is background. A cell gets a class if that class
+    has the highest mean in the strict CRF, background if background has the highest mean in the
+    second, and 255 otherwise or without probabilities. Class numbers are per image: they cannot be
+    compared between images.
     """
     means = F.adaptive_avg_pool2d(probabilities.flatten(1, 2).float() / 255, size)
     means = means.unflatten(1, probabilities.shape[1:3])
@@ -97,7 +99,7 @@ def step(
 ) -> dict[str, Tensor]:
     """The loss on a batch: uint8 images [B, 3, S, S] and labels.
 
-    Labels are [B, S, S], 255 ignored, or probabilities [B, 2, L, S, S] as of `agreed_cells`.
+    Labels are [B, S, S], 255 ignored, or the probabilities [B, 2, L, S, S] of `agreed_cells`.
     """
     images, labels = batch
     features = network(images.float() / 255).float()

@@ -13,7 +13,7 @@ from tags2masks.training import Moment
 
 
 def build(spec: TagTraining, classes: int) -> Classifier:
-    """The network, with random weights."""
+    """Return the network, with random weights."""
     return Classifier(spec.backbone, classes)
 
 

@@ -1,8 +1,8 @@
 """Experiments: paths through the stages, with braces for alternatives.
 
-Which section an entry belongs to follows from what it may follow: after a data set come those that
-take images, after a classifier those that take one, and so on (`tags2masks.stages`, and `takes` of
-a config block).
+The section of an entry is inferred from what it may follow: after a data set come entries that take
+images, after a classifier entries that take a classifier, and so on (`tags2masks.stages`, and
+`takes` of a config block).
 """
 
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from tags2masks.config.project import Config, choices
 from tags2masks.stages import SECTIONS, STAGES
 
 DATASETS = "datasets"
-MOST = 10_000  # experiments that one line may stand for
-DEEPEST = 50  # braces within braces
+MOST = 10_000  # experiments from one line
+DEEPEST = 50  # braces in one line
 
 
 class EntryName(NamedTuple):
@@ -27,9 +27,9 @@ Chain = tuple[EntryName, ...]
 
 
 def expand_braces(text: str) -> list[str]:
-    """All strings that `a{b,c{d,e}}f` stands for, in order.
+    """All strings that a pattern such as `a{b,c{d,e}}f` expands to, in order.
 
-    Raises ConfigError when the braces do not match, or stand for more than `MOST` strings.
+    Raises ConfigError for braces that do not match, or that expand to more than `MOST` strings.
     """
     depth, start = 0, None
     if text.count("{") > DEEPEST:
@@ -56,7 +56,7 @@ def expand_braces(text: str) -> list[str]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside braces."""
+    """Split at a separator, except inside braces."""
     parts, depth = [""], 0
     for character in text:
         depth += (character == "{") - (character == "}")
@@ -70,8 +70,8 @@ def _split(text: str, separator: str) -> list[str]:
 def expand_experiments(config: Config) -> list[Chain]:
     """The experiments as chains of entries, the data set first, each once and in order.
 
-    Raises ConfigError naming the experiment and the entry that does not exist or cannot stand where
-    it does.
+    Raises ConfigError naming the experiment and the entry that does not exist or may not follow the
+    one before it.
     """
     chains: dict[Chain, None] = {}
     for number, text in enumerate(config.experiments):
@@ -121,7 +121,8 @@ def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
         raise ConfigError(
             f"'{name}' may be of {' or of '.join(sections)} here; rename one of the two entries"
         )
-    # Sections that come here by their stage's word, even where the config has no entry in them yet.
+    # Sections that may follow according to the table of stages, even without an entry in the
+    # config.
     usual = [section for section, stage in SECTIONS.items() if follows in stage.takes]
     possible = [section for section in SECTIONS if fitting[section] or section in usual]
     after = "a data set" if follows == "dataset" else f"{previous}, {_in_words(follows)}"

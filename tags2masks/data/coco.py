@@ -31,7 +31,7 @@ from tags2masks.mask_ids import IGNORED
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
-FILES_AT_ONCE = 4  # masks are drawn by one thread at a time, but written beside it
+FILES_AT_ONCE = 4  # one thread at a time draws, but writing is parallel
 
 
 class Listed(NamedTuple):
@@ -45,10 +45,10 @@ class Listed(NamedTuple):
 
 
 def list_classes(spec: Coco, root: Path | str) -> list[str]:
-    """The config's classes, or all that training images show, in the order of their file.
+    """The config's classes, or all categories that training images show, in the order of the file.
 
-    Prints a note on categories that none shows. Raises UserError naming the file that has not the
-    config's, or has one that cannot be a class.
+    Prints a note on categories without images. Raises UserError naming the file if it lacks a class
+    of the config, or has a category that cannot be a class.
     """
     train = _file(spec, Path(root), "train")
     if spec.classes:
@@ -68,10 +68,10 @@ def list_classes(spec: Coco, root: Path | str) -> list[str]:
 def list_images(
     spec: Coco, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The images of the split's file that show a chosen class; there is none of ood.
+    """The images of the split's file that show a chosen class; there are none for ood.
 
-    An image is tagged with every chosen class among its annotations, crowds too. Its id is its
-    `file_name` without the suffix. Raises UserError naming the file and the entry of every mistake.
+    The tags of an image are the chosen classes among its annotations, including crowds. Its id is
+    its `file_name` without the suffix. Raises UserError naming the file and entry of every mistake.
     """
     root, rows = Path(root), []
     file = _file(spec, root, split)
@@ -97,10 +97,10 @@ def list_images(
 def list_masks(
     spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
 ) -> pd.DataFrame:
-    """Draw the mask of every image of the index into root/folder, and list it.
+    """Draw the masks of the index's images into root/folder, and list them.
 
-    spec.root: the folder of the data set. An image with an annotation that has no segmentation has
-    no mask. Raises UserError naming the file and the annotation whose region is damaged.
+    spec.root: the folder of the data set. An image has no mask if one of its annotations has no
+    segmentation. Raises UserError naming the file and the annotation of an invalid region.
     """
     root, data = Path(root), Path(spec.root)
     classes = spec.classes or tuple(list_classes(spec, data))
@@ -145,10 +145,10 @@ def list_masks(
 def list_boxes(
     spec: Coco, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The `bbox` of every annotation of a chosen class; those of crowds are difficult.
+    """The `bbox` of every annotation of a chosen class; crowds are marked as difficult.
 
-    A box takes in every pixel that it touches. An annotation without `bbox` has the extent of its
-    region. Raises UserError naming the file and the annotation whose box is no such thing.
+    Boxes are rounded outwards to whole pixels. Without a `bbox`, the extent of the region is used.
+    Raises UserError naming the file and the annotation of an invalid box.
     """
     files = _files(spec, Path(root), index)
     boxes = [
@@ -185,9 +185,9 @@ def _corners(file: Instances, annotation: dict, entry: Listed) -> tuple[int, int
 def _of_index(
     spec: Coco, root: Path, files: dict[str, Instances], index: pd.DataFrame
 ) -> list[Listed]:
-    """What the files say of the images of the index, in its order and by its ids.
+    """The files' entries for the images of the index, in its order and with its ids.
 
-    Raises UserError for an image that they know no more, or give another size.
+    Raises UserError for an image that is no longer in the files, or has another size there.
     """
     by_path = {
         (split, entry.path): entry
@@ -210,7 +210,7 @@ def _of_index(
 
 
 def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:
-    """The drawn masks hold our ids."""
+    """The identity: drawn masks already hold our ids."""
     return plain_table(len(classes))
 
 
@@ -227,13 +227,13 @@ def _origin(file: Instances, annotation: dict, entry: Listed) -> str:
 
 
 def _file(spec: Coco, root: Path, split: str) -> Instances | None:
-    """The instances file of a split, if there is one."""
+    """The instances file of a split, or None."""
     name = {"train": spec.train_annotations, "val": spec.val_annotations}.get(split)
     return read_instances(root / name) if name else None
 
 
 def _files(spec: Coco, root: Path, index: pd.DataFrame) -> dict[str, Instances]:
-    """The instances files of the index's splits; one that serves both is read once."""
+    """The instances files of the index's splits; a file for both splits is read once."""
     splits = index["split"].unique().tolist()
     if len(splits) > 1 and spec.train_annotations == spec.val_annotations:
         return dict.fromkeys(splits, _file(spec, root, "train"))
@@ -241,7 +241,7 @@ def _files(spec: Coco, root: Path, index: pd.DataFrame) -> dict[str, Instances]:
 
 
 def _same_ids(file: Instances, rows: list[tuple]) -> list[str]:
-    """What to say of images that their suffix alone, or nothing, tells apart."""
+    """Messages for images whose names are equal, or differ only by the suffix."""
     first: dict[str, str] = {}
     problems = []
     for image, path, _, _ in rows:
@@ -267,14 +267,14 @@ def _check_classes(file: Instances, classes: Sequence[str], chosen: bool) -> Non
 
 
 def _is_odd(character: str) -> bool:
-    """Whether tables cannot hold it within a name: their separator, and what is no text."""
+    """Whether a character cannot be part of a name in tables: separator, control or surrogate."""
     return character == ";" or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def _listed(spec: Coco, root: Path, split: str, file: Instances) -> list[Listed]:
-    """The images of a split, of its list if the config names one, in the order of the file.
+    """The images of a split, restricted to its list if there is one, in the order of the file.
 
-    Raises UserError for a path that leads outside, or a list with a name that the file has not.
+    Raises UserError for a path outside the folder, or a name in the list that is not in the file.
     """
     folder = {"train": spec.train_images, "val": spec.val_images}[split]
     chosen = {"train": spec.train_list, "val": spec.val_list}[split]
@@ -307,9 +307,9 @@ def _image_id(name: str) -> str:
 
 
 def _read_list(path: Path, names: dict[str, str]) -> set[str]:
-    """The file names that a list chooses: a line is a file name, or one without its suffix.
+    """The file names in a list, whose lines are file names with or without suffix.
 
-    names: paths below the folder of images, by file names.
+    names: from file names to paths below the folder of images.
     """
     try:
         lines = read_text(path).splitlines()
