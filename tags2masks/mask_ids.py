@@ -1,4 +1,4 @@
 """Ids of pixels in masks that stand for no class."""
 
 IGNORED = 255
-"""The pixel does not count: nothing is learned from it, and truth that holds it is not measured."""
+"""A pixel without a label: training skips it, and evaluation skips it where the truth has it."""

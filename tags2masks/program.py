@@ -1,4 +1,4 @@
-"""What the programs of workflow_scripts/ share: common arguments, and how they fail."""
+"""Common arguments and error handling of the programs in workflow_scripts/."""
 
 import argparse
 import json
@@ -9,15 +9,14 @@ from pathlib import Path
 
 from tags2masks.errors import UserError
 
-# How torch reports that a process that loads images for it was killed.
+# Start of torch's message for a killed loading process.
 KILLED = re.compile(r"DataLoader worker \(pid(\(s\))? [\d, ]+\)")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a program; a mistake of the user's ends it with one line and exit status 1.
+    """Run a program; a UserError, or a killed loading process, exits with one line and status 1.
 
-    So does the end of a process that loads images. Ctrl-C ends it with one line too, and as a shell
-    expects with status 130.
+    Ctrl-C exits with one line and status 130, as shells expect.
     """
     try:
         main()
@@ -43,14 +42,14 @@ def _print_error(message: str) -> int:
 
 
 def _own_words(error: UserError) -> str:
-    """The message alone: torch puts a traceback before that of a process that loads images."""
+    """The message without the traceback that torch adds to errors of loading processes."""
     name = type(error).__name__
     wrapped = rf"Caught {name} in DataLoader worker.*?^[\w.]*{name}: "
     return re.sub(wrapped, "", str(error), count=1, flags=re.DOTALL | re.MULTILINE).rstrip("\n")
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
-    """An argument parser with what most programs take."""
+    """An argument parser with the arguments that most programs have."""
     options = argparse.ArgumentParser(description=doc.partition("\n")[0])
     options.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
     options.add_argument(
@@ -67,7 +66,7 @@ def parser(doc: str) -> argparse.ArgumentParser:
 def _device(name: str) -> str:
     if name != "auto":
         return name
-    import torch  # slow to import, and most programs run no network
+    import torch  # lazy import: slow, and most programs run no network
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     print(f"device: auto, which is {device} here", flush=True)
@@ -75,7 +74,7 @@ def _device(name: str) -> str:
 
 
 def add_index(options: argparse.ArgumentParser) -> None:
-    """Add the option of the images to work on."""
+    """Add the option for the index of the images to work on."""
     what = "table of the images, or one per split"
     options.add_argument("--index", type=Path, nargs="+", required=True, help=what)
 

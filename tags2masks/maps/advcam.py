@@ -35,11 +35,11 @@ _REST = (0, 2, 3, 4)  # of [V, P, 3, h, w], all but the pair
 
 
 def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Localized:
-    """Maps of the tagged classes; those of others are zero.
+    """Maps of the tagged classes; those of other classes are zero.
 
-    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized
-    whose steps are the unclimbed image and T climbed ones; a scale with fewer steps adds nothing
-    to later maps.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized with
+    the maps of the original image and of the T climbed images; a scale with a shorter climb adds
+    nothing to later maps.
     """
     maps = empty_maps(batch, spec.stride)
     shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
@@ -55,7 +55,7 @@ def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Locali
 
 
 def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) -> Tensor:
-    """The maps of each pair's class at each step, summed over scales, not normalised.
+    """The maps of each pair's class along the climb, summed over scales, not normalised.
 
     images: [P, 3, H, W] in 0 to 1; classes: int64 [P]. Returns [P, T + 1, h, w].
     """
@@ -74,11 +74,11 @@ def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) ->
 def ascend(
     network: Classifier, views: Tensor, classes: Tensor, steps: int, spec: AdvCam
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Climb at one scale; yields each step's score maps of the classes and its images.
+    """Climb at one scale; yield the score maps of the classes, and the images, along the climb.
 
-    views: [V·P, 3, h, w] in 0 to 1, the P images, and with V = 2 then their mirror images.
-    Yields `steps` + 1 times ([V·P, h', w'], normalised images [V·P, 3, h, w]). A step takes one
-    forward and one backward pass, and the last a forward pass.
+    views: [V·P, 3, h, w] in 0 to 1: the P images, followed by their mirror images if V = 2.
+    Yields `steps` + 1 times ([V·P, h', w'], normalised images [V·P, 3, h, w]), with a forward and a
+    backward pass each, the last time only a forward pass.
     """
     pairs = len(classes)
     own = classes.repeat(len(views) // pairs)
@@ -115,11 +115,11 @@ def ascend(
 
 
 def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
-    """Grad-CAM in the public code's unit, [V·P, h, w], before its negative part is cut off.
+    """Grad-CAM in the public code's unit, [V·P, h, w], before ReLU.
 
-    features: [V·P, C, h, w]; pooled: [V·P, h, w], made from them, the sum of which is the logit. A
-    pair's weights are divided by the number of its positive gradients, over both views, and are
-    constants.
+    features: [V·P, C, h, w]; pooled: [V·P, h, w], computed from them, with the logit as their sum.
+    A pair's channel weights are divided by the number of its positive gradients, over both views,
+    and are detached.
     """
     (gradients,) = torch.autograd.grad(pooled.sum(), features, retain_graph=True)
     by_pair = gradients.unflatten(0, (-1, pairs))
@@ -129,10 +129,10 @@ def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
 
 
 def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec: AdvCam) -> Tensor:
-    """The sum over pairs of eq. 3.6: to each belong its own images alone, so gradients are too.
+    """The sum of eq. 3.6 over pairs; pairs are independent, so each gets its own gradient.
 
-    pooled: [V·P, K, h, w], the means of which are the logits; own: those of the own classes;
-    present, first: [P, h, w], the maps of the pairs now and at first, in the unit of λ.
+    pooled: [V·P, K, h, w], whose means are the logits; own: the part of each pair's class;
+    present, first: [P, h, w], the maps of the pairs now and at the start, in the unit of λ.
     """
     mask = present.detach() > spec.restrict_above * present.detach().amax((-2, -1), keepdim=True)
     change = (mask * (present - first).abs()).sum()
@@ -141,11 +141,11 @@ def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec
 
 
 def _map_of_pairs(maps: Tensor, pairs: int) -> Tensor:
-    """[V·P, h, w] to [P, h, w]: the positive part, and that of the mirror image mirrored back."""
+    """[V·P, h, w] to [P, h, w]: ReLU, summed over the image and the flipped mirror image."""
     straight, *mirrored = maps.relu().split(pairs)
     return straight + mirrored[0].flip(-1) if mirrored else straight
 
 
 def _per_view(values: Tensor, views: int) -> Tensor:
-    """A value per pair, [P], for each of its views: [V·P, 1, 1, 1]."""
+    """Repeat a value per pair, [P], for each view: [V·P, 1, 1, 1]."""
     return values.repeat(views // len(values)).view(-1, 1, 1, 1)

@@ -25,7 +25,7 @@ def localize(network: Classifier, batch: Batch, spec: GradCam) -> Tensor:
     """
 
     def score(scaled: Tensor) -> Tensor:
-        views = len(scaled) // len(batch.images)  # 2 when mirrored images are there
+        views = len(scaled) // len(batch.images)  # 2 with mirrored images
         return gradcam(network, scaled, batch.tagged.repeat(views, 1))
 
     return normalize(multi_scale(score, batch.images, spec.scales, spec.flip, spec.stride))
@@ -34,8 +34,8 @@ def localize(network: Classifier, batch: Batch, spec: GradCam) -> Tensor:
 def gradcam(network: Classifier, images: Tensor, tagged: Tensor) -> Tensor:
     """Feature maps weighted with the gradients of the tagged logits, [N, K, h, w], before ReLU.
 
-    images: [N, 3, H, W]; tagged: bool [N, K]. One forward pass, and a backward one through the
-    head for the first tag of every image, for the second, and so on.
+    images: [N, 3, H, W]; tagged: bool [N, K]. Takes one forward pass, and a backward pass through
+    the head for the first tag of all images, one for the second tag, and so on.
     """
     features = network.features(images).detach().float().requires_grad_()
     with torch.enable_grad():

@@ -39,11 +39,11 @@ from tags2masks.nets.score_maps import normalize
 def localize(
     network: Classifier, batch: Batch, spec: Rib, *, training: TrainingImages
 ) -> Tensor | Localized:
-    """Maps of the tagged classes; those of others are zero.
+    """Maps of the tagged classes; those of other classes are zero.
 
-    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized
-    whose steps are those of the trained network and the K fine-tuned ones, NaN after an early
-    exit. The network is left as it was.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized with
+    the maps of the trained network and of the K fine-tuned ones, NaN after an early exit. The
+    network's weights are restored.
     """
     maps = empty_maps(batch, spec.stride)
     shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
@@ -68,10 +68,10 @@ def localize(
 
 @contextmanager
 def trainable(network: nn.Module) -> Iterator:
-    """Let all weights learn; gives a function that puts back the ones they had before.
+    """Make all weights trainable; yield a function that restores their original values.
 
-    They are put back at the end, too, as is what was to learn. Autocast is kept from remembering
-    its copies of the weights, which change.
+    Values and `requires_grad` are also restored at the end. Autocast's cache of converted weights
+    is disabled, because the weights change.
     """
     parameters = list(network.parameters())
     learning = [parameter.requires_grad for parameter in parameters]
@@ -98,7 +98,7 @@ def trainable(network: nn.Module) -> Iterator:
 
 
 def companions(rows: np.ndarray, seed: int, spec: Rib) -> list[list[View]]:
-    """The views to draw at each step from the training images `rows`; none if there are none."""
+    """Draw the companions' views for each step from the training images `rows`; [] without any."""
     count = min(spec.companions, len(rows))
     draws = []
     for step in range(spec.steps if count else 0):
@@ -115,11 +115,11 @@ def adapt(
     spec: Rib,
     training: TrainingImages,
 ) -> Iterator[Tensor]:
-    """Fine-tune the network on an image; yields the tagged classes' maps before each step and last.
+    """Fine-tune the network on an image; yield the tagged classes' maps before each step and after.
 
-    image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; draws: the companions of each step, or none.
-    Yields [k, h, w] for k tagged classes, as CAM's before normalisation: K + 1 times, or less
-    often after an early exit. The weights must be those of the trained network.
+    image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; draws: the companions of each step, or [].
+    Yields unnormalised CAMs [k, h, w] of the k tagged classes, K + 1 times, or fewer after an early
+    exit. The weights must be those of the trained network.
     """
     head = {id(parameter) for parameter in network.head_parameters()}
     groups = [
@@ -151,10 +151,10 @@ def adapt(
 def _look(
     network: Classifier, image: Tensor, tagged: Tensor, spec: Rib, learns: bool
 ) -> tuple[Tensor, Tensor]:
-    """The step's maps of the tagged classes, and the sum of the logits that were in the loss.
+    """The step's maps of the tagged classes, and the sum of the logits in the loss.
 
-    Where the image is learned from, the gradients of its loss are added to the weights': one
-    forward pass per view gives both.
+    If `learns`, the gradients of the image's loss are added to the weights'. One forward pass per
+    view is used for both.
     """
     height, width = image.shape[-2:]
     total = image.new_zeros(())
@@ -185,8 +185,8 @@ def _look(
 def pooled(scores: Tensor, spec: Rib) -> Tensor:
     """Logits [B, K] of score maps [B, K, h, w], by average pooling or GNDRP.
 
-    GNDRP is the mean over the locations where the map, normalised and detached, is at most τ; 0
-    where there is none.
+    GNDRP is the mean over the locations where the normalised, detached map is at most τ; 0 if there
+    are none.
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     if spec.pooling == "gap":
@@ -196,9 +196,9 @@ def pooled(scores: Tensor, spec: Rib) -> Tensor:
 
 
 def descend(logits: Tensor, tagged: Tensor, spec: Rib) -> None:
-    """Add the gradients of the loss, summed over images, to the weights'.
+    """Add the gradients of the loss, summed over images, to those of the weights.
 
-    logits: the y_c, [B, K]; tagged: bool [B, K].
+    logits: y, [B, K]; tagged: bool [B, K].
     """
     loss_of(logits, tagged, spec).backward()
 
@@ -206,13 +206,13 @@ def descend(logits: Tensor, tagged: Tensor, spec: Rib) -> None:
 def loss_of(logits: Tensor, tagged: Tensor, spec: Rib) -> Tensor:
     """L_RIB = −Σ t_c·min(m, y_c), or L_BCE = −Σ t_c·log a(y_c) + (1 − t_c)·log(1 − a(y_c)).
 
-    a is the sigmoid, (tanh + 1)/2 or (softsign + 1)/2. Arguments are those of `descend`.
+    a is the sigmoid, (tanh + 1)/2 or (softsign + 1)/2. Arguments as for `descend`.
     """
     if spec.loss == "rib":
         return -logits[tagged].clamp(max=spec.margin).sum()
     signed = torch.where(tagged, logits, -logits)  # 1 − a(y) is a(−y) for all three
     if spec.loss == "bce_softsign":
-        # (1 + y/(1 + |y|))/2, without the difference of large numbers where y is far below 0.
+        # (1 + y/(1 + |y|))/2, written without cancellation for large negative y.
         own, size = 1 + 2 * signed.relu(), 2 * (1 + signed.abs())
         return -(own.log() - size.log()).sum()
     return -F.logsigmoid(2 * signed if spec.loss == "bce_tanh" else signed).sum()

@@ -1,4 +1,4 @@
-"""What measuring programs share: images lined up with their truth in chunks, maps measured."""
+"""Common parts of the measuring programs: arguments, chunks of images with truth, maps."""
 
 import argparse
 import operator
@@ -27,7 +27,7 @@ CHUNK = 32  # images that one worker measures at a time
 
 
 class Work(NamedTuple):
-    """The chunks to measure, and how to read their masks."""
+    """The chunks of images to measure, and the mask table to read their masks with."""
 
     chunks: list[Chunk]
     table: np.ndarray
@@ -36,7 +36,7 @@ class Work(NamedTuple):
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:
-    """A parser of what they take; the recipe is the data set's."""
+    """An argument parser of measuring programs; their recipe is the data set's."""
     options = parser(doc)
     options.add_argument("--id", required=True, help="id of the artifact")
     options.add_argument("--split", required=True, choices=["train", "val"])
@@ -51,9 +51,9 @@ def arguments(doc: str) -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> Work:
-    """Read index and truth and cut the images that have a mask into chunks; there may be none.
+    """Read index and truth, and divide the images with masks into chunks, possibly none.
 
-    Raises UserError when the split has no images.
+    Raises UserError if the split has no images.
     """
     index = read_index(*args.index)
     classes = read_classes(args.classes, index)
@@ -69,7 +69,7 @@ def work(args: argparse.Namespace) -> Work:
         if args.left_out:
             rows = rows[~rows["image"].isin(set(learned))]
             with Shard(shard, args.id, sha) as opened:
-                if opened.partial:  # true masks of some images: it has none of the others
+                if opened.partial:  # true masks of some images only
                     rows = rows[rows["image"].map(opened.holds).astype(bool)]
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
@@ -101,7 +101,7 @@ def work(args: argparse.Namespace) -> Work:
 
 
 def add_scores(options: argparse.ArgumentParser) -> None:
-    """Add what maps are measured at."""
+    """Add the options for the background scores at which maps are measured."""
     options.add_argument("--background-score", type=float, required=True, help="the fixed one")
     options.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
 
@@ -109,7 +109,7 @@ def add_scores(options: argparse.ArgumentParser) -> None:
 def maps_measured(
     args: argparse.Namespace, job: Work, desc: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows and the curve of maps, as `map_rows` gives them; args: with `add_scores`."""
+    """The rows and the curve of maps, from `map_rows`; args: with the options of `add_scores`."""
     limits = thresholds(args.thresholds, args.background_score)
     quality = fold(
         partial(
@@ -130,6 +130,6 @@ def maps_measured(
 
 
 def write_empty(path: Path, columns: Sequence[str]) -> None:
-    """Write a table without rows: what there is to say of images without masks."""
+    """Write a table without rows, for images without masks."""
     with written_whole(path) as beside:
         beside.write_text(",".join(columns) + "\n", encoding="utf-8")

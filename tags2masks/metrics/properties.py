@@ -1,7 +1,7 @@
-"""What sets a class's images apart, and how its IoU goes with that (P-NOC, table 8).
+"""Properties of the classes' images, and their correlation with IoU (P-NOC paper, table 8).
 
-The paper gives the names of the properties. Its figures for VOC's animals come out as computed
-here: shares of all pixels, ignored ones too, and its ρ is Pearson's over the foreground classes.
+The paper only names the properties. Its numbers for VOC's animals are reproduced with shares of all
+pixels, including ignored ones, and Pearson's ρ over the foreground classes.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The quality of maps and masks, counted a chunk of images at a time; `metrics.rows` tells it."""
+"""Counts for the quality of maps and masks, by chunks of images; for `metrics.rows`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,16 +23,17 @@ Scored = Callable[[ImageFile | None, np.ndarray, tuple[int, int]], np.ndarray]
 
 
 def map_scores(file: ImageFile | None, maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The maps at full size; the image is not looked at."""
+    """The maps at full size; the image is not used."""
     return upsample(maps, size)
 
 
 class Chunk(NamedTuple):
-    """Some images of one shard, as much as one worker measures at a time.
+    """Some images of one shard, measured together by one worker.
 
-    truths: (image, mask file, (H, W)) of each. Give whole paths where workers run elsewhere.
-    files: of the images, for those who look at them.
-    cam: file and artifact id of the shard with the CAMs that tell the regions apart, if any.
+    truths: (image, mask file, (H, W)) of each, with absolute paths if workers are on other
+    machines.
+    files: the files of the images, for scores that need them.
+    cam: file and artifact id of the shard with the CAMs that define the regions, if any.
     """
 
     shard: str
@@ -46,8 +47,8 @@ class Chunk(NamedTuple):
 class Measured(NamedTuple):
     """An image of a chunk.
 
-    where: file and image, for messages; array, attributes: what the shard holds of it;
-    regions: bool [H, W], True in the discriminative regions; None where no CAM is given.
+    where: file and image, for messages; array, attributes: from the shard;
+    regions: bool [H, W], True in the discriminative regions; None without a CAM.
     """
 
     where: str
@@ -61,7 +62,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class MapQuality:
-    """What is counted in some maps; the sum of two is what is counted in both.
+    """Counts over some maps; `+` adds the counts of two sets of maps.
 
     histogram: int64 [R, K + 1, K + 1, T + 1], as `curve.region_histogram` gives it, of two regions
     (outside DR, in DR) or of one (everything).
@@ -148,7 +149,7 @@ def _scores(
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """What is counted in some masks; the sum of two is what is counted in both.
+    """Counts over some masks; `+` adds the counts of two sets of masks.
 
     matrix: int64 [K + 1, K + 2], as `confusion` gives it, of all images together.
     images: (image, mean iou of its own classes); those without a pixel to score are left out.

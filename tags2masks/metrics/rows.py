@@ -1,4 +1,4 @@
-"""The quality of maps and masks as tidy rows: what the artifacts' CSV files hold."""
+"""The quality of maps and masks as tidy rows, for the artifacts' CSV files."""
 
 from collections.abc import Sequence
 
@@ -147,5 +147,5 @@ def _frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -
 
 
 def _plain(limit: np.float32) -> float:
-    """The threshold as people write it: 0.3, not the 0.30000001192… next to it."""
+    """The threshold as written: 0.3 instead of its float32 value 0.30000001192…"""
     return float(str(limit))

@@ -23,10 +23,10 @@ def each_step(steps: np.ndarray) -> np.ndarray:
 
 
 def up_to_each_step(steps: np.ndarray) -> np.ndarray:
-    """What the method would give if it ended there: float32 [..., T, h, w], 0 to 1.
+    """The method's maps if it ended at each step: float32 [..., T, h, w], 0 to 1.
 
     The maps of `each_step` are summed and divided by their maximum (eq. 3.3 with T = t). After an
-    early exit a map stays as it was.
+    early exit a map does not change.
     """
     return _normalized(np.nan_to_num(each_step(steps)).cumsum(axis=-3))
 

@@ -1,4 +1,4 @@
-"""The prototypes artifact: of every class its cluster centres, what they scored and look like."""
+"""The prototypes artifact: each class's cluster centres, their scores and nearest patches."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def write_prototypes(
     images_sha: str,
     prototypes: Iterable[tuple[str, ClassPrototypes]],
 ) -> None:
-    """Write (class, prototypes) pairs; a store as of a shard, with classes in place of images."""
+    """Write (class, prototypes) pairs, in the format of a shard with classes instead of images."""
     write_shard(
         path,
         about,

@@ -1,4 +1,4 @@
-"""A data set's charts, with the words that the page puts around them."""
+"""A data set's charts, with titles, legends and texts for the page."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tags2masks.report import plots, tables
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.stages import STAGES, giving
 
-# Columns of training.csv that are no results: what a method was told to do.
+# Columns of training.csv with schedules, not results.
 SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
 
 
@@ -20,9 +20,9 @@ def charts(
     metrics: pd.DataFrame,
     asked: Sequence[Path] = (),
 ) -> Iterator[dict]:
-    """The data set's charts, with what the page says around them.
+    """Yield the data set's charts, with titles, legends and texts.
 
-    asked: the tables that a config may ask for: of maps after each epoch, or of each step.
+    asked: the optional tables that the config asks for: of maps after each epoch, or of each step.
     """
     for stage in (name for name, stage in STAGES.items() if stage.curves):
         title = f"{STAGES[stage].figure.capitalize()} IoU against the background score"
@@ -98,7 +98,7 @@ def _epoch_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
 
 
 def _step_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
-    """A chart of what the steps of maps are worth, if there are any."""
+    """A chart of the quality of maps of each step, if there are any."""
     lines = [_series(artifact, _table(artifact.folder / "steps.csv")) for artifact in measured]
     if lines:
         yield {
@@ -124,7 +124,7 @@ def _step_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
 
 
 def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterator[dict]:
-    """A chart of the weights and limits that change during training, if there are any."""
+    """A chart of the weights and thresholds that change during training, if there are any."""
     panels = [
         plots.Panel(name, name, [line for line in lines if name in line.values])
         for name in SCHEDULES
@@ -149,8 +149,8 @@ def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterat
 def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
     """A chart for each swept parameter: mean IoU and NDR-Recall of each chain's last such stage.
 
-    table: a data set's rows of sweep.csv, as `tables.read_sweep` gives them; numbers: of the
-    experiments, for the colours.
+    table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
+    numbers for colours.
     """
     for place, (parameter, rows) in enumerate(table.groupby("parameter", sort=False)):
         panels = []
@@ -193,7 +193,7 @@ def _mean_curve(artifact: ShownArtifact) -> pd.DataFrame:
 
 
 def _marks(rows: pd.DataFrame) -> list[plots.Mark]:
-    """The fixed and the tuned background score of a maps artifact, from its rows of the metrics."""
+    """The marks at the fixed and the tuned background score, from an artifact's rows of metrics."""
     means = rows[(rows["metric"] == "iou") & (rows["class"] == "mean")]
     means = means.drop_duplicates(["threshold", "tuned_on_masks"])
     return [
@@ -219,7 +219,7 @@ def _ended(line: plots.Series, measure: str, title: str) -> str:
 
 
 def bars(key: str, metrics: pd.DataFrame, classes: Sequence[str], number: int) -> dict | None:
-    """The per-class chart of an experiment; None where nothing was measured.
+    """The per-class chart of an experiment; None if nothing was measured.
 
     metrics: the experiment's rows; number: the colour's.
     """

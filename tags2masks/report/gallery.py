@@ -36,9 +36,9 @@ MOST_MAPS = 3  # of one image; those of the highest mean are shown
 
 
 class Dataset(NamedTuple):
-    """What a report reads of a data set.
+    """The data of a data set that a report needs.
 
-    rows: the training images; files: of these; truth: the mask file of each image that has one.
+    rows: the training images; files: their files; truth: the mask file of each image that has one.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Dataset(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A picture with the words under it and the text for those who do not see it."""
+    """A picture with its caption and alternative text."""
 
     picture: Picture
     title: str
@@ -60,7 +60,7 @@ class Tile(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A training image and what was made of it; None leaves a place empty."""
+    """A training image with its maps and masks; None is an empty place."""
 
     image: str
     tags: tuple[str, ...]
@@ -68,7 +68,7 @@ class Example(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """The examples of an experiment by group; `legend`: (name, CSS colour) of what occurs."""
+    """The examples of an experiment by group; legend: (name, CSS colour) of classes that occur."""
 
     groups: dict[str, list[Example]]
     columns: int
@@ -77,7 +77,7 @@ class Gallery(NamedTuple):
 
 
 def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
-    """What is known of a data set; `where`: root, truth_root and spec, see `write_report`."""
+    """Read the data of a data set; where: root, truth_root and spec, see `page.write_page`."""
     folder = results / name
     index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
     classes = read_classes(folder / "classes.txt", index)
@@ -108,7 +108,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     measured = experiment["has_truth"] and "masks" in artifacts
     quality = folder / "masks" / artifacts["masks"] / "images.csv" if measured else None
     rows = dataset.rows
-    if experiment.get("images"):  # the others have no maps
+    if experiment.get("images"):  # other images have no maps
         rows = rows[rows["image"].isin(spaced(rows["image"].tolist(), experiment["images"]))]
     groups = choose_groups(rows, quality, count)
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
@@ -144,7 +144,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
 
 
 def image_iou(truth: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """Mean IoU over the classes, background included, that truth or labels show."""
+    """Mean IoU over the classes in truth or labels, including background."""
     return float(class_mean(scores(confusion(truth, labels, classes))["iou"]))
 
 
@@ -153,13 +153,13 @@ def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
 
 
 def _columns(experiment: dict, dataset: Dataset) -> list[str]:
-    """Which label images stand side by side."""
+    """The label images to show side by side."""
     stages = [stage for stage in figured("labels") if stage in experiment["artifacts"]]
     return [*stages, "truth"] if dataset.truth else stages
 
 
 def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
-    """Array and attributes of the chosen images; nothing if the experiment ends before."""
+    """Array and attributes of the chosen images; {} if the experiment does not have the stage."""
     entries = {}
     for number in sorted(set(chosen["shard"])) if stage in artifacts else []:
         path = folder / stage / artifacts[stage] / f"{number}.zarr.zip"
@@ -180,7 +180,7 @@ def _read_predictions(chosen, folder, artifacts) -> dict:
 
 
 def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
-    """The label images of an image: of masks, predictions and truth, as far as there are any."""
+    """The label images of an image: mask, prediction and truth, if they exist."""
     image = row["image"]
     labels = {
         stage: stored[stage][image][0] for stage in figured("labels") if image in stored[stage]
@@ -192,7 +192,7 @@ def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
 
 
 def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
-    """The image and its maps, filled up with None to `places` maps."""
+    """The image and its maps, padded with None to `places` maps."""
     size = int(row["height"]), int(row["width"])
     pixels = read_image(dataset.files[row["image"]], size)
     tags = ", ".join(row["tags"]) or "no tag"

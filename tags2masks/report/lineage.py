@@ -1,4 +1,4 @@
-"""Which artifacts the experiments made, from what, and how they are named and coloured."""
+"""The artifacts of the experiments, with their provenance, names and colours."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from tags2masks.stages import STAGES
 class ShownArtifact(NamedTuple):
     """An artifact of a data set.
 
-    name: the names of the config's entries that lead to it; number: of the first experiment that
-    uses it, which gives its colour; users: those experiments.
+    name: the names of the config entries that lead to it; number: that of the first experiment that
+    uses it, for the colour; users: the experiments that use it.
     """
 
     stage: str
@@ -24,7 +24,7 @@ class ShownArtifact(NamedTuple):
 
 
 def chain_numbers(outline: list[dict]) -> dict[str, int]:
-    """A number per experiment, for its colour: the same chain has the same on every data set."""
+    """A number for each experiment's colour; a chain has the same number on every data set."""
     chains: dict[str, int] = {}
     for experiment in outline:
         chains.setdefault(chain_of(experiment), len(chains))
@@ -44,7 +44,7 @@ def path_of(experiment: dict) -> str:
 def artifacts_of(
     stage: str, outline: list[dict], numbers: dict[str, int], results: Path
 ) -> list[ShownArtifact]:
-    """The artifacts of a stage of one data set's experiments, each once, in their order."""
+    """The artifacts of a stage in one data set's experiments, each once and in order."""
     artifacts: dict[str, ShownArtifact] = {}
     places = [
         (experiment, *place)
@@ -63,7 +63,7 @@ def artifacts_of(
 
 
 def artifact_details(artifact: ShownArtifact) -> dict:
-    """An artifact with what it says that it was made of."""
+    """An artifact with its provenance, as shown on the page."""
     provenance = read_provenance(artifact.folder)
     return {
         "stage": artifact.stage,
@@ -79,7 +79,7 @@ def artifact_details(artifact: ShownArtifact) -> dict:
 
 
 def first_seeds(outline: list[dict]) -> list[dict]:
-    """The experiments, of those that are repeated with several seeds the first alone."""
+    """The experiments, with only the first seed of those that are repeated."""
     return list({path_of(experiment): experiment for experiment in reversed(outline)}.values())[
         ::-1
     ]

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing but itself."""
+"""The report as one self-contained HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,10 +46,9 @@ def write_page(
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
-    count: example images per group. published: tables of papers' figures; asked: tables that
-    the config asks for, of maps after each epoch and of each step.
-    Equal files give equal text.
-    Raises UserError naming a file that is absent or does not fit.
+    count: example images per group. published: tables of published figures; asked: optional tables
+    that the config asks for, of maps after each epoch and of each step.
+    Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
     metrics = tables.read_metrics(results / "metrics.csv")
@@ -125,7 +124,7 @@ def _dataset(
     asked: Sequence[Path],
     warned: list[str],
 ) -> dict:
-    """All that the page says of a data set."""
+    """The page's data for a data set."""
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
     read = examples.read_dataset(name, where, results, has_truth)
     key = f"d{place}"

@@ -1,4 +1,4 @@
-"""What the prototypes of each class look like: the image patches that are most like them."""
+"""Pictures of each class's prototypes: the image patches that are most similar to them."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from tags2masks.report.gallery import Dataset
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.pictures import Picture, strip_picture
 
-MOST_CLASSES = 3  # the first ones; each takes some 100 kB of the page
-AROUND = 3  # a patch is shown with its neighbours: so many cells wide and high
+MOST_CLASSES = 3  # the first ones; each takes about 100 kB of the page
+AROUND = 3  # side of a shown patch in cells: a cell with its neighbours
 
 
 class Strip(NamedTuple):
@@ -25,7 +25,7 @@ class Strip(NamedTuple):
 
 
 class ShownClass(NamedTuple):
-    """The chosen prototypes of a class, best first, and how many centres there were of each."""
+    """The chosen prototypes of a class, best first, and the number of centres of each kind."""
 
     name: str
     own: list[Strip]
@@ -35,7 +35,7 @@ class ShownClass(NamedTuple):
 
 
 class ShownPrototypes(NamedTuple):
-    """A prototypes artifact as the page shows it; `more`: classes that it does not show."""
+    """A prototypes artifact on the page; more: the number of classes that are not shown."""
 
     name: str
     number: int
@@ -83,7 +83,7 @@ def _shown(name: str, prototypes: ClassPrototypes, files: dict[str, ImageFile]) 
 
 
 def _crops(patches: list[Patch], files: dict[str, ImageFile]) -> dict[Patch, np.ndarray]:
-    """What is to be seen at each patch; every image is read once."""
+    """The pixels of each patch; every image is read once."""
     crops: dict[Patch, np.ndarray] = {}
     for image in dict.fromkeys(patch.image for patch in patches):
         pixels = read_image(files[image])

@@ -1,9 +1,9 @@
-"""Figures that papers report, beside those that were measured here.
+"""Published figures beside the figures that were measured here.
 
 A table is a CSV file with `COLUMNS`, a row per figure, in percent as printed. `method` is a chain
-from the classifier on, such as vanilla/cam/crf, or a name that is no method here. `metric` is a
-stage and a metric as metrics.csv has it, such as seed_iou or mask_contour_f; `_best` at its end
-says that pixel masks chose the background score.
+from the classifier on, such as vanilla/cam/crf, or another name for a method that is not here.
+`metric` is a stage and a metric of metrics.csv, such as seed_iou or mask_contour_f; the suffix
+`_best` means that the background score was chosen with pixel masks.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ NAMES = METRIC_NAMES | {"fp": "False positives", "fn": "False negatives"}
 
 
 class Figure(NamedTuple):
-    """A published figure; measured: (chain, percent) of those that did the same here."""
+    """A published figure; measured: (chain, percent) of matching experiments."""
 
     method: str
     dataset: str
@@ -46,14 +46,14 @@ class Published(NamedTuple):
 
     @property
     def measured(self) -> int:
-        """How many of its figures were measured here too."""
+        """The number of its figures with a matching experiment."""
         return sum(bool(figure.measured) for figure in self.figures)
 
 
 def read_published(path: Path | str) -> pd.DataFrame:
-    """A table of published figures, every cell as it is written.
+    """A table of published figures, with every cell as text.
 
-    Raises UserError naming the file and the row of a value that is no number, or of an empty cell.
+    Raises UserError naming the file and the row of a non-numeric value or an empty cell.
     """
     frame = read_table(path, COLUMNS, MEND)
     numbers = pd.to_numeric(frame["value"], errors="coerce")
@@ -123,7 +123,7 @@ def published_tables(
 
 
 def _words(experiment: dict, named: set[str]) -> list[str]:
-    """By which word a published table knows each entry of an experiment."""
+    """The word for each entry of an experiment in published tables: its name or its method."""
     methods = {
         depth: artifact.rpartition("-")[0]
         for depth, stage, artifact in experiment["steps"]
@@ -136,7 +136,7 @@ def _words(experiment: dict, named: set[str]) -> list[str]:
 
 
 def _parts(metric: str) -> tuple[str | None, str, bool]:
-    """Stage, metric and tuned_on_masks in metrics.csv; no stage where it has no such figure."""
+    """Stage, metric and tuned_on_masks in metrics.csv; stage None for other metrics."""
     for stage, name in STAGE_NAMES.items():
         if metric.startswith(f"{name}_"):
             plain = metric.removeprefix(f"{name}_")

@@ -1,4 +1,4 @@
-"""The figures of all experiments in two tables: one tidy, one a row per experiment."""
+"""The tables of all experiments: tidy metrics, and a leaderboard with a row per experiment."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ LEADERBOARD = (
     "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
     "prediction_split", "train_images", "prediction_images", "note",
 )  # fmt: skip
-MEAN, DEVIATION = "mean", "sd"  # in the place of a seed
+MEAN, DEVIATION = "mean", "sd"  # in the column seed
 SWEEP = (
     "parameter", "setting", "chain", "dataset", "split", "stage", "metric", "value", "threshold",
     "tuned_on_masks", "images", "experiment",
@@ -41,12 +41,12 @@ MEND = "run again"
 
 
 def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.DataFrame:
-    """Every figure of every experiment, a row each (columns METRICS).
+    """A row for every figure of every experiment (columns METRICS).
 
-    outline: the experiments with their artifacts' ids. `map` rows are the classifier's mean average
-    precision on the tags of the val split.
+    outline: the experiments with their artifacts' ids. Rows of the metric `map` are the
+    classifier's mean average precision on the tags of val.
     evaluation: the config's background_score and thresholds.
-    Raises UserError naming the file when one is damaged, or was measured at others than these.
+    Raises UserError naming a file that is damaged, or was measured at other background scores.
     """
     tables = []
     for experiment in outline:
@@ -65,9 +65,9 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
 
 
 def read_outline(path: Path) -> dict:
-    """The file that the rule `outline` writes: `experiments`, `evaluation`, `report`.
+    """Read the file of the rule `outline`: `experiments`, `evaluation`, `report`.
 
-    Raises UserError naming a file that cannot be read, or is none.
+    Raises UserError naming the file if it is unreadable or not valid.
     """
     try:
         outline = json.loads(path.read_text(encoding="utf-8"))
@@ -79,13 +79,13 @@ def read_outline(path: Path) -> dict:
 
 
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
-    """Rows of metrics.csv or sweep.csv without those of maps and masks of val's images."""
+    """Rows of metrics.csv or sweep.csv, without those of maps and masks of val's images."""
     of_train = [name for name in measured("maps", "labels") if STAGES[name].split == "train"]
     return figures[~figures["stage"].isin(of_train) | (figures["split"] == "train")]
 
 
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
-    """An artifact's figures; of: how its tables' names begin, `val-` for those of val's images."""
+    """An artifact's figures; of: prefix of its tables' names, `val-` for val's images."""
     columns = ["metric", "value", "threshold", "tuned_on_masks"]
     table = _read(folder / f"{of}metrics.csv", columns, read_checked)
     if STAGES[stage].measured == "maps":
@@ -100,9 +100,9 @@ def _read(path: Path, columns: list[str], check: Callable[..., pd.DataFrame]) ->
 def _check_thresholds(
     metrics: pd.DataFrame, folder: Path, of: str, background_score: float, thresholds: int
 ) -> None:
-    """Refuse figures of maps that were measured when the config said something else.
+    """Refuse figures of maps that were measured with other options of the config.
 
-    Snakemake measures anew after such a change, unless its records are lost.
+    Snakemake measures again after such a change, unless its records are lost.
     """
     plain = ~metrics["tuned_on_masks"].astype(bool) & (metrics["metric"] == "iou")
     fixed = set(metrics.loc[plain, "threshold"])
@@ -121,10 +121,10 @@ def _check_thresholds(
 
 
 def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
-    """What is odd about the data sets and the figures (columns WARNINGS).
+    """The warnings on data sets and figures (columns WARNINGS).
 
-    experiment: "" for warnings of a data set, which are those of `data.warnings` beside the lists
-    of its images and, where it has masks, beside the properties of its classes.
+    experiment: "" for warnings on a data set. Those are in tables of `data.warnings`, one per split
+    and, with masks, one from `measure_classes`.
     """
     rows = []
     for name in dict.fromkeys(experiment["dataset"] for experiment in outline):
@@ -143,7 +143,7 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
 
 
 def _partial_means(metrics: pd.DataFrame, experiment: str, classes: list[str]) -> list[Warned]:
-    """Of an experiment's mean IoUs that are over some of the classes only."""
+    """Warnings on an experiment's mean IoUs that do not include all classes."""
     rows = usual_split(metrics[metrics["experiment"] == experiment])
     rows = rows[(rows["metric"] == "iou") & ~rows["tuned_on_masks"].astype(bool)]
     without: dict[tuple[str, ...], list[str]] = {}
@@ -167,17 +167,18 @@ def leaderboard(
 ) -> pd.DataFrame:
     """A row per experiment (columns LEADERBOARD), per data set the best first.
 
-    All figures are means over classes, background included but in `…_contour_f`, which it has not.
-    `seed_iou_best` is at the background score that the pixel masks of the training images like best
-    (tuned_on_masks), `seed_iou` and `seed_contour_f` at the config's fixed one.
-    `…_val`: of the maps and masks of val's images, made from these images' tags.
-    train_images, prediction_images: how many were measured, of training images and of the
-    predictions' split; where nothing is measured, how many there are.
+    Figures are means over the classes with background, except `…_contour_f`, without background.
+    `seed_iou_best` is at the background score with the best IoU on the training images' masks
+    (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the config's fixed score.
+    `…_val`: maps and masks of val's images, made from these images' tags.
+    train_images, prediction_images: number of measured training images, and of measured images of
+    the predictions' split; if nothing is measured, the number of images.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
-    note: the notes of `warnings`, as `collect_warnings` gives them.
-    share_of_full: prediction_iou over that of the same segmenter, data set and seed trained on the
-    true masks of all training images, where the config has such an experiment.
-    Experiments of several seeds have two rows more, the mean and the sample's standard deviation.
+    note: the notes of `warnings`, from `collect_warnings`.
+    share_of_full: prediction_iou divided by that of the reference, the same segmenter, data set and
+    seed trained on the true masks of all training images, if the config has one.
+    Experiments with several seeds have two further rows, the mean and the sample standard
+    deviation.
     """
     rows = [_leaderboard_row(metrics, experiment, results) for experiment in outline]
     for row, experiment in zip(rows, outline, strict=True):
@@ -207,7 +208,7 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
             & (rows["metric"] == metric)
             & (rows["tuned_on_masks"] == tuned)
         ]
-        # Of a stage that the chain passes twice the last counts.
+        # If a chain has a stage twice, the last one counts.
         return matching[column].iloc[-1] if len(matching) else None
 
     split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
@@ -247,7 +248,7 @@ def _note(experiment: dict, warnings: pd.DataFrame) -> str:
 
 
 def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
-    """Each experiment's prediction IoU as a share of that of its reference."""
+    """Each experiment's prediction IoU, divided by that of its reference."""
     full = {
         _reference_key(experiment): value
         for experiment, value in zip(outline, iou, strict=True)
@@ -261,7 +262,7 @@ def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
 
 
 def _reference_key(experiment: dict) -> tuple[str, str, int]:
-    """What an experiment and its reference have in common: images, segmenter's entry, seed."""
+    """The key that an experiment shares with its reference: images, segmenter's entry, seed."""
     return experiment["data"], path_of(experiment).rpartition("/")[2], experiment["seed"]
 
 
@@ -279,7 +280,7 @@ def _with_spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Per data set the best path first; of a path the mean, the deviation, then its seeds."""
+    """Sort by data set, best path first; within a path the mean, the deviation, then the seeds."""
     best = ["prediction_iou", "mask_iou", "seed_iou"]
     place = table["seed"].map({MEAN: 0, DEVIATION: 1}).fillna(2)
     leading = table.assign(place=place).sort_values("place").drop_duplicates("path")
@@ -296,7 +297,7 @@ def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
     """The means over the classes of the experiments that belong to a sweep (columns SWEEP).
 
     metrics: columns METRICS. parameter: the swept field; setting: its value; chain: the experiment
-    as the config names it, before the sweep. In the order of the outline, so of the config.
+    as written in the config. Rows are in the order of the outline, which is that of the config.
     """
     means = metrics[metrics["class"] == "mean"]
     parts = []

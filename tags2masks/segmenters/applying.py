@@ -24,7 +24,7 @@ def segmented(
 ) -> Iterator[tuple[str, np.ndarray, dict]]:
     """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width.
 
-    A CRF works on `machine.threads` processes while the network looks at the next images.
+    A CRF runs in `machine.threads` processes while the network processes the next images.
     """
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
     views = WholeImages(rows, root, inference.batch_size)
@@ -36,7 +36,7 @@ def segmented(
     else:
         items = ((image.permute(1, 2, 0).numpy(), shares.cpu().numpy()) for image, shares in seen)
         workers = max(1, min(machine.threads, len(rows)))
-        few = 2 * workers  # probabilities are large: 16 MB of an image of VOC
+        few = 2 * workers  # probabilities are large: 16 MB for an image of VOC
         masks = map_ordered(
             partial(refined, spec=inference.crf),
             ahead(items, few),

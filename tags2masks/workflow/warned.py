@@ -1,4 +1,4 @@
-"""The warnings of a run, for its last lines: what a job printed hours ago nobody has seen."""
+"""The warnings of a run, repeated in its last lines."""
 
 import csv
 from collections.abc import Container
@@ -8,9 +8,9 @@ MOST = 20
 
 
 def warnings(table: Path | str, datasets: Container[str]) -> list[str]:
-    """A line per warning on these data sets in results/warnings.csv; none where it is absent.
+    """A line per warning on these data sets in results/warnings.csv; [] if the file is absent.
 
-    One that several experiments share is said once.
+    A warning of several experiments is listed once.
     """
     table = Path(table)
     if not table.is_file():
