@@ -38,15 +38,16 @@ and lines.
 LAYERS = """## The layers
 
 A room is a package of the library (`data/`) or a module beside the packages (`store`). It imports
-only rooms of lower layers, also inside functions. Methods and readers are imported by name when a recipe
-asks for them; such imports are not listed here. Only `config/` knows which methods exist.
+only rooms of lower layers, also inside functions. Methods and readers are imported by name when a
+recipe asks for them; such imports are not listed here. Only `config/` knows which methods exist.
 """
 
 STAGES_TEXT = """## The stages
 
 From `tags2masks/stages.py`. Rules, folders, the order of a chain and the report's contents are
-derived from this table. A method is a config block, in `METHODS` of `tags2masks/config/<package>.py`, and a
-module of the same name in the package, the stage's folder of the library.
+derived from this table. A method is a config block, in `METHODS` of
+`tags2masks/config/<package>.py`, and a module of the same name in the package, the stage's folder
+of the library.
 """
 
 ENTRIES = {"classifiers": "vanilla", "maps": "cam", "masks": "irn", "segmenters": "deeplabv3plus"}
