@@ -13,7 +13,7 @@ from tags2masks.provenance import provenance
 
 
 def main() -> None:
-    """Read the arguments, find, and write the artifact, one class after another."""
+    """Read the arguments, find the prototypes class by class, and write the artifact."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "model", "spec", "output")
     add_index(arguments)

@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _check_coverage(rows: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Print a note on tagged images without a box; raise UserError if none of train has one."""
+    """Print a note on tagged images without a box; raise UserError if no training image has one."""
     tagged = rows[rows["tags"].map(bool)]
     bare = tagged[~tagged["image"].isin(boxes["image"])]
     split = "".join(tagged["split"].unique())

@@ -1,4 +1,4 @@
-"""Measure, against pixel masks, maps as they would be after each epoch of their classifier."""
+"""Measure maps of a classifier after each of its epochs, against pixel masks."""
 
 import json
 from functools import partial
@@ -44,7 +44,7 @@ def main() -> None:
     method = method_module("maps", args.maps)
     index = read_index(*args.index)
     tables = []
-    # One epoch's maps at a time, where the workers of a cluster see them too.
+    # The maps of one epoch at a time, in a folder that the workers of a cluster can read.
     with TemporaryDirectory(prefix=".epochs-", dir=args.metrics.parent) as folder:
         args.shards = [Path(folder) / name for name in args.shards]
         job = work(args)

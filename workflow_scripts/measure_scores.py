@@ -1,4 +1,4 @@
-"""Measure masks, and at every background score the scores that they were made from."""
+"""Measure masks, and the scores behind them at every background score."""
 
 import json
 import operator

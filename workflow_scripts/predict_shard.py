@@ -25,7 +25,7 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
-    spec.pop("split")  # in the recipe, for the id's sake
+    spec.pop("split")  # only part of the id
     index = read_index(*args.index)
     if args.split not in set(index["split"]):
         raise UserError(

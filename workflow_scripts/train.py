@@ -17,7 +17,7 @@ from tags2masks.task import Task, train
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What the program takes."""
+    """The argument parser of the program."""
     options = parser(__doc__)
     add_paths(options, "root", "classes", "model", "spec", "training")
     add_index(options)

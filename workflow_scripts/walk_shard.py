@@ -1,4 +1,4 @@
-"""Make the pseudo-masks of a shard from maps that walk along a network's affinities."""
+"""Make the pseudo-masks of a shard by a random walk of its maps along a network's affinities."""
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.walked import entries

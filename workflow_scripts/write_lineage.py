@@ -1,4 +1,4 @@
-"""Write beside every artifact what it and all before it were made of."""
+"""Write the lineage of every artifact beside it."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ def main() -> None:
         for experiment in experiments
         for stage, id in experiment["artifacts"].items()
     }
-    # Also of what no experiment goes through itself, such as another classifier's helper.
+    # Also for upstream artifacts that are in no experiment, such as an ordinary classifier.
     for dataset, stage, id in list(artifacts):
         for entry in lineage(args.results, dataset, stage, id):
             artifacts[dataset, entry["stage"], entry["id"]] = None
