@@ -18,7 +18,7 @@ from tags2masks.nets.classifier import Classifier
 
 
 def localize(network: Classifier, batch: Batch, spec: DiscCrop) -> Tensor:
-    """Maps of the tagged classes, the others zero; all zero if no crop was kept.
+    """Maps of the tagged classes, the others zero; all zero where no crop was kept.
 
     Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
     """
