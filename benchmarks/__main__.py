@@ -11,12 +11,12 @@ from benchmarks import (
     cam,
     climbing,
     crf,
+    curve,
     dag,
     memory,
     prototypes,
     saliency,
     store,
-    sweep,
     training,
     walk,
 )
@@ -24,7 +24,7 @@ from benchmarks.table import describe_machine, page, section
 from tags2masks.files import written_whole
 
 SUBJECTS = {
-    "sweep": sweep,
+    "curve": curve,
     "training": training,
     "cam": cam,
     "saliency": saliency,

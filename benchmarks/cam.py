@@ -46,7 +46,7 @@ def one_view_at_a_time(
     """What `batched` gives; with_mirror: an image and its mirror image share a forward pass."""
     height, width = images.shape[-2:]
     size = stored_size((height, width), spec.stride)
-    found = []
+    results = []
     for image in images.split(1):
         total = torch.zeros(1, network.head.out_channels, *size)
         for scale in spec.scales:
@@ -59,8 +59,8 @@ def one_view_at_a_time(
                 maps = [network.score_maps(network.features(view)).relu() for view in views]
             for map_ in (maps[0], maps[1].flip(-1)):
                 total += F.interpolate(map_, size, mode="bilinear", align_corners=False)
-        found.append(normalize(total))
-    return torch.cat(found)
+        results.append(normalize(total))
+    return torch.cat(results)
 
 
 def contiguous(network: Classifier, images: Tensor, spec: Cam) -> Tensor:

@@ -64,9 +64,13 @@ def one_pair_at_a_time(network: Classifier, batch: Batch, spec: AdvCam) -> Tenso
         tagged = torch.zeros_like(batch.tagged[:1])
         tagged[0, number] = True
         alone = Batch(batch.images[row : row + 1], tagged, batch.seeds[row : row + 1])
-        found = advcam.localize(network, alone, spec)
-        maps = found.new_zeros((*batch.tagged.shape, *found.shape[2:])) if maps is None else maps
-        maps[row, number] = found[0, number]
+        pair_maps = advcam.localize(network, alone, spec)
+        maps = (
+            pair_maps.new_zeros((*batch.tagged.shape, *pair_maps.shape[2:]))
+            if maps is None
+            else maps
+        )
+        maps[row, number] = pair_maps[0, number]
     return maps
 
 

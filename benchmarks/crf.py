@@ -44,8 +44,8 @@ def measure(quick: bool) -> list[Row]:
     """Seconds for all images."""
     count, height, width = (2, 50, 75) if quick else (12, 375, 500)
     items = make_items(count, height, width)
-    for one, two in zip(masks(items, 1), masks(items, 2), strict=True):
-        np.testing.assert_array_equal(one, two)
+    for first, second in zip(masks(items, 1), masks(items, 2), strict=True):
+        np.testing.assert_array_equal(first, second)
     times = alternate([partial(masks, items, 2), partial(masks, items, 1)], 2 if quick else 3)
     rates = [count / np.median(seconds) for seconds in times]
     note = f"{rates[0]:.3g} images/s against {rates[1]:.3g}"

@@ -45,11 +45,11 @@ def check_light(printed: str) -> None:
 
 def check_jobs(printed: str, shards: int) -> int:
     """Raise AssertionError unless the jobs of all shards are there; returns the number of jobs."""
-    told = jobs(printed)
-    assert (told["cam"], told["crf"]) == (2 * shards, 2 * shards), printed
-    assert (told["threshold"], told["predictions"]) == (4 * shards, 6 * shards), printed
-    assert told["folder"] == told["folder_val"] == told["describe"] - 3 == 1, printed
-    return told["total"]
+    counts = jobs(printed)
+    assert (counts["cam"], counts["crf"]) == (2 * shards, 2 * shards), printed
+    assert (counts["threshold"], counts["predictions"]) == (4 * shards, 6 * shards), printed
+    assert counts["folder"] == counts["folder_val"] == counts["describe"] - 3 == 1, printed
+    return counts["total"]
 
 
 def measure(quick: bool) -> list[Row]:

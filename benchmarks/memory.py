@@ -105,7 +105,7 @@ def arguments(program: str, threads: int) -> list[str]:
 
 
 def check(folder: Path, count: int) -> None:
-    """All images were measured, and the sweep agrees with the masks at their threshold."""
+    """All images were measured, and the curve agrees with the masks at their threshold."""
     maps, labels = (pd.read_csv(folder / f"{name}.csv") for name in PROGRAMS[1:])
     assert set(maps["images"]) == set(labels["images"]) == {count}
     fixed = maps[~maps["tuned_on_masks"]].set_index(["metric", "class"])["value"]

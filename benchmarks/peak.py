@@ -56,7 +56,7 @@ def _peaks(pid: int) -> dict[int, float]:
         tree = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
     except psutil.NoSuchProcess:
         return {}
-    return {one: megabytes for one in tree if (megabytes := _peak(one)) is not None}
+    return {process: megabytes for process in tree if (megabytes := _peak(process)) is not None}
 
 
 def _peak(pid: int) -> float | None:

@@ -62,10 +62,10 @@ def folded(features: Tensor, prototypes: list[ClassPrototypes]) -> Tensor:
 def looped(features: Tensor, prototypes: list[ClassPrototypes]) -> Tensor:
     """The same by a cosine map for each prototype."""
     maps = []
-    for one in prototypes:
+    for of_class in prototypes:
         cosines = [
             F.cosine_similarity(features, vector.view(1, -1, 1, 1), dim=1)
-            for vector in torch.from_numpy(one.vectors)
+            for vector in torch.from_numpy(of_class.vectors)
         ]
         own, context = torch.stack(cosines[:PROTOTYPES]), torch.stack(cosines[PROTOTYPES:])
         maps.append(own.mean(0) - context.mean(0))
@@ -74,7 +74,7 @@ def looped(features: Tensor, prototypes: list[ClassPrototypes]) -> Tensor:
 
 def multiplied(features: Tensor, prototypes: list[ClassPrototypes]) -> Tensor:
     """The same by one matrix product with all prototypes, and the means of what it gives."""
-    vectors = torch.from_numpy(np.concatenate([one.vectors for one in prototypes]))
+    vectors = torch.from_numpy(np.concatenate([of_class.vectors for of_class in prototypes]))
     directions = F.normalize(features, dim=1)
     cosines = F.conv2d(directions, F.normalize(vectors, dim=1)[..., None, None])
     kinds = cosines.unflatten(1, (CLASSES, 2, PROTOTYPES)).mean(3)

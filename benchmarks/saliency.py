@@ -60,8 +60,8 @@ def gradient(network: nn.Module, image: Tensor, class_: int) -> tuple[Tensor, Te
     """|dS_c/dI| [1, H, W] and S_c of one image [3, H, W], with passes of its own."""
     image = image[None].clone().requires_grad_()
     logit = network(image)[0, class_]
-    (found,) = torch.autograd.grad(logit, image)
-    return found.abs().amax(1), logit.detach()
+    (gradients,) = torch.autograd.grad(logit, image)
+    return gradients.abs().amax(1), logit.detach()
 
 
 def one_at_a_time(

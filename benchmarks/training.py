@@ -50,7 +50,7 @@ def real_step(
     network: nn.Module, ordinary: Classifier, batch: list[Tensor], spec: TagTraining
 ) -> None:
     """A step with its backward passes, as `training.fit` makes it."""
-    weights = {name: one.detach() for name, one in ordinary.named_parameters()}
+    weights = {name: parameter.detach() for name, parameter in ordinary.named_parameters()}
     consult = partial(torch.func.functional_call, ordinary, weights)
     module = method_module("classifiers", {"method": spec.method})
     learns = getattr(module, "ORDINARY_LEARNS", False)
@@ -72,7 +72,7 @@ def bare_step(
         views.append(tile(images))
     if "pixel_correlation" in spec.offers:
         views.append(at_scale(images, spec.scale))
-    total = sum(network.score_maps(network.features(one)).mean() for one in views)
+    total = sum(network.score_maps(network.features(view)).mean() for view in views)
     if hasattr(spec, "lambda_cse"):
         ordinary.requires_grad_(False)
         total = total + ordinary(images.detach().requires_grad_()).mean()
@@ -143,8 +143,8 @@ def measure(quick: bool) -> list[Row]:
         network = method_module("classifiers", {"method": name}).build(spec, 20)
         network.to(memory_format=torch.channels_last).train()
         network.backbone.eval()
-        work = [partial(one, network, ordinary, batch, spec) for one in (real_step, bare_step)]
-        [one() for one in 3 * work]  # until the process holds all the memory that they need
+        work = [partial(step, network, ordinary, batch, spec) for step in (real_step, bare_step)]
+        [run() for run in 3 * work]  # until the process holds all the memory that they need
         times = alternate(work, repeats)
         steps[name] = times[0]
         note = f"{count / np.median(times[0]):.3g} images/s"
@@ -172,7 +172,7 @@ def _similarity(quick: bool, repeats: int) -> list[Row]:
     torch.testing.assert_close(back(whole, few), back(double_sum, few), rtol=1e-4, atol=1e-9)
     near = partial(similarity_loss, window=15, mean="pairs")
     work = [partial(back, near, few), partial(back, double_sum, few), partial(back, near, many)]
-    [one() for one in work]
+    [run() for run in work]
     ours, plain, larger = alternate(work, repeats)
     what = f"feature similarity, {side} × {side} cells"
     return [

@@ -64,11 +64,11 @@ def multiplied(matrix: scipy.sparse.csr_array, scores: Tensor) -> Tensor:
     return torch.from_numpy(values).float().reshape(scores.shape)
 
 
-def same(one: Tensor, two: Tensor) -> None:
+def same(first: Tensor, second: Tensor) -> None:
     """Raise AssertionError unless the maps are alike, and their masks the same."""
-    one, two = one / one.max(), two / two.max()
-    torch.testing.assert_close(one, two, atol=5e-4, rtol=0)
-    assert torch.equal(one > BACKGROUND, two > BACKGROUND), "another mask"
+    first, second = first / first.max(), second / second.max()
+    torch.testing.assert_close(first, second, atol=5e-4, rtol=0)
+    assert torch.equal(first > BACKGROUND, second > BACKGROUND), "another mask"
 
 
 def measure(quick: bool) -> list[Row]:
@@ -79,9 +79,9 @@ def measure(quick: bool) -> list[Row]:
         affinities, scores = material(height, width)
         dense = matrix_of(affinities, scores)
         plain, dense = scipy.sparse.csr_array(dense.numpy()), dense.float()
-        found = sparse(affinities, scores)
-        same(found, multiplied(plain, scores))
-        same(found, squared(dense, scores))
+        result = sparse(affinities, scores)
+        same(result, multiplied(plain, scores))
+        same(result, squared(dense, scores))
         times = alternate(
             [
                 partial(sparse, affinities, scores),
@@ -102,7 +102,7 @@ def _growth(quick: bool) -> list[Row]:
     for height, width in sides:
         few, many = material(height, width), material(2 * height, 2 * width)
         work = [partial(sparse, *few), partial(sparse, *many)]
-        [one() for one in work]
+        [run() for run in work]
         what = f"{height} × {width}; {2 * height} × {2 * width}, four times the cells"
         rows.append(compared(what, *alternate(work, 5)))
     return rows
@@ -119,7 +119,7 @@ def _memory(height: int, width: int) -> Row:
 
 def _status(name: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(one.split()[1]) for one in lines if one.startswith(f"{name}:")) * 1024 / 1e6
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ rule measure_scores:
     log:
         "logs/{dataset}/masks/{id}/{of}metrics.log",
     wildcard_constraints:
-        id=rf"({'|'.join(SWEPT)})-[0-9a-f]{{8}}",
+        id=rf"({'|'.join(WITH_CURVE)})-[0-9a-f]{{8}}",
     threads: THREADS
     resources:
         mem_mb=scaled(4000),

@@ -1,4 +1,4 @@
-"""`tags2masks`: commands beside the workflow, to look after what it made."""
+"""The command `tags2masks`: print an experiment's lineage, cite its papers, prune artifacts."""
 
 import argparse
 import json
@@ -26,13 +26,13 @@ from tags2masks.workflow.prune import EXAMPLES, Unused, other_datasets, remove, 
 
 
 def main() -> None:
-    """Run the command that the arguments name; a mistake ends it with one line and status 1."""
+    """Run the command that the arguments name; a user's error exits with one line and status 1."""
     args = _arguments()
     try:
         args.command(args)
     except UserError as error:
         sys.exit(f"error: {error}")
-    except BrokenPipeError:  # as of `| head`
+    except BrokenPipeError:  # for example from `| head`
         sys.exit(0)
 
 
@@ -41,40 +41,40 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--results", type=Path, default=Path("results"), help="where the artifacts are"
+        "--results", type=Path, default=Path("results"), help="folder of the artifacts"
     )
 
     chain = argparse.ArgumentParser(add_help=False)
-    # One file alone: with more, the option would take the experiment for one.
+    # A single file: with several, the option would consume the experiment as one of them.
     chain.add_argument(
         "--configfile", type=lambda file: [Path(file)], default=[Path("config.yaml")],
         metavar="FILE", help="the config (default: config.yaml)",
     )  # fmt: skip
     chain.add_argument("experiment", help="as the leaderboard names it: dataset/classifier/…")
 
-    told = commands.add_parser(
+    lineage = commands.add_parser(
         "lineage", parents=[shared, chain], help="print what an experiment was made of, in steps"
     )
-    told.add_argument("--json", action="store_true", help="print it as JSON")
-    told.set_defaults(command=_lineage)
+    lineage.add_argument("--json", action="store_true", help="print it as JSON")
+    lineage.set_defaults(command=_lineage)
 
-    cited = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
-    cited.set_defaults(command=_cite)
+    cite = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
+    cite.set_defaults(command=_cite)
 
-    pruned = commands.add_parser(
+    prune = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
     )
-    pruned.add_argument(
+    prune.add_argument(
         "--configfile", type=Path, nargs="+", default=[Path("config.yaml")], metavar="FILE",
         help="configs, each on its own (default: config.yaml)",
     )  # fmt: skip
-    pruned.add_argument("--delete", action="store_true", help="delete them")
-    pruned.set_defaults(command=_prune)
+    prune.add_argument("--delete", action="store_true", help="delete them")
+    prune.set_defaults(command=_prune)
     return parser.parse_args()
 
 
 def _read(file: Path) -> tuple[Config, list[Experiment]]:
-    """A config and its experiments."""
+    """The config in a file and its experiments; raises UserError naming the file."""
     raw = read_config(file)
     try:
         config = parse_config(raw)
@@ -98,7 +98,7 @@ def _cite(args: argparse.Namespace) -> None:
     """Print the BibTeX entries of an experiment's methods, networks and data set."""
     config, experiment = _experiment(args)
     blocks = [config.datasets[experiment.dataset]]
-    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.steps)]
+    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]
     keys = dict.fromkeys(key for block in blocks for key in block.cited())
     print("\n\n".join(references()[key] for key in keys))
 
@@ -111,34 +111,34 @@ def references() -> dict[str, str]:
 
 
 def _lineage(args: argparse.Namespace) -> None:
-    """Print the artifacts of an experiment, and of each what it was made of."""
+    """Print the artifacts of an experiment with their recipes."""
     _, experiment = _experiment(args)
     chain = []
-    for _, artifact in experiment.steps:
+    for _, artifact in experiment.products:
         folder = args.results / artifact.dataset / artifact.stage / artifact.id
-        made = folder.exists()
-        said = read_provenance(folder) if made else {}
-        about = {"stage": artifact.stage, "id": artifact.id, "folder": str(folder), "made": made}
+        exists = folder.exists()
+        provenance = read_provenance(folder) if exists else {}
+        about = {"stage": artifact.stage, "id": artifact.id, "folder": str(folder), "made": exists}
         supervision = list(artifact.supervision)
         chain.append(about | {"recipe": artifact.recipe, "supervision": supervision})
-        chain[-1] |= {"versions": said["versions"]} if made else {}
+        chain[-1] |= {"versions": provenance["versions"]} if exists else {}
     if args.json:
         print(json.dumps(chain, indent=2, ensure_ascii=False))
         return
     first = chain[0]["recipe"]
     about = {"data set": _plain(first["dataset"]), "seed": first["seed"]}
     print("\n".join([experiment.name, *(f"  {name:12s} {what}" for name, what in about.items())]))
-    for one in chain:
-        print(f"\n{one['stage']} {one['id']}{'' if one['made'] else '  (not made yet)'}")
-        rows = {"made from": one["recipe"]["upstream"], "spec": one["recipe"]["spec"]}
-        rows |= {"supervision": ", ".join(one["supervision"]), "versions": one.get("versions")}
+    for entry in chain:
+        print(f"\n{entry['stage']} {entry['id']}{'' if entry['made'] else '  (not made yet)'}")
+        rows = {"made from": entry["recipe"]["upstream"], "spec": entry["recipe"]["spec"]}
+        rows |= {"supervision": ", ".join(entry["supervision"]), "versions": entry.get("versions")}
         for name, value in rows.items():
             if value:
                 print(f"  {name:12s} {_plain(value)}")
 
 
 def _plain(value: dict | str) -> str:
-    """A value on one line, as a config would have it."""
+    """A value on one line, in the YAML of a config."""
     if isinstance(value, str):
         return value
     return yaml.safe_dump(
@@ -147,28 +147,31 @@ def _plain(value: dict | str) -> str:
 
 
 def _prune(args: argparse.Namespace) -> None:
-    """List what no experiment refers to, or delete it."""
+    """List the artifacts and shards that no experiment refers to, or delete them."""
     used, shards = set(), {}
     for file in args.configfile:
         config, experiments = _read(file)
         used |= set(all_artifacts(experiments))
         for name, dataset in config.datasets.items():
             shards[name] = max(dataset.shards, shards.get(name, 0))
-        # Made for measuring alone.
+        # Used for measuring only.
         cams = reference_cams(config, experiments) if config.evaluation.regions else {}
         used |= {(cam.dataset, cam.stage, cam.id) for cam in cams.values()}
-    found = unused(args.results, used, shards)
-    for one in found:
-        print(f"{_size(one):>10}  {one.path}")
-    total = _size(*found)
-    stale = sum(one.path.parent.name != EXAMPLES and one.path.suffix == ".zip" for one in found)
-    parts = [(len(found) - stale, "artifacts"), (stale, "shards")]
+    leftovers = unused(args.results, used, shards)
+    for leftover in leftovers:
+        print(f"{_size(leftover):>10}  {leftover.path}")
+    total = _size(*leftovers)
+    stale = sum(
+        leftover.path.parent.name != EXAMPLES and leftover.path.suffix == ".zip"
+        for leftover in leftovers
+    )
+    parts = [(len(leftovers) - stale, "artifacts"), (stale, "shards")]
     what = " and ".join(f"{count} {name}" for count, name in parts if count)
     configs = ", ".join(map(str, args.configfile))
-    if not found:
+    if not leftovers:
         print(f"Every artifact in {args.results} belongs to an experiment of {configs}")
     elif args.delete:
-        remove(found, args.results)
+        remove(leftovers, args.results)
         print(f"{total:>10}  deleted: {what} that no experiment of {configs} uses")
     else:
         print(f"{total:>10}  in {what} that no experiment of {configs} uses; --delete deletes them")
@@ -181,8 +184,8 @@ def _prune(args: argparse.Namespace) -> None:
     print(f"{free:7.1f} GB  free on this disk")
 
 
-def _size(*found: Unused) -> str:
-    size = sum(one.size for one in found)
+def _size(*leftovers: Unused) -> str:
+    size = sum(leftover.size for leftover in leftovers)
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 

@@ -1,20 +1,21 @@
-"""Memory of a process that allocates and frees the same large tensors again and again."""
+"""malloc settings for a process that repeatedly allocates and frees large tensors of equal size."""
 
 import ctypes
 
-# Of glibc's malloc.h and mallopt(3). The largest number would let go of 2 GiB at once.
+# From glibc's malloc.h and mallopt(3). NEVER disables trimming; the largest int would trim at 2
+# GiB.
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
 NEVER = -1
 
 
 def keep_freed_memory() -> bool:
-    """Have malloc reuse large freed blocks instead of handing each back to the kernel.
+    """Make malloc reuse large freed blocks instead of returning them to the kernel.
 
-    By default glibc maps every block of over 32 MiB anew, and the kernel zeroes its pages, layer
-    after layer: on a CPU as much work as the arithmetic (CAMs of 16 photographs take 7.8 s, with
-    this 3.9 s). The process keeps what it needed at its peak. False where malloc is not glibc's:
-    then nothing is done.
+    By default glibc maps every block above 32 MiB anew, and the kernel zeroes its pages for every
+    layer. On a CPU this costs as much as the arithmetic: CAMs of 16 photographs take 7.8 s without
+    and 3.9 s with this setting. The process then keeps its peak memory. Returns False, and does
+    nothing, if malloc is not glibc's.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

@@ -21,14 +21,14 @@ from tags2masks.given import open_given
 
 @dataclass(frozen=True)
 class State:
-    """Where a run keeps its checkpoints, and the fingerprint of its recipe, code and data."""
+    """The folder of a run's checkpoints, and the fingerprint of its recipe, code and data."""
 
     folder: Path
     fingerprint: str
 
 
 def state_file(folder: Path, epoch: int) -> Path:
-    """Where the state after an epoch, counted from 1, is written."""
+    """The file of the state after an epoch, counted from 1."""
     return folder / f"epoch-{epoch:04d}.pt"
 
 
@@ -40,7 +40,7 @@ def save(
     rows: list[dict],
     keep: bool,
 ) -> None:
-    """Write the checkpoint of a run after len(rows) epochs; earlier ones go unless `keep`."""
+    """Write the checkpoint after len(rows) epochs; remove earlier ones unless `keep`."""
     path = state_file(state.folder, len(rows))
     earlier = [] if keep else list(state.folder.glob("epoch-*.pt"))
     buffer = io.BytesIO()
@@ -57,7 +57,7 @@ def save(
     if path.is_dir():
         remove(path)
     with written_whole(path) as beside:
-        # Not by torch: what it says of a full disk is no OSError.
+        # Not with torch.save: its error for a full disk is not an OSError.
         beside.write_bytes(buffer.getbuffer())
     for other in earlier:
         if other != path:
@@ -70,10 +70,10 @@ def resume(
     optimizers: Sequence[torch.optim.Optimizer],
     scaler: torch.amp.GradScaler | None,
 ) -> list[dict]:
-    """Fill everything from the run's last checkpoint and return its rows; [] where there is none.
+    """Load the last checkpoint of this run into the arguments and return its rows; [] without one.
 
-    Files that are no checkpoint, do not fit or have another fingerprint are passed over, with a
-    line that says so.
+    Files that are not checkpoints, do not fit the networks or have another fingerprint are skipped
+    with a printed line.
     """
     for path in sorted(state.folder.glob("epoch-*.pt"), reverse=True):
         try:
@@ -87,9 +87,9 @@ def resume(
         if not _fits(saved, networks, optimizers):
             print(f"{path}: of other networks; left aside, no need to act", flush=True)
             continue
-        for own, key in ((networks, "networks"), (optimizers, "optimizers")):
-            for one, values in zip(own, saved[key], strict=True):
-                one.load_state_dict(values)
+        for parts, key in ((networks, "networks"), (optimizers, "optimizers")):
+            for part, values in zip(parts, saved[key], strict=True):
+                part.load_state_dict(values)
         if scaler:
             scaler.load_state_dict(saved["scaler"])
         print(f"{path}: going on after epoch {len(saved['rows'])}", flush=True)
@@ -100,7 +100,7 @@ def resume(
 def _fits(
     saved: dict, networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer]
 ) -> bool:
-    """Whether a checkpoint is of such networks; nothing is filled before that is known."""
+    """Whether a checkpoint fits the networks and optimizers; checked before anything is loaded."""
     if (len(saved["networks"]), len(saved["optimizers"])) != (len(networks), len(optimizers)):
         return False
     for network, values in zip(networks, saved["networks"], strict=True):
@@ -129,10 +129,10 @@ def _tensors(values: dict) -> list[torch.Tensor]:
 
 
 def load_plain(path: Path) -> object:
-    """What `torch.save` wrote, on the CPU; never runs code from the file.
+    """Load a file of `torch.save` on the CPU, without running code from it.
 
-    Raises pickle.UnpicklingError for a file that would run code, and ValueError, in one line, for
-    one that is absent, damaged or of another kind.
+    Raises pickle.UnpicklingError for a file that would run code, and ValueError with a one-line
+    message for a file that is absent, damaged or of another kind.
     """
     try:
         with open_given(path) as file:
@@ -146,7 +146,7 @@ def load_plain(path: Path) -> object:
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from None
 
 
-# What torch, pickle and zipfile raise for damaged files.
+# Exceptions that torch, pickle and zipfile raise for damaged files.
 FAILURES = (
     RuntimeError,
     EOFError,
@@ -168,7 +168,7 @@ PARTS = {"fingerprint": str, "networks": list, "optimizers": list, "scaler": dic
 
 
 def read_state(path: Path) -> dict:
-    """A checkpoint's contents: `fingerprint`, `networks` (the state of each), `rows`, …
+    """Read a checkpoint: `fingerprint`, `networks` (the state of each), `rows`, …
 
     Raises UserError naming a file that cannot be read or is no checkpoint.
     """
@@ -184,7 +184,7 @@ def read_state(path: Path) -> dict:
 
 
 def _check_members(path: Path) -> None:
-    """Raise ValueError for a file whose parts are not what was written: torch does not look."""
+    """Raise ValueError if a member of the zip file fails its checksum; torch does not check it."""
     try:
         with open_given(path) as file, zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
@@ -200,15 +200,15 @@ def _is_checkpoint(saved: object) -> bool:
     if not all(isinstance(saved.get(part), kind) for part, kind in PARTS.items()):
         return False
     inner = [*saved["networks"], *saved["optimizers"], *saved["rows"]]
-    if not saved["networks"] or not all(isinstance(one, dict) for one in inner):
+    if not saved["networks"] or not all(isinstance(part, dict) for part in inner):
         return False
     return all(
-        isinstance(value, torch.Tensor) for one in saved["networks"] for value in one.values()
+        isinstance(value, torch.Tensor) for state in saved["networks"] for value in state.values()
     )
 
 
 def end_state(state: State, keep: bool) -> None:
-    """Remove the checkpoints of a run whose results are safely written, unless they are kept."""
+    """Remove the checkpoints of a run whose results are written, unless `keep`."""
     for path in sorted(state.folder.glob("epoch-*.pt")) if not keep else []:
         remove(path)
     with contextlib.suppress(OSError):

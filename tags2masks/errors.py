@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend, and many of them in one."""
+"""The exception for mistakes that a user can correct, one or several in one message."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ class UserError(ValueError):
 
 
 def raise_together(problems: Sequence[str], most: int = 20) -> None:
-    """Raise a UserError with a line per problem, the first `most` of them; none: do nothing."""
+    """Raise a UserError with a line per problem, at most `most`; do nothing without problems."""
     if not problems:
         return
     lines = list(problems[:most])

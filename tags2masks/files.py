@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their place and renamed into it."""
+"""Atomic writing: files are written under a temporary name beside their path and renamed."""
 
 import contextlib
 import errno
@@ -13,16 +13,15 @@ from tags2masks.errors import UserError
 
 @contextlib.contextmanager
 def written_whole(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it into place when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    After an exception the temporary file or folder is removed and `path` is as it was before. A
-    killed process leaves it behind; the next one to write `path` removes it. So a path must have
-    one writer at a time, on whatever machine: Snakemake's lock sees to that.
-    A file is on the disk before it gets its name, so that a power cut cannot leave an empty one
-    there; the files of a folder are not waited for. It gets the mode that the umask says, whatever
-    library wrote it.
-    Raises UserError when the folder cannot be written, the disk is full, the file would be larger
-    than this account may write, or a folder stands where the file should be.
+    After an exception the temporary file or folder is removed and `path` is unchanged. A killed
+    process leaves the temporary file; the next writer of `path` removes it. So a path must have
+    only one writer at a time, on any machine; Snakemake's lock ensures that. A file is synced to
+    disk before it is renamed, so that a power cut cannot leave an empty file; the files of a folder
+    are not synced. The file gets the mode given by the umask.
+    Raises UserError if the folder cannot be written, the disk is full, the file exceeds the allowed
+    size, or a folder is in the place of the file.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -37,7 +36,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             beside.chmod(0o666 & ~_umask())
             _wait_for_disk(beside)
         elif path.exists():
-            path.rename(old)  # removed only then: no moment must show half of it
+            path.rename(old)  # removed after the replacement: `path` is never incomplete
         beside.replace(path)
     except OSError as error:
         reasons = {
@@ -59,7 +58,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    # It can be read by setting it alone. One thread of a program writes.
+    # The umask can only be read by setting it. Only one thread of a program writes files.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -71,15 +70,15 @@ def _wait_for_disk(path: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of this very path left beside it."""
+    """Remove temporary files of killed writers of this path."""
     leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.old)?\.part")
-    for one in path.parent.iterdir():
-        if leftover.fullmatch(one.name):
-            remove(one)
+    for file in path.parent.iterdir():
+        if leftover.fullmatch(file.name):
+            remove(file)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with what is in it; fine if there is none."""
+    """Remove a file, or a folder with its contents; it need not exist."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

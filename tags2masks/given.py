@@ -1,4 +1,4 @@
-"""What people give: files, opened only where they are such, and names that stay in their folder."""
+"""The user's paths: open regular files only, and check that names stay in their folder."""
 
 import errno
 import io
@@ -19,9 +19,9 @@ NO_FILES = {
 
 
 def check_given(path: Path | str) -> None:
-    """Raise OSError where there is no file, but nothing, a folder, pipe or device.
+    """Raise OSError unless the path is a regular file.
 
-    Also for a name that no file can have; the error's `strerror` says what is wrong.
+    Also for names that are invalid; the error's `strerror` says what is wrong.
     """
     try:
         kind = stat.S_IFMT(Path(path).stat().st_mode)
@@ -33,43 +33,43 @@ def check_given(path: Path | str) -> None:
 
 
 def open_given(path: Path | str) -> BinaryIO:
-    """Open a file to read its bytes; raises as `check_given` does, or when it may not be read.
+    """Open a file to read bytes; raises as `check_given`, or if it is not readable.
 
-    Pipes and devices are not opened: reading one may never end.
+    Pipes and devices are not opened, because reading them may block forever.
     """
     check_given(path)
     return Path(path).open("rb")
 
 
 def read_given(path: Path | str) -> bytes:
-    """All bytes of a file; raises as `open_given` does."""
+    """Read all bytes of a file; raises as `open_given`."""
     with open_given(path) as file:
         return file.read()
 
 
 def read_text(path: Path | str) -> str:
-    """The text of a UTF-8 file, its lines ending in "\\n".
+    """Read the text of a UTF-8 file, with line ends converted to "\\n".
 
-    Raises as `open_given` does, and UnicodeDecodeError, a ValueError.
+    Raises as `open_given`, and UnicodeDecodeError (a ValueError).
     """
     with io.TextIOWrapper(open_given(path), encoding="utf-8") as text:
         return text.read()
 
 
 def is_given(path: Path | str) -> bool:
-    """Whether there is a file of this name, whatever the name."""
+    """Whether the path is a file; False for invalid names too."""
     return os.path.isfile(path)  # noqa: PTH113 - pathlib's raises for some names and folders
 
 
 def leads_outside(name: str) -> bool:
-    """Whether a name, taken as a path below some folder, may lead out of it."""
+    """Whether a name, as a path below a folder, may lead out of the folder."""
     return name.startswith("/") or ".." in PurePosixPath(name).parts
 
 
 def path_inside(folder: Path, name: str) -> Path:
-    """The path of this name below a folder, to write to.
+    """The path of this name below a folder, for writing.
 
-    Links are followed. Raises UserError when it leads out of the folder.
+    Links are followed. Raises UserError if the path leads out of the folder.
     """
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):

@@ -1,17 +1,17 @@
-"""The labels that a network learns from: views of the training images with them."""
+"""Random views of training images with the labels of an artifact."""
 
 from tags2masks.data.masked import MaskedViews
-from tags2masks.data.views import IGNORED
 from tags2masks.errors import UserError
+from tags2masks.mask_ids import IGNORED
 from tags2masks.store import Shard
 from tags2masks.task import Task
 
 
 def labelled_views(task: Task, stage: str, kind: type[MaskedViews] = MaskedViews) -> MaskedViews:
-    """Random views of the training images with the labels that an artifact of the stage has.
+    """Random views of the training images with the labels of the stage's upstream artifact.
 
-    kind: what of the labels they show. Raises UserError as `MaskedViews` does, and where no pixel
-    of any image has a label.
+    kind: the class of the views. Raises UserError as `MaskedViews`, and if no pixel of any image
+    has a label.
     """
     shards, artifact = task.upstream(stage)
     spec = task.spec
@@ -19,14 +19,14 @@ def labelled_views(task: Task, stage: str, kind: type[MaskedViews] = MaskedViews
     if not _some_label(views):
         raise UserError(
             f"{shards[0].parent}: every pixel of every image is ignored (255), so there is nothing "
-            "to learn from; make what it is made with less strict, such as by a lower "
-            "foreground_score or a higher background_score"
+            "to learn from; make the labels less strict, for example with a lower foreground_score "
+            "or a higher background_score"
         )
     return views
 
 
 def _some_label(views: MaskedViews) -> bool:
-    """Whether a pixel of an image has a label; most often the first image shows it."""
+    """Whether any pixel of any image has a label; usually the first image is enough."""
     for number, file in enumerate(views.files):
         with Shard(file, views.masks_id, views.shas[number]) as shard:
             for row in views.masked:

@@ -1,4 +1,4 @@
-"""Where a program computes: device, threads, loading processes, precision, several processes."""
+"""The machine of a program: device, threads, loading processes, precision, several processes."""
 
 import os
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.flo
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a job runs. It changes results by rounding alone, but for live batch norm on several
-    devices: each normalises its own part of a batch.
+    """Where a job runs. It changes results only by rounding, except for live batch norm on several
+    devices: each device normalises its own part of a batch.
     """
 
     device: str = "cpu"
@@ -29,26 +29,26 @@ class Machine:
 
     @property
     def loaders(self) -> int:
-        """Image loading processes: by default none on a CPU, whose cores the network keeps busy."""
+        """Number of image loading processes: by default `threads` with a GPU, none on a CPU."""
         if self.workers is not None:
             return self.workers
         return self.threads if self.device == "cuda" else 0
 
 
 def prepare(machine: Machine, seed: int) -> None:
-    """Make everything that follows in this process repeatable.
+    """Set seeds, threads and deterministic algorithms for this process.
 
-    Raises UserError when the config asks for a GPU that is not there.
+    Raises UserError if the config asks for a GPU and there is none.
     """
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda, but there is no GPU here; set device: cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     keep_freed_memory()
     torch.set_num_threads(machine.threads)
-    torch.set_flush_denormal(True)  # vanishing gradients would take a CPU many times as long
+    torch.set_flush_denormal(True)  # denormal numbers in gradients slow a CPU down many times
     torch.use_deterministic_algorithms(True, warn_only=machine.device == "cuda")
-    # Else each new tensor is filled with NaN, to find code that reads it unwritten: a fifth of the
-    # time of a network of many small operations.
+    # By default deterministic mode fills each new tensor with NaN, to find reads of uninitialised
+    # memory. This takes a fifth of the time of a network of many small operations.
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.manual_seed(seed)
 
@@ -58,10 +58,10 @@ def start_fabric(
 ) -> Fabric:
     """Start the processes of a training.
 
-    scaler: the loss scaler of 16-mixed, which the caller keeps because its state is part of a
-    checkpoint; None for every other precision.
+    scaler: the loss scaler of 16-mixed, owned by the caller because its state is part of
+    checkpoints; None for other precisions.
     """
-    # The environment is named because Lightning would take a Slurm job for one of its own making.
+    # Set explicitly: in a Slurm job Lightning would assume that srun starts its processes.
     plugins: list = [LightningEnvironment()]
     if scaler is not None:
         plugins.append(MixedPrecision("16-mixed", machine.device, scaler))
@@ -77,5 +77,5 @@ def start_fabric(
 
 
 def is_main_process() -> bool:
-    """Whether this process, of a run's several, is the one that writes the results."""
+    """Whether this process is the one of a run that writes results."""
     return int(os.environ.get("LOCAL_RANK", 0)) == 0

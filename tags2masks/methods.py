@@ -1,4 +1,4 @@
-"""From a stage or a recipe to its methods: config blocks and modules. Light to import: no torch."""
+"""Config blocks and modules of the methods of a stage or recipe. Light to import: no torch."""
 
 from importlib import import_module
 from types import ModuleType
@@ -12,25 +12,22 @@ from tags2masks.stages import SECTIONS, STAGES, Stage, giving
 def methods_of(stage: Stage) -> dict[str, type[Entry]]:
     """The methods that make a stage's artifacts, with their config blocks.
 
-    Those of its section; of a stage that is part of others' entries, what these have in that field.
+    For a stage without a section: the blocks in the field `part` of other stages' entries.
     """
     if stage.section:
         return METHODS[stage.package]
-    found = {}
+    blocks = {}
     for section in SECTIONS.values():
         for block in METHODS[section.package].values():
             field = block.model_fields.get(stage.part)
             if field is not None:
                 inner = type(field.default)
-                found[getattr(field.default, "method", stage.name)] = inner
-    return found
+                blocks[getattr(field.default, "method", stage.name)] = inner
+    return blocks
 
 
 def package_of(recipe: dict) -> str:
-    """The package of a recipe whose stage gives a network.
-
-    Raises UserError for another stage.
-    """
+    """The package of a recipe's method; raises UserError for a stage that is not trained."""
     stage, trained = recipe["stage"], giving("network")
     if stage not in trained:
         raise UserError(f"stage {stage}: is not trained; the trained ones are {', '.join(trained)}")
@@ -38,21 +35,21 @@ def package_of(recipe: dict) -> str:
 
 
 def learning_module(package: str) -> ModuleType:
-    """How networks of a package learn (see `task.py`); by name, so that no other stage's counts."""
+    """The module `learning` of a package (see `task.py`), imported by name, so that only it is."""
     return import_module(f"tags2masks.{package}.learning")
 
 
 def block_of(recipe: dict) -> type[Entry]:
-    """The type of the config block behind an artifact."""
+    """The type of the config block of a recipe."""
     blocks = methods_of(STAGES[recipe["stage"]])
     return blocks.get(recipe["method"]) or blocks[recipe["stage"]]
 
 
 def method_module(package: str, recipe: dict) -> ModuleType:
-    """The module of the recipe's method, imported by its name so that no other method's is."""
+    """The module of the recipe's method, imported by name so that no other method's is."""
     return import_module(f"tags2masks.{package}.{recipe['method']}")
 
 
 def method_block(package: str, recipe: dict, free: dict | None = None) -> Entry:
-    """The config block of the recipe's method; `free` gives the fields that are in no recipe."""
+    """The config block of the recipe's method; free: the fields that are not in recipes."""
     return METHODS[package][recipe["method"]].model_validate(recipe["spec"] | (free or {}))

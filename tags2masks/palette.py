@@ -1,4 +1,4 @@
-"""Masks as PNG files that show colours: the palette of PASCAL VOC."""
+"""Masks as indexed PNG files with the palette of PASCAL VOC."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tags2masks.files import written_whole
 
 
 def voc_palette() -> np.ndarray:
-    """uint8 [256, 3]: the colour of each id. Bit b of the id's digit triples sets bit 7 − b."""
+    """The colour of each id, uint8 [256, 3]: bits 3b, 3b + 1, 3b + 2 of the id set bit 7 − b."""
     ids = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for place in range(8):
@@ -21,7 +21,7 @@ def voc_palette() -> np.ndarray:
 
 
 def write_palette_png(path: Path | str, mask: np.ndarray) -> None:
-    """Write uint8 [h, w] ids as an indexed PNG; the ids stay readable as pixel values."""
+    """Write ids, uint8 [h, w], as an indexed PNG; pixel values are the ids."""
     image = Image.frombytes("P", mask.shape[::-1], np.ascontiguousarray(mask).tobytes())
     image.putpalette(voc_palette().ravel().tolist())
     with written_whole(path) as beside:

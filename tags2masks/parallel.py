@@ -1,4 +1,4 @@
-"""A function over many items with Dask: in this process, in processes of this job, on a cluster."""
+"""Parallel map and fold with Dask: in this process, in worker processes, or on a cluster."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ from tags2masks.progress import progress
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PATIENCE = 30  # seconds that a cluster has to answer, and to show a first worker
+PATIENCE = 30  # seconds to wait for a cluster's answer, and for its first worker
 
 
 def map_ordered(
@@ -37,24 +37,24 @@ def map_ordered(
     total: int | None = None,
     unit: str = "image",
 ) -> Iterator[Result]:
-    """Yield function(item) of each item in the items' order, `batch` of them in memory at a time.
+    """Yield function(item) in the order of items, with `batch` of them in memory at a time.
 
-    workers: 1 works in this process, more start as many processes, of one numeric thread each.
-    scheduler: address of a Dask scheduler, tcp://…, whose workers do it instead; `batch` should
-    then be no less than their threads, and paths in items must mean the same files there.
-    desc: name of the progress bar on stderr. items are taken as they are needed.
-    What the function raises is raised here as it is. Raises UserError when workers are killed or
-    the cluster does not answer.
+    workers: 1 runs in this process; more start that many processes with one numeric thread each.
+    scheduler: address of a Dask scheduler, tcp://…, to use instead; `batch` should then be at least
+    its number of threads, and paths in items must be valid there.
+    desc: name of the progress bar on stderr. items is consumed lazily.
+    Exceptions of the function are passed on. Raises UserError if workers are killed or the cluster
+    does not answer.
     """
     with _pool(workers, scheduler) as (compute, _):
         yield from _batches(function, items, compute, batch, desc, total, unit)
 
 
 def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
-    """Yield the items, of which `count` are made beforehand, in a thread.
+    """Yield the items, computing `count` of them ahead in a thread.
 
-    So that what makes them (a network) works on while what takes them (`map_ordered`) waits for its
-    workers. What making an item raises is raised in its place.
+    So a network can compute the next items while `map_ordered` waits for its workers. Exceptions
+    are raised in the place of their item.
     """
     source, end = iter(items), object()
     maker = ThreadPoolExecutor(1)
@@ -79,10 +79,10 @@ def fold(
     total: int | None = None,
     unit: str = "chunk",
 ) -> Result:
-    """combine(… combine(f(item 0), f(item 1)) …, f(item n)), always in this order.
+    """Return combine(… combine(f(item 0), f(item 1)) …, f(item n)), always in this order.
 
-    Memory holds some results for every worker, however many items there are.
-    The rest is as for `map_ordered`. Raises ValueError when there are no items.
+    Memory holds a few results per worker, for any number of items. Other arguments and errors are
+    those of `map_ordered`. Raises ValueError if there are no items.
     """
     with _pool(workers, scheduler) as (compute, slots):
         results = _batches(function, items, compute, 4 * slots, desc, total, unit)
@@ -108,7 +108,7 @@ def _batches(
     with progress((), desc, total, unit) as bar:
         while part := list(islice(waiting, batch)):
             tasks = [dask.delayed(partial(function, item), pure=False)() for item in part]
-            # Called for each finished task, but by the local schedulers alone.
+            # Called for each finished task, but only by local schedulers.
             with Callback(posttask=lambda *_: bar.update()):
                 results = deque(compute(*tasks))
             done += len(results)
@@ -120,7 +120,7 @@ def _batches(
 
 @contextmanager
 def _pool(workers: int, scheduler: str | None) -> Iterator[tuple[Callable, int]]:
-    """A function like `dask.compute`, and the number of tasks that it runs at a time."""
+    """Yield a function like `dask.compute`, and the number of tasks that it runs at a time."""
     if scheduler is not None:
         with _cluster(scheduler) as client:
             yield partial(dask.compute, scheduler=client), sum(client.nthreads().values())
@@ -143,9 +143,9 @@ def _pool(workers: int, scheduler: str | None) -> Iterator[tuple[Callable, int]]
 
 
 def _start_worker() -> None:
-    """Prepare a new process: one numeric thread, and no life after its parent's death."""
+    """Prepare a worker process: one numeric thread, and exit when the parent dies."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"  # for libraries that are loaded later
+        os.environ[name] = "1"  # for libraries that are imported later
     threadpool_limits(limits=1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -153,15 +153,15 @@ def _start_worker() -> None:
 
 
 def _die_with_parent() -> None:
-    """End this process with its parent: a killed one cannot end its workers, which would stay."""
+    """Exit when the parent ends: a killed parent cannot stop its workers."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 @contextmanager
 def _cluster(address: str) -> Iterator:
-    """A client of a Dask scheduler that has workers."""
-    from distributed import Client, KilledWorker  # not needed by jobs of their own
+    """Yield a client of a Dask scheduler with at least one worker."""
+    from distributed import Client, KilledWorker  # lazy import: only needed with a cluster
 
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)

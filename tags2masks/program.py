@@ -1,4 +1,4 @@
-"""What the programs of workflow_scripts/ share: common arguments, and how they fail."""
+"""Common arguments and error handling of the programs in workflow_scripts/."""
 
 import argparse
 import json
@@ -11,27 +11,26 @@ from pathlib import Path
 
 from tags2masks.errors import UserError
 
-# How torch reports that a process that loads images for it was killed.
+# Start of torch's message for a killed loading process.
 KILLED = re.compile(r"DataLoader worker \(pid(\(s\))? [\d, ]+\)")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a program; a mistake of the user's ends it with one line and exit status 1.
+    """Run a program; a UserError, or a killed loading process, exits with one line and status 1.
 
-    So does the end of a process that loads images. Ctrl-C ends it with one line too, and as a shell
-    expects with status 130.
+    Ctrl-C exits with one line and status 130, as shells expect.
     """
     try:
         main()
     except UserError as error:
-        sys.exit(_told(_own_words(error)))
+        sys.exit(_print_error(_own_words(error)))
     except (RuntimeError, ConnectionError, EOFError) as error:
         # Where torch would raise when the next of these processes ends.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if not (KILLED.match(str(error)) or _is_cut_off(error)):
             raise
         sys.exit(
-            _told(
+            _print_error(
                 "a process that loads images was killed, most likely for lack of memory; lower "
                 "--workers (workers in the config) or batch_size, or give the job more memory"
             )
@@ -48,48 +47,50 @@ def _is_cut_off(error: Exception) -> bool:
     return fetching and isinstance(error, ConnectionError | EOFError)
 
 
-def _told(message: str) -> int:
+def _print_error(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 1
 
 
 def _own_words(error: UserError) -> str:
-    """The message alone: torch puts a traceback before that of a process that loads images."""
+    """The message without the traceback that torch adds to errors of loading processes."""
     name = type(error).__name__
     wrapped = rf"Caught {name} in DataLoader worker.*?^[\w.]*{name}: "
     return re.sub(wrapped, "", str(error), count=1, flags=re.DOTALL | re.MULTILINE).rstrip("\n")
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
-    """An argument parser with what most programs take."""
-    made = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    made.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
-    made.add_argument("--free", type=json.loads, default={}, help="batch sizes and the like, JSON")
-    made.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"])
-    made.add_argument("--devices", type=int, default=1, help="GPUs of this run")
-    made.add_argument("--threads", type=int, default=2)
-    made.add_argument("--workers", type=int, default=None, help="image loading processes")
-    made.add_argument("--dask", default=None, help="address of a Dask scheduler")
-    return made
+    """An argument parser with the arguments that most programs have."""
+    options = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    options.add_argument("--recipe", type=json.loads, required=True, help="what to make, as JSON")
+    options.add_argument(
+        "--free", type=json.loads, default={}, help="batch sizes and the like, JSON"
+    )
+    options.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"])
+    options.add_argument("--devices", type=int, default=1, help="GPUs of this run")
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--workers", type=int, default=None, help="image loading processes")
+    options.add_argument("--dask", default=None, help="address of a Dask scheduler")
+    return options
 
 
 def _device(name: str) -> str:
     if name != "auto":
         return name
-    import torch  # slow to import, and most programs run no network
+    import torch  # lazy import: slow, and most programs run no network
 
-    found = "cuda" if torch.cuda.is_available() else "cpu"
-    print(f"device: auto, which is {found} here", flush=True)
-    return found
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print(f"device: auto, which is {device} here", flush=True)
+    return device
 
 
-def add_index(made: argparse.ArgumentParser) -> None:
-    """Add the option of the images to work on."""
+def add_index(options: argparse.ArgumentParser) -> None:
+    """Add the option for the index of the images to work on."""
     what = "table of the images, or one per split"
-    made.add_argument("--index", type=Path, nargs="+", required=True, help=what)
+    options.add_argument("--index", type=Path, nargs="+", required=True, help=what)
 
 
-def add_paths(made: argparse.ArgumentParser, *names: str) -> None:
+def add_paths(options: argparse.ArgumentParser, *names: str) -> None:
     """Add required path arguments."""
     for name in names:
-        made.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+        options.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)

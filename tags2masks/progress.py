@@ -1,4 +1,4 @@
-"""Progress of long work, for people at a terminal and in log files alike."""
+"""Progress bars for terminals and log files."""
 
 import sys
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 
 def progress(items: Iterable, desc: str, total: int | None = None, unit: str = "image") -> tqdm:
-    """A tqdm bar on stderr; where that is a file or pipe, a line now and then in long work."""
+    """A tqdm bar on stderr; if stderr is a file or pipe, a line every 30 seconds."""
     seconds = 0.2 if sys.stderr.isatty() else 30
     return tqdm(
         items,

@@ -1,7 +1,7 @@
-"""What an artifact was made of: written into it by the program that makes it, and read back.
+"""Provenance of artifacts: recipe, supervision and versions, written into each artifact.
 
-A model's is its spec.json; a shard's is among the attributes of its Zarr group. The chain of an
-artifact's own and its upstream's is its lineage.
+For a model it is its spec.json, for a shard attributes of the Zarr group. The provenance of an
+artifact and of all artifacts upstream is its lineage.
 """
 
 import json
@@ -16,10 +16,10 @@ from tags2masks.methods import block_of
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id, canonical, digest
 
-# Whose version can change the numbers.
+# Packages whose version can change results.
 PACKAGES = ("tags2masks", "torch", "timm", "numpy", "scikit-image", "scikit-learn", "pydensecrf2")
 
-# What every recipe has.
+# Keys that every recipe has.
 RECIPE = {"stage", "method", "spec", "upstream"}
 
 SEAL = "digest"
@@ -27,17 +27,17 @@ SEAL = "digest"
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that compute."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def provenance(recipe: dict) -> dict:
-    """What an artifact made from this recipe, now and here, is to say of itself."""
+    """The provenance of an artifact that is made from this recipe by this installation."""
     return {
         "id": artifact_id(recipe),
         "recipe": recipe,
@@ -47,15 +47,15 @@ def provenance(recipe: dict) -> dict:
 
 
 def read_provenance(folder: Path) -> dict:
-    """What the artifact in a folder says of itself.
+    """Read the provenance of the artifact in a folder.
 
-    Raises UserError naming the file that is not there, cannot be read or says something else.
+    Raises UserError naming the file if it is absent, unreadable or not valid.
     """
     spec = folder / "spec.json"
     try:
         if spec.exists():
             return check_provenance(json.loads(read_text(spec)), spec)
-        # Not by zarr: thousands of shards are read here, and this is one small member of each.
+        # Without zarr, for speed: thousands of shards are read, one small member of each.
         with zipfile.ZipFile(
             min(folder.glob("[!.]*.zarr.zip"), default=folder / "0.zarr.zip")
         ) as archive:
@@ -70,14 +70,14 @@ def read_provenance(folder: Path) -> dict:
 
 
 def sealed(said: dict) -> dict:
-    """The same with a digest of it, by which `check_provenance` notices any change."""
+    """Add a digest, so that `check_provenance` can detect changes."""
     return said | {SEAL: digest(canonical(said))}
 
 
 def check_provenance(said: object, where: Path | str) -> dict:
-    """What was read, without its seal, if it is what `provenance` gives.
+    """Return a provenance without its digest if it is valid and unchanged.
 
-    Raises UserError that names where it is from.
+    Raises UserError naming `where` otherwise.
     """
     recipe = said.get("recipe") if isinstance(said, dict) else None
     if not isinstance(recipe, dict) or not recipe.keys() >= RECIPE or "id" not in said:
@@ -89,10 +89,10 @@ def check_provenance(said: object, where: Path | str) -> dict:
 
 
 def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:
-    """The provenance of an artifact and of all that it was made from, the first made first.
+    """The provenance of an artifact and of all artifacts upstream, in the order of making.
 
-    `learns_from` is what its own method read beside that; `supervision` what it and all before it
-    read. Raises UserError where one of them is not made yet.
+    `learns_from` is the supervision that an artifact's own method reads, `supervision` that of the
+    artifact and all artifacts upstream. Raises UserError if one of them is not made yet.
     """
     chain: dict[tuple[str, str], dict] = {}
 

@@ -1,8 +1,8 @@
-"""The stages of the workflow, in one table: whatever lists stages elsewhere is derived from it.
+"""The table of the workflow's stages; all other lists of stages are derived from it.
 
-Data alone, light to import. A stage makes artifacts from config entries and from the artifacts of
-earlier stages. Its methods are the modules of its package, their config blocks the `METHODS` of the
-config module of the same name.
+Data only, light to import. A stage makes artifacts from config entries and from the artifacts of
+earlier stages. Its methods are the modules of its package; their config blocks are the `METHODS` of
+the config module of the same name.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Course:
-    """A figure of each epoch that the report draws below the loss."""
+    """A figure per epoch that the report plots below the loss."""
 
     column: str
     title: str
@@ -20,24 +20,24 @@ class Course:
 class Stage:
     """One stage.
 
-    name: its folder in results/<dataset>/, its name in recipes, and the role of its artifacts
-        among what others are made from.
-    title, plural: for people; `figure` is the short word of its figures in tables, if it has any.
-    package: where its methods are; program: what makes an artifact, in workflow_scripts/.
+    name: its folder in results/<dataset>/, its name in recipes, and the role of its artifacts in
+    the upstream of others.
+    title, plural: names for people; `figure`: the short name of its figures in tables, if any.
+    package: the package of its methods; program: the program in workflow_scripts/.
     gives: `network` (model.safetensors, spec.json, training.csv), `shards` (<n>.zarr.zip), or
         `table` (a single file).
-    takes: what an entry of the stage follows in an experiment: `dataset`, or a stage's name. A
-        config block may have a `takes` of its own.
+    takes: what an entry of the stage may follow in an experiment: `dataset`, or names of stages. A
+        config block may override it.
     section: the config section of its entries. None: its artifacts are described by the field
-        `part` of other stages' entries, so that other values beside it make them no second time.
-    rule: the names of its rules. message: what they say while they run.
-    about: the section, for the config reference.
-    reads: tables of the data set that its program is given.
-    split: of the images it works on; `evaluated` is the data set's `evaluate_on`.
-    measured: the kind of its figures: `tags` (of val), `maps` (pixels, at every background score)
-        or `labels` (pixels); None: none.
-    curves: whether its artifacts, or some, are measured at every background score.
-    course: what is drawn of its training.
+        `part` of other stages' entries; other fields of those entries are not in their ids.
+    rule: name of its rules, with {method}. message: what the rules print.
+    about: description of the section in the config reference.
+    reads: tables of the data set that its program gets.
+    split: the split it works on; `evaluated` is the data set's `evaluate_on`.
+    measured: how it is measured: `tags` (of val), `maps` (pixels, at every background score) or
+        `labels` (pixels); None: not measured.
+    curves: whether some of its artifacts are measured at every background score.
+    course: the figure that the report plots for its training.
     """
 
     name: str
@@ -113,21 +113,21 @@ _ALL = (
 
 STAGES: dict[str, Stage] = {stage.name: stage for stage in _ALL}
 
-# Config section -> its stage, in the order of a chain.
+# From config section to stage, in the order of a chain.
 SECTIONS: dict[str, Stage] = {stage.section: stage for stage in _ALL if stage.section}
 
 
 def giving(*kinds: str) -> tuple[str, ...]:
-    """The names of the stages that give this: `network`, `shards`, `table`."""
+    """The names of the stages that give one of these: `network`, `shards`, `table`."""
     return tuple(name for name, stage in STAGES.items() if stage.gives in kinds)
 
 
 def measured(*kinds: str) -> tuple[str, ...]:
-    """The names of the stages whose figures are of this kind: `tags`, `maps`, `labels`."""
+    """The names of the stages that are measured in one of these ways: `tags`, `maps`, `labels`."""
     return tuple(name for name, stage in STAGES.items() if stage.measured in kinds)
 
 
 def figured(*kinds: str) -> tuple[str, ...]:
-    """The names of the stages whose figures have a word in tables, of these kinds or of any."""
+    """The names of the stages with figures in tables, measured in one of these ways or in any."""
     known = [name for name, stage in STAGES.items() if stage.figure]
     return tuple(name for name in known if not kinds or STAGES[name].measured in kinds)

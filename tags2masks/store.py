@@ -1,14 +1,14 @@
-"""The Zarr contract between stages: one zip file per shard, one array per image.
+"""The storage format between stages: one zip file per shard, one Zarr array per image.
 
-A shard is a Zarr v3 group in a zip store. It is written by one process, streamed image by image,
-and renamed into place, so it is whole or absent. Members carry a fixed date: the same arrays give
-the same bytes.
+A shard is a Zarr v3 group in a zip store. One process writes it image by image under a temporary
+name and renames it, so a shard is complete or absent. Members have a fixed date: equal arrays give
+equal bytes.
 
-Beside its array an image may have others of some kind, `<kind>/<image>`, without attributes.
+An image may have further arrays of some kind, `<kind>/<image>`, without attributes.
 
-Zarr reads zeros where a chunk is absent. So every chunk is written, and the group's attributes
-`members` and `directory` are the number and a digest of the archive's other members: their names,
-sizes and CRCs. zipfile itself checks the bytes of a member against its CRC.
+Zarr reads an absent chunk as zeros. So every chunk is written, and the group's attributes `members`
+and `directory` are the number and a digest of the archive's other members: their names, sizes and
+CRCs. zipfile checks the bytes of a member against its CRC.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from tags2masks.files import written_whole
 from tags2masks.given import check_given
 
 ROOT = "zarr.json"
-# The kinds of further arrays: names of groups, so no image's array has one of them.
+# The kinds of further arrays. They are names of groups, so image arrays must not have these names.
 KINDS = ("instances", "probabilities", "steps")
 
 Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
@@ -42,12 +42,12 @@ def write_shard(
     images_sha: str,
     entries: Iterable[Entry],
 ) -> int:
-    """Write a shard from (image, array, attributes) triples and return their number.
+    """Write a shard from (image, array, attributes) tuples and return their number.
 
-    about: what the artifact says of itself (`provenance.provenance`), at least its `id`.
-    An entry may have a fourth part: the image's further arrays by kind, {"steps": array}.
+    about: the provenance of the artifact (`provenance.provenance`), at least its `id`.
+    An entry may have a fourth part: further arrays of the image by kind, {"steps": array}.
     images_sha: fingerprint of the shard's images (`data.index.images_sha`), checked on reading.
-    Memory holds one array at a time.
+    Only one array is in memory at a time.
     """
     count, kinds = 0, set()
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
@@ -66,7 +66,7 @@ def write_shard(
 
 
 def _directory(archive: zipfile.ZipFile) -> dict[str, int | str]:
-    """The number and a digest of what is in an archive, without the group's own metadata."""
+    """The number and a digest of an archive's members, without the group's metadata."""
     members = [m for m in archive.infolist() if m.filename != ROOT]
     lines = sorted(f"{m.CRC:08x} {m.file_size} {m.filename}\n" for m in members)
     digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
@@ -81,7 +81,7 @@ def _add_group(archive: zipfile.ZipFile, prefix: str, attributes: dict) -> None:
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attributes: dict) -> None:
     members: dict = {}
-    made = zarr.create_array(
+    stored = zarr.create_array(
         MemoryStore(members),
         shape=array.shape,
         dtype=array.dtype,
@@ -91,7 +91,7 @@ def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attribute
         config={"write_empty_chunks": True},
     )
     if array.size:
-        made[...] = np.ascontiguousarray(array)
+        stored[...] = np.ascontiguousarray(array)
     _add_members(archive, f"{name}/", members)
 
 
@@ -103,11 +103,11 @@ def _add_members(archive: zipfile.ZipFile, prefix: str, members: dict) -> None:
 
 
 def _array_name(image: str) -> str:
-    """The image's id as a single path segment of plain characters, no kind's name."""
+    """The image's id, quoted as a single path segment that differs from the names of kinds."""
     return f"%{ord(image[0]):02X}{image[1:]}" if image in KINDS else quote(image, safe=" ")
 
 
-# What zipfile and Zarr raise for a damaged file.
+# Exceptions of zipfile and Zarr for damaged files.
 DAMAGE = (
     OSError,
     zipfile.BadZipFile,
@@ -127,9 +127,9 @@ DAMAGE = (
 class Shard:
     """An open shard; a context manager.
 
-    Raises UserError naming the file when it is damaged, was made by another artifact
-    (`artifact_id`) or from other images (`images_sha`). Shards of earlier versions do not say what
-    their directory was; it is not checked.
+    Raises UserError naming the file if it is damaged, belongs to another artifact (`artifact_id`)
+    or was made from other images (`images_sha`). Shards of earlier versions have no `directory`,
+    which is then not checked.
     """
 
     def __init__(self, path: Path | str, artifact_id: str, images_sha: str):
@@ -169,11 +169,11 @@ class Shard:
         self.partial: bool = attributes.get("partial", False)
 
     def read(self, image: str) -> tuple[np.ndarray, dict]:
-        """The array of an image, and its attributes. Raises UserError when it is not in there."""
+        """The array of an image, and its attributes. Raises UserError if it is absent."""
         return self._read(image, _array_name(image), "nothing")
 
     def read_further(self, kind: str, image: str) -> np.ndarray:
-        """An image's array of a kind, such as "steps". Raises UserError when it is not in there."""
+        """An image's array of a kind, such as "steps". Raises UserError if it is absent."""
         return self._read(image, f"{kind}/{_array_name(image)}", f"no {kind}")[0]
 
     def _read(self, image: str, name: str, absent: str) -> tuple[np.ndarray, dict]:
@@ -190,7 +190,7 @@ class Shard:
             ) from None
 
     def holds(self, image: str) -> bool:
-        """Whether the image is in there; `partial` shards need not have all of the index's."""
+        """Whether the image is in the shard; a `partial` shard may lack images of the index."""
         return f"{_array_name(image)}/zarr.json" in self._members
 
     def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
@@ -199,7 +199,7 @@ class Shard:
             yield image, *self.read(image)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._store.close()
 
     def __enter__(self) -> "Shard":

@@ -1,35 +1,36 @@
-"""What methods may learn from, and what such labels cost people."""
+"""Sources of supervision, and the cost of labels."""
 
 from collections.abc import Iterable
 
-# In the order in which they are named. Config blocks say in `learns_from` what they read.
+# In the order of listing. Config blocks declare in `learns_from` which they read.
 SOURCES = ("tags", "ood", "saliency", "boxes", "masks")
 
-# The tables of a data set that hold those beside tags: boxes.csv, labelled.csv.
+# The tables of a data set with supervision beyond tags: boxes.csv, labelled.csv.
 SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
 
-# Seconds of work per image (Lee, dissertation 2021, table 2.1). Whoever draws boxes or masks knows
-# the tags, too. Answers about out-of-distribution images and maps of saliency have no figure there.
+# Seconds of work per image (Lee, "Label-Efficient Learning for Object Recognition", PhD thesis,
+# 2023, table 2.1). Drawing boxes or masks includes the tags. The table has no figure for
+# out-of-distribution images and saliency maps.
 SECONDS = {"tags": 20.0, "boxes": 38.1, "masks": 239.7}
 
 
 def supervision_text(sources: Iterable[str], labelled: int, images: int) -> str:
-    """As people read it: `tags`, `tags + ood`, `boxes`, `tags + 12 masks`, `masks`.
+    """The text for a leaderboard: `tags`, `tags + ood`, `boxes`, `tags + 12 masks`, `masks`.
 
-    labelled: how many of the training images bear masks that methods may learn from.
+    labelled: number of training images with masks to learn from; images: of all training images.
     """
     words = [source for source in sources if source != "masks"]
     if "masks" in sources:
         words.append("masks" if labelled >= images else f"{labelled} masks")
     if "boxes" in words and "tags" in words:
-        words.remove("tags")  # boxes have classes
+        words.remove("tags")  # boxes include the classes
     return " + ".join(words)
 
 
 def label_cost(sources: Iterable[str], labelled: int, images: int) -> float:
-    """Seconds of labelling per training image, each image having the dearest of its labels.
+    """Seconds of labelling per training image; an image counts with its most expensive label.
 
-    Nothing is counted for sources without a figure.
+    Sources without a figure count as 0.
     """
     sources = set(sources)
     base = max((SECONDS[s] for s in sources if s in SECONDS and s != "masks"), default=0.0)

@@ -1,14 +1,14 @@
-"""A training to do: what is trained, from what and where; and doing it, whatever the stage.
+"""A training task of any stage: its inputs, and running it.
 
-What differs between stages is in the module `learning` of each stage's package. It has
+What differs between stages is in the module `learning` of the stage's package. It has
 
-- `views(task) -> Dataset`: the training images as batches have them; indexed by a `Draw`;
+- `views(task) -> Dataset`: the training examples, indexed by a `Draw`;
 
-and, where the stage needs them,
+and optionally
 
-- `consulted(task) -> nn.Module | None`: a second network, which steps consult;
-- `measure(task) -> Measure`: what is measured after an epoch;
-- `finish(task, network, second)`: what is done in the main process when training has ended.
+- `consulted(task) -> nn.Module | None`: a second network that training steps use;
+- `measure(task) -> Measure`: a measurement after each epoch;
+- `finish(task, network, second)`: called in the main process after training.
 """
 
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ from tags2masks.workflow.ids import artifact_id
 
 @dataclass(frozen=True)
 class Task:
-    """What to train, from what, and where.
+    """The inputs of a training.
 
-    recipe: of the artifact; free: the fields of its block that are in no recipe.
-    index: as `read_index` gives it; root: the folder that its paths are relative to.
-    model: the file that the network is for, beside which the run keeps its checkpoints.
-    files: of each stage in the recipe's upstream: its shards in order, or its model, which has its
-    spec.json beside it. weights: the file behind `backbone.weights`, where that names one.
+    recipe: the recipe of the artifact; free: the fields of its block that are not in recipes.
+    index: from `read_index`; root: the folder that its paths are relative to.
+    model: the output file of the network; checkpoints are stored beside it.
+    files: for each stage upstream, its shards in order, or its model with spec.json beside it.
+    weights: the file of `backbone.weights`, if it names one.
     source: digest of the code; a checkpoint of other code is not resumed.
     """
 
@@ -68,9 +68,9 @@ class Task:
         return rows_of(self.index, split)
 
     def upstream(self, stage: str) -> tuple[list[Path], str]:
-        """The files and the id of the artifact of a stage that this one is made from.
+        """The files and the id of the upstream artifact of a stage.
 
-        Raises UserError when the recipe names none, or its files are not given.
+        Raises UserError if the recipe has none, or if its files are not given.
         """
         artifact = self.recipe["upstream"].get(stage)
         if artifact is None:
@@ -85,17 +85,17 @@ class Task:
         return self.files[stage], artifact
 
     def state(self) -> State:
-        """The checkpoints of this recipe, this code and these training images alone."""
+        """The folder and fingerprint of checkpoints of this recipe, code and training images."""
         images = images_sha(self.rows("train"))
         fingerprint = "-".join([artifact_id(self.recipe), self.source, images])
         return State(self.model.parent / "state", fingerprint)
 
 
 def train(task: Task) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Train the task's network; it, and the rows of `fit`.
+    """Train the task's network, and return it with the rows of `fit`.
 
-    The process must be prepared (`machine.prepare`) with the recipe's seed: the first weights are
-    random. Raises UserError for files that do not fit the recipe.
+    Call `machine.prepare` with the recipe's seed before, because initial weights are random. Raises
+    UserError for files that do not match the recipe.
     """
     stage = learning_module(package_of(task.recipe))
     network = task.method.build(task.spec, len(task.classes))
@@ -119,7 +119,7 @@ def train(task: Task) -> tuple[nn.Module, list[dict[str, float]]]:
 
 
 def _initialize(backbone: nn.Module, task: Task) -> None:
-    """Fill a backbone with the upstream classifier's, if the spec says so, or as `weights` says."""
+    """Load a backbone's initial weights, from the upstream classifier or as `weights` says."""
     if getattr(task.spec, "init_from_classifier", False):
         (classifier,), _ = task.upstream("classifier")
         state = read_weights(classifier, "delete it and run again")

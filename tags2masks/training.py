@@ -1,7 +1,7 @@
-"""The training loop of every stage: schedule, steps, figures of each epoch.
+"""The training loop of all stages: schedule, steps, figures per epoch.
 
-Every random choice of an epoch comes from (seed, epoch), so a run that is killed and resumed at
-an epoch's start goes on exactly as if it had not been.
+All random choices of an epoch depend only on (seed, epoch), so a run that is killed and resumed at
+the start of an epoch gives the same result as an uninterrupted one.
 """
 
 import itertools
@@ -26,12 +26,12 @@ from tags2masks.progress import progress
 
 @dataclass(frozen=True)
 class Moment:
-    """What a step may know beside the network and the batch.
+    """Arguments of a training step in addition to the network and the batch.
 
-    progress: the share of the run's steps that are done, 0 to less than 1; number: how many.
-    seeds: (seed of the run, epoch, step of the epoch); rank: of this process among `ranks`.
-    consult: the answer of the second network, whose weights are constants in it; second: the same
-    network to learn through, if it learns.
+    progress: share of the run's steps that are done, in [0, 1); number: the number of these steps.
+    seeds: (seed of the run, epoch, step of the epoch); rank: this process among `ranks`.
+    consult: the second network as a function, with constant weights; second: the second network
+    itself, if it is trained.
     """
 
     progress: float
@@ -47,25 +47,25 @@ class Moment:
         return ramp.at(self.progress, self.number, spec.epochs)
 
     def uniform(self, count: int) -> Tensor:
-        """A random number in 0 to 1 for each image of this process's batch, [count], on the CPU.
+        """A random number in [0, 1) for each image of this process's batch, [count], on the CPU.
 
-        An image has the same one however many processes share the batch.
+        It does not depend on the number of processes that share the batch.
         """
         seed = int(np.random.SeedSequence(self.seeds).generate_state(1, np.uint64)[0])
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(count * self.ranks, generator=generator)[self.rank :: self.ranks]
 
 
-# What a method does with a batch, the parts of which its stage decides: named figures, of which the
-# network descends "loss" and the second one "second_loss", where it is there.
+# A method's training step on a batch of its stage. Returns named figures, among them "loss", which
+# the network minimises, and optionally "second_loss" for the second network.
 Step = Callable[[nn.Module, list[Tensor], Moment, Training], dict[str, Tensor | float]]
 DESCENDED = ("loss", "second_loss")
-# What is measured after an epoch, counted from 1, of the unwrapped network in evaluation mode.
+# A measurement after an epoch, counted from 1, of the unwrapped network in evaluation mode.
 Measure = Callable[[nn.Module, int], dict[str, float]]
 
 
 def poly_rate(step: int, steps: int, optimizer: Optimizer) -> float:
-    """Share of the initial rate at a step of `steps`: (1 − step/steps)^power after a rise."""
+    """Learning rate relative to the initial one: warmup, times (1 − step/steps)^power."""
     rise = optimizer.warmup * steps
     rising = min(1.0, (step + 1) / rise) if rise else 1.0
     return rising * (1 - step / steps) ** optimizer.poly_power
@@ -74,8 +74,8 @@ def poly_rate(step: int, steps: int, optimizer: Optimizer) -> float:
 def epoch_batches(count: int, batch_size: int, seed: int, epoch: int, rank: int, ranks: int):
     """The batches of an epoch for one of several processes, as lists of draws.
 
-    All images once in random order. The last batch keeps its size unless it would leave a process
-    with fewer than two images (batch norm needs two): then it is filled up from the start.
+    Every image once in random order. The last batch may be smaller; if a process would get fewer
+    than two images (batch norm needs two), it is filled with images from the start.
     """
     order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
     batches = []
@@ -90,7 +90,7 @@ def epoch_batches(count: int, batch_size: int, seed: int, epoch: int, rank: int,
 
 
 class _Batches:
-    """Batch sampler whose epoch is set from outside."""
+    """A batch sampler whose epoch is set by the training loop."""
 
     def __init__(self, *args):
         self.args, self.epoch = args, 0
@@ -116,26 +116,28 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
-    views: yields a batch's parts for a draw (row, seed, epoch, position).
-    network: has `head_parameters()`, which learn `head_factor` times faster, and a `backbone`,
-    whose batch norm `freeze_bn` keeps as it is. `forward_methods` names what else of it a step may
-    call.
-    second: a network that steps consult. If it has weights that require a gradient, it learns with
-    an optimizer of its own, in evaluation mode. Both losses of a step are made before any update.
-    Goes on from the state folder's checkpoint if it belongs to this run (same fingerprint); the
-    folder is emptied when training has ended, unless the spec keeps states.
-    Raises UserError when the loss or a weight is no longer finite, and when a batch of one image
-    is too few for the network's batch norm.
+    views: gives a training example for a draw (row, seed, epoch, position).
+    network: has `head_parameters()`, whose rate is multiplied by `head_factor`, and a `backbone`,
+    whose batch norm is fixed by `freeze_bn`. `forward_methods` names further methods that a step
+    may call.
+    second: a second network that steps use. If some of its weights require a gradient, it is
+    trained with its own optimizer, in evaluation mode. Both losses of a step are computed before
+    any update. Resumes from the checkpoint in the state folder if it belongs to this run (same
+    fingerprint).
+    Raises UserError if the loss or a weight is not finite, and if a batch of one image is too small
+    for the network's batch norm.
     """
     scaler = torch.amp.GradScaler(machine.device) if spec.precision == "16-mixed" else None
     fabric = start_fabric(machine, spec.precision, scaler)
     inner = network
     learning = [network] + ([second] if second is not None and _learns(second) else [])
-    made = [
-        fabric.setup(one.to(memory_format=torch.channels_last), make_optimizer(one, spec.optimizer))
-        for one in learning
+    prepared = [
+        fabric.setup(
+            module.to(memory_format=torch.channels_last), make_optimizer(module, spec.optimizer)
+        )
+        for module in learning
     ]
-    (network, *seconds), optimizers = zip(*made, strict=True)
+    (network, *seconds), optimizers = zip(*prepared, strict=True)
     for name in getattr(inner, "forward_methods", ()):
         network.mark_forward_method(name)
     consult = None if second is None else _constant(fabric, second)
@@ -146,7 +148,7 @@ def fit(
             views,
             batch_sampler=sampler,
             num_workers=machine.loaders,
-            persistent_workers=False,  # workers copy the sampler's epoch anew
+            persistent_workers=False,  # new workers get the sampler's current epoch
             pin_memory=machine.device == "cuda",
         ),
         use_distributed_sampler=False,
@@ -163,7 +165,7 @@ def fit(
         for number, batch in enumerate(bar):
             done = epoch * len(sampler) + number
             rate = poly_rate(done, steps, spec.optimizer)
-            for group in (group for one in optimizers for group in one.param_groups):
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = group["initial_lr"] * rate
             moment = Moment(
                 done / steps,
@@ -194,8 +196,8 @@ def fit(
                     f"the {name.replace('_', ' ')} became {means[name]} in epoch {epoch + 1}; "
                     "lower optimizer.lr"
                 )
-        for one in learning:
-            if not all(torch.isfinite(parameter).all() for parameter in one.parameters()):
+        for module in learning:
+            if not all(torch.isfinite(parameter).all() for parameter in module.parameters()):
                 raise UserError(
                     f"the weights are no longer finite in epoch {epoch + 1}; lower optimizer.lr"
                 )
@@ -233,7 +235,7 @@ def _learns(network: nn.Module) -> bool:
 
 
 def _constant(fabric: Fabric, network: nn.Module) -> Callable[..., Tensor]:
-    """The network as a function of its input alone, in the run's precision; answers in float32."""
+    """The network as a function with constant weights, in the run's precision; returns float32."""
     fabric.to_device(network.eval())
 
     def answer(*inputs: Tensor) -> Tensor:
@@ -245,7 +247,7 @@ def _constant(fabric: Fabric, network: nn.Module) -> Callable[..., Tensor]:
 
 
 def make_optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
-    """The optimizer of a network: its own weights in the first group, new ones in the second."""
+    """The optimizer of a network; group 1: pretrained weights, group 2: head parameters."""
     head = {id(parameter) for parameter in network.head_parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
@@ -253,17 +255,17 @@ def make_optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer
         for new, factor in ((False, 1), (True, spec.head_factor))
     ]
     if spec.name == "sgd":
-        made = torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay)
+        optimizer = torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay)
     else:
-        made = torch.optim.AdamW(groups, weight_decay=spec.weight_decay)
-    for group in made.param_groups:
+        optimizer = torch.optim.AdamW(groups, weight_decay=spec.weight_decay)
+    for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
-    return made
+    return optimizer
 
 
 def _train_mode(network: nn.Module, freeze_bn: bool) -> None:
     network.train()
-    if freeze_bn:  # of what came with weights; new layers have no statistics worth keeping
+    if freeze_bn:  # only the backbone: new layers have no statistics yet
         for module in network.backbone.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()

@@ -1,5 +1,6 @@
-"""Files that people write: tables read strictly, every mistake named with its line, and looks into
-others, as cheap as parse time wants them.
+"""Tables written by users: strict reading with the line of every mistake. Light to import.
+
+Also cheap checks of other user files at Snakemake's parse time.
 """
 
 import csv
@@ -27,11 +28,11 @@ Row = tuple[int, dict[str, str]]
 def read_rows(
     table: Path, columns: Sequence[str], optional: Sequence[str] = (), *, key: str, hint: str = ""
 ) -> list[Row]:
-    """The rows below the header: line number, and the stripped cells by column.
+    """The rows below the header: line number, and stripped cells by column.
 
-    columns must be there, those that are optional may; others are passed over. key: of the config,
-    that the table is named by. hint: what else to say of a row of more cells than columns.
-    Raises UserError naming the table and the lines that are wrong.
+    columns: required columns; other columns are skipped unless they are in `optional`. key: the
+    config key of the table. hint: added to the message for a row with a wrong number of cells.
+    Raises UserError naming the table and the wrong lines.
     """
     rows = _parse(table, _read_text(table, key))
     if not rows:
@@ -66,7 +67,7 @@ def tag_rows(table: Path) -> list[Row]:
 
 
 def box_rows(table: Path) -> list[Row]:
-    """The rows of a folder's table of boxes: image, class, the corners, and perhaps difficult."""
+    """The rows of a folder's table of boxes: image, class, corners, and optionally difficult."""
     return read_rows(table, BOXES, ("difficult",), key="boxes")
 
 
@@ -76,7 +77,7 @@ def row_id(row: dict[str, str]) -> str:
 
 
 def clean_path(cell: str) -> str:
-    """A path as its one spelling: "./a//b.jpg" is "a/b.jpg"; blank stays blank."""
+    """A path in canonical form: "./a//b.jpg" is "a/b.jpg"; "" stays ""."""
     return str(PurePosixPath(cell)) if cell else ""
 
 
@@ -101,7 +102,7 @@ def _read_text(table: Path, key: str) -> str:
 def _parse(table: Path, text: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        # A quoted cell may span lines: the number is that of the row's last one.
+        # A quoted cell may span lines: line_num is that of the row's last line.
         return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except csv.Error as error:
         raise UserError(
@@ -110,12 +111,12 @@ def _parse(table: Path, text: str) -> list[tuple[int, list[str]]]:
 
 
 def split_of(row: dict[str, str]) -> str:
-    """The split of a row of tags; one that belongs nowhere counts as of val."""
+    """The split of a row of tags; an unknown split counts as val."""
     return row["split"] if row["split"] in ("train", "ood") else "val"
 
 
 def tags_by_split(path: Path) -> tuple[dict[str, str], str]:
-    """Digests of the rows of each split, and of the names of all tags, of a table of tags."""
+    """Digests of a table of tags: of the rows of each split, and of the names of all tags."""
     return _tags_by_split(*_as_it_is(path))
 
 
@@ -128,13 +129,13 @@ def _tags_by_split(path: Path, size: int, changed: int) -> tuple[dict[str, str],
 
 
 def rows_digest(rows: Iterable[dict[str, str]]) -> str:
-    """8 hex digits of the rows' cells, in whatever order the rows come."""
+    """Digest of the rows' cells, 8 hex digits; it does not depend on the order of the rows."""
     lines = sorted("\x1f".join(row.values()) for row in rows)
     return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()[:8]
 
 
 def _as_it_is(path: Path) -> tuple[Path, int, int]:
-    """A file with its size and time, as the key of what was read from it."""
+    """A file with its size and time, as a cache key of its contents."""
     with open_given(path) as file:
         about = os.fstat(file.fileno())
     return path, about.st_size, about.st_mtime_ns
@@ -145,19 +146,19 @@ def names_masks(path: Path) -> bool:
     try:
         with io.TextIOWrapper(open_given(path), encoding="utf-8", errors="replace") as lines:
             words = next(filter(None, map(str.split, lines)), [])
-    except OSError:  # told where the list itself is read
+    except OSError:  # reported where the list itself is read
         return False
     return len(words) == 2 and "/" in words[1]
 
 
 def holds_regions(path: Path) -> bool:
-    """Whether an instances file has a segmentation that is not empty; one that cannot be read has.
+    """Whether an instances file has a non-empty segmentation; True if it cannot be read.
 
-    Its text is searched: that takes less than the digest of the file, which is needed anyway.
+    The text is searched, not parsed: this takes less time than the digest of the file.
     """
     try:
         key = _as_it_is(path)
-    except OSError:  # told where the file itself is read
+    except OSError:  # reported where the file itself is read
         return True
     return key[1] > 0 and _found(REGION, *key)
 

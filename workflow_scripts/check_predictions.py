@@ -1,4 +1,4 @@
-"""Fail where images of folders that were segmented have no mask because they are damaged."""
+"""Fail if some images of the segmented folders have no mask because they are damaged."""
 
 import argparse
 from pathlib import Path

@@ -26,7 +26,9 @@ def main() -> None:
         table.to_csv(beside, index=False, float_format="%.6g")
     figures = ["classifier_map", "seed_iou", "seed_iou_best", "mask_iou", "prediction_iou"]
     print(table[["experiment", *figures]].to_string(index=False, float_format="%.3f", na_rep="-"))
-    unmeasured = sorted({one["dataset"] for one in experiments if not one["has_truth"]})
+    unmeasured = sorted(
+        {experiment["dataset"] for experiment in experiments if not experiment["has_truth"]}
+    )
     if unmeasured:
         print(f"No quality figures for {', '.join(unmeasured)}: no pixel masks to measure against")
 

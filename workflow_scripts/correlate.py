@@ -19,7 +19,7 @@ def main() -> None:
     args = parser.parse_args()
 
     metrics = usual_split(read_metrics(args.metrics))
-    found = [
+    tables = [
         correlations(
             read_properties(args.results / name / "properties.csv"),
             metrics[metrics["dataset"] == name],
@@ -27,7 +27,7 @@ def main() -> None:
         for name in args.datasets
     ]
     with written_whole(args.output) as beside:
-        pd.concat(found)[list(CORRELATIONS)].to_csv(beside, index=False, float_format="%.6g")
+        pd.concat(tables)[list(CORRELATIONS)].to_csv(beside, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tags2masks.provenance import provenance
 
 
 def main() -> None:
-    """Read the arguments, find, and write the artifact, one class after another."""
+    """Read the arguments, find the prototypes class by class, and write the artifact."""
     arguments = parser(__doc__)
     add_paths(arguments, "root", "model", "spec", "output")
     add_index(arguments)
@@ -27,21 +27,24 @@ def main() -> None:
     network.to(machine.device).to(memory_format=torch.channels_last)
     rows = rows_of(read_index(*args.index), "train")
 
-    def found():
+    def all_prototypes():
         for number, name in enumerate(classes):
             tagged = rows[[name in tags for tags in rows["tags"]]].reset_index(drop=True)
-            one = prototypes_of_class(
+            prototypes = prototypes_of_class(
                 network, tagged, args.root, number, spec, seed, machine, f"prototypes of {name}"
             )
-            own, context = one.chosen[~one.context], one.chosen[one.context]
+            own, context = (
+                prototypes.chosen[~prototypes.context],
+                prototypes.chosen[prototypes.context],
+            )
             print(
                 f"{name}: {own.sum()} of {len(own)} centres of the class, "
                 f"{context.sum()} of {len(context)} of its context",
                 flush=True,
             )
-            yield name, one
+            yield name, prototypes
 
-    write_prototypes(args.output, provenance(args.recipe), images_sha(rows), found())
+    write_prototypes(args.output, provenance(args.recipe), images_sha(rows), all_prototypes())
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ def main() -> None:
     boxes = reader_module(spec.kind).list_boxes(
         spec, args.root, rows, read_classes(args.classes), args.recipe["seed"]
     )
-    _tell(rows, boxes)
+    _check_coverage(rows, boxes)
     write_boxes(args.boxes, boxes)
 
 
-def _tell(rows: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Print a note on tagged images without a box; raise UserError if none of train has one."""
+def _check_coverage(rows: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Print a note on tagged images without a box; raise UserError if no training image has one."""
     tagged = rows[rows["tags"].map(bool)]
     bare = tagged[~tagged["image"].isin(boxes["image"])]
     split = "".join(tagged["split"].unique())

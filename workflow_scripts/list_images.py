@@ -1,7 +1,7 @@
-"""List the images of a split with their tags and shards; for train, the classes, too.
+"""List the images of a split with their tags and shards; for train also the classes.
 
-Masks that people made are checked here, so that a wrong one ends the run before anything is
-trained. Nothing of what they show is written: that is for `list_truth` alone.
+The user's masks are checked here, so that an invalid mask stops the run before any training. Their
+content is not written: only `list_truth` does that.
 """
 
 from collections.abc import Sequence
@@ -67,12 +67,12 @@ def main() -> None:
 def warnings_of(
     spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
 ) -> list[Warned]:
-    """What is odd about the images of a split."""
-    found = alpha_warnings(index, spec)
+    """The warnings on the images of a split."""
+    warnings = alpha_warnings(index, spec)
     if (index["split"] == "train").any():
-        found += tag_warnings(index["tags"].tolist(), classes)
-        found += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
-    return found
+        warnings += tag_warnings(index["tags"].tolist(), classes)
+        warnings += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
+    return warnings
 
 
 def refuse_wrong_masks(
@@ -83,19 +83,19 @@ def refuse_wrong_masks(
     classes: Sequence[str],
     threads: int,
 ) -> None:
-    """Raise UserError as `check_masks` does, or when no image of train and val has a mask.
+    """Raise UserError as `check_masks`, or if no image of train and val has a mask.
 
-    index: of one split; train: of the training images, where that is val. Of training images those
-    are checked that are measured.
+    index: the index of one split; train: the index of train, if the split is val. Only those
+    training images are checked that are measured.
     """
     root = spec.truth_root("")
     if hasattr(reader, "measured_images") and train is None:
         index = reader.measured_images(spec, root, index)
-    found = reader.list_masks(spec, root, index)
-    if train is not None and (found["lacks"] != "").all():
-        refuse_no_mask(pd.concat([reader.list_masks(spec, root, train), found]))
-    found = found[found["lacks"] == ""]
-    check_masks(found, index, root, reader.mask_table(spec, classes), classes, threads)
+    masks = reader.list_masks(spec, root, index)
+    if train is not None and (masks["lacks"] != "").all():
+        refuse_no_mask(pd.concat([reader.list_masks(spec, root, train), masks]))
+    masks = masks[masks["lacks"] == ""]
+    check_masks(masks, index, root, reader.mask_table(spec, classes), classes, threads)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ def main() -> None:
     reader = reader_module(spec.kind)
     train, classes = rows_of(read_index(*args.index), "train"), read_classes(args.classes)
     if spec.labelled == "all":
-        found = with_masks(reader.list_masks(spec, args.root, train, seed, "labelled"), train)
+        masks = with_masks(reader.list_masks(spec, args.root, train, seed, "labelled"), train)
     else:
         chosen = choose_labelled(spec.labelled, train, classes, seed)
         rows = train.set_index("image", drop=False).loc[chosen].reset_index(drop=True)
-        found = with_all_masks(reader.list_masks(spec, args.root, rows, seed, "labelled"))
+        masks = with_all_masks(reader.list_masks(spec, args.root, rows, seed, "labelled"))
     table = reader.mask_table(spec, classes)
-    check_masks(found, train, args.root, table, classes, args.threads)
-    write_labelled(args.labelled, found)
+    check_masks(masks, train, args.root, table, classes, args.threads)
+    write_labelled(args.labelled, masks)
 
 
 if __name__ == "__main__":

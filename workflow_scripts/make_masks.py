@@ -35,7 +35,7 @@ def main() -> None:
                 class_ids = [ids[c] for c in attributes["classes"]]
                 yield file, maps, class_ids, tuple(attributes["size"])
 
-        made = map_ordered(
+        results = map_ordered(
             partial(mask_of, recipe=args.recipe, spec=spec),
             items(),
             workers=args.threads,
@@ -46,7 +46,7 @@ def main() -> None:
         )
         entries = (
             (name, mask, {"size": list(mask.shape)}, further)
-            for name, (mask, further) in zip(names, made, strict=True)
+            for name, (mask, further) in zip(names, results, strict=True)
         )
         write_shard(args.output, provenance(args.recipe), sha, entries)
 

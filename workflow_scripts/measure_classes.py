@@ -1,6 +1,6 @@
-"""Measure what sets each class's images apart: size of its region, and what it is seen with.
+"""Measure properties of each class's images: size of its region, and co-occurring classes.
 
-Tags are compared with masks, too: where they differ, there are warnings.
+Also compares tags with masks, and writes warnings if they differ.
 """
 
 import operator

@@ -37,9 +37,9 @@ def main() -> None:
     rows = rows_of(read_index(*args.index), SPLIT)
     spec = method_block("classifiers", args.recipe, args.free)
     views = plain_views(rows, args.root, classes, spec)
-    found = average_precisions_of(network, views, machine)
-    mean = mean_average_precision(found)
-    figures = ranking_rows(found, mean, classes, SPLIT, len(rows))
+    precisions = average_precisions_of(network, views, machine)
+    mean = mean_average_precision(precisions)
+    figures = ranking_rows(precisions, mean, classes, SPLIT, len(rows))
     write_table(args.metrics, figures, figures.columns)
 
 

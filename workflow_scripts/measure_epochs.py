@@ -1,4 +1,4 @@
-"""Measure, against pixel masks, maps as they would be after each epoch of their classifier."""
+"""Measure maps of a classifier after each of its epochs, against pixel masks."""
 
 import json
 from functools import partial
@@ -44,11 +44,11 @@ def main() -> None:
     method = method_module("maps", args.maps)
     index = read_index(*args.index)
     tables = []
-    # One epoch's maps at a time, where the workers of a cluster see them too.
+    # The maps of one epoch at a time, in a folder that the workers of a cluster can read.
     with TemporaryDirectory(prefix=".epochs-", dir=args.metrics.parent) as folder:
         args.shards = [Path(folder) / name for name in args.shards]
-        found = work(args)
-        for epoch, state in enumerate(states, start=1) if found.chunks else ():
+        job = work(args)
+        for epoch, state in enumerate(states, start=1) if job.chunks else ():
             network, classes = load_epoch("classifier", state, args.spec, args.maps["upstream"])
             network.to(machine.device).to(memory_format=torch.channels_last)
             localize = partial(method.localize, network)
@@ -59,7 +59,7 @@ def main() -> None:
                 )
                 sha = images_sha(rows_of(index, "train", number))
                 write_shard(shard, {"id": args.id}, sha, entries)
-            figures, _ = maps_measured(args, found, f"measure epoch {epoch}/{len(states)}")
+            figures, _ = maps_measured(args, job, f"measure epoch {epoch}/{len(states)}")
             figures.insert(0, "epoch", epoch)
             tables.append(figures)
     if not tables:

@@ -14,12 +14,12 @@ def main() -> None:
     add_scores(parser)
     args = parser.parse_args()
 
-    found = work(args)
-    if not found.chunks:
+    job = work(args)
+    if not job.chunks:
         write_empty(args.metrics, (*COLUMNS, CRC))
         write_empty(args.curve, CURVE_COLUMNS)
         return
-    rows, curve = maps_measured(args, found, "measure maps")
+    rows, curve = maps_measured(args, job, "measure maps")
     with written_whole(args.curve) as beside:
         curve.to_csv(beside, index=False)
     write_table(args.metrics, rows, rows.columns)

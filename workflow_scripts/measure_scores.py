@@ -1,4 +1,4 @@
-"""Measure masks, and at every background score the scores that they were made from."""
+"""Measure masks, and the scores behind them at every background score."""
 
 import json
 import operator
@@ -11,10 +11,10 @@ from tags2masks.data.tables import CRC, write_table
 from tags2masks.files import written_whole
 from tags2masks.masks.single import scores_of
 from tags2masks.methods import method_block
+from tags2masks.metrics.curve import thresholds
 from tags2masks.metrics.measuring import arguments, work, write_empty
 from tags2masks.metrics.quality import label_confusion, map_confusions
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS, label_rows, map_rows
-from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from tags2masks.program import add_paths, run
 
@@ -44,7 +44,7 @@ def main() -> None:
     )
     maps = dict(zip(map(str, args.shards), map(str, args.maps), strict=True))
     maps_id = args.masks["upstream"]["maps"]
-    swept = fold_chunks(
+    map_quality = fold_chunks(
         partial(
             map_confusions,
             table=table,
@@ -57,7 +57,7 @@ def main() -> None:
     )
     at = spec.background_score
     rows = label_rows(measured, classes, args.split, images, at)
-    tuned, curve = map_rows(swept, limits, at, classes, args.split, images)
+    tuned, curve = map_rows(map_quality, limits, at, classes, args.split, images)
     rows = pd.concat([rows, tuned[tuned["tuned_on_masks"]]], ignore_index=True)
     with written_whole(args.curve) as beside:
         curve.to_csv(beside, index=False)

@@ -26,7 +26,7 @@ def main() -> None:
     if not chunks:
         write_empty(args.metrics, COLUMNS)
         return
-    found = fold(
+    quality = fold(
         partial(step_quality, table=table, classes=classes, background_score=args.background_score),
         chunks,
         operator.add,
@@ -35,13 +35,13 @@ def main() -> None:
         desc="measure steps",
         total=len(chunks),
     )
-    growth = found.mean_growth()
+    growth = quality.mean_growth()
     rows = pd.DataFrame(
         {
-            "step": np.arange(len(found.each)),
-            "iou": step_miou(found.each),
-            "iou_so_far": step_miou(found.so_far),
-            "noise": noise_proportion(found.each),
+            "step": np.arange(len(quality.each)),
+            "iou": step_miou(quality.each),
+            "iou_so_far": step_miou(quality.so_far),
+            "noise": noise_proportion(quality.each),
             "dr_amplification": growth[0],
             "ndr_amplification": growth[1],
         },

@@ -61,7 +61,7 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     names = ["background", *classes]
-    test = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
+    values = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
     rows, damaged = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
     for problem in damaged["problem"]:
         print(f"warning: {problem}", file=sys.stderr)
@@ -73,7 +73,7 @@ def main() -> None:
             writer = csv.writer(table)
             writer.writerow(["image", *names])
             for image, mask, _ in segmented(
-                network, rows, args.images, Inference.model_validate(test), machine
+                network, rows, args.images, Inference.model_validate(values), machine
             ):
                 write_palette_png(path_inside(folder, f"{image}.png"), mask)
                 shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size

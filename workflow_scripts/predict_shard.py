@@ -25,15 +25,15 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     spec = args.recipe["spec"] | args.free
-    spec.pop("split")  # in the recipe, for the id's sake
+    spec.pop("split")  # only part of the id
     index = read_index(*args.index)
     if args.split not in set(index["split"]):
         raise UserError(
             f"{args.index[0]}: split '{args.split}' has no images; set evaluate_on in the data set"
         )
     rows = rows_of(index, args.split, args.shard)
-    test = Inference.model_validate(spec)
-    entries = segmented(network, rows, args.root, test, machine)
+    inference = Inference.model_validate(spec)
+    entries = segmented(network, rows, args.root, inference, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 

@@ -1,4 +1,4 @@
-"""Put the figures of the experiments of a sweep beside the values that were swept."""
+"""Make the table of figures of a sweep's experiments, with the values of the parameter."""
 
 import argparse
 

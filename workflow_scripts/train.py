@@ -17,19 +17,19 @@ from tags2masks.task import Task, train
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What the program takes."""
-    made = parser(__doc__)
-    add_paths(made, "root", "classes", "model", "spec", "training")
-    add_index(made)
-    made.add_argument(
+    """The argument parser of the program."""
+    options = parser(__doc__)
+    add_paths(options, "root", "classes", "model", "spec", "training")
+    add_index(options)
+    options.add_argument(
         "--val", type=Path, help="table of val's images: measured after epochs, never learned from"
     )
-    made.add_argument("--weights", type=Path, help="the file behind backbone.weights")
+    options.add_argument("--weights", type=Path, help="the file behind backbone.weights")
     for name, stage in STAGES.items():
         what = "model, its spec.json beside it" if stage.gives == "network" else "shards, in order"
-        made.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
-    made.add_argument("--source", default="", help="digest of the code")
-    return made
+        options.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
+    options.add_argument("--source", default="", help="digest of the code")
+    return options
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Make the pseudo-masks of a shard from maps that walk along a network's affinities."""
+"""Make the pseudo-masks of a shard by a random walk of its maps along a network's affinities."""
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.walked import entries
@@ -33,8 +33,10 @@ def main() -> None:
     sha = images_sha(rows)
 
     with Shard(args.maps, upstream["maps"], sha) as shard:
-        made = walked(network, refine, rows, args.root, shard, ids, spec, machine)
-        masks = entries(made, spec, args.threads, args.dask, args.recipe["method"], len(rows))
+        walked_maps = walked(network, refine, rows, args.root, shard, ids, spec, machine)
+        masks = entries(
+            walked_maps, spec, args.threads, args.dask, args.recipe["method"], len(rows)
+        )
         write_shard(args.output, provenance(args.recipe), sha, masks)
 
 

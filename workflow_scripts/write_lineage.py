@@ -1,4 +1,4 @@
-"""Write beside every artifact what it and all before it were made of."""
+"""Write the lineage of every artifact beside it."""
 
 import argparse
 import json
@@ -17,14 +17,14 @@ def main() -> None:
 
     experiments = read_outline(args.outline)["experiments"]
     artifacts = {
-        (one["dataset"], stage, id): None
-        for one in experiments
-        for stage, id in one["artifacts"].items()
+        (experiment["dataset"], stage, id): None
+        for experiment in experiments
+        for stage, id in experiment["artifacts"].items()
     }
-    # Also of what no experiment goes through itself, such as another classifier's helper.
+    # Also for upstream artifacts that are in no experiment, such as an ordinary classifier.
     for dataset, stage, id in list(artifacts):
-        for one in lineage(args.results, dataset, stage, id):
-            artifacts[dataset, one["stage"], one["id"]] = None
+        for entry in lineage(args.results, dataset, stage, id):
+            artifacts[dataset, entry["stage"], entry["id"]] = None
     for dataset, stage, id in artifacts:
         chain = lineage(args.results, dataset, stage, id)
         with written_whole(args.results / dataset / stage / id / "lineage.json") as beside:

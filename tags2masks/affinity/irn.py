@@ -1,12 +1,12 @@
-"""The inter-pixel relation network (Ahn, Cho & Kwak, CVPR 2019; the dissertation's section 2.3.2).
+"""The inter-pixel relation network, IRN (Ahn, Cho & Kwak, CVPR 2019).
 
-On a frozen backbone one branch finds class boundaries, another for every cell the displacement to
-its instance's centre. Two cells belong together if no boundary lies on the straight path between
-them: their affinity is 1 less the path's strongest boundary (the dissertation's eq. 2.6), learned
+On a frozen backbone one branch predicts class boundaries; another predicts, for every cell, the
+displacement to its instance's centre. Two cells belong together if no boundary lies on the straight
+path between them: their affinity is 1 minus the strongest boundary on the path. Both are learned
 from pairs of cells whose labels are certain. Layers, rates and loss weights are the public code's.
 
-Differs from it: pairs at the image's border count too; images are not cropped to 512; every map of
-the backbone is used, however many there are, and any size.
+Differs from the code: pairs at the image's border count too; images are not cropped to 512; all
+feature maps of the backbone are used, and images of any size work.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,10 +33,10 @@ STRIDE = 4
 class EdgeDisplacement(nn.Module):
     """Boundary logits [B, 1, h, w] and displacements [B, 2, h, w] (down, right), in cells.
 
-    images: [B, 3, H, W] in 0 to 1, any size; h = ceil(H / 4). In evaluation mode the displacements
-    lack their mean over the training images, which `centre` has measured. With `displacement:
-    false` they are None.
-    Raises UserError for a backbone without the maps that it needs.
+    images: [B, 3, H, W] in 0 to 1, any size; h = ceil(H / 4). In evaluation mode the mean
+    displacement over the training images, measured by `centre`, is subtracted. With
+    `displacement: false` displacements are None.
+    Raises UserError for a backbone that does not give enough feature maps.
     """
 
     def __init__(self, spec: IrnTraining):
@@ -45,7 +45,7 @@ class EdgeDisplacement(nn.Module):
         self.backbone = create_backbone(spec.backbone)
         self.stages = min(5, len(getattr(self.backbone, "feature_info", [])))
         channels = stage_channels(self.backbone, max(4, self.stages))
-        strides = [one["reduction"] for one in self.backbone.feature_info[-self.stages :]]
+        strides = [stage["reduction"] for stage in self.backbone.feature_info[-self.stages :]]
         self.backbone.requires_grad_(False)
         self.edges = nn.ModuleList([_branch(width, 32, 4) for width in channels])
         self.edge = nn.Conv2d(32 * len(channels), 1, 1)
@@ -76,11 +76,17 @@ class EdgeDisplacement(nn.Module):
 
     def _displacement(self, taps: list[Tensor], quarter: Sequence[int]) -> Tensor:
         eighth = [-(-side // 2) for side in quarter]
-        found = [branch(tap) for branch, tap in zip(self.displacements, taps, strict=True)]
-        deep = [resized(one, eighth) for one, deep in zip(found, self.deep, strict=True) if deep]
+        features = [branch(tap) for branch, tap in zip(self.displacements, taps, strict=True)]
+        deep = [
+            resized(feature, eighth)
+            for feature, deep in zip(features, self.deep, strict=True)
+            if deep
+        ]
         deep = F.relu(resized(self.merge_deep(F.relu(torch.cat(deep, 1))), quarter))
         fine = [
-            resized(one, quarter) for one, deep in zip(found, self.deep, strict=True) if not deep
+            resized(feature, quarter)
+            for feature, deep in zip(features, self.deep, strict=True)
+            if not deep
         ]
         displacement = self.displacement(
             F.relu(self.merge(torch.cat([*map(F.relu, fine), deep], 1)))
@@ -90,7 +96,7 @@ class EdgeDisplacement(nn.Module):
         return displacement
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What learns with the higher rate: the displacements, if there are any."""
+        """The parameters with the higher rate: the displacement branches, if there are any."""
         if not self.displaces:
             return []
         parts = (self.displacements, self.merge_deep, self.merge, self.displacement)
@@ -102,35 +108,38 @@ def _branch(channels: int, width: int, groups: int) -> nn.Sequential:
 
 
 def pooled(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Features [B, C, h, w], pooled by 2 if they are larger than `size`, as ResNet does at once."""
+    """Features [B, C, h, w], pooled by 2 if they are larger than `size`, as in ResNet's stem."""
     if features.shape[-1] > size[1] or features.shape[-2] > size[0]:
         return F.max_pool2d(features, 3, stride=2, padding=1)
     return features
 
 
 def build(spec: IrnTraining, classes: int) -> EdgeDisplacement:
-    """The network, with random weights; the number of classes does not matter to it."""
+    """Return the network, with random weights; it does not depend on the number of classes."""
     return EdgeDisplacement(spec)
 
 
 def affinity(edges: Tensor, offset: Offset) -> Tensor:
-    """1 less the strongest boundary on the path of every pair: [..., h - dy, w - |dx|].
+    """Return 1 − the strongest boundary on the path of every pair: [..., h - dy, w - |dx|].
 
-    edges: [..., h, w], 0..1. Of equal boundaries the first learns.
+    edges: [..., h, w], 0..1. If several boundaries are equally strong, the first one gets the
+    gradient.
     """
-    return 1 - torch.stack([cells(edges, offset, step) for step in path(offset)]).max(0).values
+    return 1 - torch.stack([cells(edges, offset, shift) for shift in path(offset)]).max(0).values
 
 
 def displacement_loss(displacements: Tensor, labels: Tensor, offsets: Iterable[Offset]) -> Tensor:
-    """How far two cells of a class are from pointing at one place, and of background from alike.
+    """The displacement loss of IRN.
 
-    displacements: [B, 2, h, w]; labels: [B, h, w], 255 where unknown. The mean |error| over both
-    directions and all pairs of a class, and the same of background, half each.
+    Cells of one class should point to the same location, background cells should have the same
+    displacement. The loss is the mean |error| over both directions and all pairs of a class, and
+    the same over pairs of background, with weight ½ each.
+    displacements: [B, 2, h, w]; labels: [B, h, w], 255 where unknown.
     """
     means = PairMeans(displacements)
     for offset in offsets:
         background, foreground, _ = kinds(labels, offset)
-        # Both cells point at one centre, so they differ by the way from the first to the second.
+        # Both cells point to one centre, so their displacements differ by the offset between them.
         apart = cells(displacements, offset) - cells(displacements, offset, offset)
         way = apart.new_tensor(offset).view(2, 1, 1)
         means.add("class", (apart - way).abs().mean(1), foreground)
@@ -156,10 +165,10 @@ def step(
 
 
 def centre(network: EdgeDisplacement, batches: Iterable[Tensor]) -> None:
-    """Measure the displacements' mean over uint8 images [B, 3, S, S] into the network.
+    """Store the mean displacement over uint8 images [B, 3, S, S] in the network.
 
-    What all cells have in common points at no centre; the public code takes it off, too. A network
-    without displacements is left as it is.
+    A component that all cells share does not point to a centre; the public code subtracts it too. A
+    network without displacements is not changed.
     """
     network.eval()
     if not network.displaces:

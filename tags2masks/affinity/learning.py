@@ -1,4 +1,4 @@
-"""How affinity networks learn: from the training images and the labels that are certain."""
+"""Training of affinity networks: from the training images and their certain labels."""
 
 from torch import nn
 from torch.utils.data import DataLoader
@@ -20,11 +20,11 @@ def views(task: Task) -> MaskedViews:
 
 
 def finish(task: Task, network: nn.Module, second: None) -> None:
-    """Give the method's `centre`, if it has one, a view of each training image more."""
+    """Call the method's `centre`, if it has one, with another view of each training image."""
     if not hasattr(task.method, "centre"):
         return
     machine, spec, seen = task.machine, task.spec, views(task)
-    # Of the epoch after the last.
+    # The views of the epoch after the last one.
     draws = epoch_batches(len(seen), spec.batch_size, task.recipe["seed"], spec.epochs, 0, 1)
     loader = DataLoader(seen, batch_sampler=draws, num_workers=machine.loaders)
     bar = progress(loader, "mean displacement", unit="batch")

@@ -1,4 +1,4 @@
-"""What affinity networks learn from pairs of cells whose labels are certain."""
+"""Losses of affinity networks on pairs of cells whose labels are certain."""
 
 from collections.abc import Iterable
 
@@ -7,18 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tags2masks.affinity.pairs import Offset, cells
+from tags2masks.mask_ids import IGNORED
 
-IGNORED = 255
 SMALLEST = 1e-5  # keeps logarithms finite; both public codes have it
 
 
 class PairMeans:
-    """Means of values over kinds of pairs, gathered offset by offset; 0 of a kind without pairs."""
+    """Means over kinds of pairs, accumulated offset by offset; 0 for a kind without pairs."""
 
     def __init__(self, like: Tensor):
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
-        self._zero = like.sum() * 0  # so that a batch without pairs has gradients, too
+        self._zero = like.sum() * 0  # a batch without pairs needs gradients too
 
     def add(self, kind: str, values: Tensor, chosen: Tensor) -> None:
         """Count `values` where `chosen`, a mask of the same shape."""
@@ -32,9 +32,9 @@ class PairMeans:
 
 
 def kinds(labels: Tensor, offset: Offset) -> tuple[Tensor, Tensor, Tensor]:
-    """Which pairs are of background, of one class, of two labels: bool [..., h - dy, w - |dx|].
+    """Pairs of background, of one class, and of two different labels: bool [..., h - dy, w - |dx|].
 
-    labels: [..., h, w], 255 where unknown; such a pair is of no kind.
+    labels: [..., h, w], 255 where unknown; a pair with an unknown label is of no kind.
     """
     first, second = cells(labels, offset), cells(labels, offset, offset)
     known = (first != IGNORED) & (second != IGNORED)
@@ -47,10 +47,11 @@ def affinity_loss(
 ) -> tuple[Tensor, Tensor]:
     """The balanced loss of AffinityNet and IRN, and the accuracy on pairs.
 
-    -log a of background pairs and of class pairs count a quarter each, -log(1 - a) of unlike pairs
-    a half; each is a mean over the batch. affinities: for each offset [B, h - dy, w - |dx|], 0..1;
-    labels: [B, h, w], 255 where unknown. Accuracy: the mean of the shares of like and of unlike
-    pairs whose affinity is on the right side of a half.
+    The loss is ¼ of the mean -log a over background pairs, ¼ of that over pairs of one class and ½
+    of the mean -log(1 - a) over pairs of different labels; means are over the batch.
+    affinities: for each offset [B, h - dy, w - |dx|], 0..1; labels: [B, h, w], 255 where unknown.
+    Accuracy: the mean of two shares, pairs of equal labels with a > ½ and pairs of different labels
+    with a ≤ ½.
     """
     means = None
     for offset, close in zip(offsets, affinities, strict=True):
@@ -66,5 +67,5 @@ def affinity_loss(
 
 
 def labels_of_cells(labels: Tensor, size: torch.Size) -> Tensor:
-    """The label in each cell's middle: float [B, h, w] from uint8 [B, H, W]."""
+    """The label at the middle of each cell: float [B, h, w] from uint8 [B, H, W]."""
     return F.interpolate(labels[:, None].float(), size, mode="nearest-exact").squeeze(1)

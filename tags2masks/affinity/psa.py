@@ -1,23 +1,25 @@
-"""AffinityNet (Ahn & Kwak, CVPR 2018; the dissertation's section 2.3.2).
+"""AffinityNet (Ahn & Kwak, CVPR 2018).
 
-The features of three stages are brought together; two cells' affinity is exp(-mean |Δ|) of theirs
-(eq. 2.5, which has the sum; the public code has the mean over channels), learned from pairs of
-cells whose labels are certain. Layers are those of the public code.
+The features of three stages are merged. The affinity of two cells is exp(-mean |Δ|) over channels
+of their features, as in the public code; the paper has the sum. It is learned from pairs of cells
+whose labels are certain. Layers are those of the public code.
 
-A cell's label is that of the highest mean of the CRFs' probabilities over its pixels
-(`cell_labels`), as in the public code; here they are kept in 255ths.
+The label of a cell is the one with the highest mean of the CRFs' probabilities over the cell's
+pixels (`cell_labels`), as in the public code. Here the probabilities are stored as uint8, in
+255ths.
 
-Differs from it: the whole backbone learns, but for its batch norm; any backbone of three stages, at
-the stride of the first; pairs at the image's border count, too.
+Differs from the code: the whole backbone learns except its batch norm; any backbone of three stages
+works, at the stride of the first of them; pairs at the image's border count too.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tags2masks.affinity.losses import IGNORED, SMALLEST, affinity_loss, labels_of_cells
+from tags2masks.affinity.losses import SMALLEST, affinity_loss, labels_of_cells
 from tags2masks.affinity.pairs import Offset, cells, half_disc
 from tags2masks.config.affinity import PsaTraining
+from tags2masks.mask_ids import IGNORED
 from tags2masks.nets.backbones import (
     Normalize,
     create_backbone,
@@ -31,9 +33,10 @@ WIDTHS = (64, 128, 256)
 
 
 class AffinityNet(nn.Module):
-    """Features [B, 448, h, w] that are alike where cells belong together.
+    """Features [B, 448, h, w] that are similar where cells belong together.
 
-    images: [B, 3, H, W] in 0 to 1, any size. Raises UserError for a backbone of fewer stages.
+    images: [B, 3, H, W] in 0 to 1, any size. Raises UserError for a backbone of fewer than three
+    stages.
     """
 
     def __init__(self, spec: PsaTraining):
@@ -53,19 +56,19 @@ class AffinityNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         stages = stage_features(self.backbone, self.normalize(images), len(WIDTHS))
         size = stages[0].shape[-2:]
-        found = [
+        features = [
             resized(F.elu(branch(stage)), size)
             for branch, stage in zip(self.branches, stages, strict=True)
         ]
-        return F.elu(self.merge(torch.cat(found, 1)))
+        return F.elu(self.merge(torch.cat(features, 1)))
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         return [*self.branches.parameters(), *self.merge.parameters()]
 
 
 def build(spec: PsaTraining, classes: int) -> AffinityNet:
-    """The network, with random weights; the number of classes does not matter to it."""
+    """Return the network, with random weights; it does not depend on the number of classes."""
     return AffinityNet(spec)
 
 
@@ -76,12 +79,13 @@ def affinity(features: Tensor, offset: Offset) -> Tensor:
 
 
 def agreed_cells(probabilities: Tensor, size: torch.Size) -> Tensor:
-    """Labels of cells by the means of two CRFs' probabilities: int [B, h, w], 255 where unsure.
+    """Labels of cells from the mean probabilities of two CRFs: int [B, h, w], 255 where uncertain.
 
-    probabilities: uint8 [B, 2, L, H, W] in 255ths, the stricter about classes first, the background
-    before the classes; 0 in the padding. A class where the stricter's highest mean is one, the
-    background where the other's is that, 255 elsewhere and where there are no probabilities. Two
-    cells' labels are the same class in one image alone.
+    probabilities: uint8 [B, 2, L, H, W] in 255ths, 0 in the padding. The first CRF is strict about
+    classes, the second about background; label 0 is background. A cell gets a class if that class
+    has the highest mean in the strict CRF, background if background has the highest mean in the
+    second, and 255 otherwise or without probabilities. Class numbers are per image: they cannot be
+    compared between images.
     """
     means = F.adaptive_avg_pool2d(probabilities.flatten(1, 2).float() / 255, size)
     means = means.unflatten(1, probabilities.shape[1:3])
@@ -95,7 +99,7 @@ def step(
 ) -> dict[str, Tensor]:
     """The loss on a batch: uint8 images [B, 3, S, S] and labels.
 
-    Labels are [B, S, S], 255 ignored, or probabilities [B, 2, L, S, S] as of `agreed_cells`.
+    Labels are [B, S, S], 255 ignored, or the probabilities [B, 2, L, S, S] of `agreed_cells`.
     """
     images, labels = batch
     features = network(images.float() / 255).float()

@@ -1,4 +1,4 @@
-"""How classifiers learn: from the training images and their tags."""
+"""Training of classifiers: from the training images and their tags."""
 
 from torch import nn
 
@@ -20,7 +20,7 @@ def views(task: Task) -> TaggedViews:
 
 
 def consulted(task: Task) -> nn.Module | None:
-    """The ordinary classifier, for methods with one; with ORDINARY_LEARNS it learns on."""
+    """The ordinary classifier of methods that have one; with ORDINARY_LEARNS it is trained too."""
     if not hasattr(task.spec, "ordinary"):
         return None
     (model,), _ = task.upstream("classifier")
@@ -37,14 +37,14 @@ def measure(task: Task) -> Measure:
         due = epoch % task.spec.validate_every == 0 or epoch == task.spec.epochs
         if not (due and len(plain)):
             return {}
-        found = average_precisions_of(network, plain, task.machine)
-        return {"val_map": mean_average_precision(found)}
+        precisions = average_precisions_of(network, plain, task.machine)
+        return {"val_map": mean_average_precision(precisions)}
 
     return measured
 
 
 def finish(task: Task, network: nn.Module, second: nn.Module | None) -> None:
-    """Write the ordinary classifier too, beside the other, where it has learned."""
+    """Write the ordinary classifier beside the model if it was trained too."""
     if _learns(task):
         save_model(second, task.model.with_name(task.spec.further_outputs["noc"]))
 

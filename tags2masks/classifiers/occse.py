@@ -1,16 +1,16 @@
 """OC-CSE: erasing a class's map from the image must hide the class from an ordinary classifier.
 
 Sources: Kweon et al., ICCV 2021; P-NOC paper, section 3.1, eq. 1, last term. For each image one of
-its classes, r, is drawn; x∘(1 − ψ(A^r)) is shown to a classifier that is trained already and stays
-as it is, and which is to see all tags but r. The erasing is learned through both.
+its classes, r, is drawn. A trained classifier with fixed weights gets x∘(1 − ψ(A^r)) and should
+predict all tags except r. The gradient flows through this classifier and the erased image.
 
-ψ(A), as in P-NOC's public code, is ReLU of the map, then taken to the image's size, over its
-maximum in the batch plus 1e-5, which the gradient goes through, too; the paper leaves it open. As
-there, what is erased takes the mean colour (0 after the network's normalisation), and label
-smoothing is for all targets.
+The paper does not define ψ. As in P-NOC's public code, ψ(A) is ReLU of the map, resized to the
+image and divided by its maximum in the batch plus 1e-5; the gradient flows through the maximum too.
+Also as in the code, erased pixels get the mean colour (0 after the network's normalisation), and
+label smoothing applies to all targets.
 
-Differs from the public code: an image without a tag has no class to erase; it counts as one without
-a loss. Where several processes train, `erase_max: batch` looks at a process's own images.
+Differs from the public code: an image without a tag has no class to erase, and its loss is 0. With
+several training processes, `erase_max: batch` takes the maximum over a process's own images.
 """
 
 from torch import Tensor
@@ -43,9 +43,9 @@ def step(
 def erasing_loss(
     images: Tensor, maps: Tensor, tags: Tensor, drawn: Tensor, moment: Moment, spec: Occse
 ) -> tuple[Tensor, float]:
-    """What the ordinary classifier still sees of the drawn classes; and the weight of this loss.
+    """The loss of the ordinary classifier on images without the drawn classes, and its weight.
 
-    images: [B, 3, S, S] in 0 to 1; maps: [B, K, h, w]; drawn: [B, K] of `draw_class`.
+    images: [B, 3, S, S] in 0 to 1; maps: [B, K, h, w]; drawn: [B, K] from `draw_class`.
     """
     share = soft_share(maps, drawn, images.shape[-2:], spec.erase_max)
     seen = moment.consult(erase(images, share, spec.backbone.mean))
@@ -54,9 +54,9 @@ def erasing_loss(
 
 
 def draw_class(tags: Tensor, uniform: Tensor) -> Tensor:
-    """One of each image's tags, all equally likely: one-hot [B, K], zero for an image without.
+    """Draw one of each image's tags, all equally likely: one-hot [B, K]; zeros without a tag.
 
-    tags: multi-hot [B, K]; uniform: [B] in 0 to less than 1, which decides.
+    tags: multi-hot [B, K]; uniform: random numbers [B] in [0, 1).
     """
     chosen = (uniform.to(tags.device) * tags.sum(1)).floor()
     return tags * (tags.cumsum(1) - 1 == chosen[:, None])
@@ -73,9 +73,9 @@ def soft_share(maps: Tensor, drawn: Tensor, size: tuple[int, int], maximum: str)
 
 
 def hard_share(maps: Tensor, drawn: Tensor, size: tuple[int, int], limit: float) -> Tensor:
-    """1 where ψ of the drawn class's map, over each image's own maximum, is above `limit`, else 0.
+    """1 where the drawn class's map, divided by the image's own maximum, is above `limit`, else 0.
 
-    The shapes are those of `soft_share`.
+    Shapes as in `soft_share`.
     """
     own = _drawn_map(maps, drawn, size)
     return (own / (own.amax((1, 2, 3), keepdim=True) + EPSILON) > limit).to(own.dtype)
@@ -87,11 +87,11 @@ def _drawn_map(maps: Tensor, drawn: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def erase(images: Tensor, share: Tensor, mean: tuple[float, float, float]) -> Tensor:
-    """Images [B, 3, H, W] with this share [B, 1, H, W] of their difference from the mean gone."""
+    """Blend images [B, 3, H, W] towards the mean colour by this share [B, 1, H, W]."""
     middle = images.new_tensor(mean).view(1, 3, 1, 1)
     return middle + (images - middle) * (1 - share)
 
 
 def drawn_loss(logits: Tensor, targets: Tensor, drawn: Tensor, smoothing: float) -> Tensor:
-    """The mean over a batch of the loss against the targets, 0 for images with no class drawn."""
+    """Mean tag loss over a batch; images with no class drawn count as 0."""
     return (tag_loss(logits, targets, smoothing, "none") * drawn.sum(1)).mean()

@@ -1,14 +1,14 @@
-"""P-NOC: P-OC against a classifier that learns from what the erasing leaves over.
+"""P-NOC: P-OC with an ordinary classifier that is trained on the erased images.
 
 Source: David, Pedrini & Dias, "P-NOC" (arXiv 2305.12522), section 3.2, eq. 2 and 3, algorithm 1. At
-every `k_noc`-th step the ordinary classifier takes a step of its own: from the images without the
-places where ψ(A^r) > δ_noc, to all tags. Its mask is of the maps from before the network's update,
-as in the algorithm, and takes in no gradient; its optimizer is like the network's, with its own
-state. It stays in evaluation mode: its batch norm is fixed.
+every `k_noc`-th step the ordinary classifier is trained too: it should predict all tags from images
+in which the pixels with ψ(A^r) > δ_noc are erased. The mask is computed from the maps before the
+network's update, as in the algorithm, without a gradient. The ordinary classifier has its own
+optimizer with the same settings. It stays in evaluation mode, so its batch norm is fixed.
 
-ψ in this mask is over each image's own maximum, as in the public code. Differs from it: the steps
-that teach are 0, k, 2k, …, as in the algorithm (i mod k = 0), there k − 1, 2k − 1, …; `lambda_noc`
-ends at 1, there at 0.5 unless told otherwise.
+In this mask ψ is divided by each image's own maximum, as in the public code. Differs from the code:
+the ordinary classifier learns at steps 0, k, 2k, … as in the algorithm (i mod k = 0), in the code
+at k − 1, 2k − 1, …; `lambda_noc` ends at 1, in the code at 0.5 by default.
 """
 
 from torch import Tensor
@@ -31,8 +31,8 @@ def step(
 ) -> dict[str, Tensor | float]:
     """The losses on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K].
 
-    "second_loss", which the ordinary classifier descends, is "noc" times "lambda_noc"; it is absent
-    where the classifier rests.
+    "second_loss", the loss of the ordinary classifier, is "noc" times "lambda_noc"; it is absent at
+    steps where that classifier does not learn.
     """
     images, tags = batch
     images = images.float() / 255
@@ -40,8 +40,8 @@ def step(
     drawn = draw_class(tags, moment.uniform(len(tags)))
     weight, limit = (moment.weight(ramp, spec) for ramp in (spec.lambda_noc, spec.delta_noc))
     figures = {"lambda_noc": weight, "delta_noc": limit, "k_noc": float(spec.k_noc)}
-    # Before it is consulted: several processes write its batch norm anew when it learns, which must
-    # not happen between a use of it and the gradient through that use.
+    # Before `consult`: with several processes, its training writes batch norm buffers, which must
+    # not happen between a forward pass and the backward pass through it.
     if moment.number % spec.k_noc == 0:
         share = hard_share(maps.detach(), drawn, images.shape[-2:], limit)
         seen = moment.second(erase(images, share, spec.backbone.mean))

@@ -32,7 +32,7 @@ def poc_losses(
     moment: Moment,
     spec: Poc,
 ) -> dict[str, Tensor | float]:
-    """Those of Puzzle-CAM, "cse" with its weight "lambda_cse", and "loss".
+    """The losses of Puzzle-CAM, "cse" with its weight "lambda_cse", and the sum "loss".
 
     images: [B, 3, S, S] in 0 to 1; maps and merged: [B, K, h, w]; tags and drawn: [B, K].
     """

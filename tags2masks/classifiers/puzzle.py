@@ -1,10 +1,10 @@
 """Puzzle-CAM: a classifier whose maps of an image and of its four quarters agree.
 
-Sources: Jo & Yu, ICIP 2021; P-NOC paper, section 3.1 and eq. 1, first three terms. The maps are the
-head's, w·f at every location, neither rectified nor normalised.
+Sources: Jo & Yu, ICIP 2021; P-NOC paper, section 3.1 and eq. 1, first three terms. The maps are w·f
+at every location, without ReLU or normalisation.
 
-Batch norm is live, as in the public code. Differs from it: the last network is the result (the
-paper's fair Puzzle), where the code keeps the one whose masks are best.
+Batch norm is in training mode, as in the public code. Differs from the code: the result is the last
+network (the P-NOC paper's fair Puzzle); the code keeps the one with the best masks.
 """
 
 import torch
@@ -31,9 +31,9 @@ def step(
 
 
 def tile(images: Tensor) -> Tensor:
-    """The quarters of images [B, 3, S, S], as [4B, 3, S/2, S/2].
+    """Cut images [B, 3, S, S] into quarters, [4B, 3, S/2, S/2].
 
-    All upper left ones first, then the upper right, lower left and lower right ones.
+    Order: all upper left quarters, then upper right, lower left and lower right.
     Raises ValueError for an odd S.
     """
     if images.shape[-1] % 2 or images.shape[-2] % 2:
@@ -43,7 +43,7 @@ def tile(images: Tensor) -> Tensor:
 
 
 def merge(maps: Tensor) -> Tensor:
-    """Maps of quarters [4B, K, h, w], in the order of `tile`, in their places: [B, K, 2h, 2w]."""
+    """Put maps of quarters [4B, K, h, w], in the order of `tile`, together: [B, K, 2h, 2w]."""
     upper_left, upper_right, lower_left, lower_right = maps.chunk(4)
     upper = torch.cat([upper_left, upper_right], 3)
     return torch.cat([upper, torch.cat([lower_left, lower_right], 3)], 2)
@@ -55,13 +55,14 @@ def puzzle_losses(
     """The classification losses of both maps, their mean absolute difference, and "loss".
 
     maps and merged: [B, K, h, w] of the image and of its quarters; the mean of a map is the logit.
-    "re" is the difference before its weight "lambda_re".
-    Raises UserError when the network's maps of quarters do not fit together.
+    "re" is the difference, "lambda_re" its weight.
+    Raises UserError when the maps of the quarters do not have the size of the image's map.
     """
     if maps.shape != merged.shape:
         raise UserError(
-            f"augment.crop: the network's maps are of {tuple(maps.shape[-2:])} cells, and together "
-            f"{tuple(merged.shape[-2:])} for the quarters; take a multiple of twice its stride"
+            f"augment.crop: the network's map has {tuple(maps.shape[-2:])} cells, but the merged "
+            f"maps of the quarters have {tuple(merged.shape[-2:])}; take a multiple of twice its "
+            "stride"
         )
     weight = moment.weight(spec.lambda_re, spec)
     cls = tag_loss(maps.mean((2, 3)), tags, spec.label_smoothing)

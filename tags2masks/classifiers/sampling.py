@@ -1,29 +1,28 @@
-"""Importance sampling and the feature similarity loss: one pixel a class speaks for the image.
+"""Importance sampling and the feature similarity loss.
 
 Source: Jonnarth, Felsberg & Zhang, "Activation-based sampling for pixel- to image-level
-aggregation" (eq. numbers are theirs). Softmax over the classes and the background gives a map of
-each class; a cell, drawn from the map itself, gives the class's prediction, beside the pooled one.
-Predictions of cells that are near and look alike are drawn together, of those that look different
-apart.
+aggregation"; equation numbers are the paper's. Softmax over the classes and the background gives a
+map of each class. A cell, drawn from the map in proportion to its values, gives a prediction for
+the class, beside the pooled prediction. The similarity loss makes predictions of near cells alike
+if the cells look alike, and different if they look different.
 
 `host: seam` adds SEAM's second scale, refined maps and equivariant losses, in the form of the
-public code: PCM spreads the logits; ER is the mean |difference| of the four pairs of the two sizes'
-maps, plain and refined, that share a size or a kind, ECR that of the other two. `host: plain` has
-neither.
+public code. PCM refines the logits. There are maps of two sizes, plain and refined: ER is the mean
+|difference| over the four pairs that share a size or a kind, ECR that over the other two pairs.
+`host: plain` has neither.
 
-Differs from the paper and the code: the background, always present, is in no classification loss
-(eq. 7 counts it; so does the code with GMP alone); the losses of the two sizes are averaged, as in
-SEAM, where the code sums them; eq. 12 is not clamped (it is ±1 where δ is 0 or 1); pairs further
-apart than `window` are left out, and the similarity loss sees padding, too. The code divides eq. 9
-by the number of cells (`similarity_mean: cells`), not of their pairs, has σ and μ fixed, draws 100
-cells (`samples`), and classifies refined maps, too (`refined_pooling: gmp`).
+Differs from the paper and the code: the background, which is always present, is in no
+classification loss (eq. 7 counts it; so does the code with GMP); the losses of the two sizes are
+averaged as in SEAM, the code sums them; eq. 12 is not clamped (it is ±1 where δ is 0 or 1); pairs
+of cells further apart than `window` are left out, and the similarity loss includes padding. The
+code divides eq. 9 by the number of cells, not of pairs (`similarity_mean: cells`), fixes σ and μ,
+draws 100 cells (`samples`), and also classifies refined maps (`refined_pooling: gmp`).
 
-`normalization: sigmoid` leaves the softmax out, as the paper's table 5 does without saying how: a
-class's map is the sigmoid of its logit, and the background's 1 less the highest.
+`normalization: sigmoid` replaces the softmax, as in the paper's table 5, which gives no details: a
+class's map is the sigmoid of its logit, the background's map is 1 − the highest class.
 
-`score_maps` are a class's logit less the background's: what softmax decides by, still w·f at every
-location, so CAM is its ReLU. The published masks are of the softmax maps, plain and refined; the
-refined ones are `maps/pcm.py`'s.
+`score_maps` are a class's logit minus the background's logit, so that CAM is their ReLU. The
+published masks come from the softmax maps, plain and refined; refined maps are in `maps/pcm.py`.
 """
 
 import math
@@ -45,9 +44,9 @@ EPSILON = 1e-3
 
 
 class SampledClassifier(Classifier):
-    """A classifier that tells the background apart, and learns σ and μ of the similarity loss.
+    """A classifier with a background logit, and with σ and μ of the similarity loss as parameters.
 
-    images: [B, 3, H, W] in 0 to 1. Raises UserError for a backbone that has not the asked stages.
+    images: [B, 3, H, W] in 0 to 1. Raises UserError for a backbone without the stages in `taps`.
     """
 
     forward_methods = ("score_all", "judge_all")
@@ -55,7 +54,7 @@ class SampledClassifier(Classifier):
     def __init__(self, spec: Sampling, classes: int):
         super().__init__(spec.backbone, classes)
         self.normalization = spec.normalization
-        self.background = None  # of softmax alone
+        self.background = None  # only with softmax
         if spec.normalization == "softmax":
             self.background = nn.Conv2d(self.head.in_channels, 1, 1, bias=False)
         self.dropout = nn.Dropout2d(spec.dropout)
@@ -78,9 +77,8 @@ class SampledClassifier(Classifier):
     def judge_all(self, *batches: Tensor) -> tuple[list[list[Tensor]], Tensor, Tensor]:
         """The logits of images of several sizes, and σ and μ, in one call.
 
-        For each batch a list: [B, K + 1, h, w], the background first, or with sigmoid
-        [B, K, h, w]; and on SEAM what PCM makes of it. While the network learns, features are
-        dropped.
+        For each batch a list: logits [B, K + 1, h, w], the background first, or with sigmoid
+        [B, K, h, w]; on SEAM also the logits refined by PCM. Dropout is active in training mode.
         """
         return [self._judged(images) for images in batches], self.log_sigma.exp(), self.mu
 
@@ -102,13 +100,13 @@ class SampledClassifier(Classifier):
         return torch.cat([self.background(features), logits], 1)
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         new = [self.head, self.background, self.correlation]
         return [parameter for module in new if module for parameter in module.parameters()]
 
 
 def build(spec: Sampling, classes: int) -> SampledClassifier:
-    """The network, with random weights."""
+    """Return the network, with random weights."""
     return SampledClassifier(spec, classes)
 
 
@@ -124,7 +122,7 @@ def step(
     uniform = uniforms(moment, len(tags), shape).to(images.device).unbind(1)
     cls, maps = 0.0, []
     for (logits, *refined), numbers in zip(judged, uniform, strict=True):
-        maps.append([to_maps(one, spec.normalization) for one in (logits, *refined)])
+        maps.append([to_maps(values, spec.normalization) for values in (logits, *refined)])
         cls = cls + class_loss(logits, tags, numbers, spec) / len(sizes)
         if refined and spec.refined_pooling:
             pooled = pool(refined[0], spec.refined_pooling, spec.normalization)
@@ -142,21 +140,21 @@ def step(
 def uniforms(moment: Moment, count: int, shape: tuple[int, ...]) -> Tensor:
     """Random numbers in 0 to 1 for each image of this process's batch: [count, *shape].
 
-    An image has the same ones however many processes share the batch.
+    They do not depend on the number of processes that share the batch.
     """
-    own = (moment.uniform(count).double() * 2**24).long().tolist()
-    rows = [np.random.default_rng([*moment.seeds, one]).random(shape) for one in own]
+    numbers = (moment.uniform(count).double() * 2**24).long().tolist()
+    rows = [np.random.default_rng([*moment.seeds, number]).random(shape) for number in numbers]
     return torch.from_numpy(np.stack(rows))
 
 
 def class_loss(logits: Tensor, tags: Tensor, uniform: Tensor, spec: Sampling) -> Tensor:
-    """(1 − λ) of the pooled prediction's loss and λ of that of the drawn cells (eq. 8).
+    """(1 − λ) · loss of the pooled prediction + λ · loss of the drawn cells (eq. 8).
 
-    logits: as of `judge_all`; tags: [B, K]; uniform: [B, K, n].
+    logits: from `judge_all`; tags: [B, K]; uniform: [B, K, n].
     """
     drawn = draw(to_maps(logits, spec.normalization)[:, 1:], uniform)
     of_drawn = sum(
-        tag_loss(to_logits(one), tags, spec.label_smoothing) for one in drawn.unbind(2)
+        tag_loss(to_logits(sample), tags, spec.label_smoothing) for sample in drawn.unbind(2)
     ) / len(drawn.unbind(2))
     pooled = pool(logits, spec.pooling, spec.normalization)
     of_pooled = tag_loss(pooled, tags, spec.label_smoothing)
@@ -164,7 +162,7 @@ def class_loss(logits: Tensor, tags: Tensor, uniform: Tensor, spec: Sampling) ->
 
 
 def to_maps(logits: Tensor, normalization: str) -> Tensor:
-    """The maps [B, K + 1, h, w] in 0 to 1, the background first, of logits as of `judge_all`."""
+    """Maps [B, K + 1, h, w] in 0 to 1, the background first, from logits of `judge_all`."""
     if normalization == "softmax":
         return logits.softmax(1)
     classes = logits.sigmoid()
@@ -172,9 +170,9 @@ def to_maps(logits: Tensor, normalization: str) -> Tensor:
 
 
 def pool(logits: Tensor, pooling: str, normalization: str = "softmax") -> Tensor:
-    """The classes' logits [B, K]: the mean (eq. 3), or of the highest probability (eq. 4).
+    """Pooled logits of the classes, [B, K]: the mean (eq. 3) or the highest probability (eq. 4).
 
-    logits: as of `judge_all`.
+    logits: from `judge_all`.
     """
     if pooling == "gap":
         return (logits[:, 1:] if normalization == "softmax" else logits).mean((2, 3))
@@ -182,16 +180,16 @@ def pool(logits: Tensor, pooling: str, normalization: str = "softmax") -> Tensor
 
 
 def to_logits(probabilities: Tensor) -> Tensor:
-    """log p/(1 − p), where 0 counts as 1e-3; at 1 it is about 6.9, too (the public code's)."""
+    """log p/(1 − p), bounded to about ±6.9 as in the public code."""
     kept = probabilities * (1 - EPSILON)
     return (kept + EPSILON).log() - (1 - kept).log()
 
 
 def draw(maps: Tensor, uniform: Tensor) -> Tensor:
-    """The values of cells that are drawn with chances proportional to them (eq. 5 and 6).
+    """Draw cells with probability proportional to their value, and return the values (eq. 5, 6).
 
-    maps: [B, K, h, w], 0 or more; uniform: [B, K, n] in 0 to less than 1, which decides. Returns
-    [B, K, n]; gradients go into the values. A cell of 0 is never drawn, unless all are 0.
+    maps: [B, K, h, w], 0 or more; uniform: random numbers [B, K, n] in [0, 1). Returns [B, K, n],
+    with gradients to the maps. A cell of value 0 is never drawn, unless all are 0.
     """
     flat = maps.flatten(2)
     upto = flat.detach().double().cumsum(2)
@@ -202,16 +200,15 @@ def draw(maps: Tensor, uniform: Tensor) -> Tensor:
 def similarity_loss(
     maps: Tensor, images: Tensor, sigma: Tensor, mu: Tensor, window: int, mean: str
 ) -> Tensor:
-    """Eq. 9 to 12, the mean over a batch, of cells nearer to each other than `window` cells.
+    """Eq. 9 to 12, averaged over a batch, for pairs of cells nearer to each other than `window`.
 
-    maps: [B, K, h, w], predictions; images: [B, 3, h, w] in 0 to 1; mean: over the (h·w)² `pairs`,
-    as eq. 9 has it, or over the `cells`. A row's cells meet those of the row dy below in matrix
-    products, 2·window columns at a time: time for at most h·w·4·window² pairs, and memory for two
-    numbers of each.
+    maps: [B, K, h, w], predictions; images: [B, 3, h, w] in 0 to 1; mean: over the (h·w)² `pairs`
+    as in eq. 9, or over the `cells`. Each row is compared with the row dy below by matrix products
+    of 2·window columns: time for at most h·w·4·window² pairs.
     """
     height, width = maps.shape[-2:]
     columns, total = torch.arange(width, device=maps.device), 0.0
-    with torch.autocast(maps.device.type, enabled=False):  # like numbers are subtracted
+    with torch.autocast(maps.device.type, enabled=False):  # nearly equal numbers are subtracted
         rows = maps.float().movedim(1, 3)
         halves = rows.square().sum(3) / 2
         for dy, left in product(range(min(window, height)), range(0, width, 2 * window)):
@@ -222,7 +219,7 @@ def similarity_loss(
             apart = apart - rows[:, upper, of] @ rows[:, lower, by].mT
             delta = images[:, :, upper, of, None] - images[:, :, lower, None, by]
             far = dy * dy + (columns[of, None] - columns[by]).square()
-            counts = ((far > 0) & (far < window * window)) * (2 if dy else 1)  # in both orders
+            counts = ((far > 0) & (far < window * window)) * (2 if dy else 1)  # (i, j) and (j, i)
             weight = counts * (-far / (2 * sigma**2)).exp()
             alike = (apart * unlike(delta.abs().mean(1), mu)).sum((0, 1))
             total = total - (weight * alike).sum()
@@ -237,12 +234,12 @@ def unlike(delta: Tensor, mu: Tensor) -> Tensor:
 
 def equivariance(of_image: list[Tensor], of_smaller: list[Tensor]) -> tuple[Tensor, Tensor]:
     """ER and ECR of maps and refined maps, [B, K + 1, h, w], at the smaller image's size."""
-    one, one_refined = (resized(maps, of_smaller[0].shape[-2:]) for maps in of_image)
-    other, other_refined = of_smaller
+    plain, refined = (resized(maps, of_smaller[0].shape[-2:]) for maps in of_image)
+    small, small_refined = of_smaller
 
     def apart(first: Tensor, second: Tensor) -> Tensor:
         return (first - second).abs().mean()
 
-    er = apart(one, other) + apart(one_refined, other_refined)
-    er = er + apart(one, one_refined) + apart(other, other_refined)
-    return er, apart(one, other_refined) + apart(other, one_refined)
+    er = apart(plain, small) + apart(refined, small_refined)
+    er = er + apart(plain, refined) + apart(small, small_refined)
+    return er, apart(plain, small_refined) + apart(small, refined)

@@ -1,24 +1,25 @@
-"""SEAM: a classifier whose maps of an image and of a smaller one agree, refined or not.
+"""SEAM: a classifier whose maps of an image and of its smaller copy agree, plain and refined.
 
-Source: Wang et al., "Self-supervised equivariant attention mechanism", CVPR 2020. The image is seen
-at its size and at `scale` of it. The pixel correlation module (PCM) spreads the maps over cells
-that look alike; equivariant regularization (ER) draws the maps of the two sizes together, and
-equivariant cross regularization (ECR) draws the refined maps of each to the maps of the other.
+Source: Wang et al., "Self-supervised equivariant attention mechanism", CVPR 2020. The network gets
+the image at its size and at `scale` of it. The pixel correlation module (PCM) spreads maps over
+cells that look alike. Equivariant regularization (ER) reduces the difference between the maps of
+the two sizes; equivariant cross regularization (ECR) that between the refined maps of one size and
+the maps of the other.
 
-The public code fixes what the paper leaves open, and is followed: maps are ReLU'd, stretched to
-0 to 1 and those of untagged classes zero before they are compared; the background is 1 less the
-highest class; ECR takes the largest 20 % of the differences from maps that keep, at each place, the
-background and the highest class alone; the lowest quarter of the refined maps is drawn to 0, which
-is in the code only (`min_weight: 0` leaves it out); PCM sees neither the trunk's gradient nor gives
-it one; features before the head are dropped by channel.
+The paper does not say the following; it is as in the public code. Maps are compared after ReLU,
+stretched to 0 to 1, with untagged classes set to 0. The background is 1 − the highest class. ECR
+takes the largest 20 % of the differences, from maps that keep only the background and the highest
+class at each cell. The lowest quarter of the refined maps is reduced to 0 (in the code only;
+`min_weight: 0` leaves it out). No gradient flows from PCM into the trunk. Features before the head
+have channel dropout.
 
-Differs from it: logits are the mean over cells, not over the maps at the image's size; maps go from
-cells to the smaller image's size in one step, with `align_corners=False`; batch norm's statistics
-are fixed, there its weights and the first layers too. There the head has a weight for the
-background that no loss reaches; here it has none.
+Differs from the code: logits are means over cells, in the code over maps at the image's size; maps
+are resized from cells to the smaller image's size at once, with `align_corners=False`; batch norm's
+statistics are fixed, in the code its weights and the first layers too. The code's head has a
+background weight that gets no gradient; it is left out here.
 
-`score_maps` are the maps before PCM, as CAM needs them. The published masks are of the maps after
-it (`maps/pcm.py`).
+`score_maps` are the maps before PCM, for CAM. The published masks come from the maps after PCM
+(`maps/pcm.py`).
 """
 
 import torch
@@ -35,13 +36,13 @@ from tags2masks.training import Moment
 EPSILON = 1e-5
 WIDTHS = (64, 128)
 PAIRS = 2**24
-"""Of cells that PCM compares at a time: 64 MiB of likeness."""
+"""Pairs of cells that PCM compares at a time: 64 MiB of similarities."""
 
 
 class Correlation(nn.Module):
-    """The pixel correlation module: maps spread over cells that look alike, for a backbone.
+    """The pixel correlation module: spreads maps over cells that look alike.
 
-    Raises UserError for a backbone that has not the asked stages.
+    Raises UserError for a backbone without the stages in `taps`.
     """
 
     def __init__(self, backbone: nn.Module, taps: tuple[int, int]):
@@ -58,7 +59,10 @@ class Correlation(nn.Module):
         nn.init.xavier_uniform_(self.merge.weight, gain=4)
 
     def forward(self, maps: Tensor, images: Tensor, stages: list[Tensor]) -> Tensor:
-        """The maps [B, C, h, w] spread; images are normalised, stages the backbone's last ones."""
+        """Return the refined maps [B, C, h, w].
+
+        images: normalised; stages: feature maps of the backbone's last stages.
+        """
         seen = [images]
         for tap, branch in zip(self.taps, self.branches, strict=True):
             seen.append(F.relu(branch(stages[-tap].detach())))
@@ -69,7 +73,7 @@ class Correlation(nn.Module):
 class RefinedClassifier(Classifier):
     """A classifier with a pixel correlation module beside its head.
 
-    images: [B, 3, H, W] in 0 to 1. Raises UserError for a backbone that has not the asked stages.
+    images: [B, 3, H, W] in 0 to 1. Raises UserError for a backbone without the stages in `taps`.
     """
 
     forward_methods = ("score_all", "refine_all")
@@ -80,10 +84,10 @@ class RefinedClassifier(Classifier):
         self.dropout = nn.Dropout2d(spec.dropout)
 
     def refine_all(self, *batches: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The score maps and what PCM makes of them, for images of several sizes, in one call.
+        """The score maps and the maps refined by PCM, for images of several sizes, in one call.
 
-        For each batch [B, K, h, w], the mean of which is the logit, and [B, K + 1, h, w] in 0 to 1,
-        the background first. While the network learns, features are dropped.
+        For each batch: score maps [B, K, h, w], whose mean is the logit, and refined maps
+        [B, K + 1, h, w] in 0 to 1, the background first. Dropout is active in training mode.
         """
         return [self._refined(images) for images in batches]
 
@@ -98,15 +102,15 @@ class RefinedClassifier(Classifier):
         return maps, self.correlation(shown, images, stages)
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         return [*super().head_parameters(), *self.correlation.parameters()]
 
 
 def tapped(network: Classifier, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """What a network with a correlation module and dropout sees of images [B, 3, H, W] in 0 to 1.
+    """The inputs of the head and of the correlation module, for images [B, 3, H, W] in 0 to 1.
 
-    Returns the normalised images, the features before the head, of which some are dropped while it
-    learns, and the backbone's last stages.
+    Returns the normalised images, the features before the head (after dropout), and the feature
+    maps of the backbone's last stages.
     """
     images = network.normalize(images)
     count = max(network.correlation.taps)
@@ -115,7 +119,7 @@ def tapped(network: Classifier, images: Tensor) -> tuple[Tensor, Tensor, list[Te
 
 
 def build(spec: Seam, classes: int) -> RefinedClassifier:
-    """The network, with random weights."""
+    """Return the network, with random weights."""
     return RefinedClassifier(spec, classes)
 
 
@@ -137,11 +141,10 @@ def seam_losses(
     size: tuple[int, int],
     spec: Seam,
 ) -> dict[str, Tensor]:
-    """The losses of the score maps and refined maps of the image and of the smaller one.
+    """The losses of SEAM, from the outputs of `refine_all` for the image and the smaller image.
 
-    The maps are of `refine_all`; they are compared at `size`. "cls" is the mean of both
-    classification losses, "low" that of both minimum pooling losses, "er" and "ecr" the
-    differences.
+    Maps are compared at `size`. "cls" is the mean of both classification losses, "low" that of both
+    minimum pooling losses, "er" and "ecr" are the two regularizations.
     """
     tagged = tags[:, :, None, None]
     shown = torch.cat([torch.ones_like(tagged[:, :1]), tagged], 1)
@@ -152,7 +155,7 @@ def seam_losses(
         maps.append(resized(stretched(scores), size) * tagged)
         refined.append(resized(stretched(spread_out), size) * shown)
     er = (maps[0] - maps[1]).abs().mean()
-    targets = [beside_background(one.detach()) for one in maps]
+    targets = [beside_background(compared.detach()) for compared in maps]
     ecr = largest((targets[1] - refined[0]).abs(), spec.ecr_share)
     ecr = ecr + largest((targets[0] - refined[1]).abs(), spec.ecr_share)
     loss = cls + spec.min_weight * low + er + ecr
@@ -160,10 +163,10 @@ def seam_losses(
 
 
 def spread(maps: Tensor, looks: Tensor) -> Tensor:
-    """PCM: at each cell the mean of the maps, weighted by how alike cells are (ReLU of cosines).
+    """PCM: at each cell the mean of the maps, weighted by the similarity of cells (ReLU of cosine).
 
-    maps: [B, C, h, w]; looks: [B, F, h, w]. Returns float32 [B, C, h, w]. Takes memory for the
-    likeness of at most PAIRS pairs of cells at a time; where gradients are kept, of all (h·w)².
+    maps: [B, C, h, w]; looks: features [B, F, h, w]. Returns float32 [B, C, h, w]. Memory holds the
+    similarities of at most PAIRS pairs of cells at a time, or of all (h·w)² if gradients are kept.
     """
     with torch.autocast(maps.device.type, enabled=False):
         flat, values = looks.float().flatten(2), maps.float().flatten(2)
@@ -176,36 +179,37 @@ def spread(maps: Tensor, looks: Tensor) -> Tensor:
 
 
 def over_maximum(maps: Tensor) -> Tensor:
-    """ReLU of maps [B, K, h, w], each over its maximum."""
+    """ReLU of maps [B, K, h, w], each divided by its maximum."""
     return (maps.relu() - EPSILON).relu() / (maps.relu().amax((2, 3), keepdim=True) + EPSILON)
 
 
 def stretched(maps: Tensor) -> Tensor:
-    """ReLU of maps [B, K, h, w], each from its minimum, 0, to its maximum, about 1."""
+    """ReLU of maps [B, K, h, w], each stretched so that it ranges from 0 to about 1."""
     maps = maps.relu()
     low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
     return (maps - low - EPSILON).relu() / (high - low + EPSILON)
 
 
 def beside_background(maps: Tensor) -> Tensor:
-    """The background, 1 less the highest class, and the highest class of each place alone.
+    """The background, 1 − the highest class, followed by the maps of the highest class per cell.
 
-    maps: [B, K, h, w] in 0 to 1. Returns [B, K + 1, h, w]; equally high classes stay together.
+    maps: [B, K, h, w] in 0 to 1. Returns [B, K + 1, h, w]; classes that are not the highest at a
+    cell are 0 there, ties are kept.
     """
     highest = maps.amax(1, keepdim=True)
     return torch.cat([1 - highest, maps * (maps == highest)], 1)
 
 
 def largest(apart: Tensor, share: float) -> Tensor:
-    """Mean of the largest numbers, this share of each image's, of [B, C, h, w]."""
+    """Mean of each image's largest values, this share of them; apart: [B, C, h, w]."""
     apart = apart.flatten(1)
     return apart.topk(max(1, int(apart.shape[1] * share)), 1).values.mean()
 
 
 def lowest(maps: Tensor, share: float) -> Tensor:
-    """Mean over the cells of each image, this share of them, where the highest class is lowest.
+    """Mean of the highest class over each image's lowest cells, this share of them.
 
-    maps: [B, K, h, w]; what is below 0 counts as 0.
+    maps: [B, K, h, w]; negative values count as 0.
     """
     highest = maps.amax(1).flatten(1)
     cells = max(1, int(highest.shape[1] * share))

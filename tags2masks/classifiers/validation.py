@@ -1,4 +1,4 @@
-"""How well a classifier ranks images that it does not learn from."""
+"""Average precision of a classifier on images that it was not trained on."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ BATCH = 32
 def plain_views(
     rows: pd.DataFrame, root: Path, classes: list[str], spec: TagTraining
 ) -> PlainViews:
-    """The images whole, as a classifier of this spec is to see them, with their tags."""
+    """Views of the whole images, resized as this spec's training, with their tags."""
     tags = multi_hot(rows["tags"], classes)
     return PlainViews(rows, root, tags, spec.augment, spec.backbone.mean)
 
 
 @torch.no_grad()
 def average_precisions_of(network: nn.Module, views: PlainViews, machine: Machine) -> np.ndarray:
-    """`average_precisions` of the network's logits, [K], all NaN where there is no image.
+    """The average precision of each class, [K], from the network's logits; NaN without images.
 
     network: on the machine's device, in evaluation mode.
     """

@@ -1,7 +1,7 @@
 """The ordinary multi-label classifier: pooled features, linear head, multi-label soft margin.
 
-Sources: methods §0; the setting shared by all five papers. Batch norm stays in evaluation mode by
-default, as there.
+The setting that the papers on AdvCAM, RIB, LPCAM, P-NOC and saliency maps share. As there, batch
+norm stays in evaluation mode by default.
 """
 
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from tags2masks.training import Moment
 
 
 def build(spec: TagTraining, classes: int) -> Classifier:
-    """The network, with random weights."""
+    """Return the network, with random weights."""
     return Classifier(spec.backbone, classes)
 
 
@@ -26,7 +26,7 @@ def step(
 
 
 def tag_loss(logits: Tensor, tags: Tensor, smoothing: float, reduction: str = "mean") -> Tensor:
-    """Multi-label soft margin loss against y(1 − a) + a/2, a being `smoothing` (methods §2).
+    """Multi-label soft margin loss against y(1 − a) + a/2, a being `smoothing`, as in P-NOC's code.
 
     logits and tags: [B, K]. Returns a number, or [B] with reduction `none`.
     """

@@ -1,4 +1,4 @@
-"""Affinity networks, learned from what is certain in the maps: one block per method."""
+"""Affinity networks, trained on certain labels: one block per method."""
 
 from typing import ClassVar, Literal
 
@@ -9,7 +9,7 @@ from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
 class AffinityTraining(Training):
-    """What affinity networks share."""
+    """Options that all affinity networks have."""
 
     init_from_classifier: bool = Field(
         False, description="Take the backbone's weights from the classifier of the experiment."
@@ -25,7 +25,7 @@ class IrnTraining(AffinityTraining):
 
     method: Literal["irn"] = "irn"
     backbone: Backbone = Field(
-        Backbone(weights="pretrained"), description="It is not trained: its weights must be."
+        Backbone(weights="pretrained"), description="It is not trained, so it needs weights."
     )
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(32, ge=1, description="Images per step, over all GPUs.")
@@ -33,16 +33,16 @@ class IrnTraining(AffinityTraining):
     augment: Augment = Augment(resize=(250, 750))
     displacement: bool = added(
         True,
-        description="Learn displacements beside boundaries. false: boundaries alone, as P-NOC's "
-        "public code; the walk needs no more, but no instances can be told apart.",
+        description="Learn displacements in addition to boundaries. false: boundaries only, as in "
+        "P-NOC's public code; enough for the walk, but not for `instances`.",
     )
     radius: int = Field(
-        10, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 4 pixels."
+        10, ge=2, le=64, description="Train on pairs of cells nearer than this; a cell is 4 pixels."
     )
 
 
 class PsaTraining(AffinityTraining):
-    """Features that are alike where pixels belong together (AffinityNet, Ahn & Kwak, CVPR 2018)."""
+    """Features that are similar where pixels belong together (AffinityNet; Ahn & Kwak, 2018)."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa",)
 
@@ -53,12 +53,13 @@ class PsaTraining(AffinityTraining):
     optimizer: Optimizer = Optimizer(lr=0.1, head_factor=10, momentum=5e-4, weight_decay=5e-4)
     augment: Augment = Augment(resize=(500, 500), crop=448)
     radius: int = Field(
-        5, ge=2, le=64, description="Pairs of cells nearer than this teach; cells of 8 pixels."
+        5, ge=2, le=64, description="Train on pairs of cells nearer than this; a cell is 8 pixels."
     )
     cell_labels: Literal["mean", "middle"] = Field(
         "mean",
-        description="The label of a cell: mean, as in the public code, by the means of each "
-        "CRF's probabilities over its pixels; middle: of its middle pixel. The paper does not say.",
+        description="Label of a cell. mean: from the mean of each CRF's probabilities over its "
+        "pixels, as in the public code; middle: the label of its middle pixel. The paper does not "
+        "say.",
     )
 
 

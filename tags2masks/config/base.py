@@ -1,4 +1,4 @@
-"""What every config block shares: strictness, and which fields belong to an artifact's key."""
+"""Base classes of config blocks: strict validation, and which fields are in an artifact's id."""
 
 from typing import Any, ClassVar
 
@@ -8,11 +8,11 @@ from tags2masks.errors import UserError
 
 
 class ConfigError(UserError):
-    """A config that cannot be run; the message is one line that says what to change."""
+    """A config that cannot be run; the message has a line per mistake that says what to change."""
 
 
 class Block(BaseModel):
-    """A frozen config block that refuses unknown keys, and numbers that are not finite."""
+    """A frozen config block that refuses unknown keys and non-finite numbers."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
@@ -21,7 +21,7 @@ class Block(BaseModel):
     cites: ClassVar[tuple[str, ...]] = ()  # keys of references.bib
 
     def cited(self) -> list[str]:
-        """The keys of `references.bib` that it and the blocks in it name."""
+        """The keys of `references.bib` that this block and its inner blocks cite."""
         inner = (getattr(self, name) for name in type(self).model_fields)
         keys = [key for value in inner if isinstance(value, Block) for key in value.cited()]
         return list(dict.fromkeys([*self.cites, *keys]))
@@ -29,7 +29,7 @@ class Block(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, values: Any) -> Any:
-        """Let `optimizer: {lr: 1}` change the rate alone and keep the method's other defaults."""
+        """Let `optimizer: {lr: 1}` change only the rate and keep the method's other defaults."""
         if not isinstance(values, dict):
             return values
         merged = dict(values)
@@ -39,7 +39,7 @@ class Block(BaseModel):
         return merged
 
     def key(self) -> dict[str, Any]:
-        """The fields that decide what an artifact is, as plain JSON values."""
+        """The fields that are part of an artifact's id, as plain JSON values."""
         values = self.model_dump(mode="json")
         for name, info in type(self).model_fields.items():
             in_key = (info.json_schema_extra or {}).get("in_key", True)
@@ -51,16 +51,17 @@ class Block(BaseModel):
 
 
 class Entry(Block):
-    """A block that artifacts are made from, and what the workflow must know of its method.
+    """An entry of the config that artifacts are made from, and properties of its method.
 
-    takes: what it follows in an experiment, if not what its stage says (`tags2masks.stages`).
-    learns_from: the supervision that the method itself reads: "tags", "boxes", "masks". What it is
-        made from may have more; nothing else is given to its program.
-    offers: what later stages can do with it; needs: what it asks of what it follows.
-    helpers: what a map method is given beside classifier and batch, see `maps/localizing.py`.
-    program: in place of its stage's.
-    further_outputs: files beside the model, by the word for them.
-    memory_mb, minutes: what a cluster job asks for, doubled at the second attempt.
+    takes: what the entry follows in an experiment, if not the default of its stage
+        (`tags2masks.stages`).
+    learns_from: the supervision that the method itself reads: "tags", "boxes", "masks". Its program
+        gets nothing else. Upstream artifacts may have used more.
+    offers: capabilities for later stages; needs: capabilities that it requires of what it follows.
+    helpers: further arguments of a map method, see `maps/localizing.py`.
+    program: a program to use instead of the stage's.
+    further_outputs: files beside the model, by name.
+    memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
     uses_gpu: whether its program runs a network.
     """
 
@@ -76,23 +77,23 @@ class Entry(Block):
 
     @property
     def offers(self) -> frozenset[str]:
-        """What later stages can do with it, such as `pixel_correlation`."""
+        """Capabilities for later stages, such as `pixel_correlation`."""
         return frozenset()
 
     def modules(self) -> list[str]:
-        """Modules of `tags2masks` that it loads by name, beside its method's."""
+        """Modules of `tags2masks` that it imports by name, in addition to its method's."""
         return []
 
 
 def free(default: Any = ..., **field: Any) -> Any:
-    """A field that changes where or how fast something runs, not what comes out."""
+    """A field that changes where or how fast something runs, not the result; not in the id."""
     return Field(default, json_schema_extra={"in_key": False}, **field)
 
 
 def added(default: Any, **field: Any) -> Any:
-    """An option of a method that has artifacts already: in their key where it is not the default.
+    """A new option of an existing method: part of the id only if it is not the default.
 
-    So their ids stay as they were before there was the option. Its default must never change.
+    So the ids of existing artifacts do not change. The default must never change.
     """
     return Field(default, json_schema_extra={"in_key": "if set"}, **field)
 

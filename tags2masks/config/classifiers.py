@@ -9,22 +9,24 @@ from tags2masks.config.training import Augment, Backbone, Optimizer, Ramp, Train
 
 
 class TagAugment(Augment):
-    """Views for learning from tags alone, in which things may move and colours change."""
+    """Random views for learning from tags, where objects may move and colours may change."""
 
     randaugment: int = Field(
         0, ge=0, description="Operations of RandAugment on each image; 0: none. P-NOC's code: 2."
     )
-    magnitude: int = Field(9, ge=0, le=30, description="Of these operations. P-NOC's code: 10.")
+    magnitude: int = Field(9, ge=0, le=30, description="Their strength. P-NOC's code: 10.")
     jitter: tuple[float, float, float, float] = Field(
         (0, 0, 0, 0),
         description="Random change of brightness, contrast, saturation (shares of 1) and hue (of a "
         "full turn, up to 0.5). P-NOC's code: [0.3, 0.3, 0.3, 0.1].",
     )
     perturb: Literal["gaussian", "binary"] | None = Field(
-        None, description="gaussian: noise on every value; binary: pixels switched off."
+        None, description="gaussian: add noise to every value; binary: set pixels to black."
     )
-    sigma: float = Field(0.15, ge=0, description="Deviation of that noise, of values in 0 to 1.")
-    keep: float = Field(0.9, gt=0, le=1, description="Chance of a pixel to stay on.")
+    sigma: float = Field(
+        0.15, ge=0, description="Standard deviation of the noise, for values in 0 to 1."
+    )
+    keep: float = Field(0.9, gt=0, le=1, description="Probability that a pixel is kept.")
 
     @field_validator("jitter")
     @classmethod
@@ -35,21 +37,21 @@ class TagAugment(Augment):
 
 
 class TagTraining(Training):
-    """What all classifiers have."""
+    """Options that all classifiers have."""
 
     learns_from: ClassVar[tuple[str, ...]] = ("tags",)
 
     augment: TagAugment = TagAugment()
     validate_every: int = free(
-        1, ge=1, description="Epochs between measures of val's mAP; after the last it is measured."
+        1, ge=1, description="Measure val's mAP every so many epochs, and after the last."
     )
     label_smoothing: float = Field(
-        0, ge=0, lt=1, description="a of the target y·(1 − a) + a/2. P-NOC's code: 0.1."
+        0, ge=0, lt=1, description="a in the target y·(1 − a) + a/2. P-NOC's code: 0.1."
     )
 
 
 class Vanilla(TagTraining):
-    """A backbone, global average pooling and a linear head (methods §0)."""
+    """A backbone, global average pooling and a linear head."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
 
@@ -76,14 +78,14 @@ class Puzzle(PnocTraining):
     freeze_bn: bool = Field(
         False,
         description="Keep the backbone's batch norm in evaluation mode. In the public code it is "
-        "live; fixed, the maps shrink under their agreement (docs/fidelity.md).",
+        "in training mode; if it is fixed, the re loss shrinks the maps (docs/fidelity.md).",
     )
     lambda_re: Ramp = Ramp(start=0, end=4, until=0.5)
     re_classes: Literal["all", "tagged"] = Field(
         "tagged",
-        description="Whose maps must agree. tagged, as the public code has it: those of other "
-        "classes count as no difference; the mean is over all classes in either case. all is the "
-        "papers' formula, which weighs several times as much.",
+        description="Classes whose maps must agree. tagged, as in the public code: the difference "
+        "of other classes counts as 0; the mean is over all classes in either case. all: the "
+        "papers' formula, whose loss is several times as large.",
     )
 
     @model_validator(mode="after")
@@ -106,12 +108,12 @@ class Occse(PnocTraining):
 
     method: Literal["occse"] = "occse"
     ordinary: str = Field(
-        "vanilla", description="The entry of `classifiers` that looks at the erased images."
+        "vanilla", description="The entry of `classifiers` that classifies the erased images."
     )
     lambda_cse: Ramp = Ramp(start=0.3, end=1)
     erase_max: Literal["batch", "image"] = Field(
         "batch",
-        description="Maximum that the erasing map is divided by: over the images of a step (of one "
+        description="The maximum that divides the erasing map: over the images of a step (of one "
         "process), as in the public code, or of each image. The paper does not say.",
     )
 
@@ -125,7 +127,7 @@ class Poc(Puzzle, Occse):
 
 
 class Pnoc(Poc):
-    """P-NOC: P-OC whose ordinary classifier learns from what is left (eq. 2 and 3)."""
+    """P-NOC: P-OC whose ordinary classifier is trained on erased images (eq. 2 and 3)."""
 
     cites: ClassVar[tuple[str, ...]] = ("david2023pnoc", "jo2021puzzle", "kweon2021occse")
 
@@ -133,13 +135,13 @@ class Pnoc(Poc):
 
     method: Literal["pnoc"] = "pnoc"
     lambda_noc: Ramp = Field(
-        Ramp(start=0, end=1), description="Its end is 0.5 by default in the public code."
+        Ramp(start=0, end=1), description="The public code's default ends at 0.5."
     )
     delta_noc: Ramp = Ramp(start=0.2, end=0.2)
     k_noc: int = Field(
         1,
         ge=1,
-        description="The ordinary classifier learns at every k-th step. The paper names no number; "
+        description="Train the ordinary classifier at every k-th step. The paper gives no number; "
         "the public code's default is 1.",
     )
 
@@ -161,17 +163,17 @@ class SeamTraining(TagTraining):
     batch_size: int = Field(8, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Optimizer(momentum=5e-4, weight_decay=5e-4)
     augment: TagAugment = TagAugment(resize=(448, 768), crop=448)
-    scale: float = Field(0.3, gt=0, lt=1, description="Of the second, smaller image.")
+    scale: float = Field(0.3, gt=0, lt=1, description="Scale of the second, smaller image.")
     taps: Taps = Field(
         (3, 2),
-        description="Stages of the backbone whose features tell which cells are alike, counted "
-        "from its last, 1; of resnet38d 3 and 2 are conv4 and conv5.",
+        description="Stages of the backbone whose features PCM compares, counted from the last, 1; "
+        "in resnet38d 3 and 2 are conv4 and conv5.",
     )
     dropout: float = Field(
         0.5,
         ge=0,
         lt=1,
-        description="Of whole channels before the head. The public code's; the paper is silent.",
+        description="Channel dropout before the head. From the public code; not in the paper.",
     )
 
 
@@ -181,15 +183,17 @@ class Seam(SeamTraining):
     cites: ClassVar[tuple[str, ...]] = ("wang2020seam",)
 
     method: Literal["seam"] = "seam"
-    ecr_share: float = Field(0.2, gt=0, le=1, description="Largest differences that ECR counts.")
-    min_weight: float = Field(
-        1, ge=0, description="Of the lowest cells' loss, which is in the public code alone."
+    ecr_share: float = Field(
+        0.2, gt=0, le=1, description="Share of the differences, the largest ones, in ECR."
     )
-    min_share: float = Field(0.25, gt=0, le=1, description="Share of the cells that it is of.")
+    min_weight: float = Field(
+        1, ge=0, description="Weight of the loss on the lowest cells; only in the public code."
+    )
+    min_share: float = Field(0.25, gt=0, le=1, description="Share of the cells in that loss.")
 
     @property
     def offers(self) -> frozenset[str]:
-        """Its pixel correlation module refines maps."""
+        """It has a pixel correlation module, which refines maps."""
         return frozenset({"pixel_correlation"})
 
 
@@ -200,43 +204,46 @@ class Sampling(SeamTraining):
 
     method: Literal["sampling"] = "sampling"
     host: Literal["seam", "plain"] = Field(
-        "seam", description="plain: neither a second scale nor refined maps; no scale and no taps."
+        "seam", description="plain: no second scale and no refined maps; scale and taps are unused."
     )
     normalization: Literal["softmax", "sigmoid"] = added(
         "softmax",
-        description="How logits become maps: softmax over the classes and the background (eq. 1), "
-        "or sigmoid of each class, the background being 1 less the highest: the paper's table 5, "
-        "whose rows have one loss each: `similarity_weight: 0`, or `lambda_sampled: 0`.",
+        description="How logits become maps. softmax: over the classes and the background (eq. 1). "
+        "sigmoid: of each class, the background being 1 − the highest class, as in the paper's "
+        "table 5, whose rows have one loss each (`similarity_weight: 0` or `lambda_sampled: 0`).",
     )
     pooling: Literal["gap", "gmp"] = Field(
-        "gap", description="How the other prediction is made: mean logit or highest probability."
+        "gap", description="The pooled prediction: mean logit (gap) or highest probability (gmp)."
     )
     lambda_sampled: float = Field(
-        0.8, ge=0, le=1, description="Weight of drawn cells. The paper: 1 with gmp, COCO 0.9."
+        0.8,
+        ge=0,
+        le=1,
+        description="Weight of the drawn cells. The paper: 1 with gmp, 0.9 on COCO.",
     )
     samples: int = Field(1, ge=1, description="Cells drawn per class. The public code: 100.")
     refined_pooling: Literal["gap", "gmp"] | None = Field(
-        None, description="Refined maps learn the tags, too. The public code: gmp."
+        None, description="Also classify refined maps, with this pooling. The public code: gmp."
     )
-    similarity_weight: float = Field(1, ge=0, description="Of the feature similarity loss.")
+    similarity_weight: float = Field(1, ge=0, description="Weight of the feature similarity loss.")
     similarity_mean: Literal["pairs", "cells"] = Field(
         "pairs",
-        description="What eq. 9 is divided by: (HW)², or HW as in the public code, which makes the "
-        "loss as many times larger as there are cells.",
+        description="Divisor of eq. 9. pairs: (HW)²; cells: HW as in the public code, which makes "
+        "the loss HW times larger.",
     )
     equivariance_weight: float = Field(
         1,
         ge=0,
-        description="Of ER and ECR, on seam. The paper: 1, which made all maps of five classes "
-        "constant in the first epoch; 0.3 did not (docs/results.md).",
+        description="Weight of ER and ECR, on seam. Paper: 1. With five classes 1 made all maps "
+        "constant in the first epoch, 0.3 did not (docs/results.md).",
     )
-    sigma: float = Field(5, gt=0, description="Deviation of nearness at the start, cells.")
-    mu: float = Field(2.5, description="Bias of unlikeness at the start.")
-    window: int = Field(15, ge=2, description="Cells at this distance count no more.")
+    sigma: float = Field(5, gt=0, description="Initial σ of the spatial Gaussian, in cells.")
+    mu: float = Field(2.5, description="Initial μ, the bias in eq. 12.")
+    window: int = Field(15, ge=2, description="Leave out pairs of cells at this distance or more.")
 
     @property
     def offers(self) -> frozenset[str]:
-        """On SEAM it has the pixel correlation module."""
+        """With `host: seam` it has a pixel correlation module."""
         return frozenset({"pixel_correlation"} if self.host == "seam" else ())
 
 

@@ -1,6 +1,6 @@
-"""Data sets: where the images are, which classes count, and what evaluation may know of them.
+"""Data sets: where the images are, which classes count, and what evaluation may read.
 
-A kind of data set is a block here with its entry in `KINDS`, and the reader `data/<kind>.py`.
+A kind of data set is a block here, registered in `KINDS`, and a reader `data/<kind>.py`.
 """
 
 import operator
@@ -28,11 +28,11 @@ from tags2masks.user_tables import (
 )
 
 MOST_CLASSES = 253
-"""Masks are uint8: 0 is background, 255 ignored, 254 stands for a wrong id."""
+"""Masks are uint8: 0 is background, 255 ignored, 254 is reserved for invalid ids."""
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-# Of each split the images and the labels, as they are published, without their .gz.
+# For each split, the published files of images and labels, without .gz.
 MNIST_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "val": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -61,42 +61,42 @@ ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Dataset(Block):
-    """What all kinds share: their options, and the places that rules and programs ask for.
+    """Options that all kinds have, and the paths that rules and programs need.
 
     `own` is the folder of the data set's results.
     """
 
     title: ClassVar[str]
-    """What people call the kind."""
+    """The name of the kind in the report."""
     has_boxes: ClassVar[bool] = False
-    """Whether the reader knows the boxes of every object."""
+    """Whether the reader gives a box for every object."""
     makes_images: ClassVar[bool] = False
     """Whether the reader writes the images, into own/images."""
     makes_masks: ClassVar[bool] = False
     """Whether the reader writes the masks, into folders of `own`."""
     memory_mb: ClassVar[int] = 2000
     minutes: ClassVar[int] = 60
-    """What listing the images, or their masks, asks of a cluster."""
+    """Resources of a cluster job that lists the images or their masks."""
     mask_options: ClassVar[tuple[str, ...]] = ()
-    """The free fields that decide how masks are read."""
+    """The free fields that change how masks are read."""
 
     shards: int = free(
         1,
         ge=1,
         le=1000,
-        description="Files, and so cluster jobs, that each per-image stage is cut into; "
-        "aim at some 2,500 images each.",
+        description="Number of files, and of cluster jobs, of each per-image stage; aim at about "
+        "2,500 images each.",
     )
     evaluate_on: Literal["train", "val"] = free(
         "val",
-        description="Split that the segmentation model is tested on; changing it trains nothing.",
+        description="Split that the segmentation model is evaluated on; a change trains nothing.",
     )
     labelled: int | float | tuple[str, ...] | Literal["all"] | None = free(
         None,
-        description="Training images whose masks methods may learn from: their number, their share "
-        "(between 0 and 1), a list of names, or all. The first 4 are among the first 16: classes "
-        "take turns with their images, which are in one random order. In the id of what learns "
-        "from masks.",
+        description="Training images whose masks methods may learn from: a number, a share "
+        "(between 0 and 1), a list of names, or all. Images are chosen class by class in a random "
+        "order, so a smaller number gives a subset of a larger one. In the id of artifacts that "
+        "learn from masks.",
     )
 
     @property
@@ -106,17 +106,17 @@ class Dataset(Block):
 
     @property
     def reading(self) -> dict:
-        """How images are read, where it is not as usual: `bands`, `alpha`."""
+        """The options for reading images that are not at their defaults: `bands`, `alpha`."""
         return {}
 
     @property
     def offers_masks(self) -> bool:
-        """Whether there are masks to learn from, of the images that `labelled` may name."""
+        """Whether there are masks to learn from, for the images that `labelled` names."""
         return self.has_truth
 
     @property
     def tables_root(self) -> str | None:
-        """The folder below which the files of `index_files` differ by their paths."""
+        """The folder to which paths of `index_files` are made relative in descriptions."""
         return getattr(self, "root", None)
 
     def index_files(self, split: str) -> list[str]:
@@ -129,27 +129,27 @@ class Dataset(Block):
         return self.has_boxes
 
     def box_files(self, split: str) -> list[str]:
-        """The tables that boxes of a split are read from; a file per image does not count."""
+        """The tables with the boxes of a split; not files with the boxes of one image."""
         return []
 
     def mask_files(self, split: str) -> list[str]:
-        """The tables that masks of a split are drawn from; a file per image does not count."""
+        """The tables from which the masks of a split are drawn; not masks in files of their own."""
         return []
 
     def truth_files(self) -> list[str]:
-        """The tables that truth.csv is made from."""
+        """The tables from which truth.csv is made."""
         return [*self.mask_files("train"), *self.mask_files("val")]
 
     def all_files(self) -> list[str]:
-        """All these tables, each once."""
+        """All of these tables, each once."""
         files = [self.index_files(split) for split in SPLITS]
         files += [self.box_files("train"), self.box_files("val"), self.truth_files()]
         return list(dict.fromkeys(chain(*files)))
 
     def read_from(self, table: str, digest: Callable[[str], str]) -> dict[str, str]:
-        """Digests of what one of our tables is read from, by path below `tables_root` or by name.
+        """Digests of the files behind one of our tables, by path below `tables_root` or by name.
 
-        table: a split, `boxes` and `val-boxes`, `labelled`, or `truth`; digest: of a file.
+        table: a split, `boxes`, `val-boxes`, `labelled` or `truth`; digest: the digest of a file.
         """
         files = {
             "boxes": partial(self.box_files, "train"),
@@ -165,19 +165,19 @@ class Dataset(Block):
         return own
 
     def truth_root(self, own: str) -> str:
-        """The folder that paths of masks are relative to; only where `has_truth`."""
+        """The folder that paths of masks are relative to; only if `has_truth`."""
         return own
 
     def truth_key(self) -> dict:
-        """What decides the masks that are read: the key and `mask_options`, as plain values."""
+        """What determines the masks that are read: the key and `mask_options`, as plain values."""
         return self.key() | self._mask_options()
 
     def labelled_key(self) -> dict:
-        """What decides the masks that are learned from, beside the key: which, and how read."""
+        """What determines the masks to learn from, beside the key: which, and how they are read."""
         return self.model_dump(mode="json", include={"labelled"}) | self._mask_options()
 
     def _mask_options(self) -> dict:
-        """Those that are set: an option that is null is as if there were none."""
+        """The `mask_options` that are not null."""
         return self.model_dump(mode="json", include=set(self.mask_options), exclude_none=True)
 
     @field_validator("labelled", mode="before")
@@ -200,7 +200,7 @@ class Dataset(Block):
 
 
 def _check_names(field: str, names: tuple[str, ...]) -> None:
-    """Raise ValueError for names that come twice, or that tables use for something else."""
+    """Raise ValueError for duplicate names, and for names with another meaning in the tables."""
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ValueError(f"{field} are listed twice: {', '.join(doubled)}")
@@ -209,7 +209,7 @@ def _check_names(field: str, names: tuple[str, ...]) -> None:
 
 
 def is_taken(name: str) -> bool:
-    """Whether the tables use this name for something else, so that no class can have it."""
+    """Whether this name has another meaning in the tables, so that no class can have it."""
     return name.casefold() in ("background", "mean")
 
 
@@ -240,7 +240,11 @@ class Digits(Dataset):
     digit_size: tuple[int, int] = Field((18, 33), description="Smallest and largest digit, pixels.")
     most_digits: int = Field(3, ge=1, le=9, description="A scene holds one to this many digits.")
     favourite: float = Field(
-        0.9, ge=0, le=1, description="How often a digit stands on its class's favourite texture."
+        0.9,
+        ge=0,
+        le=1,
+        description="Probability that the background is the favourite texture of the first "
+        "digit's class.",
     )
 
     @model_validator(mode="after")
@@ -253,27 +257,27 @@ class Digits(Dataset):
 
 
 class Photographs(Dataset):
-    """Kinds whose images are files that people have."""
+    """Kinds whose images are the user's files."""
 
     bands: tuple[Band, Band, Band] | None = Field(
         None,
-        description="Bands of the image files that become red, green and blue, counted from 0, "
+        description="Bands of the image files to use as red, green and blue, counted from 0, "
         "such as [3, 0, 1]; null: as the files say. In the id, unless null.",
     )
     alpha: Alpha = Field(
         WHITE,
-        description='Colour that transparent pixels are set on, as "#rrggbb"; `ignore`: read all '
-        "as opaque. In the id, unless it is white.",
+        description='Background colour of transparent pixels, as "#rrggbb"; `ignore`: read all '
+        "pixels as opaque. In the id, unless it is white.",
     )
 
     @property
     def reading(self) -> dict:
-        """Those of the two that are not their defaults."""
+        """`bands` and `alpha` where they are not the defaults."""
         defaults = {"bands": None, "alpha": WHITE}
         return {name: value for name, value in self if defaults.get(name, value) != value}
 
     def key(self) -> dict[str, Any]:
-        """As for all, without options that change nothing: ids are older than these."""
+        """As for all kinds, but without `bands` and `alpha` at their defaults: ids predate them."""
         values = super().key()
         for name in {"bands", "alpha"} - set(self.reading):
             del values[name]
@@ -293,14 +297,14 @@ class Folder(Photographs):
     )
     masks: str | None = free(
         None,
-        description="Folder of PNG masks named like the images, for evaluation alone: by their "
-        "numbers 0 background, 1 the first of classes, …, 255 ignored, or as `mask_values` say.",
+        description="Folder of PNG masks named like the images, for evaluation only. Values: "
+        "0 background, 1 the first of classes, …, 255 ignored, or as `mask_values` say.",
     )
     mask_values: MaskValues | None = mask_values_field("classes")
     boxes: str | None = free(
         None,
-        description="CSV table with the columns image, class, x1, y1, x2, y2 and, if you like, "
-        "difficult (0 or 1): boxes to learn from, in whole pixels from 0, both corners inside.",
+        description="CSV table of boxes to learn from, with the columns image, class, x1, y1, x2, "
+        "y2 and optionally difficult (0 or 1), in whole pixels from 0, both corners inclusive.",
     )
     classes: ClassNames | None = Field(
         None, description="Class names in mask order; null: the tags in alphabetical order."
@@ -325,10 +329,10 @@ class Folder(Photographs):
         return [] if self.boxes is None else [self.boxes]
 
     def read_from(self, table: str, digest: Callable[[str], str]) -> dict[str, str]:
-        """Of the rows of a split alone, in any order; training has the names of all classes, too.
+        """Digests of a split's rows, in any order; for train also of the names of all tags.
 
-        A row that belongs nowhere counts as one of val, whose listing will tell.
-        Raises UserError for files that are no such tables.
+        A row with an unknown split counts as val, whose listing then reports it.
+        Raises UserError for files that are not valid tables.
         """
         if table in ("labelled", "truth"):
             return {}
@@ -339,7 +343,7 @@ class Folder(Photographs):
         splits = {row_id(row): split_of(row) for _, row in tag_rows(Path(self.tags))}
         wanted = "val" if table == "val-boxes" else "train"
         rows = (row for _, row in box_rows(Path(self.boxes)))
-        # One of an unknown image counts as one of train, whose listing will tell.
+        # A box of an unknown image counts as train, whose listing then reports it.
         return {
             "boxes": rows_digest(row for row in rows if splits.get(row_id(row), "train") == wanted)
         }
@@ -367,8 +371,8 @@ class Voc(Photographs):
 
     A list is a name in ImageSets/Segmentation, or a path below `root` that ends in `.txt`. A line
     is an image's name; or a name with 1 or -1 (left out), as in VOC's lists of a class; or the
-    paths of image and mask, as in `/JPEGImages/a.jpg /SegmentationClassAug/a.png`. Where no list
-    names masks and there is no folder SegmentationClass, there are no quality figures.
+    paths of image and mask, such as `/JPEGImages/a.jpg /SegmentationClassAug/a.png`. Without masks
+    in a list and without a folder SegmentationClass, quality is not measured.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("everingham2010voc",)
@@ -381,13 +385,13 @@ class Voc(Photographs):
     root: str = free(description="Folder that holds JPEGImages, Annotations and ImageSets.")
     names: ClassNames = free(
         VOC_CLASSES,
-        description="Class names in the order of their ids in the masks, from 1; list your own if "
-        "they are not VOC's. Only evaluation runs again.",
+        description="Class names in the order of their mask ids, from 1; list your own if they are "
+        "not VOC's. After a change only evaluation runs again.",
     )
     classes: ClassNames = Field(
         VOC_CLASSES,
-        description="Classes to learn, by default all `names`; images that show none of them, but "
-        "other objects, are left out.",
+        description="Classes to learn, by default all `names`; images that show only other objects "
+        "are left out.",
     )
     others: Literal["background", "ignore"] = free(
         "background",
@@ -398,15 +402,15 @@ class Voc(Photographs):
     val_list: str = Field("val", description="List of the evaluation images.")
     seed_list: str | None = free(
         None,
-        description="List of those training images on which maps and masks are measured; null: all "
-        "that have a mask. Published seeds are of the 1,464 images of `train`, from classifiers "
-        "that learned from the 10,582 of `trainaug`: `train_list: trainaug` and `seed_list: "
-        "train`. Only evaluation runs again.",
+        description="List of the training images on which maps and masks are measured; null: all "
+        "that have a mask. Published seeds are measured on the 1,464 images of `train`, with "
+        "classifiers trained on the 10,582 of `trainaug`: `train_list: trainaug` and `seed_list: "
+        "train`. After a change only evaluation runs again.",
     )
 
     @property
     def has_truth(self) -> bool:
-        """Whether there are masks; a devkit that is not there counts as it is published."""
+        """Whether there are masks; an absent devkit counts as the published one, with masks."""
         root = Path(self.root)
         if not root.is_dir() or (root / "SegmentationClass").is_dir():
             return True
@@ -414,19 +418,19 @@ class Voc(Photographs):
         return any(names_masks(Path(path)) for path in files)
 
     def index_files(self, split: str) -> list[str]:
-        """The list, of train and val."""
+        """The list of the split; only train and val have one."""
         names = {"train": self.train_list, "val": self.val_list}
         return [self._below(self.list_path(names[split]))] if split in names else []
 
     def truth_files(self) -> list[str]:
-        """The list of the images that are measured."""
+        """The list of the training images that are measured, if there is one."""
         return [self._below(self.list_path(self.seed_list))] if self.seed_list else []
 
     def _below(self, path: str) -> str:
         return str(Path(self.root) / path)
 
     def truth_key(self) -> dict:
-        """As for all, and which training images are measured."""
+        """As for all kinds, with the list of the training images that are measured."""
         return super().truth_key() | {"seed_list": self.seed_list}
 
     def list_path(self, name: str) -> str:
@@ -459,9 +463,9 @@ class Voc(Photographs):
 
 
 class Coco(Photographs):
-    """COCO, or any data set in its form; paths are relative to `root`. The default is COCO 2014.
+    """COCO, or a data set in its format; paths are relative to `root`. The default is COCO 2014.
 
-    Where no annotation has a segmentation (a file of boxes alone) there are no quality figures.
+    If no annotation has a segmentation (a file with boxes only), quality is not measured.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("lin2014coco",)
@@ -480,19 +484,19 @@ class Coco(Photographs):
     )
     val_annotations: str | None = Field(
         "annotations/instances_val2014.json",
-        description="Instances of the evaluation images, the same file if lists divide it; null: "
-        "no such images.",
+        description="Instances of the evaluation images; may be the same file, split by lists. "
+        "null: no evaluation images.",
     )
     train_images: str = Field("train2014", description="Folder of the training images.")
     val_images: str = Field("val2014", description="Folder of the evaluation images.")
     train_list: str | None = Field(
-        None, description="File with a name a line of the training images to take; null: all."
+        None, description="File with one name per line: the training images to use; null: all."
     )
-    val_list: str | None = Field(None, description="The same of the evaluation images.")
+    val_list: str | None = Field(None, description="The same for the evaluation images.")
     classes: ClassNames | None = Field(
         None,
         description="Categories to learn; images with none of them are left out. null: all that "
-        "training images show, in the order of their file.",
+        "training images show, in the order of the file.",
     )
     others: Literal["background", "ignore"] = free(
         "background",
@@ -500,18 +504,18 @@ class Coco(Photographs):
     )
     crowd: Literal["class", "ignore"] = free(
         "class",
-        description="What regions that hold a crowd count as: their class, as in the usual "
-        "conversion to VOC's form, or not at all; only evaluation runs again.",
+        description="Regions of crowds. class: pixels of their class, as in the usual conversion "
+        "to VOC's format; ignore: not counted. After a change only evaluation runs again.",
     )
 
     @property
     def has_truth(self) -> bool:
-        """Whether some annotation has a region; files that are not there count as published."""
+        """Whether an annotation has a segmentation; absent files count as the published ones."""
         names = (self.train_annotations, self.val_annotations)
         return any(holds_regions(Path(self.root) / name) for name in names if name)
 
     def index_files(self, split: str) -> list[str]:
-        """The file of instances and the list, of train and val."""
+        """The instances file and the list of the split; only train and val have them."""
         names = {
             "train": (self.train_annotations, self.train_list),
             "val": (self.val_annotations, self.val_annotations and self.val_list),
@@ -519,11 +523,11 @@ class Coco(Photographs):
         return [str(Path(self.root) / name) for name in names if name]
 
     def box_files(self, split: str) -> list[str]:
-        """The same."""
+        """The same files."""
         return self.index_files(split)
 
     def mask_files(self, split: str) -> list[str]:
-        """The same."""
+        """The same files."""
         return self.index_files(split)
 
     def image_root(self, own: str) -> str:
@@ -532,7 +536,7 @@ class Coco(Photographs):
 
 
 class Mnist(Dataset):
-    """MNIST's digits, scaled up; the ink is the truth (saliency paper, 5.1)."""
+    """MNIST's digits, scaled up; pixels of ink are the truth (Maruf et al., 2023, section 5.1)."""
 
     cites: ClassVar[tuple[str, ...]] = ("lecun1998mnist",)
 
@@ -544,14 +548,16 @@ class Mnist(Dataset):
     kind: Literal["mnist"] = "mnist"
     root: str = free(description="Folder of the four idx files, gzipped as published or plain.")
     classes: ClassNames = Field(DIGIT_NAMES, description="Digits to take, by their English names.")
-    train: int = Field(2000, ge=1, le=60000, description="Training images, the file's first.")
-    val: int = Field(500, ge=0, le=10000, description="Evaluation images, MNIST's first test ones.")
+    train: int = Field(2000, ge=1, le=60000, description="Training images, from the file's start.")
+    val: int = Field(
+        500, ge=0, le=10000, description="Evaluation images, from the start of MNIST's test file."
+    )
     size: int = Field(
-        128, ge=28, le=1024, description="Side that images are scaled up to, nearest."
+        128, ge=28, le=1024, description="Side of the images after nearest-neighbour upscaling."
     )
 
     def index_files(self, split: str) -> list[str]:
-        """Images and labels of a split, each file unpacked if that is there, or else gzipped."""
+        """The files of images and labels of a split, unpacked if they exist, else gzipped."""
         plain = [Path(self.root) / name for name in MNIST_FILES.get(split, ())]
         return [str(path) if path.is_file() else f"{path}.gz" for path in plain]
 

@@ -1,8 +1,8 @@
 """Experiments: paths through the stages, with braces for alternatives.
 
-Which section an entry belongs to follows from what it may follow: after a data set come those that
-take images, after a classifier those that take one, and so on (`tags2masks.stages`, and `takes` of
-a config block).
+The section of an entry is inferred from what it may follow: after a data set come entries that take
+images, after a classifier entries that take a classifier, and so on (`tags2masks.stages`, and
+`takes` of a config block).
 """
 
 from typing import NamedTuple
@@ -12,24 +12,24 @@ from tags2masks.config.project import Config, choices
 from tags2masks.stages import SECTIONS, STAGES
 
 DATASETS = "datasets"
-MOST = 10_000  # experiments that one line may stand for
-DEEPEST = 50  # braces within braces
+MOST = 10_000  # experiments from one line
+DEEPEST = 50  # braces in one line
 
 
-class Step(NamedTuple):
-    """An entry of an experiment: its section of the config and its name there."""
+class EntryName(NamedTuple):
+    """The name of an entry of the config, and the section that it is in."""
 
     section: str
     name: str
 
 
-Chain = tuple[Step, ...]
+Chain = tuple[EntryName, ...]
 
 
 def expand_braces(text: str) -> list[str]:
-    """All strings that `a{b,c{d,e}}f` stands for, in order.
+    """All strings that a pattern such as `a{b,c{d,e}}f` expands to, in order.
 
-    Raises ConfigError when the braces do not match, or stand for more than `MOST` strings.
+    Raises ConfigError for braces that do not match, or that expand to more than `MOST` strings.
     """
     depth, start = 0, None
     if text.count("{") > DEEPEST:
@@ -56,7 +56,7 @@ def expand_braces(text: str) -> list[str]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside braces."""
+    """Split at a separator, except inside braces."""
     parts, depth = [""], 0
     for character in text:
         depth += (character == "{") - (character == "}")
@@ -70,19 +70,19 @@ def _split(text: str, separator: str) -> list[str]:
 def expand_experiments(config: Config) -> list[Chain]:
     """The experiments as chains of entries, the data set first, each once and in order.
 
-    Raises ConfigError naming the experiment and the entry that does not exist or cannot stand where
-    it does.
+    Raises ConfigError naming the experiment and the entry that does not exist or may not follow the
+    one before it.
     """
-    found: dict[Chain, None] = {}
+    chains: dict[Chain, None] = {}
     for number, text in enumerate(config.experiments):
         where = f"experiments.{number}: '{text}'"
         try:
             paths = expand_braces(text)
             for path in paths:
-                found[_chain(config, [name.strip() for name in path.split("/")])] = None
+                chains[_chain(config, [name.strip() for name in path.split("/")])] = None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
-    return list(found)
+    return list(chains)
 
 
 def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
@@ -93,16 +93,16 @@ def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
 def _chain(config: Config, names: list[str]) -> Chain:
     if len(names) < 2:
         raise ConfigError(
-            f"{len(names)} steps; write dataset / classifier, then as far as wanted / maps / masks "
+            "too short; write dataset / classifier, and further stages if you like: / maps / masks "
             "/ segmenter"
         )
     dataset, *rest = names
     if dataset not in config.datasets:
         raise ConfigError(f"no entry '{dataset}' in datasets; {choices(dataset, config.datasets)}")
-    chain, follows = [Step(DATASETS, dataset)], "dataset"
+    chain, follows = [EntryName(DATASETS, dataset)], "dataset"
     for name in rest:
         section = _section_of(config, name, follows, chain[-1].name)
-        chain.append(Step(section, name))
+        chain.append(EntryName(section, name))
         follows = SECTIONS[section].name
     return tuple(chain)
 
@@ -114,28 +114,29 @@ def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
         section: [n for n, entry in those.items() if follows in takes_of(section, entry)]
         for section, those in entries.items()
     }
-    found = [section for section, those in fitting.items() if name in those]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    sections = [section for section, those in fitting.items() if name in those]
+    if len(sections) == 1:
+        return sections[0]
+    if sections:
         raise ConfigError(
-            f"'{name}' may be of {' or of '.join(found)} here; rename one of the two entries"
+            f"'{name}' may be of {' or of '.join(sections)} here; rename one of the two entries"
         )
-    # Sections that come here by their stage's word, even where the config has no entry in them yet.
+    # Sections that may follow according to the table of stages, even without an entry in the
+    # config.
     usual = [section for section, stage in SECTIONS.items() if follows in stage.takes]
     possible = [section for section in SECTIONS if fitting[section] or section in usual]
-    after = "a data set" if follows == "dataset" else f"{previous}, {_one(follows)}"
+    after = "a data set" if follows == "dataset" else f"{previous}, {_in_words(follows)}"
     if not possible:
         raise ConfigError(f"nothing can follow {after}; end the experiment there")
     hint = choices(name, [n for section in possible for n in fitting[section]])
     for section, those in entries.items():
         if name in those:
-            wanted = " or ".join(_one(kind) for kind in takes_of(section, those[name]))
+            wanted = " or ".join(_in_words(kind) for kind in takes_of(section, those[name]))
             raise ConfigError(
                 f"'{name}' of {section} follows {wanted}, but here it follows {after}; {hint}"
             )
     raise ConfigError(f"no entry '{name}' in {' or '.join(possible)}; {hint}")
 
 
-def _one(kind: str) -> str:
+def _in_words(kind: str) -> str:
     return "the data set" if kind == "dataset" else f"one of {STAGES[kind].plural}"

@@ -1,4 +1,4 @@
-"""Labels that grow while a segmentation network learns from them."""
+"""Deep seeded region growing: labels that grow during the training of a segmenter."""
 
 from typing import ClassVar, Literal
 
@@ -16,22 +16,26 @@ class Growing(DenseCrf):
         8, ge=1, le=32, description="Image pixels per cell; labels grow over cells."
     )
     foreground: float = Field(
-        0.99, ge=0, le=1, description="A class grows where it is likelier. Authors' code: 0.85."
+        0.99,
+        ge=0,
+        le=1,
+        description="A class grows where its probability is above this. Authors' code: 0.85.",
     )
     background: float = Field(
-        0.85, ge=0, le=1, description="Background grows where it is likelier. Authors' code: 0.99."
+        0.85,
+        ge=0,
+        le=1,
+        description="Background grows where its probability is above this. Authors' code: 0.99.",
     )
     grow_on: Literal["network", "field"] = Field(
         "network",
-        description="Whose probabilities decide: the network's, or those of the random field over "
+        description="Probabilities that labels grow by: the network's, or those of the CRF on "
         "them, as in the authors' code.",
     )
-    seeding_weight: float = Field(1, ge=0, description="Of the loss on the grown labels.")
+    seeding_weight: float = Field(1, ge=0, description="Weight of the loss on the grown labels.")
     boundary_weight: float = Field(
-        1, ge=0, description="Of the divergence of the network from the random field."
+        1, ge=0, description="Weight of the divergence of the network from the CRF."
     )
-    cell: float = Field(
-        12, gt=0, le=100, description="Pixels that a cell measures in the random field."
-    )
+    cell: float = Field(12, gt=0, le=100, description="Size of a cell in the CRF, in pixels.")
     gaussian: Gaussian = Gaussian(sxy=3, compat=3)
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)

@@ -15,7 +15,7 @@ Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_le
 
 
 class Maps(Entry):
-    """What all methods share."""
+    """Options that all map methods have."""
 
     learns_from: ClassVar[tuple[str, ...]] = ("tags",)  # only an image's tags are localized
     memory_mb: ClassVar[int] = 12000
@@ -24,19 +24,19 @@ class Maps(Entry):
     images: int | None = Field(
         None,
         ge=1,
-        description="Localize only so many of the training images, evenly spaced, to look at a "
-        "slow method; null: all. With a number the experiment must end at its maps.",
+        description="Localize only this number of training images, evenly spaced, to try a slow "
+        "method; null: all. With a number the experiment must end at its maps.",
     )
 
 
 class MultiScale(Maps):
-    """What methods share that look at several sizes of the image and add up their maps."""
+    """Options of methods that sum maps over several scales of the image."""
 
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="Also look at the mirrored image.")
+    flip: bool = Field(True, description="Also use the mirrored image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
+    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
 
 
 class Cam(MultiScale):
@@ -48,7 +48,7 @@ class Cam(MultiScale):
 
 
 class Pcm(MultiScale):
-    """Maps refined by the classifier's pixel correlation module, of `seam` and `sampling`."""
+    """Maps refined by the pixel correlation module of a `seam` or `sampling` classifier."""
 
     cites: ClassVar[tuple[str, ...]] = ("wang2020seam",)
 
@@ -67,17 +67,17 @@ class Lpcam(MultiScale):
     method: Literal["lpcam"] = "lpcam"
     prototypes: Prototypes = Prototypes()
     context: bool = Field(
-        True, description="Subtract the likeness to the context; false is the paper's LPCAM-F."
+        True, description="Subtract the similarity to the context; false: the paper's LPCAM-F."
     )
     flip_features: bool = Field(
         False,
-        description="Add the mirrored image's features before they are compared, as the "
-        "public code does; false: add the maps, as of CAM.",
+        description="Sum the features of the image and its mirror image before the comparison, as "
+        "in the public code; false: sum the maps, as in CAM.",
     )
     relu: Literal["scale", "sum"] = added(
         "scale",
-        description="Where eq. 6 cuts negative scores off: in the map of each scale (and view), as "
-        "in the public code, or in the sum over them.",
+        description="Where the ReLU of eq. 6 is applied: to the map of each scale (and view), as "
+        "in the public code, or to their sum.",
     )
 
 
@@ -97,18 +97,18 @@ class Saliency(Maps):
     method: Literal["saliency"] = "saliency"
     stride: int = Field(4, ge=1, le=32, description="Image pixels averaged into a map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(8, ge=1, description="Images of like size per forward pass.")
+    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
 
 
 class Sampled(Maps):
-    """What saliency maps over several random versions of an image share."""
+    """Options of saliency methods that average over random versions of an image."""
 
     samples: int = Field(50, ge=1, description="Random versions of an image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels averaged into a map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description="Images of like size read at a time.")
+    batch_size: int = free(16, ge=1, description="Images of equal size read at a time.")
     samples_per_pass: int = free(
-        10, ge=1, description="Versions of an image per forward and backward pass; bounds memory."
+        10, ge=1, description="Versions of an image per forward and backward pass; limits memory."
     )
 
 
@@ -121,44 +121,44 @@ class SmoothGrad(Sampled):
     sigma: float = Field(
         0.5,
         ge=0,
-        description="Deviation of the noise, of values in 0 to 1. The paper's; its own "
-        "figures fall above 0.2.",
+        description="Standard deviation of the noise, for values in 0 to 1. From the paper, whose "
+        "results get worse above 0.2.",
     )
 
 
 class BinaryMask(Sampled):
-    """Saliency of images with pixels switched off, averaged."""
+    """Saliency of images with random pixels set to black, averaged."""
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     method: Literal["binarymask"] = "binarymask"
-    keep: float = Field(0.9, gt=0, le=1, description="Chance that a pixel stays on.")
+    keep: float = Field(0.9, gt=0, le=1, description="Probability that a pixel is kept.")
 
 
 class RandomPatch(Sampled):
-    """Saliency of images with patches switched off, averaged."""
+    """Saliency of images with random patches set to black, averaged."""
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     method: Literal["randompatch"] = "randompatch"
     grid: int = Field(16, ge=1, description="Patches along each side of the image.")
-    off: float = Field(0.1, ge=0, lt=1, description="Chance that a patch is switched off.")
+    off: float = Field(0.1, ge=0, lt=1, description="Probability that a patch is set to black.")
 
 
 class DiscPatch(Sampled):
-    """The same, patches of high CAM being switched off more often."""
+    """As `randompatch`, but patches of high CAM are set to black more often."""
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     method: Literal["discpatch"] = "discpatch"
     grid: int = Field(16, ge=1, description="Patches along each side of the image.")
     alpha: float = Field(
-        0.4, ge=0, lt=1, description="A patch is switched off with this times its CAM."
+        0.4, ge=0, lt=1, description="A patch is set to black with probability alpha · CAM."
     )
 
 
 class RandomCrop(Sampled):
-    """Saliency of random crops in their places, each weighted with the sigmoid of its logit."""
+    """Sum of the saliency maps of random crops, each weighted with the sigmoid of its logit."""
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
@@ -177,10 +177,12 @@ class RandomCrop(Sampled):
 
 
 class DiscCrop(RandomCrop):
-    """The same, crops of high CAM being left out more often."""
+    """As `randomcrop`, but crops of high CAM are left out more often."""
 
     method: Literal["disccrop"] = "disccrop"
-    beta: float = Field(0.7, gt=0, description="A crop is kept with this less its CAM, if above 0.")
+    beta: float = Field(
+        0.7, gt=0, description="A crop is kept with probability beta − CAM, at least 0."
+    )
 
 
 class AdvCam(Maps):
@@ -197,44 +199,45 @@ class AdvCam(Maps):
 
     method: Literal["advcam"] = "advcam"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="The mirrored image climbs with the image.")
+    flip: bool = Field(True, description="The mirrored image climbs together with the image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    steps: int = Field(27, ge=0, description="T: steps of the climb; 0 is plain CAM.")
+    steps: int = Field(27, ge=0, description="T: length of the climb; 0 is plain CAM.")
     steps_below_one: int | None = Field(
-        None, ge=0, description="Steps at scales below 1, if fewer; null: as many as elsewhere."
+        None, ge=0, description="Length of the climb at scales below 1, if shorter; null: `steps`."
     )
     step: Literal["gradient", "scaled"] = Field(
         "gradient",
-        description="The image moves by step_size · gradient; scaled: by step_size · gradient over "
-        "its largest absolute value, and stays within the range that it has before the step.",
+        description="Update of the image. gradient: step_size · gradient; scaled: step_size · "
+        "gradient / its largest absolute value, clamped to the image's range before the update.",
     )
     step_size: float = Field(0.008, gt=0, description="ξ, in units of normalised images.")
     restrict_weight: float = Field(
-        7, ge=0, description="λ: weight of the mask term, in the unit that restrict_map names."
+        7, ge=0, description="λ: weight of the mask term, for the map that restrict_map names."
     )
     restrict_map: Literal["gradcam", "normalized"] = Field(
         "gradcam",
-        description="Unit of the map in the mask term. gradcam, which λ = 7 belongs to: the public "
-        "code's Grad-CAM, whose channel weights are averaged over the positive gradients; of a "
-        "linear head CAM/(2·n₊), n₊ the number of the class's positive weights (CAM/n₊ without "
-        "flip). normalized: CAM divided by its maximum (eq. 2.1), where λ = 7 lets nothing climb.",
+        description="The map in the mask term. gradcam, for which λ = 7 was chosen: the public "
+        "code's Grad-CAM, whose channel weights are averaged over the positive gradients. With a "
+        "linear head it is CAM/(2·n₊), n₊ the number of the class's positive weights (CAM/n₊ "
+        "without flip). normalized: CAM divided by its maximum (eq. 2.1); then with λ = 7 the "
+        "image does not climb.",
     )
     restrict_above: float = Field(
-        0.5, ge=0, le=1, description="τ: where the normalised map exceeds it, it is to stay."
+        0.5, ge=0, le=1, description="τ: the mask term covers where the normalised map exceeds it."
     )
     logit: Literal["plain", "rectified"] = Field(
-        "plain", description="A class's score map is pooled as it is, or its positive part alone."
+        "plain", description="Pool the score map as it is (plain), or after ReLU (rectified)."
     )
     step_map: StepMap = Field(
         "normalized",
-        description="Maps in the sum over steps: divided by their maximum (eq. 2.1), or raw "
-        "scores. The mask term has a unit of its own, restrict_map.",
+        description="Maps in the sum over the climb: divided by their maximum (eq. 2.1), or raw "
+        "scores. The map in the mask term is set by restrict_map.",
     )
     keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
     precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
-    batch_size: int = free(16, ge=1, description="Images of like size that are taken together.")
+    batch_size: int = free(16, ge=1, description="Images of equal size per batch.")
     pairs_per_pass: int = free(
-        4, ge=1, description="Pairs of an image and a class that climb together; bounds memory."
+        4, ge=1, description="Pairs of an image and a class that climb together; limits memory."
     )
 
 
@@ -254,31 +257,31 @@ class Rib(Maps):
 
     method: Literal["rib"] = "rib"
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="Also look at the mirrored image.")
+    flip: bool = Field(True, description="Also use the mirrored image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     steps: int = Field(10, ge=0, description="K: steps of fine-tuning; 0 is plain CAM.")
-    lr: float = Field(8e-6, gt=0, description="Rate of plain gradient descent.")
-    head_factor: float = Field(10, gt=0, description="The head learns this much faster.")
+    lr: float = Field(8e-6, gt=0, description="Learning rate of plain gradient descent.")
+    head_factor: float = Field(10, gt=0, description="The head's learning rate, relative to lr.")
     poly_power: float = Field(0, ge=0, description="Rate = lr · (1 − step/steps)^power.")
-    margin: float = Field(600, gt=0, description="m: logits above it no longer count.")
+    margin: float = Field(600, gt=0, description="m: logits are clipped to this in the loss.")
     loss: Literal["rib", "bce_sigmoid", "bce_tanh", "bce_softsign"] = added(
         "rib",
         description="rib: −Σ min(m, y) over an image's tags. bce_…: binary cross entropy of all "
-        "classes, logits brought to 0 to 1 by sigmoid, or by tanh or softsign and (· + 1)/2; the "
-        "paper's comparisons, which have no margin.",
+        "classes, with logits mapped to 0 to 1 by sigmoid, (tanh + 1)/2 or (softsign + 1)/2, no "
+        "a margin; the paper compares with these.",
     )
     pooling: Literal["gndrp", "gap"] = Field(
-        "gndrp", description="Logits from the non-discriminative region, or from all of the map."
+        "gndrp", description="Pool logits over the non-discriminative region, or the whole map."
     )
     pooled_below: float = Field(
-        0.4, ge=0, le=1, description="τ of gndrp: pooled is where the normalised map is at most it."
+        0.4, ge=0, le=1, description="τ of gndrp: pool where the normalised map is at most this."
     )
     companions: int = Field(
         19, ge=0, description="Random training images per step that share no tag with the image."
     )
     learn_from: Literal["image", "views"] = Field(
         "image",
-        description="What of the image is in the loss: it alone, or its views of scale 1 and more.",
+        description="Loss over the image at scale 1, or over its views of scale 1 and more.",
     )
     step_map: StepMap = Field(
         "normalized", description="Maps in the sum over steps: divided by their maximum, or raw."
@@ -292,9 +295,9 @@ class Rib(Maps):
     augment: Augment = Field(Augment(), description="Random views of the companions.")
     keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
     precision: GradientPrecision = Field("32-true", description="Autocast during fine-tuning.")
-    batch_size: int = free(1, ge=1, description="Images of like size that are taken together.")
+    batch_size: int = free(1, ge=1, description="Images of equal size per batch.")
     companions_per_pass: int = free(
-        20, ge=1, description="Companions per forward and backward pass; bounds memory."
+        20, ge=1, description="Companions per forward and backward pass; limits memory."
     )
 
     @field_validator("scales")

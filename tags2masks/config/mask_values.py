@@ -1,4 +1,4 @@
-"""What the pixel values or colours of people's masks stand for: the option `mask_values`."""
+"""The option `mask_values`: the meaning of pixel values or colours in the user's masks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ THREE = re.compile(r"[\[(]?\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*[\])]?
 
 
 def is_colour(value: str) -> bool:
-    """Whether a value as `mask_values` has it is a colour; otherwise it is a number."""
+    """Whether a key of `mask_values` is a colour; otherwise it is a number."""
     return value.startswith("#")
 
 
 def _values(given: Any) -> Any:
-    """The values as text, each in its one spelling: "255", "#ff0000"."""
+    """The values as text in canonical form: "255", "#ff0000"."""
     if given is None:
         return None
     if not isinstance(given, Mapping) or not given:
@@ -58,20 +58,20 @@ MaskValues = Annotated[dict[str, str], BeforeValidator(_values)]
 
 
 def mask_values_field(names: str) -> Any:
-    """The field of a data set's block; names: its key that lists the class names."""
+    """The field of a data set's block; names: the key that lists the class names."""
     return free(
         None,
-        description="What the pixel values, or the colours, of the mask files stand for: each a "
-        f"name among `{names}`, `background` or `ignored`, such as "
+        description="Meaning of the pixel values, or colours, in the mask files: each a name from "
+        f"`{names}`, `background` or `ignored`, such as "
         '`{0: background, 255: cat}` or `{"#000000": background, "#ff0000": cat}`. '
         "Values left out are refused. null: the numbers 0 background, 1 the first of "
-        f"`{names}`, …, 255 ignored. In the id of what learns from masks; otherwise only "
+        f"`{names}`, …, 255 ignored. In the id of artifacts that learn from masks; otherwise only "
         "evaluation runs again.",
     )
 
 
 def check_mask_values(values: Mapping[str, str] | None, names: Sequence[str]) -> None:
-    """Raise ValueError for values that stand for no class, and for classes without a value."""
+    """Raise ValueError for values with an unknown name, and for classes without a value."""
     if values is None:
         return
     if IGNORED_NAME in names:

@@ -9,9 +9,9 @@ from tags2masks.config.base import Block, Entry, added, free
 
 
 class Masks(Entry):
-    """What all methods share."""
+    """Base class of mask methods."""
 
-    swept: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
+    has_curve: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
 
 
 class Threshold(Masks):
@@ -21,8 +21,8 @@ class Threshold(Masks):
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
 
 
-# pydensecrf keeps positions and colours, in units of the deviations, in 16 bits, and writes beyond
-# its memory where they do not fit. So the deviations have lower bounds.
+# The deviations have lower bounds because pydensecrf stores positions and colours, divided by the
+# deviations, in 16 bits, and writes out of bounds where they overflow.
 class Gaussian(Block):
     """Pairwise term on position."""
 
@@ -49,13 +49,13 @@ class DenseCrf(Block):
 
 
 class LabelCrf(DenseCrf):
-    """The same on labels (methods §0)."""
+    """A dense CRF on labels; the defaults are those of IRN's public code."""
 
-    gt_prob: float = Field(0.7, gt=0, lt=1, description="Trust in the label that a pixel has.")
+    gt_prob: float = Field(0.7, gt=0, lt=1, description="Confidence in the label of a pixel.")
 
 
 class Crf(LabelCrf, Masks):
-    """Dense conditional random field on the thresholded maps (methods §0)."""
+    """Dense conditional random field on the thresholded maps."""
 
     method: Literal["crf"] = "crf"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
@@ -69,10 +69,10 @@ class Confident(LabelCrf, Masks):
 
     method: Literal["confident"] = "confident"
     foreground_score: float = Field(
-        0.3, ge=0, le=1, description="A class is certain where it beats this background score."
+        0.3, ge=0, le=1, description="A class is certain where it scores above this."
     )
     background_score: float = Field(
-        0.05, ge=0, le=1, description="Background is certain where no class beats this."
+        0.05, ge=0, le=1, description="Background is certain where no class scores above this."
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
@@ -90,16 +90,16 @@ class Agreed(DenseCrf, Masks):
 
     method: Literal["agreed"] = "agreed"
     low_power: float = Field(
-        4, gt=0, description="Background is (1 − highest score)^this where classes are certain."
+        4, gt=0, description="Background map (1 − highest score)^low_power, for certain classes."
     )
     high_power: float = Field(
-        32, gt=0, description="And to this where background is certain; SEAM has 24."
+        32, gt=0, description="The same exponent for certain background; SEAM: 24."
     )
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
     keep_probabilities: bool = added(
         False,
-        description="Also store both CRFs' probabilities, a byte per pixel and label: "
-        "`affinity.cell_labels: mean` needs them.",
+        description="Also store the probabilities of both CRFs, a byte per pixel and label; "
+        "needed by `affinity.cell_labels: mean`.",
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
@@ -121,21 +121,25 @@ class Walk(Masks):
         1,
         gt=0,
         le=8,
-        description="Size, relative to the image, that the network sees: more for small images, "
-        "whose objects are few cells wide. Its training's size is `affinity.augment`.",
+        description="Scale of the image for the network; above 1 for small images, whose objects "
+        "are few cells wide. The training's size is `affinity.augment`.",
     )
-    radius: int = Field(5, ge=2, le=64, description="The walk goes to cells nearer than this.")
-    beta: float = Field(10, gt=0, description="Power of the affinities: higher, fewer leaps.")
+    radius: int = Field(5, ge=2, le=64, description="The walk moves to cells nearer than this.")
+    beta: float = Field(
+        10, gt=0, description="Exponent on affinities; larger keeps scores more local."
+    )
     steps: int = Field(256, ge=0, description="Length of the walk (t).")
     map_power: float = Field(
-        1, gt=0, description="Power of the maps before they walk; methods §4 has some papers'."
+        1,
+        gt=0,
+        description="Exponent on the maps before the walk; papers' values: docs/methods.md.",
     )
     crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
-    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
+    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
 
 
 class Irn(Walk):
-    """Maps spread up to the boundaries that an inter-pixel relation network finds."""
+    """Maps spread by a random walk up to the boundaries of an inter-pixel relation network."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2019irn",)
 
@@ -143,11 +147,14 @@ class Irn(Walk):
     labels: Confident = Confident()
     affinity: IrnTraining = IrnTraining()
     background_score: float = Field(
-        0.25, ge=0, le=1, description="Score of the background, of the image's highest."
+        0.25,
+        ge=0,
+        le=1,
+        description="Score of the background, relative to the image's highest score.",
     )
     flip: bool = Field(True, description="Average the boundaries with the mirrored image's.")
     instances: bool = Field(
-        False, description="Tell instances apart by the displacements' centres, and keep them."
+        False, description="Separate instances by the displacements' centres, and store them."
     )
 
     @model_validator(mode="after")
@@ -161,9 +168,9 @@ class Irn(Walk):
 
 
 class Full(Masks):
-    """The true masks of those training images that the data set's `labelled` names.
+    """The true masks of the training images that the data set's `labelled` names.
 
-    The reference that weak supervision is compared with, and with a few masks its baseline.
+    With all masks the reference for weak supervision, with a few masks a baseline.
     """
 
     takes: ClassVar[tuple[str, ...]] = ("dataset",)
@@ -174,16 +181,16 @@ class Full(Masks):
 
 
 class Smooth(Masks):
-    """Maps smoothed by a Gaussian, then thresholded (saliency paper, B.3.2)."""
+    """Maps smoothed by a Gaussian, then thresholded (Maruf et al., 2023, appendix B.3.2)."""
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
-    swept: ClassVar[bool] = True
+    has_curve: ClassVar[bool] = True
 
     method: Literal["smooth"] = "smooth"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
-    kernel: int = Field(13, ge=1, description="Side of the filter, pixels; odd.")
-    sigma: float = Field(5, gt=0, description="Deviation in pixels.")
+    kernel: int = Field(13, ge=1, description="Side of the filter in pixels; odd.")
+    sigma: float = Field(5, gt=0, description="Standard deviation in pixels.")
 
     @field_validator("kernel")
     @classmethod
@@ -194,30 +201,32 @@ class Smooth(Masks):
 
 
 class Superpixel(Masks):
-    """Mean scores of Felzenszwalb's superpixels, then thresholded (saliency paper, B.3.3)."""
+    """Mean scores of Felzenszwalb's superpixels, thresholded (Maruf et al., 2023, B.3.3)."""
 
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency", "felzenszwalb2004superpixel")
 
-    swept: ClassVar[bool] = True
+    has_curve: ClassVar[bool] = True
 
     method: Literal["superpixel"] = "superpixel"
     background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
     scale: float = Field(100, gt=0, description="Larger: larger superpixels.")
-    sigma: float = Field(0.5, ge=0, description="Smoothing of the image beforehand, pixels.")
-    min_size: int = Field(50, ge=1, description="Smallest superpixel, pixels.")
+    sigma: float = Field(0.5, ge=0, description="Smoothing of the image beforehand, in pixels.")
+    min_size: int = Field(50, ge=1, description="Smallest superpixel, in pixels.")
 
 
 class Psa(Walk):
-    """Maps and background spread over what an affinity network finds alike."""
+    """Maps and a background map spread along the affinities of AffinityNet."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa",)
 
     method: Literal["psa"] = "psa"
     labels: Agreed = Agreed(keep_probabilities=True)
     affinity: PsaTraining = PsaTraining()
-    beta: float = Field(8, gt=0, description="Power of the affinities: higher, fewer leaps.")
+    beta: float = Field(
+        8, gt=0, description="Exponent on affinities; larger keeps scores more local."
+    )
     background_power: float = Field(
-        16, gt=0, description="Background is (1 − highest score)^this (α); SEAM has 6."
+        16, gt=0, description="α in the background map (1 − highest score)^α; SEAM: 6."
     )
 
     @model_validator(mode="after")

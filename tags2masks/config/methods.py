@@ -1,4 +1,4 @@
-"""The config blocks of all methods, by the package that has the methods' modules."""
+"""The config blocks of all methods, by the package of the methods' modules."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""The whole config file: entries per stage, and the experiments that chain them."""
+"""The config file: entries for each stage, and the experiments that chain them."""
 
 import difflib
 import operator
@@ -29,7 +29,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 def _entries(section: str) -> Any:
-    """The type of a section: entry name -> block, the block chosen by its `method`."""
+    """The type of a section: from entry name to block, selected by `method`."""
     blocks = tuple(METHODS[SECTIONS[section].package].values())
     block = reduce(operator.or_, blocks)
     if blocks[1:]:
@@ -38,50 +38,54 @@ def _entries(section: str) -> Any:
 
 
 class Evaluation(Block):
-    """How quality is measured; changing it measures again and makes nothing anew."""
+    """How quality is measured; after a change only measuring runs again."""
 
     background_score: float = Field(
-        0.3, ge=0, le=1, description="The fixed background score that maps are reported at."
+        0.3, ge=0, le=1, description="The fixed background score at which maps are reported."
     )
     thresholds: int = Field(
-        100, ge=2, le=1000, description="The sweep looks at 0/n, 1/n, … n/n as background score."
+        100,
+        ge=2,
+        le=1000,
+        description="Maps are measured at n + 1 background scores: 0/n, 1/n, … n/n.",
     )
     regions: bool = Field(
         True,
-        description="Recall in discriminative and other regions, as a plain CAM of the same "
-        "classifier tells them apart: the first experiment's own `cam`, else one of defaults.",
+        description="Measure recall in discriminative and other regions. A plain CAM of "
+        "the same classifier defines them: the `cam` of the first experiment that has one, else a "
+        "CAM with default options.",
     )
 
     splits: Annotated[tuple[Literal["train", "val"], ...], Field(min_length=1)] = Field(
         ("train",),
-        description="Where maps and masks are measured. With val they are made of its images too, "
-        "from the tags of these (so do the papers that print them), for figures alone.",
+        description="Splits on which maps and masks are measured. With val they are also made for "
+        "val's images, from these images' tags as in the papers, only to be measured.",
     )
     epoch_images: int | None = Field(
         None,
         ge=1,
-        description="Opt-in: also measure maps as they would be after each epoch of their "
-        "classifier, on so many training images (`epochs.csv`). It uses pixel masks, and nothing "
-        "is chosen by it. Classifiers need `keep_states: true`.",
+        description="Also measure maps of the classifier after each epoch, on this number of "
+        "training images (`epochs.csv`); null: don't. It uses pixel masks, and nothing is chosen "
+        "by it. Classifiers need `keep_states: true`.",
     )
 
 
 class Report(Block):
-    """What report.html shows."""
+    """Contents of report.html."""
 
     examples: int = Field(
-        3, ge=1, le=20, description="Images shown per experiment: this many well done, and badly."
+        3, ge=1, le=20, description="Example images per experiment: this many good, and bad ones."
     )
 
 
 class Sweep(Block):
-    """A parameter to try at several values: one experiment each, all that they share made once."""
+    """A parameter to try at several values: one experiment each; shared artifacts are made once."""
 
     entry: str = Field(description="Section and entry, such as `maps.cam`.")
     field: str = Field(description="The entry's field, with dots, such as `optimizer.lr`.")
     values: Annotated[tuple[str | int | float | bool, ...], Field(min_length=1)] = Field(
-        description="Each makes an entry of its own, named like `cam-stride-8`, and takes the "
-        "place of the entry in every experiment."
+        description="Each value gives an entry, named like `cam-stride-8`, that replaces the entry "
+        "in every experiment."
     )
 
 
@@ -89,34 +93,35 @@ class Predict(Block):
     """New images to segment with a finished experiment's model."""
 
     experiment: str = Field(description="An experiment with a segmenter, as in the leaderboard.")
-    images: str = Field(description="Folder of images, searched with its subfolders.")
+    images: str = Field(description="Folder of images, including its subfolders.")
 
 
 class Run(Block):
     """Seeds, machine and data sets of a config file."""
 
-    seed: Seed = Field(0, description="Reaches every random choice.")
+    seed: Seed = Field(0, description="Seed of every random choice.")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
         None,
-        description="Repeat every experiment with each of these in place of `seed`, which still "
-        "draws data sets; the tables then have a row per seed, the mean and the deviation.",
+        description="Repeat every experiment with each of these instead of `seed`; data sets are "
+        "still drawn with `seed`. Tables then have a row per seed, the mean and the standard "
+        "deviation.",
     )
     device: Literal["cpu", "cuda", "auto"] = Field(
-        "cpu", description="Where networks run; auto: on a GPU if the machine has one."
+        "cpu", description="Device of networks; auto: a GPU if the machine has one."
     )
     devices: int = Field(
         1,
         ge=1,
-        description="GPUs (or processes, on cpu) of one training run. Each takes its part of a "
-        "batch; batch norm that is live (`freeze_bn: false`) normalises each part by itself, so "
-        "there the number of devices changes what is learned.",
+        description="GPUs (on cpu: processes) per training run. Each takes its part of a batch; "
+        "live batch norm (`freeze_bn: false`) normalises each part by itself, so the number of "
+        "devices then changes what is learned.",
     )
-    threads: int = Field(2, ge=1, description="CPU cores of a job.")
+    threads: int = Field(2, ge=1, description="CPU cores per job.")
     workers: int | None = Field(
-        None, ge=0, description="Image loading processes; null: none on cpu, threads on cuda."
+        None, ge=0, description="Image loading processes; null: none on cpu, `threads` on cuda."
     )
     dask: Address | None = Field(
-        None, description="Address of a Dask scheduler (tcp://…); null: processes of the job."
+        None, description="Address of a Dask scheduler (tcp://…); null: processes in the job."
     )
     datasets: dict[Name, DatasetSpec] = Field(min_length=1, description="Images and their tags.")
 
@@ -143,7 +148,7 @@ class Config(Entries):
     report: Report = Report()
     published: str | tuple[str, ...] = Field(
         (),
-        description="Tables of papers' figures that the report shows beside the measured ones, "
+        description="Tables of published figures to show in the report beside the measured ones, "
         "such as papers/published/lpcam.csv.",
     )
     predict: dict[Name, Predict] = Field({}, description="New images to segment, see `predict`.")
@@ -162,7 +167,7 @@ def parse_config(raw: dict) -> Config:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists as tuples, all the way down: strict validation takes no list for a tuple."""
+    """Convert lists to tuples recursively: strict validation does not accept a list as a tuple."""
     if isinstance(value, dict):
         return {key: _tuples(part) for key, part in value.items()}
     return tuple(_tuples(part) for part in value) if isinstance(value, list | tuple) else value
@@ -207,7 +212,7 @@ def _explain(raw: Any, problem: dict) -> str:
 
 
 def _number(text: str) -> str:
-    """A number that YAML takes for text, such as 2e-3, as YAML has it; "" for other text."""
+    """A number that YAML reads as text, such as 2e-3, rewritten so that it is a number; or ""."""
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", text):
         mantissa, _, exponent = text.lower().partition("e")
         mantissa += "" if "." in mantissa else ".0"
@@ -217,7 +222,7 @@ def _number(text: str) -> str:
 
 
 def _key(raw: Any, loc: tuple) -> str:
-    """The dotted key as the user wrote it: without the union tags that pydantic puts in."""
+    """The dotted key as the user wrote it, without the union tags that pydantic adds."""
     parts = []
     for depth, part in enumerate(loc):
         last = depth == len(loc) - 1
@@ -233,7 +238,7 @@ def _key(raw: Any, loc: tuple) -> str:
 
 
 def _fields_at(annotation: Any, loc: tuple) -> list[str]:
-    """Names of the fields that a block at `loc` may have."""
+    """Names of the fields of the block at `loc`."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         return _fields_at(typing.get_args(annotation)[0], loc)
@@ -254,7 +259,7 @@ def _fields_at(annotation: Any, loc: tuple) -> list[str]:
 
 
 def choices(wrong: str, valid: typing.Iterable[str]) -> str:
-    """'did you mean …' where something is close, and what there is."""
+    """A hint: 'did you mean …' if a valid name is similar, and the valid names."""
     valid = sorted(valid)
     near = difflib.get_close_matches(wrong, valid, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""

@@ -8,7 +8,7 @@ from tags2masks.config.base import Entry, added, free
 
 
 class Prototypes(Entry):
-    """Cluster centres of each class's local features; an artifact of their own."""
+    """Cluster centres of each class's local features; they are an artifact of their own."""
 
     cites: ClassVar[tuple[str, ...]] = ("chen2023lpcam",)
 
@@ -19,49 +19,49 @@ class Prototypes(Entry):
 
     method: Literal["kmeans"] = "kmeans"
     clusters: int = Field(
-        12, ge=1, description="Centres of a class, and as many of its context; 20 for COCO."
+        12, ge=1, description="Number of centres of a class, and of its context; COCO: 20."
     )
     foreground_score: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="A feature is the class's where CAM is this or more (τ); 0.25 for COCO.",
+        description="τ: a feature belongs to the class where CAM is at least this; COCO: 0.25.",
     )
     min_class_score: float = Field(
         0.9,
         ge=0,
         le=1,
-        description="A class centre is kept above this confidence (μ_f); if none is, the best.",
+        description="μ_f: keep class centres above this confidence; if there are none, the best.",
     )
     max_context_score: float = Field(
         0.9,
         ge=0,
         le=1,
-        description="A context centre is kept below this confidence (μ_b); 0.5 for COCO.",
+        description="μ_b: keep context centres below this confidence; COCO: 0.5.",
     )
     min_context_score: float = Field(
-        0, ge=0, le=1, description="And from this one on; the public code has 0.05."
+        0, ge=0, le=1, description="Keep context centres of at least this; public code: 0.05."
     )
     images: int | None = Field(
         None,
         ge=1,
-        description="At most so many images of a class, by chance; null: all. 100 for COCO.",
+        description="Maximum number of images per class, drawn at random; null: all. COCO: 100.",
     )
     samples: int = Field(
         20000,
         ge=1,
-        description="At most so many features of a class, and of its context, by "
-        "chance: 160 MB each with 2,048 channels.",
+        description="Maximum number of features of a class, and of its context, drawn at random; "
+        "160 MB each with 2,048 channels.",
     )
-    iterations: int = Field(100, ge=1, description="The most that K-Means takes.")
+    iterations: int = Field(100, ge=1, description="Maximum number of K-Means iterations.")
     tol: float | None = added(
         None,
         gt=0,
-        description="K-Means as in the public code, whose value is 5: features are told apart by "
-        "cosine, centres are means of features as they are, and it ends when the sum of the "
-        "centres' ways, squared, is below this. null: K-Means of unit features to its end.",
+        description="A number (public code: 5): K-Means as in the public code. Features are "
+        "assigned by cosine, centres are means of unnormalised features, and it stops when the "
+        "squared sum of the centres' movements is below this. null: K-Means of unit features.",
     )
-    batch_size: int = free(16, ge=1, description="Images of like size per forward pass.")
+    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
 
 
 METHODS = {"kmeans": Prototypes}

@@ -1,4 +1,4 @@
-"""Config files as YAML: what a plain reading lets pass is refused here, with its line."""
+"""Reading of config files: YAML with checks that a plain reader does not make."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from tags2masks.errors import UserError
 from tags2masks.given import read_text
 
 LARGEST = 100_000
-"""Values that a config may hold once its aliases are written out."""
+"""Maximum number of values in a config, with aliases expanded."""
 
 
 def read_config(path: Path | str) -> dict:
-    """A config file as Snakemake reads it; {} where nothing is in it.
+    """A config file as Snakemake reads it; {} for an empty one.
 
-    Raises ConfigError, in one line that names the file, when it is absent, is no UTF-8 or no YAML,
-    has a key twice, or holds more than `LARGEST` values.
+    Raises ConfigError with a one-line message naming the file if it is absent, not UTF-8, not YAML,
+    has a duplicate key, or holds more than `LARGEST` values.
     """
     path = Path(path)
     text = _text(path)
@@ -55,9 +55,9 @@ def _text(path: Path) -> str:
 
 
 def _size(node: yaml.Node, path: Path, sizes: dict[yaml.Node, int | None]) -> int:
-    """The number of values in a node, each alias counted as what it stands for.
+    """The number of values in a node, with aliases expanded.
 
-    sizes: of the nodes seen so far; None for those that are being counted.
+    sizes: the sizes of nodes visited so far; None for nodes that are being counted.
     """
     if node in sizes:
         if sizes[node] is None:
@@ -89,5 +89,5 @@ def _size(node: yaml.Node, path: Path, sizes: dict[yaml.Node, int | None]) -> in
 
 
 def refusal(error: UserError) -> str:
-    """What a run says of a config that it refuses: a line for each mistake."""
+    """The message of a run that refuses its config: a line for each mistake."""
     return "\n".join(f"config: {line}" for line in str(error).splitlines())

@@ -1,6 +1,6 @@
 """The JSON schema and the reference page of the config, generated from its models.
 
-`python -m tags2masks.config.reference` writes both; with `--check` it only says whether they hold.
+`python -m tags2masks.config.reference` writes both; with `--check` it only checks them.
 """
 
 import inspect
@@ -25,9 +25,9 @@ INTRODUCTION = """# Config reference
 
 Generated from the models in `tags2masks/config/` by `make docs`; a test fails when it is out of
 date. Unknown keys are refused. A block given in part keeps the other defaults of its method:
-`optimizer: {lr: 0.1}` changes the rate alone. Fields marked *free* are in no artifact's id:
-changing them makes nothing anew (`shards` deals the images out again, and what follows runs).
-Paths are relative to the directory that Snakemake runs in.
+`optimizer: {lr: 0.1}` changes only the rate. Fields marked *free* are not part of an artifact's id:
+changing one makes no new artifact. (Another number of `shards` distributes the images again, and
+later stages run again.) Paths are relative to the directory that Snakemake runs in.
 """
 
 
@@ -126,7 +126,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def write_or_check(pages: dict[Path, str], check: bool) -> int:
-    """Write generated pages, or only tell which are out of date; the exit status."""
+    """Write generated pages, or only print which are out of date; return the exit status."""
     stale = []
     for path, text in pages.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
@@ -141,7 +141,7 @@ def write_or_check(pages: dict[Path, str], check: bool) -> int:
 
 
 def main(check: bool) -> int:
-    """Write schema and page, or tell which are out of date; the exit status."""
+    """Write schema and page, or print which are out of date; return the exit status."""
     return write_or_check(
         {DOCS / "config.schema.json": schema(), DOCS / "config.md": page()}, check
     )

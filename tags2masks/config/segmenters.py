@@ -1,7 +1,8 @@
 """Segmentation networks trained on pseudo-masks: one block per method.
 
-Published lengths are in steps, ours in epochs: VOC's 10,582 training images are 1,059 steps of 10.
-Published sizes are shares of an image, ours its long side: 500 pixels in VOC.
+Papers give the length of a training in steps, the config in epochs: VOC's 10,582 training images
+are 1,059 steps of 10 images. Papers give scales of an image, the config its long side: 500 pixels
+in VOC.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -16,9 +17,10 @@ from tags2masks.config.training import Augment, Backbone, Optimizer, Training
 
 
 class NetworkCrf(DenseCrf):
-    """Dense conditional random field on a network's probabilities, as DeepLab-v2 has it.
+    """Dense conditional random field on a network's probabilities, as in DeepLab-v2.
 
-    Its public code: weight 3 and deviation 1 of the Gaussian, 4, 67 and 3 of the bilateral term.
+    Values of its public code: Gaussian weight 3 and deviation 1; bilateral weight 4 and deviations
+    67 and 3.
     """
 
     gaussian: Gaussian = Gaussian(sxy=1, compat=3)
@@ -26,7 +28,7 @@ class NetworkCrf(DenseCrf):
 
 
 class Inference(Entry):
-    """How a trained network is applied; changing it trains nothing again."""
+    """How a trained network is applied; a change trains nothing again."""
 
     memory_mb: ClassVar[int] = 12000
     uses_gpu: ClassVar[bool] = True
@@ -34,13 +36,13 @@ class Inference(Entry):
     scales: Scales = Field((1.0,), description="Sizes relative to the image, averaged.")
     flip: bool = Field(False, description="Average with the mirrored image.")
     crf: NetworkCrf | None = Field(
-        None, description="Refine the averaged probabilities; `{}` as DeepLab-v2 does, null: don't."
+        None, description="Refine the averaged probabilities; `{}`: as DeepLab-v2, null: don't."
     )
-    batch_size: int = free(8, ge=1, description="Images of like size per forward pass.")
+    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
 
 
 class Segmenter(Training):
-    """What all segmenters have."""
+    """Options that all segmenters have."""
 
     minutes: ClassVar[int] = 1440
 
@@ -48,12 +50,12 @@ class Segmenter(Training):
         False, description="Start the encoder from the classifier of the same experiment."
     )
     growing: Growing | None = Field(
-        None, description="Let the labels grow while the network learns; `{}` as DSRG, null: don't."
+        None, description="Let labels grow during training; `{}`: as DSRG, null: don't."
     )
     test: Inference = Inference()
 
     def modules(self) -> list[str]:
-        """Growing is imported by name: an edit there concerns only those that use it."""
+        """`dsrg` is imported by name, so an edit of it affects only segmenters with `growing`."""
         return ["segmenters.dsrg"] if self.growing else []
 
 
@@ -68,7 +70,7 @@ class DeepLabV3Plus(Segmenter):
     augment: Augment = Augment(resize=(256, 1024))
     freeze_bn: bool = False
     batch_size: int = Field(
-        16, ge=2, description="Images per step, over all GPUs; two or more for each of them."
+        16, ge=2, description="Images per step, over all GPUs; at least two per GPU."
     )
     decoder_channels: int = Field(256, ge=8)
 
@@ -76,8 +78,8 @@ class DeepLabV3Plus(Segmenter):
 class DeepLabV1(Segmenter):
     """DeepLab with one large field of view on ResNet-38d, as SEAM's public code trains it.
 
-    20,000 steps of 10 images of VOC are 18.9 epochs; its scales 0.5 to 1.5 are long sides of 250 to
-    750. Its test ends with one iteration of the CRF: `test: {crf: {iterations: 1}}`.
+    The code's 20,000 steps of 10 images of VOC are 18.9 epochs; its scales 0.5 to 1.5 are long
+    sides of 250 to 750. Its CRF at inference has one iteration: `test: {crf: {iterations: 1}}`.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("chen2015deeplab",)
@@ -88,7 +90,7 @@ class DeepLabV1(Segmenter):
     batch_size: int = Field(10, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4)
     augment: Augment = Augment(resize=(250, 750), crop=448)
-    head_channels: int = Field(512, ge=1, description="Of the two layers before the last.")
+    head_channels: int = Field(512, ge=1, description="Channels of the two layers before the last.")
     test: Inference = Inference(
         scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75), flip=True, crf=NetworkCrf()
     )
@@ -97,9 +99,10 @@ class DeepLabV1(Segmenter):
 class DeepLabV2(Segmenter):
     """DeepLab with parallel dilated convolutions (ASPP) on any convolutional network.
 
-    20,000 steps of 10 images of VOC are 18.9 epochs (LPCAM's paper: batches of 5, so `batch_size:
-    5, epochs: 9`; others 30,000 steps of 10, so `epochs: 28`); scales 0.5 to 2 are long sides of
-    250 to 1000. COCO: crop 481, rate 2e-4, 100,000 steps of 10.
+    20,000 steps of 10 images of VOC are 18.9 epochs. LPCAM's paper has batches of 5: `batch_size:
+    5,
+    epochs: 9`; others have 30,000 steps of 10: `epochs: 28`. Scales 0.5 to 2 are long sides of 250
+    to 1000. COCO: crop 481, rate 2e-4, 100,000 steps of 10.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("chen2018deeplabv2",)
@@ -117,10 +120,10 @@ class DeepLabV2(Segmenter):
 
 
 class UPerNet(Segmenter):
-    """UPerNet of segmentation-models-pytorch on a timm encoder, a Swin transformer as it comes.
+    """UPerNet of segmentation-models-pytorch on a timm encoder, by default a Swin transformer.
 
-    40,000 steps of 16 images of VOC (662 an epoch) are 60.4 epochs; its resizing to 2048 × 512
-    times 0.5 to 2 makes long sides of 341 to 1365 of images of 4:3. COCO: 80,000 steps.
+    LPCAM's 40,000 steps of 16 images of VOC (662 steps an epoch) are 60.4 epochs. Its resizing to
+    2048 × 512 times 0.5 to 2 gives long sides of 341 to 1365 for images of 4:3. COCO: 80,000 steps.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("xiao2018upernet",)

@@ -1,17 +1,17 @@
-"""Sensitivity: the experiments of an entry, once for each value of one of its parameters."""
+"""Sweeps: the experiments of an entry, repeated for each value of one of its parameters."""
 
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from tags2masks.config.base import Block, ConfigError
-from tags2masks.config.experiments import Chain, Step, expand_experiments
+from tags2masks.config.experiments import Chain, EntryName, expand_experiments
 from tags2masks.config.project import Config, Name, Sweep, choices
 from tags2masks.stages import SECTIONS
 
 
 class Setting(NamedTuple):
-    """Which value an experiment has of which parameter, and the experiment it stands for."""
+    """The parameter and value of an experiment in a sweep, and the experiment as written."""
 
     parameter: str
     value: str | int | float | bool
@@ -21,33 +21,33 @@ class Setting(NamedTuple):
 def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
     """The experiments as chains of entries, each once, with their settings, in order.
 
-    config: as `add_derived_entries` gives it. An experiment with a swept entry is replaced by one
-    for each value; where it has several sweeps, each varies alone and the rest stays as it is.
-    Raises ConfigError as `expand_experiments` does, and for a sweep that is of no experiment.
+    config: from `add_derived_entries`. An experiment with a swept entry is replaced by one for each
+    value. With several sweeps, one parameter varies at a time.
+    Raises ConfigError as `expand_experiments` does, and for a sweep that no experiment uses.
     """
-    found: dict[Chain, Setting | None] = {}
+    settings: dict[Chain, Setting | None] = {}
     used = set()
     for chain in expand_experiments(config):
         swept = False
-        plain = "/".join(step.name for step in chain)
+        plain = "/".join(place.name for place in chain)
         for number, sweep in enumerate(config.sweep):
             section, _, entry = sweep.entry.partition(".")
-            if Step(section, entry) not in chain:
+            if EntryName(section, entry) not in chain:
                 continue
             swept = True
             used.add(number)
             for value in sweep.values:
-                other = Step(section, derived_name(entry, sweep, value))
-                steps = tuple(other if step == (section, entry) else step for step in chain)
-                found.setdefault(steps, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
+                other = EntryName(section, derived_name(entry, sweep, value))
+                places = tuple(other if place == (section, entry) else place for place in chain)
+                settings.setdefault(places, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
         if not swept:
-            found.setdefault(chain, None)
+            settings.setdefault(chain, None)
     for number, sweep in enumerate(config.sweep):
         if number not in used:
             raise ConfigError(
                 f"sweep.{number}: no experiment goes through {sweep.entry}; add one or remove this"
             )
-    return found
+    return settings
 
 
 def derived_name(entry: str, sweep: Sweep, value: object) -> str:
@@ -58,7 +58,8 @@ def derived_name(entry: str, sweep: Sweep, value: object) -> str:
 def add_derived_entries(config: Config) -> Config:
     """The config with an entry for each value of its sweeps.
 
-    Raises ConfigError with one line that names what is unknown, doubled or not valid.
+    Raises ConfigError naming the sweep for an unknown entry or field, and for a duplicate or
+    invalid value.
     """
     sections = {section: dict(getattr(config, section)) for section in SECTIONS}
     seen = set()
@@ -95,7 +96,7 @@ def _check_field(block: Block, sweep: Sweep, where: str) -> None:
     here, path = block, sweep.entry
     for part in sweep.field.split("."):
         if isinstance(here, dict):
-            return  # its keys are free, as those of a backbone's args are
+            return  # a dict with any keys, such as a backbone's args
         known = _fields(here)
         if part not in known:
             raise ConfigError(f"{where}: no field '{part}' in {path}; {choices(part, known)}")

@@ -1,4 +1,4 @@
-"""What every trained stage has in common: backbone, views of the images, optimisation."""
+"""Options of every training: backbone, random views of the images, optimisation."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -12,40 +12,40 @@ Deviation = Annotated[float, Field(ge=1e-3)]
 
 
 class Backbone(Block):
-    """A timm network, the plain `convnet` of contribution windows, or `resnet38d`."""
+    """A timm network, `convnet` (for contribution windows), or `resnet38d`."""
 
     name: str = Field(
         "resnet50",
-        description="Model name in timm; or convnet, whose args are kernel, channels and layers, "
-        "and whose features are as large as the image; or resnet38d, of output stride 8, whose "
-        "weights have the names of AffinityNet's public code.",
+        description="Model name in timm; or convnet, with args kernel, channels and layers and "
+        "features at the image's size; or resnet38d, with output stride 8 and weights named as in "
+        "AffinityNet's public code.",
     )
     weights: str | None = Field(
         None,
-        description="A .safetensors or weights-only .pth file (its name, not its folder, counts "
-        "in the artifact's id), 'pretrained' for timm's hub, or null for random.",
+        description="A .safetensors or weights-only .pth file (its name, not its folder, is in "
+        "the artifact's id), 'pretrained' for timm's hub, or null for random.",
     )
     output_stride: Literal[8, 16, 32] = Field(16, description="Input pixels per feature pixel.")
     args: dict[str, str | int | float | bool] = Field(
-        {}, description="More arguments of timm.create_model, such as pad_type."
+        {}, description="Further arguments of timm.create_model, such as pad_type."
     )
     mean: tuple[Share, Share, Share] = Field(
-        (0.485, 0.456, 0.406), description="Channel means, of values in 0 to 1."
+        (0.485, 0.456, 0.406), description="Channel means, for values in 0 to 1."
     )
     std: tuple[Deviation, Deviation, Deviation] = Field(
-        (0.229, 0.224, 0.225), description="Channel deviations, likewise."
+        (0.229, 0.224, 0.225), description="Channel standard deviations, for values in 0 to 1."
     )
 
     def cited(self) -> list[str]:
-        """The paper of `resnet38d`; of timm's networks there are too many to list."""
+        """The paper of `resnet38d`; timm's networks are too many to list."""
         return ["wu2019resnet38"] if self.name == "resnet38d" else []
 
     def weights_file(self) -> str | None:
-        """The path of a weights file, if that is where the weights come from."""
+        """The path of the weights file, or None if the weights are not from a file."""
         return None if self.weights in (None, "pretrained") else self.weights
 
     def key(self) -> dict:
-        """As every block's, with the weights file by its name alone."""
+        """As for all blocks, but with only the name of a weights file, not its folder."""
         values = super().key()
         if self.weights_file():
             values["weights"] = self.weights.replace("\\", "/").rsplit("/", 1)[-1]
@@ -56,10 +56,10 @@ class Augment(Block):
     """Random views of the training images."""
 
     resize: tuple[int, int] = Field(
-        (320, 640), description="Range of the long side that an image is resized to, pixels."
+        (320, 640), description="Range of the long side after resizing, in pixels."
     )
     crop: int = Field(512, ge=8, description="Side of the square crop; smaller images are padded.")
-    flip: float = Field(0.5, ge=0, le=1, description="Chance of a horizontal flip.")
+    flip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip.")
 
     @field_validator("resize")
     @classmethod
@@ -70,12 +70,14 @@ class Augment(Block):
 
 
 class Optimizer(Block):
-    """Gradient descent with a polynomial decay per step."""
+    """An optimizer with polynomial decay of the learning rate per step."""
 
     name: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(0.01, gt=0, le=1000, description="Initial rate of the backbone.")
-    head_factor: float = Field(10, gt=0, le=1e6, description="New layers learn this much faster.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd.")
+    lr: float = Field(0.01, gt=0, le=1000, description="Initial learning rate of the backbone.")
+    head_factor: float = Field(
+        10, gt=0, le=1e6, description="Learning rate of new layers, relative to lr."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
     weight_decay: float = Field(1e-4, ge=0)
     poly_power: float = Field(0.9, ge=0, description="Rate = initial · (1 − step/steps)^power.")
     warmup: float = Field(
@@ -84,13 +86,13 @@ class Optimizer(Block):
 
 
 class Ramp(Block):
-    """A weight that changes evenly from one step of a training to the next, then stays."""
+    """A weight that changes linearly over the steps of a training, then stays constant."""
 
     start: float = Field(ge=0)
     end: float = Field(ge=0)
-    until: float = Field(1, gt=0, description="When it is `end`, in `unit`.")
+    until: float = Field(1, gt=0, description="When it reaches `end`, in `unit`.")
     unit: Literal["share", "epochs", "steps"] = added(
-        "share", description="Of `until`: share of the training, epochs, or steps."
+        "share", description="Unit of `until`: share of the training, epochs, or steps."
     )
 
     @model_validator(mode="after")
@@ -103,13 +105,13 @@ class Ramp(Block):
         return self
 
     def at(self, progress: float, steps: int, epochs: int) -> float:
-        """Its value when this share of a training of so many epochs, that is `steps`, is done."""
+        """The value after `steps` steps, which are this share of a training of `epochs` epochs."""
         done = {"share": progress, "epochs": progress * epochs, "steps": steps}[self.unit]
         return self.start + (self.end - self.start) * min(1.0, done / self.until)
 
 
 class Training(Entry):
-    """One training run."""
+    """Options of a training run."""
 
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
@@ -123,9 +125,10 @@ class Training(Entry):
     freeze_bn: bool = Field(True, description="Keep the backbone's batch norm in evaluation mode.")
     precision: Precision = Field(
         "32-true",
-        description="Mixed precision by autocast: bf16-mixed to bfloat16, 16-mixed to float16 with "
-        "a scaled loss; weights stay float32. On cpu they round likewise; they are made for GPUs.",
+        description="Mixed precision by autocast: bf16-mixed with bfloat16, 16-mixed with float16 "
+        "and loss scaling; weights stay float32. For GPUs; on cpu values are rounded in the same "
+        "way.",
     )
     keep_states: bool = free(
-        False, description="Keep the state of every epoch under state/, not just the last."
+        False, description="Keep the checkpoint of every epoch under state/, not only the last."
     )

@@ -1,4 +1,4 @@
-"""Boxes around objects, a source of supervision of its own: what boxes.csv holds."""
+"""Boxes around objects, a separate source of supervision, in boxes.csv."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ CORNERS = COLUMNS[2:6]
 
 
 class Box(NamedTuple):
-    """A box as a reader finds it.
+    """A box from a reader.
 
-    corners: x1, y1, x2, y2 in pixels from 0, both corners inside. origin: where it is written down,
-    as the start of an error's line.
+    corners: x1, y1, x2, y2 in pixels from 0, both inclusive. origin: file and line or annotation,
+    for error messages.
     """
 
     image: str
@@ -29,7 +29,7 @@ class Box(NamedTuple):
 
 
 def box_table(boxes: Iterable[Box], index: pd.DataFrame) -> pd.DataFrame:
-    """A row (`COLUMNS`) per box, in the order of the index, and the boxes of an image in theirs.
+    """A table (`COLUMNS`) with a row per box, sorted as the index; order within an image is kept.
 
     Raises UserError with a line for each box that leaves its image or has no area.
     """
@@ -63,9 +63,9 @@ def _problem(corners: tuple[int, int, int, int], size: tuple[int, int]) -> str |
 
 
 def nudged(corners: Sequence[int], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The corners, moved into the image of (height, width) where they are one pixel beyond it.
+    """Corners, moved into an image of size (height, width) if they are one pixel outside.
 
-    Published annotations are rounded that way here and there.
+    Some published annotations are off by one because of rounding.
     """
     height, width = size
     x1, y1, x2, y2 = corners
@@ -78,21 +78,21 @@ def nudged(corners: Sequence[int], size: tuple[int, int]) -> tuple[int, int, int
 
 
 def extent(region: np.ndarray) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 of a bool [h, w] region that is not empty, both corners inside."""
+    """The bounding box x1, y1, x2, y2 (inclusive) of a non-empty region, bool [h, w]."""
     lines, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     return int(columns[0]), int(lines[0]), int(columns[-1]), int(lines[-1])
 
 
 def write_boxes(path: Path | str, frame: pd.DataFrame) -> None:
-    """Write what `box_table` gives; `read_boxes` gives it back."""
+    """Write a table of `box_table`; `read_boxes` reads it."""
     write_table(path, frame.astype({"difficult": int}), COLUMNS)
 
 
 def read_boxes(path: Path | str) -> pd.DataFrame:
     """Read boxes.csv: corners as integers, difficult as bool, the rest as strings.
 
-    Pixels count from 0, and both corners are inside. Raises UserError naming the file when it is
-    absent or no such table.
+    Pixels count from 0; both corners are inclusive. Raises UserError naming the file if it is
+    absent or not such a table.
     """
     frame = read_checked(path, COLUMNS, "run again")
     try:

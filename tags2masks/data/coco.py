@@ -23,14 +23,15 @@ from tags2masks.data.coco_file import (
     shown_path,
 )
 from tags2masks.data.coco_regions import region_of, semantic_mask
-from tags2masks.data.truth import IGNORED, plain_table
+from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.given import is_given, leads_outside, path_inside, read_text
+from tags2masks.mask_ids import IGNORED
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
-FILES_AT_ONCE = 4  # masks are drawn by one thread at a time, but written beside it
+FILES_AT_ONCE = 4  # one thread at a time draws, but writing is parallel
 
 
 class Listed(NamedTuple):
@@ -44,17 +45,17 @@ class Listed(NamedTuple):
 
 
 def list_classes(spec: Coco, root: Path | str) -> list[str]:
-    """The config's classes, or all that training images show, in the order of their file.
+    """The config's classes, or all categories that training images show, in the order of the file.
 
-    Prints a note on categories that none shows. Raises UserError naming the file that has not the
-    config's, or has one that cannot be a class.
+    Prints a note on categories without images. Raises UserError naming the file if it lacks a class
+    of the config, or has a category that cannot be a class.
     """
     train = _file(spec, Path(root), "train")
     if spec.classes:
         _check_classes(train, spec.classes, chosen=True)
         return list(spec.classes)
     listed = _listed(spec, Path(root), "train", train)
-    shown = {thing["category_id"] for one in listed for thing in one.objects}
+    shown = {annotation["category_id"] for entry in listed for annotation in entry.objects}
     absent = [name for number, name in train.names.items() if number not in shown]
     if absent:
         what = ", ".join(absent)
@@ -67,20 +68,20 @@ def list_classes(spec: Coco, root: Path | str) -> list[str]:
 def list_images(
     spec: Coco, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The images of the split's file that show a chosen class; there is none of ood.
+    """The images of the split's file that show a chosen class; there are none for ood.
 
-    An image is tagged with every chosen class among its annotations, crowds too. Its id is its
-    `file_name` without the suffix. Raises UserError naming the file and the entry of every mistake.
+    The tags of an image are the chosen classes among its annotations, including crowds. Its id is
+    its `file_name` without the suffix. Raises UserError naming the file and entry of every mistake.
     """
     root, rows = Path(root), []
     file = _file(spec, root, split)
     if file is not None:
         _check_classes(file, classes, chosen=spec.classes is not None)
-        for one in _listed(spec, root, split, file):
-            shown = {file.names[thing["category_id"]] for thing in one.objects}
+        for entry in _listed(spec, root, split, file):
+            shown = {file.names[annotation["category_id"]] for annotation in entry.objects}
             tags = tuple(name for name in classes if name in shown)
             if tags:
-                rows.append((one.image, one.path, split, tags))
+                rows.append((entry.image, entry.path, split, tags))
         raise_together(_same_ids(file, rows))
         raise_together(
             [
@@ -96,10 +97,10 @@ def list_images(
 def list_masks(
     spec: Coco, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
 ) -> pd.DataFrame:
-    """Draw the mask of every image of the index into root/folder, and list it.
+    """Draw the masks of the index's images into root/folder, and list them.
 
-    spec.root: the folder of the data set. An image with an annotation that has no segmentation has
-    no mask. Raises UserError naming the file and the annotation whose region is damaged.
+    spec.root: the folder of the data set. An image has no mask if one of its annotations has no
+    segmentation. Raises UserError naming the file and the annotation of an invalid region.
     """
     root, data = Path(root), Path(spec.root)
     classes = spec.classes or tuple(list_classes(spec, data))
@@ -108,29 +109,35 @@ def list_masks(
     ids = {
         split: {
             number: classes.index(name) + 1 if name in classes else rest
-            for number, name in one.names.items()
+            for number, name in file.names.items()
         }
-        for split, one in files.items()
+        for split, file in files.items()
     }
     listed = _of_index(spec, data, files, index)
 
     with written_whole(root / folder) as beside:
         beside.mkdir()
 
-        def draw(one: Listed) -> str:
-            bare = [thing.get("id") for thing in one.objects if not thing.get("segmentation")]
+        def draw(entry: Listed) -> str:
+            bare = [
+                annotation.get("id")
+                for annotation in entry.objects
+                if not annotation.get("segmentation")
+            ]
             if bare:
-                return f"the segmentation of annotation {bare[0]} in {files[one.split].path}"
-            regions = [_region(files[one.split], thing, one) for thing in one.objects]
-            mask = semantic_mask(regions, one.objects, ids[one.split], spec.crowd)
-            write_palette_png(path_inside(beside, f"{one.image}.png"), mask)
+                return f"the segmentation of annotation {bare[0]} in {files[entry.split].path}"
+            regions = [
+                _region(files[entry.split], annotation, entry) for annotation in entry.objects
+            ]
+            mask = semantic_mask(regions, entry.objects, ids[entry.split], spec.crowd)
+            write_palette_png(path_inside(beside, f"{entry.image}.png"), mask)
             return ""
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
             lacks = list(progress(pool.map(draw, listed), "draw masks", total=len(listed)))
     rows = [
-        (one.image, "" if lack else f"{folder}/{one.image}.png", "", lack)
-        for one, lack in zip(listed, lacks, strict=True)
+        (entry.image, "" if lack else f"{folder}/{entry.image}.png", "", lack)
+        for entry, lack in zip(listed, lacks, strict=True)
     ]
     return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
 
@@ -138,31 +145,31 @@ def list_masks(
 def list_boxes(
     spec: Coco, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The `bbox` of every annotation of a chosen class; those of crowds are difficult.
+    """The `bbox` of every annotation of a chosen class; crowds are marked as difficult.
 
-    A box takes in every pixel that it touches. An annotation without `bbox` has the extent of its
-    region. Raises UserError naming the file and the annotation whose box is no such thing.
+    Boxes are rounded outwards to whole pixels. Without a `bbox`, the extent of the region is used.
+    Raises UserError naming the file and the annotation of an invalid box.
     """
     files = _files(spec, Path(root), index)
     boxes = [
         Box(
-            one.image,
-            files[one.split].names[thing["category_id"]],
-            nudged(_corners(files[one.split], thing, one), one.size),
-            bool(thing.get("iscrowd")),
-            _origin(files[one.split], thing, one),
+            entry.image,
+            files[entry.split].names[annotation["category_id"]],
+            nudged(_corners(files[entry.split], annotation, entry), entry.size),
+            bool(annotation.get("iscrowd")),
+            _origin(files[entry.split], annotation, entry),
         )
-        for one in _of_index(spec, Path(root), files, index)
-        for thing in one.objects
-        if files[one.split].names[thing["category_id"]] in classes
+        for entry in _of_index(spec, Path(root), files, index)
+        for annotation in entry.objects
+        if files[entry.split].names[annotation["category_id"]] in classes
     ]
     return box_table(boxes, index)
 
 
-def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, int]:
-    bbox = thing.get("bbox")
+def _corners(file: Instances, annotation: dict, entry: Listed) -> tuple[int, int, int, int]:
+    bbox = annotation.get("bbox")
     if bbox is None:
-        region = _region(file, thing, one)
+        region = _region(file, annotation, entry)
         return extent(region) if region.any() else (0, 0, -1, -1)
     try:
         left, top, width, height = map(float, bbox)
@@ -170,7 +177,7 @@ def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, 
         return math.floor(left), math.floor(top), right, bottom
     except (TypeError, ValueError, OverflowError):
         raise UserError(
-            f"{_origin(file, thing, one)}: a bbox is x, y, width and height, but this is "
+            f"{_origin(file, annotation, entry)}: a bbox is x, y, width and height, but this is "
             f"{str(bbox)[:40]}; {MEND}"
         ) from None
 
@@ -178,54 +185,55 @@ def _corners(file: Instances, thing: dict, one: Listed) -> tuple[int, int, int, 
 def _of_index(
     spec: Coco, root: Path, files: dict[str, Instances], index: pd.DataFrame
 ) -> list[Listed]:
-    """What the files say of the images of the index, in its order and by its ids.
+    """The files' entries for the images of the index, in its order and with its ids.
 
-    Raises UserError for an image that they know no more, or give another size.
+    Raises UserError for an image that is no longer in the files, or has another size there.
     """
     by_path = {
-        (split, one.path): one
+        (split, entry.path): entry
         for split, file in files.items()
-        for one in _listed(spec, root, split, file)
+        for entry in _listed(spec, root, split, file)
     }
-    found = []
+    entries = []
     columns = [index[name].tolist() for name in ("image", "path", "split", "height", "width")]
     for image, path, split, height, width in zip(*columns, strict=True):
-        one, file = by_path.get((split, path)), files[split].path
-        if one is None:
+        entry, file = by_path.get((split, path)), files[split].path
+        if entry is None:
             raise UserError(f"{file}: image '{path}' is gone; run the indexing step again")
-        if one.size != (height, width):
+        if entry.size != (height, width):
             raise UserError(
-                f"{file}: image '{path}' is given as {one.size[1]} × {one.size[0]} "
+                f"{file}: image '{path}' is given as {entry.size[1]} × {entry.size[0]} "
                 f"pixels, but it has {width} × {height} (upright); correct width and height"
             )
-        found.append(one._replace(image=image))
-    return found
+        entries.append(entry._replace(image=image))
+    return entries
 
 
 def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:
-    """The drawn masks hold our ids."""
+    """The identity: drawn masks already hold our ids."""
     return plain_table(len(classes))
 
 
-def _region(file: Instances, thing: dict, one: Listed) -> np.ndarray:
+def _region(file: Instances, annotation: dict, entry: Listed) -> np.ndarray:
     try:
-        return region_of(thing.get("segmentation"), one.size)
+        return region_of(annotation.get("segmentation"), entry.size)
     except ValueError as error:
-        raise UserError(f"{_origin(file, thing, one)}: {error}; {MEND}") from None
+        raise UserError(f"{_origin(file, annotation, entry)}: {error}; {MEND}") from None
 
 
-def _origin(file: Instances, thing: dict, one: Listed) -> str:
-    return f"{file.path}: annotation {shown_field(thing, 'id')} of image '{shown_path(one.path)}'"
+def _origin(file: Instances, annotation: dict, entry: Listed) -> str:
+    number, image = shown_field(annotation, "id"), shown_path(entry.path)
+    return f"{file.path}: annotation {number} of image '{image}'"
 
 
 def _file(spec: Coco, root: Path, split: str) -> Instances | None:
-    """The instances file of a split, if there is one."""
+    """The instances file of a split, or None."""
     name = {"train": spec.train_annotations, "val": spec.val_annotations}.get(split)
     return read_instances(root / name) if name else None
 
 
 def _files(spec: Coco, root: Path, index: pd.DataFrame) -> dict[str, Instances]:
-    """The instances files of the index's splits; one that serves both is read once."""
+    """The instances files of the index's splits; a file for both splits is read once."""
     splits = index["split"].unique().tolist()
     if len(splits) > 1 and spec.train_annotations == spec.val_annotations:
         return dict.fromkeys(splits, _file(spec, root, "train"))
@@ -233,7 +241,7 @@ def _files(spec: Coco, root: Path, index: pd.DataFrame) -> dict[str, Instances]:
 
 
 def _same_ids(file: Instances, rows: list[tuple]) -> list[str]:
-    """What to say of images that their suffix alone, or nothing, tells apart."""
+    """Messages for images whose names are equal, or differ only by the suffix."""
     first: dict[str, str] = {}
     problems = []
     for image, path, _, _ in rows:
@@ -259,14 +267,14 @@ def _check_classes(file: Instances, classes: Sequence[str], chosen: bool) -> Non
 
 
 def _is_odd(character: str) -> bool:
-    """Whether tables cannot hold it within a name: their separator, and what is no text."""
+    """Whether a character cannot be part of a name in tables: separator, control or surrogate."""
     return character == ";" or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def _listed(spec: Coco, root: Path, split: str, file: Instances) -> list[Listed]:
-    """The images of a split, of its list if the config names one, in the order of the file.
+    """The images of a split, restricted to its list if there is one, in the order of the file.
 
-    Raises UserError for a path that leads outside, or a list with a name that the file has not.
+    Raises UserError for a path outside the folder, or a name in the list that is not in the file.
     """
     folder = {"train": spec.train_images, "val": spec.val_images}[split]
     chosen = {"train": spec.train_list, "val": spec.val_list}[split]
@@ -299,9 +307,9 @@ def _image_id(name: str) -> str:
 
 
 def _read_list(path: Path, names: dict[str, str]) -> set[str]:
-    """The file names that a list chooses: a line is a file name, or one without its suffix.
+    """The file names in a list, whose lines are file names with or without suffix.
 
-    names: paths below the folder of images, by file names.
+    names: from file names to paths below the folder of images.
     """
     try:
         lines = read_text(path).splitlines()

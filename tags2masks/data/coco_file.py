@@ -1,7 +1,7 @@
-"""A file of instances as COCO has them, read and checked.
+"""Reading and checking an instances file in COCO's format.
 
-As annotation tools export it, too: names with backslashes or as URLs, whole numbers as 40.0,
-categories that nothing is of.
+Exports of annotation tools are accepted too: file names with backslashes or as URLs, integers
+written as 40.0, and unused categories.
 """
 
 import json
@@ -36,8 +36,8 @@ class Instances(NamedTuple):
 def read_instances(path: Path) -> Instances:
     """Read and check an instances file.
 
-    Raises UserError naming the file and the entries that are no such thing, speak of an image or a
-    category that is not there, or give a name twice.
+    Raises UserError naming the file and every entry that is invalid, refers to an unknown image or
+    category, or duplicates a name.
     """
     try:
         with open_given(path) as file:
@@ -86,7 +86,7 @@ def read_instances(path: Path) -> Instances:
 
 
 def _make_whole(raw: dict) -> None:
-    """Write whole numbers as such where exports have 40.0."""
+    """Convert floats such as 40.0 in integer fields to int."""
     for key, fields in FIELDS.items():
         for field in (field for field, kind in fields.items() if kind is int):
             for entry in raw[key]:
@@ -96,9 +96,9 @@ def _make_whole(raw: dict) -> None:
 
 
 def _drop_unused_twins(raw: dict) -> None:
-    """Leave out categories of a name that is there twice, if nothing is of them.
+    """Remove unused categories whose name occurs twice.
 
-    Roboflow's exports begin with such a one, above all others.
+    Roboflow's exports start with an unused root category that may have a class's name.
     """
     used = {entry["category_id"] for entry in raw["annotations"]}
     names = [entry["name"] for entry in raw["categories"]]
@@ -119,10 +119,10 @@ def _twins(path: Path, key: str, field: str, raw: dict) -> list[str]:
 
 
 def local_name(name: str, folder: Path) -> str:
-    """The path below folder of an image that an annotation tool names.
+    """The path below folder of an image, from the name that an annotation tool wrote.
 
-    Of a URL the file's name counts, as downloaded; `?d=` is Label Studio's for files of its own.
-    Backslashes are Windows', unless there is a file of that very name.
+    For a URL it is the last part of its path; `?d=` is how Label Studio refers to local files.
+    Backslashes separate folders, unless a file with exactly that name exists.
     """
     if URL.match(name):
         path, _, query = name.partition("#")[0].partition("?")
@@ -134,11 +134,11 @@ def local_name(name: str, folder: Path) -> str:
 
 
 def shown_field(entry: object, field: str) -> str:
-    """The start of a field, or of an entry that is none, as part of an error's line."""
+    """A field for an error message, shortened; the whole entry if it is not an object."""
     return repr(entry.get(field) if isinstance(entry, dict) else entry)[:40]
 
 
 def shown_path(path: PurePosixPath | str) -> str:
-    """A path as part of an error's line: not too long, and without line breaks."""
+    """A path for an error message: shortened, and without line breaks."""
     text = repr(str(path))[1:-1]
     return text if len(text) <= 300 else f"{text[:300]}…"

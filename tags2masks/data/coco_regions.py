@@ -1,8 +1,9 @@
-"""COCO's regions: polygons and RLE as masks of one object, and of all objects of an image.
+"""COCO's regions: masks of one object from polygons or RLE, and semantic masks of an image.
 
-Masks are drawn as the public conversion to VOC's form draws them (github.com/alicranck/coco2voc,
-which weakly supervised work on COCO refers to): smaller objects over larger ones, and regions that
-hold a crowd as their class. It sorts by the file's `area`, we by the pixels that are drawn.
+Masks are drawn as in the public conversion to VOC's format that papers refer to
+(github.com/alicranck/coco2voc): smaller objects over larger ones, crowds as their class. Differs
+from
+it: objects are sorted by the pixels that are drawn, not by the file's `area`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tags2masks.data.truth import IGNORED
+from tags2masks.mask_ids import IGNORED
 
 MOST_BITS = 40  # of a number in an RLE
 
@@ -18,10 +19,10 @@ MOST_BITS = 40  # of a number in an RLE
 def semantic_mask(
     regions: Sequence[np.ndarray], objects: Sequence[dict], ids: dict[int, int], crowd: str
 ) -> np.ndarray:
-    """uint8 [h, w]: each pixel the id of the smallest region it lies in, the first of equal ones.
+    """The mask, uint8 [h, w]: each pixel has the id of the smallest region that contains it.
 
-    regions: bool [h, w], one for each of objects (an image has at least one). ids: by category id.
-    crowd: "class" draws crowds as any object; "ignore" as 255.
+    Of equally large regions the first counts. regions: bool [h, w], one per object, at least one.
+    ids: mask id by category id. crowd: "class" draws crowds like other objects; "ignore" as 255.
     """
     mask = np.zeros(regions[0].shape, np.uint8)
     order = sorted(range(len(regions)), key=lambda at: (-regions[at].sum(), -at))
@@ -32,10 +33,10 @@ def semantic_mask(
 
 
 def region_of(segmentation: object, size: tuple[int, int]) -> np.ndarray:
-    """bool [h, w] of a COCO segmentation: polygons, or RLE, compressed or not.
+    """The region of a COCO segmentation (polygons, or RLE, compressed or not), bool [h, w].
 
-    A part of fewer than three points has no area. Points may lie outside the image by its width
-    or height. Raises ValueError saying what is wrong.
+    Polygons of fewer than three points are skipped. Points may lie outside the image by at most its
+    width or height. Raises ValueError saying what is wrong.
     """
     if isinstance(segmentation, dict):
         return _from_rle(segmentation, size)
@@ -64,7 +65,7 @@ def _polygon(part: object, size: tuple[int, int]) -> list[float]:
 
 
 def _from_rle(rle: dict, size: tuple[int, int]) -> np.ndarray:
-    """Runs of 0 and 1 by turns, down the columns. Checked here: pycocotools trusts their sum."""
+    """Decode alternating runs of 0 and 1 down the columns; pycocotools does not check their sum."""
     if rle.get("size") != list(size):
         raise ValueError(f"an RLE of size {rle.get('size')}, but the image has {list(size)}")
     counts = rle.get("counts")
@@ -78,12 +79,12 @@ def _from_rle(rle: dict, size: tuple[int, int]) -> np.ndarray:
 
 
 def unpacked(text: str) -> list[int]:
-    """The counts of a compressed RLE.
+    """Decode the counts of a compressed RLE.
 
-    Six bits a character from '0' on: five of the number, lowest first, and whether more follow; the
-    last bit is the sign. From the fourth count on the difference from the last but one is stored.
-    Raises ValueError for a character that cannot be, a number that no image has, or a text that
-    ends within a number.
+    A character holds six bits, counted from '0': five bits of a number, lowest first, and a bit
+    that says whether more follow. The highest bit of the number is its sign. From the fourth count
+    on, the difference from the count two before is stored. Raises ValueError for an invalid
+    character, a number that is too large, or an incomplete number.
     """
     counts: list[int] = []
     number, shift = 0, 0

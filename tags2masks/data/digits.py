@@ -24,7 +24,7 @@ def list_classes(spec: Digits, root: Path | str) -> list[str]:
 def list_images(
     spec: Digits, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """Draw a split's scenes into root/images/split, whole or not at all, and list them."""
+    """Draw a split's scenes into root/images/split, and list them."""
     rows = []
     with written_whole(Path(root) / "images" / split) as folder:
         folder.mkdir()
@@ -40,7 +40,7 @@ def list_images(
 def list_masks(
     spec: Digits, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
 ) -> pd.DataFrame:
-    """Draw the scenes of the index once more, and write their masks into root/folder."""
+    """Draw the scenes of the index again, and write their masks into root/folder."""
     rows = []
     with written_whole(Path(root) / folder) as beside:
         for kind in ("masks", "instances"):
@@ -68,5 +68,5 @@ def list_boxes(
 
 
 def mask_table(spec: Digits, classes: Sequence[str]) -> np.ndarray:
-    """The files hold our ids."""
+    """The identity: the files already hold our ids."""
     return plain_table(len(classes))

@@ -1,4 +1,4 @@
-"""A folder of images with a table of tags, and perhaps a folder of masks."""
+"""A folder of images with a table of tags, and optionally a folder of masks."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ PIXEL = re.compile(r"-?\d{1,9}")
 
 
 class Line(NamedTuple):
-    """A line of the table, its cells stripped."""
+    """A line of the table, with stripped cells."""
 
     number: int
     image: str
@@ -32,10 +32,10 @@ class Line(NamedTuple):
 
 
 def list_classes(spec: Folder, root: Path | str) -> list[str]:
-    """The config's classes, or the tags of all splits by alphabet.
+    """The config's classes, or the tags of all splits in alphabetical order.
 
-    Raises UserError naming the table when it has no tag, or the lines of tags that cannot be
-    classes, or hardly are meant as such: `cat,dog`, and `Cat` beside `cat`.
+    Raises UserError naming the table if it has no tag, and the lines of tags that cannot be classes
+    or are probably mistakes: `cat,dog`, or `Cat` and `cat`.
     """
     if spec.classes:
         return list(spec.classes)
@@ -49,7 +49,7 @@ def list_classes(spec: Folder, root: Path | str) -> list[str]:
 def list_images(
     spec: Folder, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The images that the table `spec.tags` gives this split.
+    """The images of the split in the table `spec.tags`.
 
     root: the folder of the images. An image's id is its path without the suffix.
     Raises UserError naming the table, the line and the value of every mistake, in all splits.
@@ -71,7 +71,7 @@ def list_images(
 
 
 def list_warnings(spec: Folder) -> list[Warned]:
-    """Of images below `spec.images` that no row of the table names; masks there do not count."""
+    """Warnings on images below `spec.images` without a row in the table; masks are skipped."""
     root = Path(spec.images)
     named = {line.image for line in _lines(spec)}
     masks = Path(spec.masks).resolve() if spec.masks else None
@@ -87,14 +87,14 @@ def list_warnings(spec: Folder) -> list[Warned]:
 def list_masks(
     spec: Folder, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
 ) -> pd.DataFrame:
-    """The mask of an image is `<image>.png` below root, the folder of the masks."""
+    """List the masks `<image>.png` below root, the folder of the masks."""
     return mask_files(index["image"], [f"{image}.png" for image in index["image"]], root)
 
 
 def list_boxes(
     spec: Folder, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The boxes that the table `spec.boxes` has of the index's images.
+    """The boxes of the index's images in the table `spec.boxes`.
 
     Raises UserError naming the table, the line and the value of every mistake.
     """
@@ -125,8 +125,8 @@ def _unknown_image(image: str) -> str:
 
 
 def mask_table(spec: Folder, classes: Sequence[str]) -> MaskTable:
-    """What `spec.mask_values` say; by default the files hold our ids: 0 background, 1 the first of
-    classes, …, 255 ignored.
+    """The mask table of `spec.mask_values`, by default the identity (0 background, 1 the first of
+    classes, …, 255 ignored).
     """
     if spec.mask_values is None:
         return plain_table(len(classes))
@@ -158,7 +158,7 @@ def _line_problems(line: Line, classes: Sequence[str]) -> list[str]:
 
 
 def _odd_tags(lines: Sequence[Line]) -> list[str]:
-    """What to say of tags that are taken for classes; of each once, with its first line."""
+    """Messages for tags that cannot be classes or are probably mistakes, with the first line."""
     first: dict[str, int] = {}
     for line in lines:
         for tag in line.tags:
@@ -182,10 +182,10 @@ def _odd_tags(lines: Sequence[Line]) -> list[str]:
 
 
 def _unseparated(tag: str, known: Collection[str]) -> str:
-    """What to say of a tag that looks like several; "" if it does not.
+    """A message for a tag that looks like several tags; "" if it does not.
 
-    Commas and bars hardly are in a name; blanks, slashes and the like may be, unless what they
-    separate are tags by themselves.
+    A comma or bar always counts as a separator. Blanks, slashes and others count only if all parts
+    are tags themselves.
     """
     for separator in SEPARATORS:
         parts = [part.strip() for part in tag.split(separator)]
@@ -211,7 +211,7 @@ def _path_problems(image: str, root: Path) -> list[str]:
 
 
 def _twins(lines: Sequence[Line]) -> list[str]:
-    """What to say of images that are listed twice, or that only their suffix tells apart."""
+    """Messages for images that are listed twice, or whose names differ only by the suffix."""
     first: dict[str, Line] = {}
     problems = []
     for line in lines:

@@ -1,4 +1,4 @@
-"""Image files as arrays, and errors that name the file when one cannot be read."""
+"""Reading of image files as arrays, with errors that name the file."""
 
 import hashlib
 import io
@@ -16,15 +16,15 @@ from tags2masks.errors import UserError
 from tags2masks.given import is_given, read_given
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Told by a file's content. Of others Pillow would start programs (EPS: Ghostscript)."""
+"""Detected by content. For some other formats Pillow would start programs (EPS: Ghostscript)."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-"""Of the files that a search of a folder takes for images."""
+"""Suffixes of the files that count as images when a folder is searched."""
 
-EXTRA_SAMPLES = 338  # the TIFF tag that says what bands beside the colours mean
+EXTRA_SAMPLES = 338  # the TIFF tag with the meaning of bands beyond the colours
 IGNORE = "ignore"
 
-# What Pillow's decoders raise on damaged bytes.
+# Exceptions of Pillow's decoders for damaged files.
 DAMAGE = (
     OSError,
     SyntaxError,
@@ -39,7 +39,7 @@ DAMAGE = (
 
 
 class Reading(NamedTuple):
-    """How a data set's images become three colours: the options `bands` and `alpha`."""
+    """How a data set's images are converted to three colours: the options `bands` and `alpha`."""
 
     bands: tuple[int, int, int] | None = None
     alpha: str = "#ffffff"
@@ -57,7 +57,7 @@ class ImageFile(NamedTuple):
 
 class Inspected(NamedTuple):
     """Height and width (upright), the first 16 hex digits of sha256 over the file's bytes, and the
-    mean opacity (0 to 1) of an image that is set on a colour; 1 of all others.
+    mean opacity (0 to 1); 1 for images that are not composited on a colour.
     """
 
     height: int
@@ -69,13 +69,13 @@ class Inspected(NamedTuple):
 def read_image(file: Path | str | ImageFile, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode an image to uint8 [h, w, 3], upright (its EXIF rotation applied).
 
-    size: (height, width) that it had when it was listed, if that is known.
+    size: the expected (height, width), as listed in the index.
 
-    16-bit grey is scaled to 8 bits, transparency is composited on white unless the file's reading
-    says otherwise, of several frames the first counts, colour profiles are not applied. A TIFF's
-    fourth band is alpha if the file says so.
-    Raises UserError naming the file when it is absent, empty, damaged, no image of `FORMATS`, too
-    large, of another size, or has fewer bands than the reading asks for.
+    16-bit grey is scaled to 8 bits; transparent pixels are composited on white unless the file's
+    reading says otherwise; only the first frame is read; colour profiles are not applied. A fourth
+    band of a TIFF is alpha only if the file says so.
+    Raises UserError naming the file if it is absent, empty, damaged, not in `FORMATS`, too large,
+    of another size, or has fewer bands than the reading asks for.
     """
     file = file if isinstance(file, ImageFile) else ImageFile(Path(file))
     pixels = _pixels(file, _read_bytes(file.path))[0]
@@ -89,9 +89,9 @@ def read_image(file: Path | str | ImageFile, size: tuple[int, int] | None = None
 
 
 def inspect_image(file: Path | str | ImageFile) -> Inspected:
-    """What the index says of an image.
+    """Size, digest and opacity of an image, for the index.
 
-    Decodes the whole image, so that a damaged file is found now. Raises as `read_image` does.
+    Decodes the whole image, to find damaged files early. Raises as `read_image`.
     """
     file = file if isinstance(file, ImageFile) else ImageFile(Path(file))
     data = _read_bytes(file.path)
@@ -100,7 +100,7 @@ def inspect_image(file: Path | str | ImageFile) -> Inspected:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The files of a folder and its subfolders that have an image's suffix, in any order."""
+    """The files of a folder and its subfolders with a suffix of an image, in any order."""
     for path in folder.rglob("*"):
         if path.suffix.lower() in SUFFIXES and is_given(path):
             yield path
@@ -130,7 +130,7 @@ def _decode(path: Path, data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
-            # Between this and twice this Pillow would only warn.
+            # Pillow only warns up to twice this size.
             raise Image.DecompressionBombError
         image.load()
     except UnidentifiedImageError:
@@ -177,7 +177,7 @@ def _pixels(file: ImageFile, data: bytes) -> tuple[np.ndarray, float]:
 
 
 def _chosen(path: Path, image: Image.Image, bands: tuple[int, int, int]) -> Image.Image:
-    """Three bands of an image as its colours; those of a palette image are its colours' bands."""
+    """Use three bands of an image as its colours; palette images are converted to colours first."""
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     there = image.split()
@@ -190,10 +190,10 @@ def _chosen(path: Path, image: Image.Image, bands: tuple[int, int, int]) -> Imag
 
 
 def _with_alpha_as_stored(data: bytes) -> bytes:
-    """A TIFF file that calls its fourth band alpha, not multiplied into the others.
+    """Mark the fourth band of a TIFF file as unassociated alpha.
 
-    So Pillow gives it as it is stored; it drops a band without a meaning. Other files stay as they
-    are, and damaged ones are for the decoder to tell.
+    Then Pillow returns the band as it is stored; it would drop a band without a meaning. Other
+    files are returned unchanged, and so are damaged ones, which the decoder will report.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
@@ -213,7 +213,7 @@ def _with_alpha_as_stored(data: bytes) -> bytes:
 
 
 def _to_8_bits(path: Path, values: np.ndarray) -> np.ndarray:
-    """Scale 0..65535 to 0..255; Pillow's own conversion would clip at 255."""
+    """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise UserError(
             f"{path}: {values.dtype} pixels from {values.min()} to {values.max()} have no agreed "

@@ -1,4 +1,4 @@
-"""The index, a table per split: images with tags, size, fingerprint and shard. It knows no mask."""
+"""The index, a table per split: images with tags, size, fingerprint and shard; no masks."""
 
 import hashlib
 import json
@@ -22,16 +22,16 @@ from tags2masks.user_tables import image_id
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
 READING = "reading"
-"""A further column where the data set's options say how its images are read: these, as JSON."""
+"""A further column with the data set's options for reading images, as JSON, if they are set."""
 IMAGES_PER_SHARD = 2500
 
 
 def read_index(*paths: Path | str) -> pd.DataFrame:
     """Read an index: tags as tuples, height, width and shard as integers, the rest as strings.
 
-    paths: one file, or several, such as one per split, whose rows are put together.
-    Raises UserError naming the file when it is absent or is no index, or when two files have an
-    image of one name.
+    paths: one file, or several, such as one per split, whose rows are concatenated.
+    Raises UserError naming the file if it is absent or not an index, or if two files have an image
+    of the same name.
     """
     frame = pd.concat([_read_index(path) for path in paths], ignore_index=True)
     doubled = frame["image"][frame["image"].duplicated()]
@@ -55,13 +55,13 @@ def _read_index(path: Path | str) -> pd.DataFrame:
 
 
 def write_index(path: Path | str, frame: pd.DataFrame) -> None:
-    """Write what `build_index` gives; `read_index` gives it back."""
+    """Write an index of `build_index`; `read_index` reads it."""
     joined = frame.assign(tags=[";".join(tags) for tags in frame["tags"]])
     write_table(path, joined, [*COLUMNS, *({READING} & set(frame.columns))])
 
 
 def files_of(rows: pd.DataFrame, root: Path | str) -> list[ImageFile]:
-    """Each image's file below root, and how it is read."""
+    """The file of each image, below root, with its reading options."""
     if READING not in rows:
         return [ImageFile(Path(root) / path) for path in rows["path"]]
     readings = {text: _reading(json.loads(text)) for text in rows[READING].unique()}
@@ -72,7 +72,7 @@ def files_of(rows: pd.DataFrame, root: Path | str) -> list[ImageFile]:
 
 
 def with_reading(rows: pd.DataFrame, options: dict) -> pd.DataFrame:
-    """The rows, and how their images are read; options: a data set's `reading`."""
+    """The rows with a column of reading options; options: a data set's `reading`."""
     return rows.assign(**{READING: json.dumps(options)}) if options else rows
 
 
@@ -84,8 +84,8 @@ def _reading(options: dict) -> Reading:
 def read_classes(path: Path | str, index: pd.DataFrame | None = None) -> list[str]:
     """Class names in mask order: the first has mask id 1.
 
-    index: images whose tags are to be among them. Raises UserError when there are none, or a tag is
-    not.
+    index: images whose tags must be among the classes. Raises UserError if there are no classes, or
+    if a tag is not among them.
     """
     try:
         text = read_text(path)
@@ -105,7 +105,7 @@ def read_classes(path: Path | str, index: pd.DataFrame | None = None) -> list[st
 
 
 def write_classes(path: Path | str, classes: Sequence[str]) -> None:
-    """Write one class name a line."""
+    """Write one class name per line."""
     with written_whole(path) as beside:
         beside.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
 
@@ -115,7 +115,7 @@ def rows_of(
 ) -> pd.DataFrame:
     """The rows of a split, or of one of its shards, in order and numbered from 0.
 
-    only: at most so many of the split's images, as `spaced` takes them; None: all.
+    only: at most this number of the split's images, chosen by `spaced`; None: all.
     """
     chosen = index["split"] == split
     if only is not None:
@@ -131,7 +131,7 @@ def sizes_of(rows: pd.DataFrame) -> list[tuple[int, int]]:
 
 
 def spaced(items: Sequence[str], count: int | None) -> list[str]:
-    """`count` of the items, each the middle of an equal stretch; all, if None or no more."""
+    """`count` items, evenly spaced; all items if count is None or not smaller than their number."""
     if count is None or count >= len(items):
         return list(items)
     return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
@@ -160,7 +160,7 @@ def images_sha(rows: pd.DataFrame) -> str:
 
 
 def assign_shards(frame: pd.DataFrame, shards: int) -> pd.DataFrame:
-    """Sort by split and image, and cut each split into contiguous shards of even size."""
+    """Sort by split and image, and divide each split into contiguous shards of equal size."""
     order = frame["split"].map(SPLITS.index)
     frame = frame.assign(_order=order).sort_values(["_order", "image"], ignore_index=True)
     position = frame.groupby("_order").cumcount()
@@ -172,18 +172,17 @@ def assign_shards(frame: pd.DataFrame, shards: int) -> pd.DataFrame:
 def build_index(
     listing: pd.DataFrame, root: Path | str, classes: Sequence[str], shards: int, threads: int
 ) -> pd.DataFrame:
-    """The index of a reader's listing, which may be empty; opens every image.
+    """Make the index from a reader's listing, which may be empty; reads every image.
 
-    listing: columns image, path (relative to root), split and tags (tuples), and READING, if any.
-    Beside COLUMNS it has `opacity` (`images.Inspected`), which is not written.
-    Prints a note on training images without tags, and a hint when shards are very large.
-    Raises UserError for images that cannot be read (all of them in one message), lead out of their
-    folder or are listed twice, for a class that no training image of a listing shows, or for more
-    shards than images.
+    listing: columns image, path (relative to root), split, tags (tuples), and optionally READING.
+    The result also has the column `opacity` (`images.Inspected`), which is not written.
+    Prints a note on training images without tags, and a hint if shards are very large.
+    Raises UserError for images that cannot be read (all in one message), lead out of their folder
+    or are listed twice, for a class without training images, and for more shards than images.
     """
     _check_listing(listing, classes, shards)
     frame = listing.assign(**_inspect_all(files_of(listing, root), threads))
-    _tell(frame, shards)
+    _print_notes(frame, shards)
     columns = [*COLUMNS, *({READING} & set(listing.columns)), "opacity"]
     return assign_shards(frame, shards)[columns]
 
@@ -218,11 +217,12 @@ def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -
 
 
 def apart(listing: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
-    """The listing of another split, with ids that training images do not have.
+    """The listing of another split, with ids that differ from those of training images.
 
-    An id that a training image in another folder has becomes the path without its suffix: `0` of
-    val/0.png becomes `val/0` beside train/0.png. Ids of training images never depend on others.
-    Raises UserError for images that are in both.
+    If a training image in another folder has the same id, the id becomes the path without its
+    suffix: `0` of val/0.png becomes `val/0` beside train/0.png. Ids of training images never
+    change.
+    Raises UserError for images that are in both splits.
     """
     folders = {
         image: PurePosixPath(path).parent
@@ -244,12 +244,12 @@ def _inspect_all(files: list[ImageFile], threads: int) -> dict[str, list]:
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        found = list(progress(pool.map(inspect, files), "index", total=len(files)))
-    raise_together([str(result) for result in found if isinstance(result, UserError)])
-    return {name: [getattr(one, name) for one in found] for name in Inspected._fields}
+        results = list(progress(pool.map(inspect, files), "index", total=len(files)))
+    raise_together([str(result) for result in results if isinstance(result, UserError)])
+    return {name: [getattr(result, name) for result in results] for name in Inspected._fields}
 
 
-def _tell(frame: pd.DataFrame, shards: int) -> None:
+def _print_notes(frame: pd.DataFrame, shards: int) -> None:
     untagged = sum(not tags for tags in rows_of(frame, "train")["tags"])
     if untagged:
         print(f"note: {untagged} training images have no tag: all classes absent", file=sys.stderr)

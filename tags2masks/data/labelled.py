@@ -1,8 +1,8 @@
-"""Which training images have masks to learn from: a source of supervision of its own.
+"""The choice of training images with masks to learn from, a separate source of supervision.
 
-Few images should show each class, and more images should be the same ones and others. So there is
-one order, whatever the number: the classes take turns, each with the next image that bears its tag,
-in an order that is random but the image's own: a new image moves no other.
+A few images should show every class, and a larger number should include the smaller one. So images
+are chosen in one fixed order: the classes take turns, and each takes the next image with its tag.
+The random order depends on each image's own name, so that a new image does not move the others.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ Labelled = int | float | Sequence[str]  # as the config has it; "all" is for the
 def label_order(
     images: Sequence[str], tags: Sequence[Sequence[str]], classes: Sequence[str], seed: int
 ) -> list[str]:
-    """All images in the order in which they get masks; tags: of each.
+    """All images in the order in which they are chosen; tags: the tags of each image.
 
-    Each turn of a class takes its next image, by the hash of seed and name, that no class has
-    taken; a class without one passes. Images without tags come last.
+    In its turn a class takes its next free image, ordered by a hash of seed and name; a class
+    without one is skipped. Images without tags come last.
     """
     pairs = sorted(zip(images, tags, strict=True), key=lambda pair: _hash(pair[0], seed))
     queues = [iter([image for image, own in pairs if name in own]) for name in classes]
@@ -48,10 +48,10 @@ def _hash(image: str, seed: int) -> bytes:
 def choose_labelled(
     labelled: Labelled, rows: pd.DataFrame, classes: Sequence[str], seed: int
 ) -> list[str]:
-    """The images that `labelled` names, of the index's rows of train.
+    """The images that `labelled` names; rows: the index's rows of train.
 
-    labelled: their number, their share (rounded, but one at least), or a list of names or paths.
-    Raises UserError for more images than there are, or names that are not among them.
+    labelled: a number, a share (rounded, at least one image), or a list of names or paths.
+    Raises UserError for more images than there are, or for unknown names.
     """
     if isinstance(labelled, int | float):
         count = labelled if isinstance(labelled, int) else max(1, round(labelled * len(rows)))
@@ -72,17 +72,17 @@ def choose_labelled(
     return list(dict.fromkeys(known[name] for name in labelled))
 
 
-def with_all_masks(found: pd.DataFrame) -> pd.DataFrame:
-    """The masks of the chosen images, as a reader lists them, if each has one; else UserError."""
-    lacks = found.loc[found["lacks"] != "", "lacks"]
+def with_all_masks(masks: pd.DataFrame) -> pd.DataFrame:
+    """Return the masks of the chosen images; raise UserError if an image has none."""
+    lacks = masks.loc[masks["lacks"] != "", "lacks"]
     if len(lacks):
         raise UserError(
-            f"labelled: {len(lacks)} of {len(found)} chosen images have no mask; the first lacks "
+            f"labelled: {len(lacks)} of {len(masks)} chosen images have no mask; the first lacks "
             f"{lacks.iloc[0]}; add it, or list images that have masks"
         )
-    return found
+    return masks
 
 
-def write_labelled(path: Path | str, found: pd.DataFrame) -> None:
-    """Write the table of images and their masks."""
-    write_table(path, found, COLUMNS)
+def write_labelled(path: Path | str, masks: pd.DataFrame) -> None:
+    """Write the table of images and masks."""
+    write_table(path, masks, COLUMNS)

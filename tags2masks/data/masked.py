@@ -21,9 +21,9 @@ from tags2masks.store import Shard
 class MaskedViews(Dataset):
     """Random views of training images: (uint8 [3, S, S], uint8 [S, S] with 255 ignored).
 
-    shards: the masks' files in shard order. Where these are `partial`, there are as many views as
-    rows all the same, of the images with a mask in turn: a few masks get as many steps as many.
-    Raises UserError when a shard does not match the index, or none has a mask.
+    shards: the files of the masks in shard order. If they are `partial`, the length is still the
+    number of rows: images with a mask are repeated, so that training has the same number of steps.
+    Raises UserError if a shard does not match the index, or if there is no mask.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class MaskedViews(Dataset):
 
 
 class ProbabilityViews(MaskedViews):
-    """The same with the CRFs' probabilities (`masks/agreed.py`) in the place of labels.
+    """`MaskedViews` with the CRFs' probabilities (`masks/agreed.py`) instead of labels.
 
-    They are uint8 [2, L, S, S], zero in the padding, and for labels that an image has not; L is 1
-    and the most tags that an image has.
+    Probabilities are uint8 [2, L, S, S], 0 in the padding and for labels that an image does not
+    have; L is 1 + the largest number of tags of an image.
     """
 
     def __init__(self, rows: pd.DataFrame, *args):

@@ -1,7 +1,7 @@
-"""MNIST: one handwritten digit an image, scaled up, with its ink as its mask.
+"""MNIST: one handwritten digit per image, scaled up; non-zero pixels are its mask.
 
-Source: Maruf et al., "Beyond discriminative regions" (2023), section 5.1: up-sampled to 128 × 128,
-nearest; the truth is where pixels are not zero. The images are written when they are listed.
+Source: Maruf et al., "Beyond discriminative regions" (2023), section 5.1: nearest-neighbour
+upsampling to 128 × 128, non-zero pixels as truth. Images are written when they are listed.
 """
 
 import gzip
@@ -35,8 +35,8 @@ def list_images(
     """Write a split's first images of the classes into root/images/split, and list them.
 
     spec.root: the folder of the four idx files, as published or unpacked. val is MNIST's test set;
-    there is no ood. An image is named by its place in its file. Raises UserError naming a file that
-    is absent or damaged, or holds too few images.
+    there is no ood. An image is named by its position in the file. Raises UserError naming a file
+    that is absent, damaged or has too few images.
     """
     wanted = [DIGIT_NAMES.index(name) for name in classes]
     count, rows = {"train": spec.train, "val": spec.val}.get(split, 0), []
@@ -70,7 +70,7 @@ def _read_split(spec: Mnist, split: str) -> tuple[np.ndarray, np.ndarray]:
 def list_masks(
     spec: Mnist, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
 ) -> pd.DataFrame:
-    """Write the ink of every image of the index into root/folder, as a mask of its class."""
+    """Write a mask of every image of the index into root/folder: its class where there is ink."""
     root, rows = Path(root), []
     with written_whole(root / folder) as beside:
         beside.mkdir()
@@ -99,12 +99,12 @@ def _ink(path: Path) -> np.ndarray:
 
 
 def mask_table(spec: Mnist, classes: Sequence[str]) -> np.ndarray:
-    """The files hold our ids."""
+    """The identity: the files already hold our ids."""
     return plain_table(len(classes))
 
 
 def enlarge(digit: np.ndarray, size: int) -> np.ndarray:
-    """[size, size]: each pixel that of [h, w] in which its centre lies (nearest)."""
+    """Resize [h, w] to [size, size] by nearest neighbour."""
     rows, columns = (((np.arange(size) + 0.5) * side / size).astype(int) for side in digit.shape)
     return digit[rows][:, columns]
 

@@ -1,4 +1,4 @@
-"""Random choices that depend on an image's name, not on which images are beside it."""
+"""Seeds that depend on an image's name, not on the other images of a batch."""
 
 import hashlib
 

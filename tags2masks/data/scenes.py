@@ -1,9 +1,9 @@
 """Scenes of the embedded data set: real handwritten digits on photographed textures.
 
-The digits are scikit-learn's (UCI optical recognition, 8 × 8, 1,797 of them), the photographs
-those that scikit-image ships inside its package; nothing is downloaded. Brick, grass and gravel
-are grey there and get a tint, so that colour tells textures apart as it does in nature.
-Train and val share neither a digit nor a spot of a photograph.
+The digits are scikit-learn's 1,797 digits of 8 × 8 pixels (UCI optical recognition). The
+photographs are part of the scikit-image package; nothing is downloaded. Brick, grass and gravel are
+grey there and get a tint, so that textures differ in colour. Train and val use different digits and
+different parts of the photographs.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from sklearn.datasets import load_digits
 from tags2masks.config.datasets import DIGIT_NAMES, Digits
 from tags2masks.data.index import SPLITS
 
-TRIES = 40  # places to look for before a digit is left out of a full scene
-INK_LEVEL = 0.4  # of the 8 × 8 digits: above is ink
-LEAST_CONTRAST = 90  # grey levels between ink and what lies below it, where there is a choice
+TRIES = 40  # positions to try before a digit is left out
+INK_LEVEL = 0.4  # threshold of ink in the 8 × 8 digits
+LEAST_CONTRAST = 90  # grey levels between ink and background, if one of two ink levels reaches it
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Texture:
     tint: tuple[float, float, float] = (1, 1, 1)
 
 
-# Digit -> its favourite.
+# From a digit to its favourite texture.
 TEXTURES = (
     Texture("brick.png", (0, 0, 512, 512), 2, (1.3, 0.85, 0.7)),
     Texture("grass.png", (0, 0, 512, 512), 2, (0.85, 1.15, 0.55)),
@@ -68,7 +68,7 @@ class Scene:
 
 
 def draw_scene(spec: Digits, split: str, number: int, seed: int) -> Scene:
-    """Draw a scene; the same however many scenes there are.
+    """Draw a scene; it does not depend on the number of scenes.
 
     The background is the favourite texture of the first digit's class with probability
     `spec.favourite`, otherwise that of another class. Scenes of `ood` hold no digit.
@@ -121,7 +121,7 @@ def _photograph(number: int) -> np.ndarray:
 
 
 def _background(rng: np.random.Generator, number: int, split: str, size: int) -> np.ndarray:
-    """A view of a texture at random place, scale, mirroring and light: float32 [size, size, 3].
+    """A randomly placed, scaled, flipped and lit view of a texture: float32 [size, size, 3].
 
     Its left half belongs to train and ood, its right half to val.
     """
@@ -143,9 +143,9 @@ def _light(rng: np.random.Generator, view: np.ndarray) -> np.ndarray:
 
 @cache
 def _digit_pool(digit: int, split: str) -> np.ndarray:
-    """The digits of a class that a split may use: float32 [n, 8, 8], 0 to 1.
+    """The digits of a class for a split: float32 [n, 8, 8], 0 to 1.
 
-    The file is sorted by writer, so that halves share few of them.
+    The file is sorted by writer, so that the two halves have few writers in common.
     """
     bunch = load_digits()
     images = bunch.images[bunch.target == digit].astype(np.float32) / 16
@@ -154,7 +154,7 @@ def _digit_pool(digit: int, split: str) -> np.ndarray:
 
 
 def _digit(rng: np.random.Generator, digit: int, split: str, side: int) -> np.ndarray:
-    """How much of each pixel a random digit's ink covers: float32 [h, w], the longer = side."""
+    """The coverage of each pixel by a random digit's ink: float32 [h, w], max(h, w) = side."""
     pool = _digit_pool(digit, split)
     raster = np.pad(pool[rng.integers(len(pool))], 2)
     scale = max(8, -(-2 * side // 8))
@@ -173,7 +173,7 @@ def _digit(rng: np.random.Generator, digit: int, split: str, side: int) -> np.nd
 def _free_place(
     rng: np.random.Generator, shape: tuple[int, int], taken: np.ndarray
 ) -> tuple[slice, slice] | None:
-    """A random place for a digit whose rectangle, and a pixel around it, is free."""
+    """A random free position for a digit, with a margin of one pixel; None if none is found."""
     for _ in range(TRIES):
         top, left = (
             int(rng.integers(room - side + 1))
@@ -186,7 +186,7 @@ def _free_place(
 
 
 def _ink(rng: np.random.Generator, canvas: np.ndarray, coverage: np.ndarray) -> None:
-    """Blend a digit into the canvas, light or dark, so that it stands out from what is below."""
+    """Blend a digit into the canvas, light or dark, in contrast to the background."""
     below = canvas[coverage > 0.5].mean()
     levels = rng.permutation([rng.uniform(205, 250), rng.uniform(5, 45)])
     contrasts = np.abs(levels - below)

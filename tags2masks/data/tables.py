@@ -1,6 +1,6 @@
-"""CSV tables that the workflow writes and reads again; of most of them a changed cell is noticed.
+"""CSV tables that the workflow writes and reads, most of them with checksums.
 
-Their last column, `crc`, is the CRC-32 of all other cells down to its row, the header's too, in
+The last column, `crc`, is the CRC-32 of all other cells down to its row, including the header, in
 hexadecimal.
 """
 
@@ -20,7 +20,7 @@ CRC = "crc"
 
 
 def write_table(path: Path | str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Write these columns of a table, and the one that checks them; for `read_checked`."""
+    """Write these columns of a table with a column of checksums, for `read_checked`."""
     text = frame.to_csv(None, columns=list(columns), index=False, lineterminator="\n")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     with (
@@ -33,9 +33,9 @@ def write_table(path: Path | str, frame: pd.DataFrame, columns: Sequence[str]) -
 
 
 def read_checked(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
-    """Read a table of `write_table`, every cell as the string it is.
+    """Read a table of `write_table`, with every cell as a string.
 
-    Raises UserError as `read_table` does, and for a cell that is not what was written.
+    Raises UserError as `read_table`, and for a cell that differs from what was written.
     """
     frame = read_table(path, (*columns, CRC), mend)
     checked = frame.drop(columns=CRC)
@@ -50,10 +50,10 @@ def read_checked(path: Path | str, columns: Sequence[str], mend: str) -> pd.Data
 
 
 def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFrame:
-    """Read a CSV file with every cell as the string it is ("007" and "NA" too).
+    """Read a CSV file with every cell as a string (also "007" and "NA").
 
-    Raises UserError naming the file, with `mend` as the way out, when it is absent, is no CSV, ends
-    within a line or lacks one of the columns.
+    Raises UserError naming the file if it is absent, not CSV, incomplete, or lacks a column; mend:
+    what the message tells the user to do.
     """
     try:
         text = read_given(path).decode()
@@ -72,7 +72,7 @@ def read_table(path: Path | str, columns: Sequence[str], mend: str) -> pd.DataFr
 
 
 def _crcs(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The checksum of each row's cells and of all before them."""
+    """For each row the checksum of all cells up to it."""
     crc = _add(0, header)
     for row in rows:
         crc = _add(crc, row)

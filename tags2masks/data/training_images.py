@@ -1,4 +1,4 @@
-"""All training images of a data set, for methods that look beyond the image they work on."""
+"""All training images of a data set, for map methods that use other images than the given one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from tags2masks.data.index import files_of, multi_hot, sizes_of
 from tags2masks.data.views import random_view, to_tensor
 
 KEPT_BYTES = 2**30
-"""Decoded images are kept in memory up to this size; those of a small data set all are."""
+"""Decoded images are cached in memory up to this total size."""
 
 # A view to draw: the row of the image, and the seeds of its crop.
 View = tuple[int, Sequence[int]]
@@ -24,7 +24,7 @@ View = tuple[int, Sequence[int]]
 class TrainingImages:
     """The training images of all shards: their tags, and random views of them.
 
-    rows: the index's rows of the split train; threads: that decode ahead, 0 for none.
+    rows: the index's rows of train; threads: number of threads that decode ahead, or 0.
     """
 
     def __init__(self, rows: pd.DataFrame, root: Path, classes: Sequence[str], threads: int = 0):
@@ -39,7 +39,7 @@ class TrainingImages:
         return len(self.paths)
 
     def sharing_no_tag(self, tagged: np.ndarray) -> np.ndarray:
-        """Which training images have tags, none of them an image's own: bool [B, N].
+        """Training images with tags that share no tag with the given images: bool [B, N].
 
         tagged: bool [B, K], the images' tags.
         """
@@ -47,7 +47,7 @@ class TrainingImages:
         return (shared == 0) & self.tagged.any(axis=1)
 
     def image(self, row: int) -> np.ndarray:
-        """The whole image, uint8 [h, w, 3]; not to be written to."""
+        """The whole image, uint8 [h, w, 3]; do not modify it."""
         image = self._kept.get(row)
         if image is None:
             image = read_image(self.paths[row], self.sizes[row])
@@ -59,10 +59,10 @@ class TrainingImages:
     def views(
         self, batches: Iterable[Sequence[View]], augment: Augment, fill: Sequence[float]
     ) -> Iterator[Tensor]:
-        """Random views as uint8 [n, 3, S, S] of each batch in turn, n being 1 or more.
+        """Yield the random views of each batch, uint8 [n, 3, S, S] with n ≥ 1.
 
-        A view depends on its row and seeds alone. With threads, a batch is read while the one
-        before is in use. fill: the colour of the padding, 0 to 1.
+        A view depends only on its row and seeds. With threads, the next batch is read while one is
+        in use. fill: the colour of the padding, 0 to 1.
         """
 
         def view(wanted: View) -> Tensor:

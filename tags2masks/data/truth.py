@@ -1,4 +1,4 @@
-"""The truth about the images, for evaluation alone: masks and instances."""
+"""The truth for evaluation: masks and instances."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,31 +16,31 @@ from tags2masks.data.images import decode
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.given import is_given
+from tags2masks.mask_ids import IGNORED
 from tags2masks.progress import progress
 
 COLUMNS = ("image", "mask", "instances")
-IGNORED = 255
 INVALID = 254  # in a mask table: the file may not hold this id
-MOST_COLOURS = 32  # that a message lists: more are a photograph, or blended edges
+MOST_COLOURS = 32  # in a message; with more the file is a photograph or has blended edges
 
 
 def read_truth(path: Path | str) -> pd.DataFrame:
     """Read truth.csv: image, mask and instances ("" for none).
 
-    Images without a mask have no row. Raises UserError naming the file when it is no truth table.
+    Images without a mask have no row. Raises UserError naming the file if it is not such a table.
     """
     return read_checked(path, COLUMNS, "run again")
 
 
 def write_truth(path: Path | str, frame: pd.DataFrame) -> None:
-    """Write what `with_masks` gives; `read_truth` gives it back."""
+    """Write a table of `with_masks`; `read_truth` reads it."""
     write_table(path, frame, COLUMNS)
 
 
 def plain_table(count: int) -> np.ndarray:
-    """The mask table of files that hold our own ids: 0, 1 to count, and 255; others are invalid.
+    """The mask table of files with our own ids: 0, 1 to count, and 255; other ids are invalid.
 
-    Raises UserError when there are more classes than a mask can hold.
+    Raises UserError for more classes than a mask can hold.
     """
     if count > MOST_CLASSES:
         raise UserError(f"{count} classes, but masks hold {MOST_CLASSES}; choose fewer")
@@ -51,7 +51,7 @@ def plain_table(count: int) -> np.ndarray:
 
 
 class Colours(NamedTuple):
-    """The mask table of files that hold colours.
+    """The mask table of files with colours.
 
     values: int32 [n], 0xRRGGBB, ascending; ids: uint8 [n], ours.
     """
@@ -61,11 +61,11 @@ class Colours(NamedTuple):
 
 
 MaskTable = np.ndarray | Colours
-"""From what mask files hold to our ids: by number, uint8 [256] with `INVALID`, or by colour."""
+"""From values in mask files to our ids: uint8 [256] for numbers, with `INVALID`, or `Colours`."""
 
 
 def value_table(mask_values: Mapping[str, str], ids: Mapping[str, int]) -> MaskTable:
-    """The mask table of a data set's `mask_values`; ids: ours of the names of classes."""
+    """The mask table of a data set's `mask_values`; ids: our id of each class name."""
     ids = {BACKGROUND: 0, IGNORED_NAME: IGNORED, **ids}
     if any(map(is_colour, mask_values)):
         pairs = sorted((int(value[1:], 16), ids[name]) for value, name in mask_values.items())
@@ -78,7 +78,7 @@ def value_table(mask_values: Mapping[str, str], ids: Mapping[str, int]) -> MaskT
 
 
 class UnknownValues(UserError):
-    """A mask with values that the table has not; `values` are they, as `mask_values` has them."""
+    """A mask with unknown values; `values` has them in the form of `mask_values` keys."""
 
     def __init__(self, message: str, values: Sequence[str]):
         super().__init__(message)
@@ -91,10 +91,10 @@ class UnknownValues(UserError):
 def read_mask(path: Path | str, table: MaskTable, size: tuple[int, int]) -> np.ndarray:
     """Read a PNG as uint8 [h, w]: 0 background, 1..K classes, 255 ignored.
 
-    table: from the file's ids (of a palette, of 8-bit grey, 0 and 1 of one bit) or colours to ours.
+    table: from the file's values (palette, 8-bit grey or 1-bit) or colours to our ids.
     size: (height, width) of the image.
-    Raises UserError naming the file when it is absent, damaged, no such PNG, of another size, or
-    holds something else (`UnknownValues`).
+    Raises UserError naming the file if it is absent, damaged, not such a PNG or of another size,
+    and `UnknownValues` if it holds values that are not in the table.
     """
     image = decode(path)
     if image.format != "PNG":
@@ -109,7 +109,7 @@ def read_mask(path: Path | str, table: MaskTable, size: tuple[int, int]) -> np.n
     if image.mode not in ("P", "L", "1"):
         raise _no_ids(path, image)
     if image.mode == "L" and _png_depth(path) != 8:
-        # A decoder stretches 2 and 4 bits to 0..255: the ids would change.
+        # Decoders stretch 2 and 4 bits to 0..255, which would change the ids.
         raise UserError(f"{path}: grey of {_png_depth(path)} bits; {_expected(table)}")
     ids = np.asarray(image).astype(np.uint8, copy=False)
     mask = table[ids]
@@ -129,7 +129,7 @@ def _expected(table: MaskTable) -> str:
 
 
 def _no_ids(path: Path | str, image: Image.Image) -> UserError:
-    """What to say of a file that holds no ids, but colours or more bits."""
+    """The error for a file of another mode than palette or 8-bit grey."""
     if image.mode not in ("RGB", "RGBA", "LA"):
         return UserError(f"{path}: mode {image.mode}; {_expected(None)}")
     colours = _written(np.unique(_packed(image)))
@@ -174,16 +174,16 @@ def _png_depth(path: Path | str) -> int:
 
 
 def _ranges(numbers: np.ndarray) -> str:
-    """Sorted numbers as people write them: "0-5, 255"."""
+    """Sorted numbers as ranges: "0-5, 255"."""
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def mask_files(images: Sequence[str], masks: Sequence[str], root: Path | str) -> pd.DataFrame:
-    """What `list_masks` of a reader gives where masks are files that people made.
+    """The listing of `list_masks` for data sets whose masks are the user's files.
 
-    masks: where the mask of each image would be, relative to root.
-    Raises UserError when there is no such folder.
+    masks: the path of each image's mask relative to root, whether it exists or not.
+    Raises UserError if root does not exist.
     """
     root = Path(root)
     if not root.is_dir():
@@ -200,29 +200,29 @@ def mask_files(images: Sequence[str], masks: Sequence[str], root: Path | str) ->
     )
 
 
-def with_masks(found: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+def with_masks(masks: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     """The rows of a reader's `list_masks` that have a mask.
 
-    Masks for one split alone are common (nobody draws them to train on tags), so images without one
-    are left out, and a note says so. Raises UserError when there is no mask at all.
+    Data sets often have masks for one split only, so images without a mask are left out with a
+    printed note. Raises UserError if there is no mask at all.
     """
-    split = found["image"].map(index.set_index("image")["split"])
-    refuse_no_mask(found)
-    bare = found["lacks"] != ""
-    for name, lacks in found.loc[bare, "lacks"].groupby(split[bare], sort=True):
+    split = masks["image"].map(index.set_index("image")["split"])
+    refuse_no_mask(masks)
+    bare = masks["lacks"] != ""
+    for name, lacks in masks.loc[bare, "lacks"].groupby(split[bare], sort=True):
         print(
             f"note: {len(lacks)} of {(split == name).sum()} {name} images have no mask and are "
             f"left out; the first lacks {lacks.iloc[0]}",
             file=sys.stderr,
         )
-    return found[~bare].reset_index(drop=True)
+    return masks[~bare].reset_index(drop=True)
 
 
-def refuse_no_mask(found: pd.DataFrame) -> None:
-    """Raise UserError when none of the images that a reader's `list_masks` gives has a mask."""
-    if (found["lacks"] != "").all():
+def refuse_no_mask(masks: pd.DataFrame) -> None:
+    """Raise UserError if no image in a reader's `list_masks` has a mask."""
+    if (masks["lacks"] != "").all():
         raise UserError(
-            f"none of {len(found)} images has a mask; the first lacks {found['lacks'].iloc[0]}; "
+            f"none of {len(masks)} images has a mask; the first lacks {masks['lacks'].iloc[0]}; "
             "correct the path of the masks, or do without them"
         )
 
@@ -235,11 +235,11 @@ def check_masks(
     classes: Sequence[str],
     threads: int,
 ) -> None:
-    """Read every mask once.
+    """Read every mask once, to check it.
 
-    truth: image, mask; index: of these images, with tags.
-    Raises UserError with a line for each that `read_mask` refuses, those with the same unknown
-    values in one, and the `mask_values` to write; or when the masks of tagged images show no class.
+    truth: columns image, mask; index: the rows of these images, with tags.
+    Raises UserError with a line per invalid mask (one line for masks with the same unknown values,
+    with the `mask_values` to write), or if the masks of tagged images show no class.
     """
     sizes = index.set_index("image")[["height", "width"]]
 
@@ -250,19 +250,19 @@ def check_masks(
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(read, truth["image"], truth["mask"])
-        read_ones = list(progress(found, "check masks", total=len(truth), unit="mask"))
-    errors = [one for one in read_ones if isinstance(one, UserError)]
+        pending = pool.map(read, truth["image"], truth["mask"])
+        results = list(progress(pending, "check masks", total=len(truth), unit="mask"))
+    errors = [result for result in results if isinstance(result, UserError)]
     raise_together(_problems(errors, table, classes))
     tags = index.set_index("image")["tags"]
-    tagged = [shown for shown, image in zip(read_ones, truth["image"], strict=True) if tags[image]]
+    tagged = [shown for shown, image in zip(results, truth["image"], strict=True) if tags[image]]
     seen = set().union(*tagged)
     if tagged and not seen - {0, IGNORED}:
         raise UserError(_no_class(seen, len(tagged), Path(root), table, classes))
 
 
 def _problems(errors: Sequence[UserError], table: MaskTable, classes: Sequence[str]) -> list[str]:
-    """A line per mistake; many masks with the same unknown values, or with colours, have one."""
+    """A line per mistake; masks with the same unknown values, or with colours, share a line."""
     unknown: dict[object, list[UnknownValues]] = {}
     for error in errors:
         if isinstance(error, UnknownValues):
@@ -277,7 +277,7 @@ def _problems(errors: Sequence[UserError], table: MaskTable, classes: Sequence[s
 
 
 def _say(values: Sequence[str], table: MaskTable, classes: Sequence[str]) -> str:
-    """What to do about masks of these values."""
+    """What the user can do about masks with these values."""
     if len(values) > MOST_COLOURS and is_colour(values[0]):
         return f"{len(values)} colours are too many for masks; save them without blended edges"
     if not is_colour(values[0]) or isinstance(table, Colours):
@@ -293,9 +293,9 @@ def _say(values: Sequence[str], table: MaskTable, classes: Sequence[str]) -> str
 def _no_class(
     seen: set[int], count: int, root: Path, table: MaskTable, classes: Sequence[str]
 ) -> str:
-    """What to say of masks that hold background and ignored pixels alone."""
-    said = {0: "0 (background)", IGNORED: "255 (ignored)"}
-    held = " and ".join(said[one] for one in sorted(seen))
+    """The message for masks with only background and ignored pixels."""
+    words = {0: "0 (background)", IGNORED: "255 (ignored)"}
+    held = " and ".join(words[number] for number in sorted(seen))
     images = "image" if count == 1 else "images"
     start = f"{root}: the masks of {count} tagged {images} hold {held} alone, and no class"
     usual = isinstance(table, np.ndarray) and table[IGNORED] == IGNORED

@@ -1,4 +1,4 @@
-"""Views of the images for networks: random ones to learn from, plain ones to look at."""
+"""Views of the images for networks: random views for training, plain views for evaluation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,9 @@ from tags2masks.config.classifiers import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
 from tags2masks.data.index import files_of, sizes_of
+from tags2masks.mask_ids import IGNORED
 
-IGNORED = 255
-
-# One training example to draw: (row, seed of the run, epoch, position in the epoch).
+# A training example to draw: (row, seed of the run, epoch, position in the epoch).
 Draw = tuple[int, int, int, int]
 
 
@@ -29,14 +28,14 @@ def random_view(
     fill: Sequence[float],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Resize, crop (or pad) and flip an image, and its labels alike.
+    """Resize, crop (or pad) and flip an image together with its labels.
 
-    image: uint8 [h, w, 3]; labels: uint8 [h, w], or amounts [h, w, L], or None; fill: the colour of
-    the padding, 0 to 1.
-    A TagAugment also changes colours, and may turn or shear the image, before it is cropped.
-    Returns uint8 [crop, crop, 3] and uint8 [crop, crop] or [crop, crop, L]; padded labels are
-    ignored (255), padded amounts 0.
-    Raises ValueError for labels and RandAugment, which moves what is in the image.
+    image: uint8 [h, w, 3]; labels: uint8 [h, w], or probabilities [h, w, L], or None; fill: the
+    colour of the padding, 0 to 1.
+    A TagAugment also changes colours, and may rotate or shear the image, before cropping.
+    Returns uint8 [crop, crop, 3] and uint8 [crop, crop] or [crop, crop, L]; in the padding, labels
+    are ignored (255) and probabilities 0.
+    Raises ValueError for labels with RandAugment, which may move objects.
     """
     long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
     image, labels = _resize(image, labels, long_side)
@@ -61,16 +60,16 @@ def _changed(image, augment: TagAugment, fill, rng) -> np.ndarray:
         steps.append(v2.RandAugment(augment.randaugment, augment.magnitude, fill=colour))
     if not steps:
         return image
-    with torch.random.fork_rng(devices=[]):  # they draw from torch's one generator
+    with torch.random.fork_rng(devices=[]):  # they use torch's global generator
         torch.manual_seed(int(rng.integers(2**63)))
         return np.asarray(v2.Compose(steps)(Image.fromarray(image)))
 
 
 def perturb(view: np.ndarray, augment: TagAugment, rng: np.random.Generator) -> np.ndarray:
-    """A view with noise, or with pixels switched off (Maruf et al., 2023, eq. 15 and 16).
+    """Add noise to a view, or set random pixels to black (Maruf et al., 2023, eq. 15 and 16).
 
-    view: uint8 [S, S, 3]. Returns float32 in the same units, beyond 0 to 255 too, for noise; uint8,
-    black where a pixel is off, for `binary`; else the view.
+    view: uint8 [S, S, 3]. Returns float32 on the same scale, not clipped, for `gaussian`; uint8 for
+    `binary`; else the view itself.
     """
     if augment.perturb == "gaussian":
         noise = rng.standard_normal(view.shape, dtype=np.float32)
@@ -81,7 +80,7 @@ def perturb(view: np.ndarray, augment: TagAugment, rng: np.random.Generator) -> 
 
 
 def plain_view(image: np.ndarray, augment: Augment, fill: Sequence[float]) -> np.ndarray:
-    """The whole image at the middle of its training sizes, centred: uint8 [crop, crop, 3]."""
+    """The whole image, centred, at the mean of the training sizes: uint8 [crop, crop, 3]."""
     long_side = min(sum(augment.resize) // 2, augment.crop)
     image, _ = _resize(image, None, long_side)
     return _place(image, None, augment.crop, fill, (0.5, 0.5))[0]
@@ -94,13 +93,13 @@ def _resize(image, labels, long_side):
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     if labels is not None:
         planes = np.atleast_3d(labels).transpose(2, 0, 1)
-        planes = [Image.fromarray(one).resize(size, Image.Resampling.NEAREST) for one in planes]
+        planes = [Image.fromarray(plane).resize(size, Image.Resampling.NEAREST) for plane in planes]
         labels = np.stack(planes, -1) if labels.ndim == 3 else np.asarray(planes[0])
     return image, labels
 
 
 def _place(image, labels, crop, fill, where):
-    """Cut a square out of the image, or set the image into one; `where`: 0 to 1 down and right."""
+    """Crop or pad the image to a square; `where`: its position, 0 to 1 down and right."""
     out = np.empty((crop, crop, 3), np.uint8)
     out[:] = np.round(np.asarray(fill) * 255).astype(np.uint8)
     out_labels = None
@@ -121,14 +120,14 @@ def _place(image, labels, crop, fill, where):
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
-    """[h, w, 3] to [3, h, w], in 0 to 255 as before; networks take it as float in 0 to 1."""
+    """[h, w, 3] to [3, h, w], with unchanged values in 0 to 255; networks take float in 0 to 1."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 class TaggedViews(Dataset):
     """Random views of training images with their tags: (uint8 [3, S, S], float [K]).
 
-    With noise a view is float32 in the same units.
+    With Gaussian noise a view is float32 on the same scale.
     """
 
     def __init__(
@@ -150,7 +149,7 @@ class TaggedViews(Dataset):
 
 
 class PlainViews(TaggedViews):
-    """The same images whole, always alike, by row number."""
+    """Plain views of the whole images, by row number."""
 
     def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
         image = read_image(self.paths[row], self.sizes[row])
@@ -177,9 +176,9 @@ class WholeImages(Dataset):
 def batches_of_like_size(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
     """Row numbers in batches of equal (height, width), in a fixed order, most pixels first.
 
-    What the largest batch needed serves all that follow (see allocator.py); from small to large
-    each would need new memory beside what the smaller ones left in pieces (40 sizes of photographs:
-    4.7 GB instead of 3.0, and all 437 of VOC's animals 14.8).
+    Memory of the largest batch is reused by all that follow (see allocator.py). From small to
+    large, freed memory is too fragmented for the next batch: 4.7 GB instead of 3.0 for 40 sizes of
+    photographs, and 14.8 GB for the 437 images of VOC's animals.
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for row, size in enumerate(sizes):

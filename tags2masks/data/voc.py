@@ -11,9 +11,10 @@ import pandas as pd
 
 from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
-from tags2masks.data.truth import IGNORED, INVALID, MaskTable, mask_files, value_table
+from tags2masks.data.truth import INVALID, MaskTable, mask_files, value_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.given import is_given, leads_outside, open_given, read_text
+from tags2masks.mask_ids import IGNORED
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -39,11 +40,11 @@ def list_classes(spec: Voc, root: Path | str) -> list[str]:
 def list_images(
     spec: Voc, root: Path | str, split: str, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The images of the split's list; there is none of ood.
+    """The images of the split's list; there are none for ood.
 
-    An image is tagged with every chosen class among its annotated objects, difficult and truncated
-    ones too: their pixels are in the masks. An image whose objects are all of other classes is left
-    out; one without any object is kept, and shows none of the classes.
+    The tags of an image are the chosen classes among its annotated objects, including difficult and
+    truncated ones, whose pixels are in the masks. An image with only other objects is left out; an
+    image without objects is kept, without tags.
     Raises UserError naming the list, annotation or image that is absent or malformed.
     """
     root = Path(root)
@@ -76,7 +77,7 @@ def list_images(
 def list_masks(
     spec: Voc, root: Path | str, index: pd.DataFrame, seed: int = 0, folder: str = "truth"
 ) -> pd.DataFrame:
-    """Masks as the lists name them, or else in SegmentationClass; instance masks if there."""
+    """Masks named by the lists or in SegmentationClass, and instance masks if they exist."""
     root = Path(root)
     named = {
         entry.image: entry.mask
@@ -93,9 +94,9 @@ def list_masks(
 
 
 def measured_images(spec: Voc, root: Path | str, index: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the index but those training images that are not in `spec.seed_list`.
+    """The rows of the index without training images that are not in `spec.seed_list`.
 
-    Raises UserError when no training image is in it.
+    Raises UserError if no training image is in the list.
     """
     if spec.seed_list is None:
         return index
@@ -136,9 +137,9 @@ def list_boxes(
 
 
 def mask_table(spec: Voc, classes: Sequence[str]) -> MaskTable:
-    """From the ids of `spec.names`, or from `spec.mask_values`, to ours.
+    """The mask table of `spec.names` or `spec.mask_values`.
 
-    Classes that are not chosen count as `spec.others` says.
+    Classes that are not chosen are background or ignored, as `spec.others` says.
     """
     ids = dict.fromkeys(spec.names, 0 if spec.others == "background" else IGNORED)
     ids |= {name: number for number, name in enumerate(classes, start=1)}
@@ -163,10 +164,10 @@ def _entries(spec: Voc, root: Path, split: str) -> list[Entry]:
 
 
 def _read_list(root: Path, name: str, key: str) -> list[Entry]:
-    """The images that a list names; those that it marks with -1 are left out.
+    """The images of a list, without those marked with -1.
 
-    A line is a name, a name with 1, 0 or -1 (shows the class, only difficult objects of it, does
-    not show it), or the paths of image and mask. name: of the file below root; key: of the config.
+    A line is a name; a name with 1, 0 or -1 (the image shows the class, only difficult objects of
+    it, or not); or the paths of image and mask. name: the file below root; key: the config key.
     """
     path = root / name
     try:
@@ -202,7 +203,7 @@ def _read_list(root: Path, name: str, key: str) -> list[Entry]:
 
 
 def _entry(word: str) -> Entry:
-    """An image by its name, or by its path below root (where a leading slash stands for root)."""
+    """An image from its name, or from its path below root (a leading slash means root)."""
     path = PurePosixPath(word.lstrip("/"))
     if path.suffix not in SUFFIXES:
         return Entry(str(path), None, None)
@@ -212,7 +213,7 @@ def _entry(word: str) -> Entry:
 
 
 def _image_path(root: Path, entry: Entry) -> str | None:
-    """The image's file relative to root, or None where there is none."""
+    """The image's file relative to root, or None if there is none."""
     paths = [f"JPEGImages/{entry.image}{suffix}" for suffix in SUFFIXES]
     paths = [entry.path] if entry.path else paths
     return next((path for path in paths if is_given(root / path)), None)

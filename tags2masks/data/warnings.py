@@ -1,7 +1,7 @@
-"""What is odd about a data set that can be worked with all the same.
+"""Warnings on data sets: problems that do not stop a run.
 
-The programs that look at images and masks write their warnings into a table each; the summary puts
-them together, so that they stand beside the figures.
+Each program that reads images or masks writes a table of warnings; the summary collects them, so
+that they are shown beside the figures.
 """
 
 import sys
@@ -15,43 +15,43 @@ from tags2masks.config.datasets import Photographs
 from tags2masks.data.tables import read_checked, write_table
 
 FEWEST = 5
-"""Training images of a class below which there is a warning."""
-SHOWN = 5  # names that a warning lists
+"""Fewer training images of a class than this give a warning."""
+SHOWN = 5  # names listed in a warning
 
 
 class Warned(NamedTuple):
-    """note: a few words beside the figures; warning: a sentence that says what to do."""
+    """note: a few words for the leaderboard; warning: a sentence that says what to do."""
 
     note: str
     warning: str
 
 
-def write_warnings(path: Path | str, found: Sequence[Warned]) -> None:
+def write_warnings(path: Path | str, warnings: Sequence[Warned]) -> None:
     """Write a table of warnings, which may be empty, and print them."""
-    for one in found:
-        print(f"warning: {one.warning}", file=sys.stderr)
-    write_table(path, pd.DataFrame(found, columns=list(Warned._fields)), Warned._fields)
+    for entry in warnings:
+        print(f"warning: {entry.warning}", file=sys.stderr)
+    write_table(path, pd.DataFrame(warnings, columns=list(Warned._fields)), Warned._fields)
 
 
 def read_warnings(path: Path | str) -> list[Warned]:
-    """Read such a table; raises UserError naming the file when it is absent or none."""
+    """Read a table of warnings; raises UserError naming the file if it is absent or invalid."""
     table = read_checked(path, Warned._fields, "run again")
     return [Warned(*row) for row in table[list(Warned._fields)].itertuples(index=False)]
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names with commas, the first of many."""
+    """Names separated by commas, at most `SHOWN` of them."""
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def tag_warnings(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> list[Warned]:
-    """Of the tags of each training image: classes that all of them show, or hardly any."""
-    counts = {name: sum(name in one for one in tags) for name in classes}
+    """Warnings on classes that all training images are tagged with, or very few."""
+    counts = {name: sum(name in image_tags for image_tags in tags) for name in classes}
     everywhere = [name for name, count in counts.items() if count == len(tags)]
     few = [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
-    found = []
+    warnings = []
     if everywhere:
-        found.append(
+        warnings.append(
             Warned(
                 f"tagged in every training image: {listed(everywhere)}",
                 f"every training image ({len(tags)}) is tagged with {listed(everywhere)}: a "
@@ -59,20 +59,20 @@ def tag_warnings(tags: Sequence[Sequence[str]], classes: Sequence[str]) -> list[
             )
         )
     if few:
-        found.append(
+        warnings.append(
             Warned(
                 f"few training images: {listed(few)}",
                 f"fewer than {FEWEST} training images are tagged with {listed(few)}: that is too "
                 "few to learn from; tag more images",
             )
         )
-    return found
+    return warnings
 
 
 def alpha_warnings(index: pd.DataFrame, spec: Photographs) -> list[Warned]:
-    """Of images that are set on a colour, as parts of them are transparent.
+    """Warnings on partly transparent images, which are composited on a colour.
 
-    index: of one split, as `build_index` gives it.
+    index: the index of one split, from `build_index`.
     """
     clear = index[index["opacity"] < 1]
     if clear.empty:
@@ -90,7 +90,7 @@ def alpha_warnings(index: pd.DataFrame, spec: Photographs) -> list[Warned]:
 
 
 def unlisted_warnings(unlisted: Sequence[str], table: str, folder: str) -> list[Warned]:
-    """Of images in the folder that no row of the table names."""
+    """Warnings on images in the folder without a row in the table."""
     if not unlisted:
         return []
     count = f"{len(unlisted):,} image{'s' if len(unlisted) > 1 else ''}"

@@ -1,23 +1,23 @@
 """AdvCAM: maps along an adversarial climb of the image (Lee et al., CVPR 2021).
 
-Equations are those of Lee's dissertation, ch. 3.3: the image ascends L (eq. 3.6): the class's
-logit, less the other logits, less λ times the change of the map where it is above τ. The maps of
-all steps are summed (eq. 3.3).
+Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis,
+2023), section 3.3. The image ascends L (eq. 3.6): the class's logit, less the other logits, less λ
+times the change of the map where it is above τ. The maps of all climb steps are summed (eq. 3.3).
 
-The paper leaves open, and this follows the public code: an image and its mirror image climb as
-one, with one map; images are normalised, so a step is in units of their channels' deviations;
-every scale climbs on its own. The unit of the map in the mask term, which λ = 7 belongs to, is that
-of the code's Grad-CAM: a channel's weight is its gradient summed over the places, divided by the
-number of positive gradients of both views. Above a linear head this is CAM/(2·n₊), n₊ being the
-number of the class's positive weights: some thousandth of CAM. Eq. 2.1 would divide by the maximum
-(`restrict_map: normalized`); λ = 7 then holds the image back and nothing climbs.
+The paper does not say the following; it is as in the public code. An image and its mirror image
+climb together, with one map. Images are normalised, so a climb step is in units of the channels'
+deviations. Every scale climbs separately. The map in the mask term has the unit of the code's
+Grad-CAM, to which λ = 7 belongs: a channel's weight is its gradient summed over the locations,
+divided by the number of positive gradients of both views. With a linear head this is CAM/(2·n₊), n₊
+being the number of the class's positive weights: about a thousandth of CAM. Eq. 2.1 would divide by
+the maximum (`restrict_map: normalized`), where λ = 7 is so strong that the image does not climb.
 
-Here a step's map is the sum over scales, as for CAM, of which eq. 2.1 is taken, with the negative
-part cut off. The public code differs from the paper in what `AdvCam` names, and adds no map for the
-last climbed image.
+Here the map of a climb step is the sum over scales, as in CAM, normalised by eq. 2.1 after its
+negative part is cut off. `config.maps.AdvCam` lists where the public code differs from the paper;
+the code also leaves out the map of the last climbed image.
 
-An image and a class are a pair; pairs climb in batches. Batch norm is in evaluation mode, so a
-pair's climb doesn't depend on the others.
+An image and a class are a pair; pairs climb in batches. Batch norm is in evaluation mode, so the
+climb of a pair does not depend on the others.
 """
 
 from collections.abc import Iterator
@@ -35,11 +35,11 @@ _REST = (0, 2, 3, 4)  # of [V, P, 3, h, w], all but the pair
 
 
 def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Localized:
-    """Maps of the tagged classes; those of others are zero.
+    """Maps of the tagged classes; those of other classes are zero.
 
-    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized
-    whose steps are the unclimbed image and T climbed ones; a scale with fewer steps adds nothing
-    to later maps.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized with
+    the maps of the original image and of the T climbed images; a scale with a shorter climb adds
+    nothing to later maps.
     """
     maps = empty_maps(batch, spec.stride)
     shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
@@ -55,7 +55,7 @@ def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Locali
 
 
 def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) -> Tensor:
-    """The maps of each pair's class at each step, summed over scales, not normalised.
+    """The maps of each pair's class along the climb, summed over scales, not normalised.
 
     images: [P, 3, H, W] in 0 to 1; classes: int64 [P]. Returns [P, T + 1, h, w].
     """
@@ -65,7 +65,7 @@ def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) ->
         steps = spec.steps
         if smaller and spec.steps_below_one is not None:
             steps = min(spec.steps_below_one, steps)
-        maps = [found for found, _ in ascend(network, views, classes, steps, spec)]
+        maps = [scores for scores, _ in ascend(network, views, classes, steps, spec)]
         return torch.stack(maps + [torch.zeros_like(maps[0])] * (spec.steps - steps), 1)
 
     return multi_scale(score, images, spec.scales, spec.flip, spec.stride)
@@ -74,11 +74,11 @@ def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) ->
 def ascend(
     network: Classifier, views: Tensor, classes: Tensor, steps: int, spec: AdvCam
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Climb at one scale; yields each step's score maps of the classes and its images.
+    """Climb at one scale; yield the score maps of the classes, and the images, along the climb.
 
-    views: [V·P, 3, h, w] in 0 to 1, the P images, and with V = 2 then their mirror images.
-    Yields `steps` + 1 times ([V·P, h', w'], normalised images [V·P, 3, h, w]). A step takes one
-    forward and one backward pass, and the last a forward pass.
+    views: [V·P, 3, h, w] in 0 to 1: the P images, followed by their mirror images if V = 2.
+    Yields `steps` + 1 times ([V·P, h', w'], normalised images [V·P, 3, h, w]), with a forward and a
+    backward pass each, the last time only a forward pass.
     """
     pairs = len(classes)
     own = classes.repeat(len(views) // pairs)
@@ -90,8 +90,8 @@ def ascend(
         with torch.set_grad_enabled(step < steps):
             features = network.features(images * std + mean)
             scores = network.score_maps(features).to(images.dtype)
-            found = scores[rows, own]
-        yield found.detach(), images.detach()
+            own_scores = scores[rows, own]
+        yield own_scores.detach(), images.detach()
         if step == steps:
             return
         with torch.enable_grad():
@@ -99,7 +99,7 @@ def ascend(
             if spec.restrict_map == "gradcam":
                 present = _map_of_pairs(_gradcam(features, pooled[rows, own], pairs), pairs)
             else:
-                present = normalize(_map_of_pairs(found, pairs))
+                present = normalize(_map_of_pairs(own_scores, pairs))
             if step == 0:
                 first = present.detach()
             gain = _objective(pooled, pooled[rows, own], present, first, spec)
@@ -115,11 +115,11 @@ def ascend(
 
 
 def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
-    """Grad-CAM in the public code's unit, [V·P, h, w], before its negative part is cut off.
+    """Grad-CAM in the public code's unit, [V·P, h, w], before ReLU.
 
-    features: [V·P, C, h, w]; pooled: [V·P, h, w], made from them, the sum of which is the logit. A
-    pair's weights are divided by the number of its positive gradients, over both views, and are
-    constants.
+    features: [V·P, C, h, w]; pooled: [V·P, h, w], computed from them, with the logit as their sum.
+    A pair's channel weights are divided by the number of its positive gradients, over both views,
+    and are detached.
     """
     (gradients,) = torch.autograd.grad(pooled.sum(), features, retain_graph=True)
     by_pair = gradients.unflatten(0, (-1, pairs))
@@ -129,10 +129,10 @@ def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
 
 
 def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec: AdvCam) -> Tensor:
-    """The sum over pairs of eq. 3.6: to each belong its own images alone, so gradients are too.
+    """The sum of eq. 3.6 over pairs; pairs are independent, so each gets its own gradient.
 
-    pooled: [V·P, K, h, w], the means of which are the logits; own: those of the own classes;
-    present, first: [P, h, w], the maps of the pairs now and at first, in the unit of λ.
+    pooled: [V·P, K, h, w], whose means are the logits; own: the part of each pair's class;
+    present, first: [P, h, w], the maps of the pairs now and at the start, in the unit of λ.
     """
     mask = present.detach() > spec.restrict_above * present.detach().amax((-2, -1), keepdim=True)
     change = (mask * (present - first).abs()).sum()
@@ -140,12 +140,12 @@ def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec
     return own.mean((-2, -1)).sum() - others - spec.restrict_weight * change
 
 
-def _map_of_pairs(found: Tensor, pairs: int) -> Tensor:
-    """[V·P, h, w] to [P, h, w]: the positive part, and that of the mirror image mirrored back."""
-    straight, *mirrored = found.relu().split(pairs)
+def _map_of_pairs(maps: Tensor, pairs: int) -> Tensor:
+    """[V·P, h, w] to [P, h, w]: ReLU, summed over the image and the flipped mirror image."""
+    straight, *mirrored = maps.relu().split(pairs)
     return straight + mirrored[0].flip(-1) if mirrored else straight
 
 
 def _per_view(values: Tensor, views: int) -> Tensor:
-    """A value per pair, [P], for each of its views: [V·P, 1, 1, 1]."""
+    """Repeat a value per pair, [P], for each view: [V·P, 1, 1, 1]."""
     return values.repeat(views // len(values)).view(-1, 1, 1, 1)

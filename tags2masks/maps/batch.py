@@ -1,4 +1,4 @@
-"""What a map method is given: images of one size, their tags, and a seed for each."""
+"""The input of map methods: images of one size, their tags, and a seed for each."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from tags2masks.maps.scales import stored_size
 class Batch(NamedTuple):
     """Images that are localized together.
 
-    images: float [B, 3, H, W] in 0 to 1; tagged: bool [B, K]; seeds: one per image, from which
-    comes every random choice for it, so that its maps don't depend on its neighbours.
+    images: float [B, 3, H, W] in 0 to 1; tagged: bool [B, K]; seeds: one per image, for all its
+    random choices, so that maps do not depend on other images of the batch.
     """
 
     images: Tensor
@@ -22,11 +22,11 @@ class Batch(NamedTuple):
 
 
 class Localized(NamedTuple):
-    """Maps with those of the steps that they were made in, where a method keeps them.
+    """Maps together with the maps of each step, for methods with `keep_steps`.
 
-    maps: [B, K, h, w] in 0 to 1, of which the tagged ones count. steps: [B, K, T, h, w], 0 or
-    more, in units of the first step's maximum (`scales.in_units_of_first`); NaN for steps that
-    were not made.
+    maps: [B, K, h, w] in 0 to 1; only tagged classes are used. steps: [B, K, T, h, w], 0 or more,
+    in units of the first step's maximum (`scales.in_units_of_first`); NaN for steps that were not
+    made.
     """
 
     maps: Tensor
@@ -34,7 +34,7 @@ class Localized(NamedTuple):
 
 
 def plain_batch(images: Tensor, classes: int) -> Batch:
-    """The images with every tag, for methods and uses that need no more."""
+    """A batch of images with all tags, for methods that need neither tags nor seeds."""
     count = len(images)
     tagged = torch.ones(count, classes, dtype=torch.bool, device=images.device)
     return Batch(images, tagged, range(count))

@@ -1,6 +1,6 @@
-"""BinaryMask (Maruf et al., eq. 14 and 16): the mean saliency of an image with pixels switched off.
+"""BinaryMask (Maruf et al., eq. 14 and 16): mean saliency of an image with random black pixels.
 
-A pixel that is off is zero in all its colours: black, the image being in 0 to 1.
+A pixel is set to 0 in all colours, in an image of values in 0 to 1.
 """
 
 import torch
@@ -21,7 +21,7 @@ def localize(network: nn.Module, batch: Batch, spec: BinaryMask) -> Tensor:
         size = (1, *image.shape[-2:])
 
         def masked(count: int) -> Tensor:
-            # Drawn one by one: how many go together must not change them.
+            # Drawn one by one, so that the number per pass does not change them.
             drawn = [torch.rand(size, generator=generator) for _ in range(count)]
             return image * (torch.stack(drawn) < spec.keep).to(image.device)
 

@@ -1,7 +1,7 @@
-"""Class activation maps (Zhou et al., CVPR 2016), multi-scale as in all five papers (methods §0).
+"""Class activation maps (Zhou et al., CVPR 2016), multi-scale as in IRN's public code.
 
 With a bias-free linear head on average-pooled features, w_c·f at a location is that location's
-part in the logit of class c.
+contribution to the logit of class c.
 """
 
 from torch import Tensor

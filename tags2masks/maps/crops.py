@@ -1,10 +1,11 @@
 """Crops of an image and the sum of their saliency maps, for random crop and disc-crop.
 
-Maruf et al. leave open what a crop is to the network. Here it has the image's proportions, a share
-of its area drawn evenly from `scale`, lies wholly inside, and is enlarged to the image's size, so
-that objects are seen no smaller than in training and crops share a pass. Its map is averaged down
-to the crop's size and added in the crop's place. As in the paper the sum is divided by the number
-of crops everywhere: pixels near the border, which are in fewer crops, score lower.
+Maruf et al. do not say how a crop is given to the network. Here a crop has the image's aspect
+ratio, a share of its area drawn uniformly from `scale`, and lies inside the image. It is enlarged
+to the image's size, so that objects are not smaller than in training and crops can share a pass.
+Its map is averaged down to the crop's size and added at the crop's position. As in the paper the
+sum is divided by the number of crops everywhere, so pixels near the border, which are in fewer
+crops, score lower.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from tags2masks.nets.resize import resized
 
 
 class Box(NamedTuple):
-    """A crop's place in the image, in pixels."""
+    """A crop's position in the image, in pixels."""
 
     top: int
     left: int
@@ -33,7 +34,7 @@ class Box(NamedTuple):
 
 
 def draw_boxes(size: tuple[int, int], spec: RandomCrop, generator: Generator) -> list[Box]:
-    """As many crops of an image of the size as the spec asks for."""
+    """Draw `spec.samples` crops of an image of this size."""
     height, width = size
     smallest, largest = spec.scale
     boxes = []
@@ -48,9 +49,9 @@ def draw_boxes(size: tuple[int, int], spec: RandomCrop, generator: Generator) ->
 def crop_saliency(
     network: nn.Module, image: Tensor, classes: Tensor, boxes: Sequence[Box], spec: RandomCrop
 ) -> Tensor:
-    """The sum of the crops' weighted maps, over the number of samples, [T, H, W].
+    """The sum of the crops' weighted maps, divided by the number of samples, [T, H, W].
 
-    image: [3, H, W]; classes: int [T]; boxes: the crops to look at, not more than the samples.
+    image: [3, H, W]; classes: int [T]; boxes: the crops to use, at most `spec.samples`.
     """
     size = image.shape[-2:]
     total = torch.zeros(len(classes), *size, device=image.device)
@@ -59,6 +60,6 @@ def crop_saliency(
         crops = [resized(box.of(image)[None], size) for box in together]
         maps, logits = saliency_maps(network, torch.cat(crops), classes.expand(len(together), -1))
         weighted = logits.sigmoid()[:, :, None, None] * maps
-        for box, one in zip(together, weighted, strict=True):
-            box.of(total).add_(F.adaptive_avg_pool2d(one, (box.height, box.width)))
+        for box, crop_map in zip(together, weighted, strict=True):
+            box.of(total).add_(F.adaptive_avg_pool2d(crop_map, (box.height, box.width)))
     return total / spec.samples

@@ -1,9 +1,9 @@
 """Disc-crop (Maruf et al., appendix D.2): random crop that leaves out crops of high CAM.
 
-A crop is kept with probability ReLU(β − S_cam). S_cam is as in disc-patch, averaged over the crop:
-were it the largest value in it, a crop with the peak of CAM, which is 1, would never be kept, and
-the object's most telling part would get no score. Crops that are left out cost nothing; the sum is
-divided by the number of all, as in the paper.
+A crop is kept with probability ReLU(β − S_cam). S_cam is the CAM of disc-patch, averaged over the
+crop. With the maximum instead, a crop that contains CAM's peak of 1 would never be kept, and the
+most discriminative part of the object would get no score. Crops that are left out need no pass; the
+sum is divided by the number of all crops, as in the paper.
 """
 
 import torch
@@ -34,5 +34,5 @@ def localize(network: Classifier, batch: Batch, spec: DiscCrop) -> Tensor:
 
 
 def crop_scores(maps: Tensor, boxes: list[Box]) -> Tensor:
-    """Of every crop the largest over the classes of its mean CAM, [n]; maps: [T, H, W]."""
+    """The mean CAM of every crop, maximum over the classes, [n]; maps: [T, H, W]."""
     return torch.stack([box.of(maps).mean((-2, -1)).amax() for box in boxes])

@@ -1,9 +1,9 @@
-"""Disc-patch (Maruf et al., appendix D.2): random patch that switches off more where CAM is high.
+"""Disc-patch (Maruf et al., appendix D.2): random patch with more black patches where CAM is high.
 
-A patch is off with probability α·S_cam. S_cam is the largest over the tagged classes of CAM (eq. 1:
-one scale, no flip), averaged over the patch; the paper writes of all classes, and doesn't say how a
-patch's locations become one score. The CAM of a class that isn't there, normalised by its own
-maximum, would say nothing.
+A patch is black with probability α·S_cam. S_cam is CAM (eq. 1: one scale, no flip), averaged over
+the patch, maximum over the tagged classes. The paper takes all classes, and does not say how a
+patch's locations are combined. Absent classes are left out, because their CAM, normalised by its
+own maximum, has no meaning.
 """
 
 import torch.nn.functional as F

@@ -1,9 +1,10 @@
-"""Grad-CAM (Selvaraju et al., ICCV 2017, eq. 1 and 2), multi-scale as CAM is (methods §0).
+"""Grad-CAM (Selvaraju et al., ICCV 2017, eq. 1 and 2), multi-scale as `maps/cam.py`.
 
-The last feature map's channels are weighted with the gradient of a class's logit, whatever the
+The channels of the last feature map are weighted with the gradient of a class's logit, for any
 layers above. Differs from the paper: the gradient is summed over the locations, not averaged. At
-one scale that is a factor, which normalisation takes out; over several scales, large images would
-count less than small ones. So, above average pooling and a linear head, this is CAM.
+one scale that is a constant factor, which normalisation removes. Over several scales an average
+would give large images less weight than small ones. With average pooling and a linear head the
+result is CAM.
 """
 
 import torch
@@ -24,7 +25,7 @@ def localize(network: Classifier, batch: Batch, spec: GradCam) -> Tensor:
     """
 
     def score(scaled: Tensor) -> Tensor:
-        views = len(scaled) // len(batch.images)  # 2 when mirrored images are there
+        views = len(scaled) // len(batch.images)  # 2 with mirrored images
         return gradcam(network, scaled, batch.tagged.repeat(views, 1))
 
     return normalize(multi_scale(score, batch.images, spec.scales, spec.flip, spec.stride))
@@ -33,8 +34,8 @@ def localize(network: Classifier, batch: Batch, spec: GradCam) -> Tensor:
 def gradcam(network: Classifier, images: Tensor, tagged: Tensor) -> Tensor:
     """Feature maps weighted with the gradients of the tagged logits, [N, K, h, w], before ReLU.
 
-    images: [N, 3, H, W]; tagged: bool [N, K]. One forward pass, and a backward one through the
-    head for the first tag of every image, for the second, and so on.
+    images: [N, 3, H, W]; tagged: bool [N, K]. Takes one forward pass, and a backward pass through
+    the head for the first tag of all images, one for the second tag, and so on.
     """
     features = network.features(images).detach().float().requires_grad_()
     with torch.enable_grad():

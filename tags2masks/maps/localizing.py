@@ -1,4 +1,4 @@
-"""Localizing many images with a map method, and what some methods are given beside a batch."""
+"""Localizing many images with a map method, and the further arguments of some methods."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -24,10 +24,10 @@ Method = Callable[[Batch, Block], Tensor | Localized]
 
 
 class Material(NamedTuple):
-    """What helpers are made from.
+    """The inputs of helpers.
 
-    index: all images' rows; root: the folder that their paths are relative to. upstream: the
-    artifacts by stage that the maps are made from; files: the files of some of them, by stage.
+    index: the rows of all images; root: the folder that their paths are relative to. upstream: the
+    ids of upstream artifacts by stage; files: the files of some of them, by stage.
     """
 
     index: pd.DataFrame
@@ -38,11 +38,11 @@ class Material(NamedTuple):
     files: dict[str, Path]
 
 
-# Helpers are imported by name: an edit there concerns the methods that import them, no others.
+# Helpers are imported by name, so that an edit of one reruns only the methods that use it.
 
 
 def training_images(material: Material) -> object:
-    """The training images of every shard."""
+    """The training images of all shards."""
     images = import_module("tags2masks.data.training_images")
     rows = rows_of(material.index, "train")
     threads = material.machine.loaders
@@ -50,7 +50,7 @@ def training_images(material: Material) -> object:
 
 
 def prototypes_of(material: Material) -> object:
-    """The classes' prototypes, checked to be made from these images."""
+    """The prototypes of the classes, which must be made from these images."""
     if "prototypes" not in material.files:
         raise ValueError("the method needs --prototypes")
     store = import_module("tags2masks.prototypes.store")
@@ -59,12 +59,12 @@ def prototypes_of(material: Material) -> object:
     return store.read_prototypes(material.files["prototypes"], artifact, sha, material.classes)
 
 
-# What a config block may name in its `helpers`: its method is given it by that name.
+# The helpers that a config block may name; the method gets them as keyword arguments.
 HELPERS = {"prototypes": prototypes_of, "training": training_images}
 
 
 def helpers_of(spec: Maps, material: Material) -> dict[str, object]:
-    """What the spec's method is given beside a batch, by name."""
+    """The further keyword arguments of the spec's method."""
     return {name: HELPERS[name](material) for name in spec.helpers}
 
 
@@ -77,10 +77,10 @@ def localized(
     seed: int,
     machine: Machine,
 ) -> Iterator[Entry]:
-    """The store's entries: of every image the maps of its tags, float16 at 1/stride.
+    """Yield the store's entries: for every image the maps of its tags, float16 at 1/stride.
 
-    method: from a batch and the spec to maps [B, K, h, w] of which the tagged ones count. Where
-    it gives a Localized, the entries have its steps [k, T, h, w] too.
+    method: from a batch and the spec to maps [B, K, h, w]; only tagged classes are used. If it
+    returns a Localized, the entries also have its steps [k, T, h, w].
     """
     tagged = multi_hot(rows["tags"], classes) > 0
     images = rows["image"].tolist()
@@ -96,8 +96,8 @@ def localized(
                 [image_seed(seed, images[number]) for number in numbers],
             )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
-                found = method(batch, spec)
-            maps, *steps = found if isinstance(found, Localized) else (found,)
+                result = method(batch, spec)
+            maps, *steps = result if isinstance(result, Localized) else (result,)
             arrays = [part.to(torch.float16).cpu().numpy() for part in (maps, *steps)]
             for number, scores, *of_steps in zip(numbers, *arrays, strict=True):
                 present = tagged[number]

@@ -1,14 +1,14 @@
 """Local prototype CAM (Chen & Sun, CVPR 2023, eq. 5 and 6).
 
-A location's score is its mean cosine to the class's prototypes less that to the context's. The
-mean of cosines to vectors F_i is one product, f/|f| · mean(F_i/|F_i|): the prototypes of a class
-fold into one vector, and all of LPCAM into a 1×1 convolution, as cheap as CAM.
+The score of a location is its mean cosine to the class's prototypes minus its mean cosine to the
+context's prototypes. The mean of cosines to vectors F_i is one product, f/|f| · mean(F_i/|F_i|). So
+the prototypes of a class fold into one vector, and LPCAM is a 1×1 convolution, as cheap as CAM.
 
-The paper leaves open how scales and flips are merged: as CAM's are, ReLU'd maps summed and the sum
-divided by its maximum (the public code's mean over scales is the same; `relu: sum` cuts off the sum
-alone). The code adds the mirrored
-image's features before it compares them: `flip_features`. It has no ReLU where a class has no
-context; after a ReLU'd feature map, as all ResNets have, there is nothing negative then.
+The paper does not say how scales and flips are merged. Here it is as in CAM: maps are summed after
+ReLU, and the sum is divided by its maximum. The public code's mean over scales gives the same
+result. With `relu: sum`, ReLU is applied only to the sum. The code sums the features of the image
+and its mirror image before the comparison (`flip_features`). It has no ReLU for a class without
+context; with non-negative features, as in ResNets, the result is the same.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def localize(
 
     prototypes: of every class, in the network's order.
     Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
-    Raises ValueError when the features have not as many channels as the prototypes.
+    Raises ValueError if features and prototypes differ in their number of channels.
     """
     folded = fold(prototypes, spec.context).to(batch.images.device)
     if not folded.shape[1]:  # no class has a prototype: every feature was zero
@@ -53,16 +53,16 @@ def localize(
 
 
 def likeness(features: Tensor, folded: Tensor) -> Tensor:
-    """f/|f| · v at every location, for every row v of `folded`.
+    """Return f/|f| · v at every location, for every row v of `folded`.
 
     features: [B, C, h, w], any scale; folded: float32 [K, C]. Returns float32 [B, K, h, w], −2 to
-    2; 0 where the feature is. Raises ValueError when the channel counts differ.
+    2; 0 for features of zeros. Raises ValueError if the channel counts differ.
     """
     if features.shape[1] != folded.shape[1]:
         raise ValueError(
             f"features of {features.shape[1]} channels, prototypes of {folded.shape[1]}"
         )
-    # Not in half precision: two means of cosines are near each other.
+    # Not in half precision: two nearly equal means are subtracted.
     with torch.autocast(features.device.type, enabled=False):
         features = features.float()
         lengths = torch.linalg.vector_norm(features, dim=1, keepdim=True)
@@ -70,17 +70,20 @@ def likeness(features: Tensor, folded: Tensor) -> Tensor:
 
 
 def fold(prototypes: Sequence[ClassPrototypes], context: bool) -> Tensor:
-    """mean(F_i/|F_i|) − mean(B_j/|B_j|) over the chosen prototypes of each class: float32 [K, C].
+    """Return mean(F_i/|F_i|) − mean(B_j/|B_j|) over each class's chosen prototypes: float32 [K, C].
 
-    context: whether there is the second term (false: LPCAM-F); a class without chosen context has
-    none. Zeros for a class without prototypes of its own; C is 0 where no class has any.
+    context: whether to subtract the second term (false: LPCAM-F); it is 0 for a class without
+    chosen context. Zeros for a class without own prototypes; C is 0 if no class has any.
     """
-    channels = max(one.vectors.shape[1] for one in prototypes)
+    channels = max(of_class.vectors.shape[1] for of_class in prototypes)
     folded = np.zeros((len(prototypes), channels))
-    for row, one in zip(folded, prototypes, strict=True):
-        lengths = np.linalg.norm(one.vectors.astype(np.float64), axis=1, keepdims=True)
-        vectors = one.vectors / np.maximum(lengths, 1e-12)
-        own, around = vectors[one.chosen & ~one.context], vectors[one.chosen & one.context]
+    for row, of_class in zip(folded, prototypes, strict=True):
+        lengths = np.linalg.norm(of_class.vectors.astype(np.float64), axis=1, keepdims=True)
+        vectors = of_class.vectors / np.maximum(lengths, 1e-12)
+        own, around = (
+            vectors[of_class.chosen & ~of_class.context],
+            vectors[of_class.chosen & of_class.context],
+        )
         if len(own):
             row += own.mean(0)
             if context and len(around):

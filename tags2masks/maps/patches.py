@@ -1,4 +1,4 @@
-"""Images with patches of a grid switched off, for random patch and disc-patch."""
+"""Images with black patches of a grid, for random patch and disc-patch."""
 
 import torch
 import torch.nn.functional as F
@@ -6,16 +6,17 @@ from torch import Generator, Tensor
 
 
 def draw_off(chances: Tensor, count: int, generator: Generator) -> Tensor:
-    """Which patches are off in each of so many versions, bool [count, g, g].
+    """Draw the black patches of `count` versions, bool [count, g, g].
 
-    chances: [g, g] on the CPU. Drawn version by version: how many go together changes nothing.
+    chances: probabilities [g, g] on the CPU. Versions are drawn one by one, so that the number per
+    pass does not change them.
     """
     drawn = [torch.rand(chances.shape, generator=generator) for _ in range(count)]
     return torch.stack(drawn) < chances
 
 
 def without_patches(image: Tensor, off: Tensor) -> Tensor:
-    """The image [3, H, W] with patches set to zero, for every [g, g] of off: [n, 3, H, W].
+    """The image [3, H, W] with the patches of each mask in `off` [n, g, g] set to 0: [n, 3, H, W].
 
     A pixel in row i belongs to row floor(i·g/H) of the grid.
     """

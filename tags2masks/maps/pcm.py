@@ -1,9 +1,8 @@
-"""Maps that a pixel correlation module has refined: what SEAM's published masks are made from.
+"""Maps refined by a classifier's pixel correlation module, as used for SEAM's published masks.
 
 Source: Wang et al., CVPR 2020 (SEAM); Jonnarth et al. (importance sampling on SEAM). At each scale
-the classifier's own module spreads its maps over cells that look alike; the rest is as for CAM.
-For `sampling` they are the softmax of what the module makes of its logits, the background's share
-left out.
+the classifier's module spreads its maps over cells that look alike; scales and flips are merged as
+in CAM. For `sampling` the maps are the softmax of the refined logits, without the background.
 """
 
 from torch import Tensor
@@ -18,7 +17,7 @@ from tags2masks.nets.score_maps import normalize
 def localize(network: Classifier, batch: Batch, spec: Pcm) -> Tensor:
     """Maps of every class.
 
-    network: one that has `refined_maps`, which the config makes sure of.
+    network: has `refined_maps`, which the config ensures.
     Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1.
     """
     maps = multi_scale(network.refined_maps, batch.images, spec.scales, spec.flip, spec.stride)

@@ -1,4 +1,4 @@
-"""CAM of one image, by which disc-patch and disc-crop choose (Maruf et al., eq. 1)."""
+"""CAM of one image, from which disc-patch and disc-crop get probabilities (Maruf et al., eq. 1)."""
 
 from torch import Tensor
 

@@ -1,6 +1,6 @@
 """Random crop (Maruf et al., section 7.1): Σ w_i·SM(crop_i)/n, w_i the sigmoid of the crop's logit.
 
-What the paper leaves open of crops is in `maps/crops.py`.
+Details of crops that the paper does not give are in `maps/crops.py`.
 """
 
 from torch import Generator, Tensor, nn

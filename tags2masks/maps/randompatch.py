@@ -1,6 +1,6 @@
-"""Random patch (Maruf et al., appendix D.2): the mean saliency of an image with patches off.
+"""Random patch (Maruf et al., appendix D.2): mean saliency of an image with random black patches.
 
-A patch that is off is black, the image being in 0 to 1. The paper gives no number of samples; the
+A patch is set to 0, in an image of values in 0 to 1. The paper gives no number of samples; the
 default is that of SmoothGrad.
 """
 

@@ -1,21 +1,23 @@
 """RIB: maps of a network that is fine-tuned on each image (Lee et al., NeurIPS 2021).
 
-From Lee's dissertation, ch. 3.4: for each image the trained weights take K steps down
-L = −Σ t_c·min(m, y_c), over the image and random companions, where a logit y_c is pooled outside
+Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis,
+2023), section 3.4. For each image, K steps of gradient descent start from the trained weights and
+reduce L = −Σ t_c·min(m, y_c) over the image and random companions. A logit y_c is pooled outside
 the discriminative region (GNDRP). The maps of the K + 1 networks are summed.
 
-The paper leaves open, and this follows the public code: L is summed over the images; the image is
-whole, companions are random crops that share no tag with it. A step's map is that of CAM, of which
-eq. 2.1 is taken, with the negative part cut off. The public code differs from the paper in what
-`Rib` names, divides in GNDRP by the number of all locations instead of the pooled ones, trains the
-last two stages alone, and adds a part of the map at which it stops for its area.
+The paper does not say the following; it is as in the public code. L is summed over the images. The
+image is whole; companions are random crops of images that share no tag with it. The map of a step
+is CAM, normalised by eq. 2.1 after its negative part is cut off. `config.maps.Rib` lists where the
+public code differs from the paper. The code also divides in GNDRP by the number of all locations
+instead of the pooled ones, trains the last two stages only, and adds part of the map at which it
+stops because of its area.
 
-Companions are drawn anew at each step, without repetition. Where fewer images share no tag with
-the image, all of them are taken; where none does, the image is learned from alone.
+Companions are drawn again at each step, without repetition. If fewer images than asked for share no
+tag with the image, all of them are taken; if there are none, the image is learned from alone.
 
-The images of a batch follow one another, for each has weights of its own. `torch.func.vmap` over
-weights would hold weights and gradients for every image and turn the convolutions into grouped
-ones; a step has a batch of companions already, which fills the machine.
+The images of a batch are processed one after the other, because each has its own weights.
+`torch.func.vmap` over weights would hold weights and gradients for every image and turn the
+convolutions into grouped ones. The companions of a step already fill the device.
 """
 
 from collections.abc import Iterator
@@ -37,11 +39,11 @@ from tags2masks.nets.score_maps import normalize
 def localize(
     network: Classifier, batch: Batch, spec: Rib, *, training: TrainingImages
 ) -> Tensor | Localized:
-    """Maps of the tagged classes; those of others are zero.
+    """Maps of the tagged classes; those of other classes are zero.
 
-    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized
-    whose steps are those of the trained network and the K fine-tuned ones, NaN after an early
-    exit. The network is left as it was.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized with
+    the maps of the trained network and of the K fine-tuned ones, NaN after an early exit. The
+    network's weights are restored.
     """
     maps = empty_maps(batch, spec.stride)
     shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
@@ -53,21 +55,23 @@ def localize(
                 continue
             draws = companions(np.flatnonzero(disjoint[row]), batch.seeds[row], spec)
             restore()
-            found = list(adapt(network, batch.images[row : row + 1], tagged, draws, spec, training))
-            steps = torch.stack(found, 1)
+            step_maps = list(
+                adapt(network, batch.images[row : row + 1], tagged, draws, spec, training)
+            )
+            steps = torch.stack(step_maps, 1)
             maps[row, tagged] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
             if kept is not None:
-                kept[row, tagged, len(found) :] = torch.nan
-                kept[row, tagged, : len(found)] = in_units_of_first(steps).to(maps.dtype)
+                kept[row, tagged, len(step_maps) :] = torch.nan
+                kept[row, tagged, : len(step_maps)] = in_units_of_first(steps).to(maps.dtype)
     return maps if kept is None else Localized(maps, kept)
 
 
 @contextmanager
 def trainable(network: nn.Module) -> Iterator:
-    """Let all weights learn; gives a function that puts back the ones they had before.
+    """Make all weights trainable; yield a function that restores their original values.
 
-    They are put back at the end, too, as is what was to learn. Autocast is kept from remembering
-    its copies of the weights, which change.
+    Values and `requires_grad` are also restored at the end. Autocast's cache of converted weights
+    is disabled, because the weights change.
     """
     parameters = list(network.parameters())
     learning = [parameter.requires_grad for parameter in parameters]
@@ -94,7 +98,7 @@ def trainable(network: nn.Module) -> Iterator:
 
 
 def companions(rows: np.ndarray, seed: int, spec: Rib) -> list[list[View]]:
-    """The views to draw at each step from the training images `rows`; none if there are none."""
+    """Draw the companions' views for each step from the training images `rows`; [] without any."""
     count = min(spec.companions, len(rows))
     draws = []
     for step in range(spec.steps if count else 0):
@@ -111,11 +115,11 @@ def adapt(
     spec: Rib,
     training: TrainingImages,
 ) -> Iterator[Tensor]:
-    """Fine-tune the network on an image; yields the tagged classes' maps before each step and last.
+    """Fine-tune the network on an image; yield the tagged classes' maps before each step and after.
 
-    image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; draws: the companions of each step, or none.
-    Yields [k, h, w] for k tagged classes, as CAM's before normalisation: K + 1 times, or less
-    often after an early exit. The weights must be those of the trained network.
+    image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; draws: the companions of each step, or [].
+    Yields unnormalised CAMs [k, h, w] of the k tagged classes, K + 1 times, or fewer after an early
+    exit. The weights must be those of the trained network.
     """
     head = {id(parameter) for parameter in network.head_parameters()}
     groups = [
@@ -147,10 +151,10 @@ def adapt(
 def _look(
     network: Classifier, image: Tensor, tagged: Tensor, spec: Rib, learns: bool
 ) -> tuple[Tensor, Tensor]:
-    """The step's maps of the tagged classes, and the sum of the logits that were in the loss.
+    """The step's maps of the tagged classes, and the sum of the logits in the loss.
 
-    Where the image is learned from, the gradients of its loss are added to the weights': one
-    forward pass per view gives both.
+    If `learns`, the gradients of the image's loss are added to the weights'. One forward pass per
+    view is used for both.
     """
     height, width = image.shape[-2:]
     total = image.new_zeros(())
@@ -164,11 +168,11 @@ def _look(
         scores = []
         if count:
             with torch.enable_grad():
-                found = network.score_maps(network.features(views[:count]))
-                logits = pooled(found, spec)
+                view_maps = network.score_maps(network.features(views[:count]))
+                logits = pooled(view_maps, spec)
                 descend(logits, tagged.expand_as(logits), spec)
             total.add_(logits.detach()[:, tagged].sum())
-            scores.append(found.detach())
+            scores.append(view_maps.detach())
         if count < len(views):
             with torch.no_grad():
                 scores.append(network.score_maps(network.features(views[count:])))
@@ -181,8 +185,8 @@ def _look(
 def pooled(scores: Tensor, spec: Rib) -> Tensor:
     """Logits [B, K] of score maps [B, K, h, w], by average pooling or GNDRP.
 
-    GNDRP is the mean over the locations where the map, normalised and detached, is at most τ; 0
-    where there is none.
+    GNDRP is the mean over the locations where the normalised, detached map is at most τ; 0 if there
+    are none.
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     if spec.pooling == "gap":
@@ -192,9 +196,9 @@ def pooled(scores: Tensor, spec: Rib) -> Tensor:
 
 
 def descend(logits: Tensor, tagged: Tensor, spec: Rib) -> None:
-    """Add the gradients of the loss, summed over images, to the weights'.
+    """Add the gradients of the loss, summed over images, to those of the weights.
 
-    logits: the y_c, [B, K]; tagged: bool [B, K].
+    logits: y, [B, K]; tagged: bool [B, K].
     """
     loss_of(logits, tagged, spec).backward()
 
@@ -202,13 +206,13 @@ def descend(logits: Tensor, tagged: Tensor, spec: Rib) -> None:
 def loss_of(logits: Tensor, tagged: Tensor, spec: Rib) -> Tensor:
     """L_RIB = −Σ t_c·min(m, y_c), or L_BCE = −Σ t_c·log a(y_c) + (1 − t_c)·log(1 − a(y_c)).
 
-    a is the sigmoid, (tanh + 1)/2 or (softsign + 1)/2. Arguments are those of `descend`.
+    a is the sigmoid, (tanh + 1)/2 or (softsign + 1)/2. Arguments as for `descend`.
     """
     if spec.loss == "rib":
         return -logits[tagged].clamp(max=spec.margin).sum()
     signed = torch.where(tagged, logits, -logits)  # 1 − a(y) is a(−y) for all three
     if spec.loss == "bce_softsign":
-        # (1 + y/(1 + |y|))/2, without the difference of large numbers where y is far below 0.
+        # (1 + y/(1 + |y|))/2, written without cancellation for large negative y.
         own, size = 1 + 2 * signed.relu(), 2 * (1 + signed.abs())
         return -(own.log() - size.log()).sum()
     return -F.logsigmoid(2 * signed if spec.loss == "bce_tanh" else signed).sum()

@@ -1,4 +1,4 @@
-"""Maps over several scales, the mirrored image and steps."""
+"""Merging of maps over scales, mirror images and steps."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,11 +19,9 @@ def multi_scale(
 ) -> Tensor:
     """Sum of ReLU'd score maps over scales and flips, at 1/stride of the image's size.
 
-    rectify: false sums the score maps as they are.
-
-    score: images [B, 3, h, w] to maps [B, K, h', w'].
-    images: [B, 3, H, W]. Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
-    Bilinear, `align_corners=False` (methods §0). The mirrored images ride in the same batch.
+    score: from images [B, 3, h, w] to maps [B, K, h', w']; mirrored images are in the same batch.
+    images: [B, 3, H, W]; rectify: false sums the score maps without ReLU.
+    Returns [B, K, ceil(H/stride), ceil(W/stride)], not normalised.
     """
     size = stored_size(images.shape[-2:], stride)
     total = None
@@ -42,24 +40,24 @@ def multi_scale(
 
 
 def stored_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """The (height, width) of an image's maps: its own over the stride, rounded up."""
+    """The (height, width) of stored maps: the image's size divided by the stride, rounded up."""
     height, width = size
     return -(-height // stride), -(-width // stride)
 
 
 def sum_of_steps(steps: Tensor, step_map: str) -> Tensor:
-    """One map from those of several steps: their sum, divided by its maximum plus 1e-5.
+    """Sum the maps of several steps, and divide by the maximum plus 1e-5.
 
-    steps: [..., T, h, w], 0 or more. step_map: "normalized" gives every step the same weight,
-    "raw" leaves the maps as they are. Returns [..., h, w].
+    steps: [..., T, h, w], 0 or more. step_map: "normalized" normalises each step's map first, "raw"
+    does not. Returns [..., h, w].
     """
     return normalize((normalize(steps) if step_map == "normalized" else steps).sum(-3))
 
 
 def in_units_of_first(steps: Tensor) -> Tensor:
-    """The maps of [..., T, h, w] over the first one's maximum plus 1e-5, at most float16's 65504.
+    """Divide the maps [..., T, h, w] by the first map's maximum plus 1e-5; clipped to 65504.
 
-    What was relative to the first step stays so: growth, and the regions of the first map.
+    Ratios to the first step are preserved: growth, and regions of the first map.
     """
     first = steps[..., :1, :, :].amax((-2, -1), keepdim=True)
     return (steps / (first + 1e-5)).clamp(max=65504)

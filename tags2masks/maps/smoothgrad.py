@@ -1,7 +1,7 @@
 """SmoothGrad (Smilkov et al., 2017) as in Maruf et al., eq. 14 and 15.
 
-The mean saliency of an image with Gaussian noise. The noise is for an image in 0 to 1, and what it
-makes is not clipped.
+The mean saliency of an image with Gaussian noise. The noise is added to values in 0 to 1, without
+clipping.
 """
 
 import torch
@@ -20,7 +20,7 @@ def localize(network: nn.Module, batch: Batch, spec: SmoothGrad) -> Tensor:
 
     def aggregate(image: Tensor, classes: Tensor, generator: Generator) -> Tensor:
         def noisy(count: int) -> Tensor:
-            # Drawn one by one: how many go together must not change them.
+            # Drawn one by one, so that the number per pass does not change them.
             noise = [torch.randn(image.shape, generator=generator) for _ in range(count)]
             return image + spec.sigma * torch.stack(noise).to(image.device)
 

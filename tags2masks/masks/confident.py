@@ -1,8 +1,8 @@
-"""Labels that are certain, for networks that learn from some pixels and leave out the rest.
+"""Certain labels from seeds at two background scores.
 
-Source: IRN's public code (Ahn et al., CVPR 2019). The seed is taken at a high background score,
-where what is left of a class is its surest part, and at a low one, where what is left of the
-background is; each is refined by a CRF.
+Source: IRN's public code (Ahn et al., CVPR 2019). In a seed at a high background score the class
+pixels are certain; in a seed at a low one the background pixels are. A CRF refines both seeds.
+Other pixels are left out of training.
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from tags2masks.config.masks import Confident
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import seed, upsample
 
 READS_IMAGES = True
-UNSURE = 255
 
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Confident
 ) -> np.ndarray:
-    """uint8 [H, W]: a class where the high score leaves one, 0 where the low one does, else 255.
+    """Labels, uint8 [H, W]: a class of the strict seed, 0 where both have background, else 255.
 
     image: uint8 [H, W, 3]; maps: float16 [K, h, w]; class_ids: their K mask ids.
-    Raises UserError as `seeds.upsample` does.
+    Raises UserError as `seeds.upsample`.
     """
     scores = upsample(maps, image.shape[:2])
     high, low = (
@@ -34,10 +34,10 @@ def make_mask(
 
 
 def agreement(strict: np.ndarray, loose: np.ndarray) -> np.ndarray:
-    """uint8 [H, W]: `strict`'s classes; 0 where both have background; 255 where just it has.
+    """Labels, uint8 [H, W]: the classes of `strict`; 0 where both have background; else 255.
 
-    strict: uint8 [H, W], labels with little foreground; loose: the same with much.
+    strict: uint8 [H, W], labels with little foreground; loose: the same with much foreground.
     """
-    labels = np.where(strict == 0, UNSURE, strict)
+    labels = np.where(strict == 0, IGNORED, strict)
     labels[(strict == 0) & (loose == 0)] = 0
     return labels.astype(np.uint8)

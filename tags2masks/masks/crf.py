@@ -14,10 +14,10 @@ READS_IMAGES = True
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Crf
 ) -> np.ndarray:
-    """uint8 [H, W]: the seed at `background_score`, its borders moved to the image's edges.
+    """The mask, uint8 [H, W]: the seed at `background_score`, refined by a CRF.
 
     image: uint8 [H, W, 3]; maps: float16 [K, h, w]; class_ids: their K mask ids.
-    Raises UserError as `seeds.upsample` does.
+    Raises UserError as `seeds.upsample`.
     """
     return refine(
         image, seed(upsample(maps, image.shape[:2]), class_ids, spec.background_score), spec

@@ -1,6 +1,6 @@
-"""Dense conditional random fields (Krähenbühl & Koltun, NIPS 2011), as seeds and networks use them.
+"""Dense conditional random fields (Krähenbühl & Koltun, NIPS 2011).
 
-No torch here: this runs in every worker.
+Does not import torch: worker processes import this module.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ from pydensecrf.densecrf import DenseCRF2D
 from tags2masks.config.masks import DenseCrf
 from tags2masks.errors import UserError
 
-SMALLEST = 1e-5  # a probability of 0 would be an infinite energy; pydensecrf's own bound
+SMALLEST = 1e-5  # avoids the infinite energy of a probability of 0; pydensecrf's bound
 
 
 def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarray:
-    """float32 [L, H, W]: each pixel's probability of each of L >= 2 labels under the field.
+    """Mean-field probabilities of L ≥ 2 labels at each pixel: float32 [L, H, W].
 
-    image: uint8 [H, W, 3]; unary: float32 [L, H · W], energies: -log p of each label by itself.
-    Raises UserError when the result is not finite.
+    image: uint8 [H, W, 3]; unary: float32 [L, H · W], unary energies −log p.
+    Raises UserError if the result is not finite.
     """
     height, width = image.shape[:2]
     field = DenseCRF2D(width, height, len(unary))
@@ -25,27 +25,27 @@ def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarr
     field.addPairwiseBilateral(
         sxy=spec.bilateral.sxy,
         srgb=spec.bilateral.srgb,
-        rgbim=np.ascontiguousarray(image),  # a view would be read as if it were one
+        rgbim=np.ascontiguousarray(image),  # pydensecrf ignores strides
         compat=spec.bilateral.compat,
     )
-    found = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
-    if not np.isfinite(found).all():
+    probabilities = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
+    if not np.isfinite(probabilities).all():
         raise UserError(
             f"the CRF gave no finite numbers; lower compat, {spec.gaussian.compat} of gaussian and "
             f"{spec.bilateral.compat} of bilateral"
         )
-    return found
+    return probabilities
 
 
 def on_probabilities(image: np.ndarray, probabilities: np.ndarray, spec: DenseCrf) -> np.ndarray:
-    """float32 [L, H, W]: probabilities under the field, from those that a network or maps give.
+    """Refine the probabilities of a network or of maps: float32 [L, H, W].
 
-    image: uint8 [H, W, 3]; probabilities: float [L, H, W], 0..1; 1e-5 is the least that counts.
+    image: uint8 [H, W, 3]; probabilities: float [L, H, W], 0..1, clipped to at least 1e-5.
     """
     unary = -np.log(probabilities.clip(SMALLEST, 1)).reshape(len(probabilities), -1)
     return mean_field(image, unary.astype(np.float32), spec)
 
 
 def refined(item: tuple[np.ndarray, np.ndarray], spec: DenseCrf) -> np.ndarray:
-    """uint8 [H, W]: the most probable labels; item: image and probabilities, as above."""
+    """The most probable labels, uint8 [H, W]; item: image and probabilities as for the former."""
     return on_probabilities(*item, spec).argmax(axis=0).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Full supervision: the masks that people drew, in the place of pseudo-masks.
+"""Full supervision: true masks instead of pseudo-masks.
 
-Images without such a mask are not in the shards, which say so (`partial`): a segmenter learns from
-the others alone.
+Images without a mask are not in the shards, which are marked `partial`; a segmenter learns only
+from the others.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from tags2masks.store import Entry
 def labelled_masks(
     rows: pd.DataFrame, masks: dict[str, str], root: Path, table: np.ndarray
 ) -> Iterator[Entry]:
-    """The store's entries of those rows that have a mask: uint8 [H, W], 255 ignored.
+    """Yield the store's entries of the rows with a mask: uint8 [H, W], 255 ignored.
 
-    rows: with image, height, width. masks: file by image, relative to root; table: uint8 [256] from
-    ids in the files to ours (`data.truth.read_mask`, whose errors are raised).
+    rows: with image, height, width. masks: file by image, relative to root; table: the mask table.
+    Raises as `data.truth.read_mask`.
     """
     for image, height, width in zip(rows["image"], rows["height"], rows["width"], strict=True):
         if image in masks:

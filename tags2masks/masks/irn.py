@@ -1,8 +1,8 @@
-"""Masks by IRN: maps walk along affinities up to boundaries (Ahn, Cho & Kwak, CVPR 2019).
+"""Masks by IRN: a random walk of maps up to class boundaries (Ahn, Cho & Kwak, CVPR 2019).
 
-As in the public code the maps first lose what lies on a boundary, and scores are divided by the
-image's highest. Instances: every cell follows the displacements to its centre; cells of one centre
-are of one instance, and each class's map is walked for each instance alone.
+As in the public code, maps are first multiplied by 1 − boundary, and final scores are divided by
+the image's highest score. Instances: every cell follows the displacements to a centre; cells of the
+same centre are one instance, and the walk is done for each class and instance separately.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from tags2masks.config.masks import Irn
 from tags2masks.nets.resize import resized
 
 FOLLOWED = 300
-"""How many times a cell goes on to where it points."""
+"""Number of times that a cell follows its displacement."""
 
 CENTRE = 2.5
-"""A displacement shorter than this, in cells, lies at a centre."""
+"""A cell whose displacement is shorter than this, in cells, is part of a centre."""
 
 
 def relations(
@@ -30,11 +30,11 @@ def relations(
 ) -> tuple[Tensor, Tensor | list[None]]:
     """Boundaries [B, h, w], 0..1, and displacements [B, 2, h, w] of images [B, 3, H, W].
 
-    Of a network without displacements None for each image.
+    For a network without displacements a list of None.
     """
     logits, displacements = network(images)
     if flip:
-        # Logits are averaged, not probabilities: as in the public code.
+        # The average is over logits, as in the public code.
         logits = (logits + network(images.flip(-1))[0].flip(-1)) / 2
     edges = logits.float().sigmoid().squeeze(1)
     return edges, [None] * len(images) if displacements is None else displacements.float()
@@ -43,12 +43,12 @@ def relations(
 def refine(
     network: EdgeDisplacement, images: Tensor, maps: Sequence[np.ndarray], spec: Irn
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each image the walked maps, float32 [K·I, h, w], and each one's row in `maps`.
+    """For each image the maps after the walk, float32 [K·I, h, w], and the row in `maps` of each.
 
-    images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each, stretched to h = ceil(H / 4).
-    I is 1 without instances; else the walked maps of class 0's instances come first.
+    images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each image, resized to h = ceil(H /
+    4). I is 1 without instances; otherwise the instances of each class follow each other.
     """
-    found = []
+    walks = []
     for edges, displacements, own in zip(*relations(network, images, spec.flip), maps, strict=True):
         scores = stretched(own, edges)
         of_class = np.arange(len(scores))
@@ -59,12 +59,12 @@ def refine(
             of_class = of_class.repeat(len(regions))
             some = scores.amax((1, 2)) > 0
             scores, of_class = scores[some], of_class[some.cpu().numpy()]
-        found.append((walked(scores, edges, spec).cpu().numpy(), of_class))
-    return found
+        walks.append((walked(scores, edges, spec).cpu().numpy(), of_class))
+    return walks
 
 
 def stretched(maps: np.ndarray, like: Tensor) -> Tensor:
-    """Maps [K, ?, ?] as float32 [K, h, w] of the size and on the device of `like` [..., h, w]."""
+    """Resize maps [K, ?, ?] to the size and device of `like` [..., h, w]: float32 [K, h, w]."""
     scores = torch.from_numpy(maps).to(like.device).float()
     if not len(scores):
         return scores.new_zeros(0, *like.shape[-2:])
@@ -82,7 +82,7 @@ def walked(scores: Tensor, edges: Tensor, spec: Irn) -> Tensor:
 
 
 def instances(displacements: np.ndarray) -> np.ndarray:
-    """The centre that each cell leads to, as a number: int [h, w], 0 for no centre.
+    """The number of the centre that each cell leads to: int [h, w], 0 for no centre.
 
     displacements: float [2, h, w], down and right, in cells.
     """
@@ -100,7 +100,7 @@ def instances(displacements: np.ndarray) -> np.ndarray:
 
 
 def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """values [2, h, w] between cells, bilinear, at places [2, h, w]."""
+    """Sample values [2, h, w] at places [2, h, w], bilinearly."""
     before = np.floor(places).astype(int)
     after = np.ceil(places).astype(int)
     y, x = places - before

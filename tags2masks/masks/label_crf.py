@@ -1,6 +1,6 @@
-"""Dense conditional random fields on labels, as masks have them before they are refined.
+"""Dense conditional random fields on labels.
 
-No torch here: this runs in every worker.
+Does not import torch: worker processes import this module.
 """
 
 import numpy as np
@@ -11,11 +11,10 @@ from tags2masks.masks.dense_crf import mean_field
 
 
 def refine(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
-    """The most probable labels under the field, uint8 [H, W], among those that the seed has.
+    """The most probable labels after the CRF, uint8 [H, W], among the labels in the seed.
 
-    image: uint8 [H, W, 3]; labels: uint8 [H, W], the seed.
-    A seed of one label comes back as it is: nothing is left to decide, and what is not trusted in
-    it could be shared out to no other label.
+    image: uint8 [H, W, 3]; labels: uint8 [H, W], the seed. A seed with a single label is returned
+    unchanged.
     """
     present = np.unique(labels)
     if len(present) == 1:
@@ -24,7 +23,7 @@ def refine(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
 
 
 def probabilities(image: np.ndarray, labels: np.ndarray, spec: LabelCrf) -> np.ndarray:
-    """float32 [L, H, W]: each pixel's probability of the L >= 2 labels in `labels`, ascending."""
+    """Probabilities of the L ≥ 2 labels in `labels`, in ascending order: float32 [L, H, W]."""
     present, compact = np.unique(labels, return_inverse=True)
     unary = unary_from_labels(compact, len(present), spec.gt_prob, zero_unsure=False)
     return mean_field(image, unary, spec)

@@ -1,7 +1,7 @@
-"""Masks by AffinityNet: maps and the background's map walk along affinities (Ahn & Kwak, 2018).
+"""Masks by AffinityNet: a random walk of maps and a background map (Ahn & Kwak, CVPR 2018).
 
-The background's map is (1 - the highest score)^α, as in the public code. That averages maps of full
-size over cells of 8 × 8 pixels, ours those of the stored stride.
+The background map is (1 − highest score)^α, as in the public code. Differs from the code: maps are
+averaged over cells of 8 × 8 pixels from the stored stride, in the code from full size.
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ BACKGROUND = -1
 def refine(
     network: AffinityNet, images: Tensor, maps: Sequence[np.ndarray], spec: Psa
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each image the walked maps, float32 [1 + K, h, w], and each one's row in `maps`.
+    """For each image the maps after the walk, float32 [1 + K, h, w], and the row in `maps` of each.
 
-    images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each, averaged over the h × w cells
-    of the network. The background's map comes first; its row is -1.
+    images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each image, averaged over the h × w
+    cells of the network. The background map comes first; its row is -1.
     """
-    found = []
+    walks = []
     for features, own in zip(network(images).float(), maps, strict=True):
         size = features.shape[-2:]
         scores = torch.from_numpy(own).to(features.device).float()
         scores = F.adaptive_avg_pool2d(scores, size) if len(scores) else scores.new_zeros(0, *size)
-        found.append((walked(scores, features, spec).cpu().numpy(), np.arange(-1, len(own))))
-    return found
+        walks.append((walked(scores, features, spec).cpu().numpy(), np.arange(-1, len(own))))
+    return walks
 
 
 def walked(scores: Tensor, features: Tensor, spec: Psa) -> Tensor:
-    """[1 + K, h, w]: the background's map and the scores after the walk.
+    """The background map and the scores after the walk, [1 + K, h, w].
 
     scores: [K, h, w], 0..1; features: [C, h, w].
     """

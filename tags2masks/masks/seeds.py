@@ -1,4 +1,4 @@
-"""From stored maps to full-resolution scores, and from scores to labels."""
+"""Upsampling of stored maps to scores, and seeds from scores."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,13 @@ from tags2masks.errors import UserError
 
 
 def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scores at the image's size, bilinear, as `align_corners=False` has it.
+    """Upsample maps to the image's size, bilinearly, as with `align_corners=False`.
 
-    maps: float [K, h, w] with values 0..1, at some stride; size: (H, W). Returns float32 [K, H, W].
-    A stored map has ceil(H / stride) rows. It is stretched to H as it is, not to stride * h and
-    then cut: its last row stands for the image's last rows even where those are fewer.
-    Raises UserError when a score is outside 0..1 or not a number.
+    maps: float [K, h, w] with values 0..1, at any stride; size: (H, W). Returns float32 [K, H, W].
+    A stored map has ceil(H / stride) rows, which are stretched to H, not to stride · h and cropped.
+    Raises UserError if a score is outside 0..1 or NaN.
 
-    numpy alone: this runs in every worker, where torch would cost seconds and 600 MB each.
+    In numpy: worker processes import this module, and torch costs seconds and 600 MB each.
     """
     scores = maps.astype(np.float32)
     if scores.size and not (scores.min() >= 0 and scores.max() <= 1):
@@ -26,7 +25,7 @@ def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for axis, side in ((2, size[1]), (1, size[0])):
         below, above, share = _neighbours(scores.shape[axis], side)
         start = scores.take(below, axis)
-        # start + share * (end - start) keeps plateaus exactly flat, and so ties ties.
+        # start + share * (end - start) keeps equal scores exactly equal.
         scores = scores.take(above, axis)
         scores -= start
         scores *= share if axis == 2 else share[:, None]
@@ -35,7 +34,7 @@ def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _neighbours(stored: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel of a side: the cell before, the cell after, and the latter's share."""
+    """For each pixel along a side: the cells before and after, and the weight of the latter."""
     centres = (np.arange(wanted) + 0.5) * (stored / wanted) - 0.5
     centres = centres.clip(0, stored - 1)
     before = centres.astype(np.intp)
@@ -47,9 +46,9 @@ def best_class(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each pixel's best score, float32 [H, W], and the id of its class, uint8 [H, W].
 
-    scores: [K, H, W]; class_ids: the K mask ids. Of equal scores the first counts, as in argmax.
-    Without a class (K = 0) scores and ids are 0.
-    Raises ValueError when K differs between the two.
+    scores: [K, H, W]; class_ids: the K mask ids. For ties the first class counts, as in argmax.
+    Without classes (K = 0) scores and ids are 0.
+    Raises ValueError if the two have different K.
     """
     if len(scores) != len(class_ids):
         raise ValueError(f"{len(scores)} maps for {len(class_ids)} class ids")
@@ -66,9 +65,9 @@ def best_class(
 def seed(
     scores: np.ndarray, class_ids: Sequence[int] | np.ndarray, background_score: float
 ) -> np.ndarray:
-    """uint8 [H, W]: the best class where it scores above the background score, else 0.
+    """The seed, uint8 [H, W]: the best class where it scores above the background score, else 0.
 
-    scores: float [K, H, W]. The comparison is made in float32, as in `metrics.sweep`, and the
+    scores: float [K, H, W]. The comparison is made in float32, as in `metrics.curve`, and the
     background wins ties.
     """
     best, ids = best_class(scores, class_ids)

@@ -1,4 +1,4 @@
-"""The mask and the scores of one image by a recipe's method, as worker processes make them."""
+"""The mask and the scores of one image, computed by a recipe's method in worker processes."""
 
 from pathlib import Path
 from types import ModuleType
@@ -14,24 +14,24 @@ Item = tuple[ImageFile, np.ndarray, list[int], tuple[int, int]]
 
 
 def mask_of(item: Item, recipe: dict, spec: Block) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The mask, uint8 [H, W], and what else a method stores of the image by kind (`store.KINDS`).
+    """The mask, uint8 [H, W], and further arrays of the image by kind (`store.KINDS`).
 
-    recipe and spec: of the masks.
+    recipe, spec: those of the masks.
     """
     file, maps, class_ids, size = item
     method = method_module("masks", recipe)
-    made = method.make_mask(_image(method, file, size), maps, class_ids, spec)
-    return made if isinstance(made, tuple) else (made, {})
+    result = method.make_mask(_image(method, file, size), maps, class_ids, spec)
+    return result if isinstance(result, tuple) else (result, {})
 
 
 def scores_of(
     file: ImageFile, maps: np.ndarray, size: tuple[int, int], root: Path, recipe: dict, spec: Block
 ) -> np.ndarray:
-    """The scores that the mask is made from, float32 [K, H, W]; recipe and spec: of the masks."""
+    """The scores behind the mask, float32 [K, H, W]; recipe, spec: those of the masks."""
     method = method_module("masks", recipe)
     return method.scores(_image(method, file._replace(path=root / file.path), size), maps, spec)
 
 
 def _image(method: ModuleType, file: ImageFile, size: tuple[int, int]) -> np.ndarray:
-    """The image, uint8 [H, W, 3], for methods that look at it; for others nothing is read."""
+    """The image, uint8 [H, W, 3]; for methods that do not use its pixels, an empty array."""
     return read_image(file, size) if method.READS_IMAGES else np.empty((*size, 3), np.uint8)

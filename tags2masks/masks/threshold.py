@@ -1,4 +1,4 @@
-"""Masks by a constant background score: the seeds themselves."""
+"""Masks by a constant background score: the seeds, without refinement."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ READS_IMAGES = False  # only the image's height and width matter
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Threshold
 ) -> np.ndarray:
-    """uint8 [H, W]: at each pixel the class of the best map, if it beats the background.
+    """The mask, uint8 [H, W]: the class of the best map, or 0 where background wins.
 
     image: uint8 [H, W, 3], any content; maps: float16 [K, h, w]; class_ids: their K mask ids.
-    Raises UserError as `seeds.upsample` does.
+    Raises UserError as `seeds.upsample`.
     """
     return seed(upsample(maps, image.shape[:2]), class_ids, spec.background_score)

@@ -1,4 +1,4 @@
-"""From maps that have walked along affinities to masks, and to instances."""
+"""Masks and instances from maps after a random walk."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,9 +19,9 @@ FRAGMENT = 0.01
 
 
 class Walked(NamedTuple):
-    """An image's walked maps, float32 [N, h, w] in 0..1, and the mask id of each, 0 of background.
+    """An image's maps after the walk, float32 [N, h, w] in 0..1, and their mask ids.
 
-    More than one map of an id are instances of its class.
+    Several maps with the same id are instances of that class.
     """
 
     image: str
@@ -32,54 +32,53 @@ class Walked(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A mask uint8 [H, W], and the instances if they were asked for.
+    """A mask, uint8 [H, W], and optionally instances.
 
-    instances: uint16 [H, W], 0 for none; found: [class id, score] of instance 1, 2, …
+    instances: uint16 [H, W], 0 for none; objects: [class id, score] of instance 1, 2, …
     """
 
     image: str
     mask: np.ndarray
     instances: np.ndarray | None
-    found: list[list]
+    objects: list[list]
 
 
 def entries(
     walked: Iterator[Walked], spec: Walk, workers: int, scheduler: str | None, desc: str, total: int
 ) -> Iterator[Entry]:
-    """The store's entries of the masks, upsampled and, if so wished, refined by a CRF.
+    """Yield the store's entries of the masks, upsampled and optionally refined by a CRF.
 
-    The CRF runs in worker processes, or at the address of a Dask scheduler. total: how many images
-    there are.
+    The CRF runs in worker processes, or on a Dask scheduler's workers. total: the number of images.
     """
     finished = map_ordered(
         partial(finish, spec=spec),
         walked,
-        workers=workers if spec.crf else 1,  # without a CRF it is not worth the processes
+        workers=workers if spec.crf else 1,  # without a CRF processes do not pay off
         scheduler=scheduler if spec.crf else None,
         batch=4 * spec.batch_size,
         desc=desc,
         total=total,
     )
-    for name, mask, instances, found in finished:
+    for name, mask, instances, objects in finished:
         attributes = {"size": list(mask.shape)}
         if instances is None:
             yield name, mask, attributes
         else:
-            yield name, mask, attributes | {"instances": found}, {"instances": instances}
+            yield name, mask, attributes | {"instances": objects}, {"instances": instances}
 
 
 def finish(walked: Walked, spec: Walk) -> Finished:
-    """The mask of one image: each pixel's best map, if it beats the background; then the CRF.
+    """The mask of one image: the best map of each pixel, or background; then the CRF, if any.
 
-    Scores are divided by the image's highest. Runs in a worker process.
+    Scores are divided by the image's highest score. Runs in worker processes.
     """
     scores = upsample(walked.scores, walked.size)
     if scores.size and scores.max() > 0:
         scores /= scores.max()
-    best = np.zeros(walked.size, np.uint16)  # 1 and up: the winning map
+    best = np.zeros(walked.size, np.uint16)  # 1 + the number of the best map
     if len(scores):
         best = (scores.argmax(0) + 1).astype(np.uint16)
-        if isinstance(spec, Irn):  # others have a map of the background
+        if isinstance(spec, Irn):  # other methods have a background map
             best[scores.max(0) <= np.float32(spec.background_score)] = 0
     mask = np.concatenate([[0], walked.class_ids]).astype(np.uint8)[best]
     if spec.crf:
@@ -92,13 +91,15 @@ def finish(walked: Walked, spec: Walk) -> Finished:
 def _instances(
     best: np.ndarray, scores: np.ndarray, class_ids: np.ndarray
 ) -> tuple[np.ndarray, list[list]]:
-    """Connected parts of each map's pixels, numbered, with class and highest score."""
+    """Numbered connected components of each map's pixels, with class and highest score."""
     parts = connected(best, background=0, connectivity=1).astype(np.uint16)
     sizes = np.bincount(parts.ravel())
-    found = []
+    objects = []
     for number in range(1, len(sizes)):
         inside = parts == number
         which = best[inside][0] - 1
         large = sizes[number] >= FRAGMENT * parts.size
-        found.append([int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0])
-    return parts, found
+        objects.append(
+            [int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0]
+        )
+    return parts, objects

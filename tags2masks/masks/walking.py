@@ -1,4 +1,4 @@
-"""Walking the maps of a shard along a network's affinities, batch by batch."""
+"""Random walks of a shard's maps along the affinities of a network, in batches."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +16,8 @@ from tags2masks.masks.walked import Walked
 from tags2masks.nets.resize import at_scale
 from tags2masks.store import Shard
 
-# From the network, images [B, 3, H, W] and the maps of each to its walked maps, and of which map
-# each is; -1 stands for the background.
+# From the network, images [B, 3, H, W] and their maps to the maps after the walk, and the row of
+# the original map of each; -1 is the background.
 Refine = Callable[[nn.Module, Tensor, list[np.ndarray], Walk], list[tuple[np.ndarray, np.ndarray]]]
 
 
@@ -31,10 +31,10 @@ def walked(
     spec: Walk,
     machine: Machine,
 ) -> Iterator[Walked]:
-    """What is left to do for each image, when the network and the walk have been over it.
+    """Yield the maps of each image after the walk.
 
-    rows: with image, path, height, width, all of them in the shard of maps; ids: mask ids of the
-    class names. Images come in batches of like size, not in the rows' order.
+    rows: with image, path, height, width, all of them in the shard of maps; ids: mask id by class
+    name. Images are in batches of equal size, not in the order of rows.
     """
     network.to(machine.device).to(memory_format=torch.channels_last)
     names = rows["image"].tolist()
@@ -44,9 +44,9 @@ def walked(
         images = at_scale(pixels.to(machine.device).float() / 255, spec.scale)
         with torch.no_grad():
             images = images.contiguous(memory_format=torch.channels_last)
-            found = refine(network, images, [maps for maps, _ in read], spec)
-        for number, (scores, of_class), (_, about) in zip(numbers, found, read, strict=True):
-            # The last stands for the background, whose row is -1.
+            walks = refine(network, images, [maps for maps, _ in read], spec)
+        for number, (scores, of_class), (_, about) in zip(numbers, walks, read, strict=True):
+            # The last one is for background, whose row is -1.
             class_ids = np.array([*(ids[name] for name in about["classes"]), 0], np.uint8)
             size = tuple(about["size"])
             yield Walked(names[number], batches.paths[number], scores, class_ids[of_class], size)

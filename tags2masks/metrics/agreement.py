@@ -1,4 +1,4 @@
-"""Whether tags and masks of a data set speak of the same objects; for evaluation alone."""
+"""Warnings on tags and masks of a data set that do not agree; for evaluation only."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ import numpy as np
 from tags2masks.data.warnings import Warned, listed
 
 AGREEING = 0.75
-"""Least share, without a warning, of the images with a class's tag or region that have both."""
+"""Warn if fewer of the images with a class's tag or region than this share have both."""
 
 
 def agreement_warnings(
     together: np.ndarray, shown: np.ndarray, tagged: np.ndarray, classes: Sequence[str]
 ) -> list[Warned]:
-    """The classes whose tags and regions are often not in the same images.
+    """Warnings on classes whose tags and regions are often not in the same images.
 
-    together: [K tags, K regions], how many images have both; shown, tagged: [K], how many have the
-    class's region, its tag.
+    together: [K tags, K regions], number of images with both; shown, tagged: [K], number of images
+    with the class's region, and with its tag.
     """
     either = tagged[:, None] + shown[None, :] - together
     shares = np.where(either > 0, together / np.maximum(either, 1), 0.0)
@@ -44,7 +44,7 @@ def agreement_warnings(
 
 
 def unseen_warnings(shown: np.ndarray, classes: Sequence[str], split: str) -> list[Warned]:
-    """The classes that no mask of a split shows; shown: [K], as above."""
+    """Warnings on classes that no mask of a split shows; shown: [K], as above."""
     names = [name for name, count in zip(classes, shown, strict=True) if not count]
     if not names:
         return []

@@ -1,4 +1,4 @@
-"""How well scores of whole images rank those that show a class above those that do not."""
+"""Average precision of image-level scores."""
 
 import numpy as np
 from sklearn.metrics import average_precision_score
@@ -7,19 +7,19 @@ from sklearn.metrics import average_precision_score
 def average_precisions(scores: np.ndarray, tags: np.ndarray) -> np.ndarray:
     """The average precision of each class, 0 to 1: float64 [K].
 
-    scores: [N, K], higher is likelier; tags: [N, K], 0 or 1. NaN for a class that no image has, and
-    for one that every image has, whose ranking says nothing.
+    scores: [N, K], higher means more likely; tags: [N, K], 0 or 1. NaN for a class without images,
+    and for a class that all images show, which cannot be ranked.
     """
-    found = np.full(tags.shape[1], np.nan)
-    told_apart = tags.any(axis=0) & ~tags.all(axis=0)
-    if told_apart.any():
-        found[told_apart] = average_precision_score(
-            tags[:, told_apart], scores[:, told_apart], average=None
+    precisions = np.full(tags.shape[1], np.nan)
+    ranked = tags.any(axis=0) & ~tags.all(axis=0)
+    if ranked.any():
+        precisions[ranked] = average_precision_score(
+            tags[:, ranked], scores[:, ranked], average=None
         )
-    return found
+    return precisions
 
 
-def mean_average_precision(found: np.ndarray) -> float:
+def mean_average_precision(precisions: np.ndarray) -> float:
     """The mean over the classes that have an average precision; NaN when none has."""
-    known = found[~np.isnan(found)]
+    known = precisions[~np.isnan(precisions)]
     return float(known.mean()) if len(known) else float("nan")

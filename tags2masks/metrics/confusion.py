@@ -1,22 +1,21 @@
-"""Confusion matrices of masks, and the scores that follow from them."""
+"""Confusion matrices of masks, and scores from them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from tags2masks.mask_ids import IGNORED
+
 Rows = list[tuple[str, str, float]]
 """(metric, class, value) of figures."""
-
-IGNORED = 255
-"""The id of pixels that do not count (truth) or that have no label (masks)."""
 
 
 def confusion(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Count pixels by true id (rows) and label (columns): int64 [K + 1, K + 2].
 
     truth, labels: uint8 [H, W] with ids 0 (background) to K = `classes`, or 255.
-    Where truth is 255 a pixel counts nowhere. Where labels is 255 it counts in the last column.
-    Raises ValueError when the shapes differ or another id turns up.
+    Pixels with truth 255 are not counted. Pixels with label 255 count in the last column.
+    Raises ValueError if the shapes differ or another id occurs.
     """
     if truth.shape != labels.shape:
         raise ValueError(f"truth is {truth.shape}, labels are {labels.shape}")
@@ -40,12 +39,12 @@ def refuse_unknown_ids(ids: np.ndarray, classes: int, what: str) -> None:
 def scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """`iou`, `precision`, `recall` and `f1` of each class, background first: float64 [..., K + 1].
 
-    matrix: [..., K + 1, K + 1], or with the last column of `confusion`, which is left out here:
-    pixels without a label are judged neither right nor wrong. `labelled_share` says how many
-    there are, and belongs beside any of these scores.
+    matrix: [..., K + 1, K + 1], or with the last column of `confusion`, which is skipped: pixels
+    without a label count neither as right nor as wrong. Report `labelled_share` beside these
+    scores.
 
-    A class that no truth and no label shows is NaN in all four. Any other is a number in all
-    four: precision is 0 if nothing was given the label, recall is 0 if nothing was to be found.
+    A class in neither truth nor labels is NaN in all four. Otherwise all four are numbers:
+    precision is 0 without predicted pixels, recall is 0 without true pixels.
     """
     square = matrix[..., : matrix.shape[-2]]
     right = np.diagonal(square, axis1=-2, axis2=-1)
@@ -60,14 +59,14 @@ def scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _share(part: np.ndarray, whole: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """part / whole; 0/0 is 0 where the class was seen at all and NaN elsewhere."""
+    """part / whole; 0/0 is 0 if the class occurs, otherwise NaN."""
     return np.where(seen > 0, part / np.maximum(whole, 1), np.nan)
 
 
 def class_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the classes (last axis), background included, NaN left out: VOC's convention.
+    """Mean over the classes (last axis) with background, ignoring NaN, as in VOC.
 
-    NaN where all are NaN.
+    NaN if all are NaN.
     """
     known = ~np.isnan(values)
     count = known.sum(axis=-1)
@@ -76,15 +75,15 @@ def class_mean(values: np.ndarray) -> np.ndarray:
 
 
 def with_mean(metric: str, values: np.ndarray, classes: Sequence[str]) -> Rows:
-    """The figures of each class, [K], and their `class_mean` before them."""
+    """The rows of a metric: the `class_mean`, followed by each class; values: [K]."""
     named = zip(["mean", *classes], [class_mean(values), *values], strict=True)
     return [(metric, name, float(value)) for name, value in named]
 
 
 def labelled_share(matrix: np.ndarray) -> float:
-    """Share of the pixels with a truth that were given a label; NaN where no pixel has a truth.
+    """Share of the pixels with truth that have a label; NaN if no pixel has truth.
 
-    matrix: [K + 1, K + 2], as `confusion` gives it.
+    matrix: [K + 1, K + 2], from `confusion`.
     """
     total = matrix.sum()
     return float(matrix[:, :-1].sum() / total) if total else float("nan")

@@ -1,13 +1,13 @@
-"""How well the contours of masks lie on the true ones: the boundary measure F of DAVIS.
+"""Contour F-score of masks: the boundary measure of DAVIS.
 
 Source: Perazzi et al., "A benchmark dataset and evaluation methodology for video object
-segmentation" (CVPR 2016), with boundaries drawn as its public code does. As in Jonnarth et al.,
+segmentation" (CVPR 2016), with boundaries as in its public code. As in Jonnarth et al.,
 "Activation-Based Sampling for Pixel- to Image-Level Aggregation in Weakly-Supervised Segmentation",
-section 4.1, matched boundary pixels are summed per class over all images of a set; precision,
-recall and F follow from the sums, and the mean is over the foreground classes.
+section 4.1, matched boundary pixels are summed per class over all images. Precision, recall and F
+are computed from the sums, and the mean is over the foreground classes.
 
-Label 255 is background here, in the truth, as that paper has it, and in the masks alike.
-A class without a boundary pixel in any truth and mask has no figure; the paper's code gives it 1.
+Label 255 is background here, in the truth as in that paper, and in masks too. A class without
+boundary pixels in truth and masks has no score; the paper's code gives it 1.
 """
 
 import math
@@ -19,7 +19,7 @@ from tags2masks.metrics.confusion import Rows, refuse_unknown_ids, with_mean
 
 
 def tolerance(size: tuple[int, int]) -> int:
-    """How far apart, in pixels, boundaries of an (H, W) image may lie: 0.008 of its diagonal, up.
+    """The tolerance in pixels for an (H, W) image: 0.008 of its diagonal, rounded up.
 
     Raises ValueError for a size without pixels.
     """
@@ -31,8 +31,8 @@ def tolerance(size: tuple[int, int]) -> int:
 def boundary(region: np.ndarray) -> np.ndarray:
     """The pixels that differ from their right, lower or lower right neighbour: bool [H, W].
 
-    region: bool [H, W]. Neighbours outside the image count as equal: where a region meets the
-    image's border it has no boundary. This is seg2bmap of the benchmark's code.
+    region: bool [H, W]. Neighbours outside the image count as equal, so a region has no boundary at
+    the image's border. This is seg2bmap in the benchmark's code.
     """
     padded = np.pad(region, ((0, 1), (0, 1)), mode="edge")
     right, lower, lower_right = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
@@ -40,11 +40,10 @@ def boundary(region: np.ndarray) -> np.ndarray:
 
 
 def matched(pixels: np.ndarray, others: np.ndarray, radius: int) -> int:
-    """How many of `pixels` lie inside `others` dilated by a disc: have one at most `radius` away.
+    """The number of `pixels` with a pixel of `others` at a distance of at most `radius`.
 
-    pixels, others: bool [H, W]. Nothing is dilated: boundaries are thin, so it is faster to look
-    around their few pixels, at near places first, and to go on with those that found nothing. And
-    numpy alone does it, which every worker has loaded.
+    pixels, others: bool [H, W]. Boundaries have few pixels, so it is faster to look up their
+    neighbours, nearest first, than to dilate `others`.
     """
     there = np.pad(others, radius)
     down = np.arange(-radius, radius + 1)[:, None]
@@ -59,12 +58,12 @@ def matched(pixels: np.ndarray, others: np.ndarray, radius: int) -> int:
 
 
 def contour_counts(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Boundary pixels of an image by class: int64 [4, K], to be summed over images.
+    """Counts of boundary pixels of an image by class: int64 [4, K], to be summed over images.
 
-    Of the labels' boundary those matched by the truth's, and all; of the truth's boundary those
-    matched by the labels', and all.
+    Rows: matched and all boundary pixels of the labels, matched and all boundary pixels of the
+    truth.
     truth, labels: uint8 [H, W] with ids 0 (background) to K = `classes`, or 255 (background too).
-    Raises ValueError when the shapes differ or another id turns up.
+    Raises ValueError if the shapes differ or another id occurs.
     """
     if truth.shape != labels.shape:
         raise ValueError(f"truth is {truth.shape}, labels are {labels.shape}")
@@ -87,16 +86,16 @@ def contour_counts(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
 def contour_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     """`precision`, `recall` and `f` of each class's boundary: float64 [K].
 
-    counts: [4, K], sums of `contour_counts`. NaN in all three for a class without a boundary pixel;
-    any other has numbers, 0 where there is nothing to match.
+    counts: [4, K], sums of `contour_counts`. All three are NaN for a class without boundary pixels;
+    otherwise they are numbers, 0 if there is nothing to match.
     """
     matched_given, given, matched_true, true = counts
     precision = matched_given / np.maximum(given, 1)
     recall = matched_true / np.maximum(true, 1)
     both = precision + recall
     f = 2 * precision * recall / np.where(both > 0, both, 1)
-    found = {"precision": precision, "recall": recall, "f": f}
-    return {name: np.where(given + true > 0, values, np.nan) for name, values in found.items()}
+    figures = {"precision": precision, "recall": recall, "f": f}
+    return {name: np.where(given + true > 0, values, np.nan) for name, values in figures.items()}
 
 
 def contour_rows(counts: np.ndarray, classes: Sequence[str]) -> Rows:

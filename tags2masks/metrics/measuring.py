@@ -1,4 +1,4 @@
-"""What measuring programs share: images lined up with their truth in chunks, maps measured."""
+"""Common parts of the measuring programs: arguments, chunks of images with truth, maps."""
 
 import argparse
 import operator
@@ -16,9 +16,9 @@ from tags2masks.data.tables import read_checked
 from tags2masks.data.truth import read_truth
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
+from tags2masks.metrics.curve import thresholds
 from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
-from tags2masks.metrics.sweep import thresholds
 from tags2masks.parallel import fold
 from tags2masks.program import add_index, add_paths, parser
 from tags2masks.store import Shard
@@ -27,7 +27,7 @@ CHUNK = 32  # images that one worker measures at a time
 
 
 class Work(NamedTuple):
-    """The chunks to measure, and how to read their masks."""
+    """The chunks of images to measure, and the mask table to read their masks with."""
 
     chunks: list[Chunk]
     table: np.ndarray
@@ -36,24 +36,24 @@ class Work(NamedTuple):
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:
-    """A parser of what they take; the recipe is the data set's."""
-    made = parser(doc)
-    made.add_argument("--id", required=True, help="id of the artifact")
-    made.add_argument("--split", required=True, choices=["train", "val"])
-    add_paths(made, "classes", "truth", "root", "metrics")
-    add_index(made)
-    made.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
-    made.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
-    made.add_argument("--left-out", type=Path, help="table of images that do not count")
-    made.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
-    made.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
-    return made
+    """An argument parser of measuring programs; their recipe is the data set's."""
+    options = parser(doc)
+    options.add_argument("--id", required=True, help="id of the artifact")
+    options.add_argument("--split", required=True, choices=["train", "val"])
+    add_paths(options, "classes", "truth", "root", "metrics")
+    add_index(options)
+    options.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
+    options.add_argument("--only", type=int, default=None, help="images that have maps, if not all")
+    options.add_argument("--left-out", type=Path, help="table of images that do not count")
+    options.add_argument("--cam", default=None, help="id of the CAM that tells the regions apart")
+    options.add_argument("--cams", type=Path, nargs="*", default=[], help="its shards, in order")
+    return options
 
 
 def work(args: argparse.Namespace) -> Work:
-    """Read index and truth and cut the images that have a mask into chunks; there may be none.
+    """Read index and truth, and divide the images with masks into chunks, possibly none.
 
-    Raises UserError when the split has no images.
+    Raises UserError if the split has no images.
     """
     index = read_index(*args.index)
     classes = read_classes(args.classes, index)
@@ -69,7 +69,7 @@ def work(args: argparse.Namespace) -> Work:
         if args.left_out:
             rows = rows[~rows["image"].isin(set(learned))]
             with Shard(shard, args.id, sha) as opened:
-                if opened.partial:  # true masks of some images: it has none of the others
+                if opened.partial:  # true masks of some images only
                     rows = rows[rows["image"].map(opened.holds).astype(bool)]
         listed += len(rows)
         rows = rows[rows["image"].isin(masks.index)]
@@ -100,36 +100,36 @@ def work(args: argparse.Namespace) -> Work:
     return Work(chunks, table, classes, count)
 
 
-def add_scores(made: argparse.ArgumentParser) -> None:
-    """Add what maps are measured at."""
-    made.add_argument("--background-score", type=float, required=True, help="the fixed one")
-    made.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
+def add_scores(options: argparse.ArgumentParser) -> None:
+    """Add the options for the background scores at which maps are measured."""
+    options.add_argument("--background-score", type=float, required=True, help="the fixed one")
+    options.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
 
 
 def maps_measured(
-    args: argparse.Namespace, found: Work, desc: str
+    args: argparse.Namespace, job: Work, desc: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows and the curve of maps, as `map_rows` gives them; args: with `add_scores`."""
+    """The rows and the curve of maps, from `map_rows`; args: with the options of `add_scores`."""
     limits = thresholds(args.thresholds, args.background_score)
     quality = fold(
         partial(
             map_confusions,
-            table=found.table,
-            classes=found.classes,
+            table=job.table,
+            classes=job.classes,
             limits=limits,
             contours_at=args.background_score,
         ),
-        found.chunks,
+        job.chunks,
         operator.add,
         workers=args.threads,
         scheduler=args.dask,
         desc=desc,
-        total=len(found.chunks),
+        total=len(job.chunks),
     )
-    return map_rows(quality, limits, args.background_score, found.classes, args.split, found.images)
+    return map_rows(quality, limits, args.background_score, job.classes, args.split, job.images)
 
 
 def write_empty(path: Path, columns: Sequence[str]) -> None:
-    """Write a table without rows: what there is to say of images without masks."""
+    """Write a table without rows, for images without masks."""
     with written_whole(path) as beside:
         beside.write_text(",".join(columns) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What sets a class's images apart, and how its IoU goes with that (P-NOC, table 8).
+"""Properties of the classes' images, and their correlation with IoU (P-NOC paper, table 8).
 
-The paper gives the names of the properties. Its figures for VOC's animals come out as computed
-here: shares of all pixels, ignored ones too, and its ρ is Pearson's over the foreground classes.
+The paper only names the properties. Its numbers for VOC's animals are reproduced with shares of all
+pixels, including ignored ones, and Pearson's ρ over the foreground classes.
 """
 
 from collections.abc import Sequence
@@ -33,13 +33,13 @@ def region_counts(
     A share is of all the image's pixels. Raises UserError for a mask that cannot be read.
     """
     count = len(classes)
-    found = np.zeros((2 + count, count + 1))
+    counts = np.zeros((2 + count, count + 1))
     for path, size, tags in truths:
         mask = read_mask(path, table, size)
         shares = np.bincount(mask.ravel(), minlength=count + 1)[: count + 1] / mask.size
-        found[:2] += shares, shares > 0
-        found[[2 + classes.index(tag) for tag in tags]] += shares > 0
-    return found
+        counts[:2] += shares, shares > 0
+        counts[[2 + classes.index(tag) for tag in tags]] += shares > 0
+    return counts
 
 
 def class_properties(
@@ -57,7 +57,7 @@ def class_properties(
         sizes = shares[0] / shares[1]
     rows = [(split, "background", len(tags), sizes[0], np.nan, np.nan)]
     for name, size in zip(classes, sizes[1:], strict=True):
-        counts = np.array([len(one) for one in tags if name in one])
+        counts = np.array([len(image_tags) for image_tags in tags if name in image_tags])
         means = ((counts > 1).mean(), counts.mean()) if len(counts) else (np.nan, np.nan)
         rows.append((split, name, len(counts), size, *means))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -87,8 +87,8 @@ def correlations(properties: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame(rows, columns=list(CORRELATIONS))
 
 
-def _correlated(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+def _correlated(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Pearson's and Spearman's correlation."""
-    if len(one) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
+    if len(first) < FEWEST or np.ptp(first) == 0 or np.ptp(second) == 0:
         return np.nan, np.nan
-    return float(pearsonr(one, other).statistic), float(spearmanr(one, other).statistic)
+    return float(pearsonr(first, second).statistic), float(spearmanr(first, second).statistic)

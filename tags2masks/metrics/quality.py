@@ -1,4 +1,4 @@
-"""The quality of maps and masks, counted a chunk of images at a time; `metrics.rows` tells it."""
+"""Counts for the quality of maps and masks, by chunks of images; for `metrics.rows`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,11 +10,12 @@ import numpy as np
 from tags2masks.data.images import ImageFile
 from tags2masks.data.truth import read_mask
 from tags2masks.errors import UserError
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import seed, upsample
-from tags2masks.metrics.confusion import IGNORED, class_mean, confusion, scores
+from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.metrics.contour import contour_counts
+from tags2masks.metrics.curve import region_histogram
 from tags2masks.metrics.regions import discriminative, high_counts, own_scores
-from tags2masks.metrics.sweep import region_histogram
 from tags2masks.store import Shard
 
 Scored = Callable[[ImageFile | None, np.ndarray, tuple[int, int]], np.ndarray]
@@ -22,16 +23,17 @@ Scored = Callable[[ImageFile | None, np.ndarray, tuple[int, int]], np.ndarray]
 
 
 def map_scores(file: ImageFile | None, maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The maps at full size; the image is not looked at."""
+    """The maps at full size; the image is not used."""
     return upsample(maps, size)
 
 
 class Chunk(NamedTuple):
-    """Some images of one shard, as much as one worker measures at a time.
+    """Some images of one shard, measured together by one worker.
 
-    truths: (image, mask file, (H, W)) of each. Give whole paths where workers run elsewhere.
-    files: of the images, for those who look at them.
-    cam: file and artifact id of the shard with the CAMs that tell the regions apart, if any.
+    truths: (image, mask file, (H, W)) of each, with absolute paths if workers are on other
+    machines.
+    files: the files of the images, for scores that need them.
+    cam: file and artifact id of the shard with the CAMs that define the regions, if any.
     """
 
     shard: str
@@ -45,8 +47,8 @@ class Chunk(NamedTuple):
 class Measured(NamedTuple):
     """An image of a chunk.
 
-    where: file and image, for messages; array, attributes: what the shard holds of it;
-    regions: bool [H, W], True in the discriminative regions; None where no CAM is given.
+    where: file and image, for messages; array, attributes: from the shard;
+    regions: bool [H, W], True in the discriminative regions; None without a CAM.
     """
 
     where: str
@@ -60,9 +62,9 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class MapQuality:
-    """What is counted in some maps; the sum of two is what is counted in both.
+    """Counts over some maps; `+` adds the counts of two sets of maps.
 
-    histogram: int64 [R, K + 1, K + 1, T + 1], as `sweep.region_histogram` gives it, of two regions
+    histogram: int64 [R, K + 1, K + 1, T + 1], as `curve.region_histogram` gives it, of two regions
     (outside DR, in DR) or of one (everything).
     high: int64 [2, 2, K + 1], as `regions.high_counts` gives it; zeros without regions.
     contours: int64 [4, K], as `contour_counts` gives it, of the seeds at one background score;
@@ -92,8 +94,8 @@ def map_confusions(
     """The summed histograms of a chunk's maps.
 
     table: uint8 [256] from the ids in mask files to ours; classes: the K names in mask order;
-    limits: thresholds, float32 [T], ascending. `sweep.confusions` makes matrices of the sum.
-    scored: what to sweep; a mask method's own `scores` in place of the maps at full size.
+    limits: thresholds, float32 [T], ascending. `curve.confusions` makes matrices of the sum.
+    scored: the scores to threshold; a mask method's own `scores` in place of the maps at full size.
     contours_at: background score of the seeds whose contours are judged; None: none are. A contour
     is no sum over pixels, so one pass cannot give it at every score.
     Raises UserError naming the file when shard and truth do not fit.
@@ -103,17 +105,19 @@ def map_confusions(
     sides = len(classes) + 1, len(classes) + 1, len(limits) + 1
     total, high = np.zeros((count, *sides), np.int64), np.zeros((2, 2, sides[0]), np.int64)
     contours = np.zeros((4, len(classes)), np.int64)
-    for one in _measured(chunk, table, classes):
-        present = _present(one.where, one.attributes, one.truth, ids)
-        full = _scores(one.where, scored, one.file, one.array, one.truth)
-        regions = np.intp(0) if one.regions is None else one.regions
-        total += region_histogram(full, present, one.truth, limits, len(classes), regions, count)
-        if one.regions is not None:
-            own = own_scores(full, present, one.truth)
-            high += high_counts(own, one.regions, one.truth, len(classes))
+    for measured in _measured(chunk, table, classes):
+        present = _present(measured.where, measured.attributes, measured.truth, ids)
+        full = _scores(measured.where, scored, measured.file, measured.array, measured.truth)
+        regions = np.intp(0) if measured.regions is None else measured.regions
+        total += region_histogram(
+            full, present, measured.truth, limits, len(classes), regions, count
+        )
+        if measured.regions is not None:
+            own = own_scores(full, present, measured.truth)
+            high += high_counts(own, measured.regions, measured.truth, len(classes))
         if contours_at is not None:
             labels = seed(full, present, contours_at)
-            contours += contour_counts(one.truth, labels, len(classes))
+            contours += contour_counts(measured.truth, labels, len(classes))
     return MapQuality(total, high, contours)
 
 
@@ -145,7 +149,7 @@ def _scores(
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """What is counted in some masks; the sum of two is what is counted in both.
+    """Counts over some masks; `+` adds the counts of two sets of masks.
 
     matrix: int64 [K + 1, K + 2], as `confusion` gives it, of all images together.
     images: (image, mean iou of its own classes); those without a pixel to score are left out.
@@ -177,18 +181,18 @@ def label_confusion(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> 
     inside = np.zeros_like(total)
     contours = np.zeros((4, len(classes)), np.int64)
     images = []
-    for one in _measured(chunk, table, classes):
+    for measured in _measured(chunk, table, classes):
         try:
-            matrix = confusion(one.truth, one.array, len(classes))
+            matrix = confusion(measured.truth, measured.array, len(classes))
         except ValueError as error:
-            raise UserError(f"{one.where}: {error}; delete it and run again") from None
+            raise UserError(f"{measured.where}: {error}; delete it and run again") from None
         total += matrix
-        contours += contour_counts(one.truth, one.array, len(classes))
-        if one.regions is not None:
-            there = np.where(one.regions, one.truth, IGNORED).astype(np.uint8)
-            inside += confusion(there, one.array, len(classes))
+        contours += contour_counts(measured.truth, measured.array, len(classes))
+        if measured.regions is not None:
+            there = np.where(measured.regions, measured.truth, IGNORED).astype(np.uint8)
+            inside += confusion(there, measured.array, len(classes))
         iou = float(class_mean(scores(matrix)["iou"]))
-        images += [] if np.isnan(iou) else [(one.image, iou)]
+        images += [] if np.isnan(iou) else [(measured.image, iou)]
     regions = np.stack([total - inside, inside]) if chunk.cam else None
     return LabelQuality(total, images, contours, regions)
 

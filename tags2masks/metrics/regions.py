@@ -1,10 +1,10 @@
-"""Discriminative and non-discriminative regions, and how much of them masks and maps find.
+"""Recall in discriminative and non-discriminative regions.
 
 Source: Maruf et al., "Beyond discriminative regions" (2023), definitions 2.1 and 2.2, section 4.2.
 The discriminative region (DR) of a class is where its true pixels have a CAM of at least 0.25, the
-non-discriminative one (NDR) is the rest of its true pixels. The paper does not say how counts of
-many images are put together; here, as for IoU, they are summed over a split, per class, and the
-mean is over the classes. The background has no CAM and so no region.
+non-discriminative region (NDR) is the rest of its true pixels. The paper does not say how images
+are combined; here, as for IoU, counts are summed over a split per class, and the mean is over the
+classes. The background has no CAM and therefore no region.
 """
 
 from collections.abc import Sequence

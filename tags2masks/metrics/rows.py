@@ -1,4 +1,4 @@
-"""The quality of maps and masks as tidy rows: what the artifacts' CSV files hold."""
+"""The quality of maps and masks as tidy rows, for the artifacts' CSV files."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import pandas as pd
 
 from tags2masks.metrics.confusion import Rows, class_mean, labelled_share, scores
 from tags2masks.metrics.contour import contour_rows
+from tags2masks.metrics.curve import confusions
 from tags2masks.metrics.quality import LabelQuality, MapQuality
 from tags2masks.metrics.regions import MAP_THRESHOLD, recall_rows, share_rows
-from tags2masks.metrics.sweep import confusions
 
 COLUMNS = ("split", "metric", "class", "value", "threshold", "tuned_on_masks", "images")
 CURVE_COLUMNS = ("threshold", "class", "iou")
@@ -25,7 +25,7 @@ def label_rows(
     """Tidy rows (`COLUMNS`) of iou, precision, recall, f1 of each class and of their mean.
 
     classes: K names; images: how many were measured; threshold: the background score that the
-    masks were made at, where one could be swept. `fg_precision` (class `mean`) is the mean
+    masks were made at, for methods that have one. `fg_precision` (class `mean`) is the mean
     precision of the foreground classes, `labelled` the share of pixels with a label; `contour_f`
     is that of `contour_rows`. With regions there are the rows of `regions.recall_rows` too.
     Classes without a score are left out.
@@ -36,7 +36,7 @@ def label_rows(
     return _frame(rows, split, threshold, False, images)
 
 
-def sweep_rows(
+def threshold_rows(
     matrices: np.ndarray,
     limits: np.ndarray,
     background_score: float,
@@ -73,15 +73,15 @@ def map_rows(
     split: str,
     images: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All rows of swept maps: of `sweep_rows`, `contour_rows`, `regions.share_rows`; and the curve.
+    """All rows of maps (`threshold_rows`, `contour_rows`, `regions.share_rows`), and the curve.
 
-    Contours are those of the seeds at the fixed background score alone, no rows where they were
-    not counted. threshold of the shares is the score from which a pixel counts as high.
+    Contours are those of the seeds at the fixed background score; there are no rows if they were
+    not counted. The threshold of the shares is the score from which a pixel counts as high.
     """
     parts = np.stack([confusions(histogram) for histogram in quality.histogram])
     matrices = parts.sum(axis=0)
     regions = parts if len(parts) > 1 else None
-    rows = sweep_rows(matrices, limits, background_score, classes, split, images, regions)
+    rows = threshold_rows(matrices, limits, background_score, classes, split, images, regions)
     further = [(contour_rows(quality.contours, classes), _plain(np.float32(background_score)))]
     if regions is not None:
         further.append((share_rows(quality.high, classes), _plain(MAP_THRESHOLD)))
@@ -125,13 +125,13 @@ def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str])
 
 
 def _rows(matrix: np.ndarray, classes: Sequence[str], regions: np.ndarray | None) -> Rows:
-    names, found = ["mean", "background", *classes], scores(matrix)
+    names, figures = ["mean", "background", *classes], scores(matrix)
     rows = [
         (metric, name, value)
-        for metric, values in found.items()
+        for metric, values in figures.items()
         for name, value in zip(names, [class_mean(values), *values], strict=True)
     ]
-    rows.append(("fg_precision", "mean", class_mean(found["precision"][1:])))
+    rows.append(("fg_precision", "mean", class_mean(figures["precision"][1:])))
     return rows if regions is None else rows + recall_rows(regions, classes)
 
 
@@ -147,5 +147,5 @@ def _frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -
 
 
 def _plain(limit: np.float32) -> float:
-    """The threshold as people write it: 0.3, not the 0.30000001192… next to it."""
+    """The threshold as written: 0.3 instead of its float32 value 0.30000001192…"""
     return float(str(limit))

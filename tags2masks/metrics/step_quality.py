@@ -1,4 +1,4 @@
-"""The quality of the maps of every step, of images chunk by chunk."""
+"""The quality of the maps of every step, counted by chunks of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from tags2masks.store import Shard
 
 @dataclass(frozen=True)
 class StepQuality:
-    """What is counted at every step; the sum of two is what is counted in both.
+    """Counts at every step; `+` adds the counts of two sets of images.
 
-    each: int64 [T, K + 1, K + 2], confusion of the step's own maps; so_far: of the method's maps
-    did it end there. growth: float64 [2, T], CAM(x^t) / CAM(x^0) summed over the pixels of the
+    each: int64 [T, K + 1, K + 2], confusion of the step's maps; so_far: the same for the sum of
+    maps up to the step. growth: float64 [2, T], CAM(x^t) / CAM(x^0) summed over the pixels of the
     discriminative and of the non-discriminative region; pixels: [2, T], their number.
     """
 
@@ -58,8 +58,8 @@ def step_quality(
             present = [ids[name] for name in attributes["classes"]]
             steps = shard.read_further("steps", image)
             truth = read_mask(mask, table, size)
-            found = _of_image(steps, present, truth, background_score, len(classes))
-            total = found if total is None else total + found
+            quality = _of_image(steps, present, truth, background_score, len(classes))
+            total = quality if total is None else total + quality
     return total
 
 
@@ -71,8 +71,8 @@ def _of_image(
         for maps in (each_step(steps), up_to_each_step(steps))
     ]
     growth, pixels = np.zeros((2, steps.shape[1])), np.zeros((2, steps.shape[1]), np.int64)
-    for one in steps:
-        for region, ratios in enumerate(amplification(one)):
+    for class_steps in steps:
+        for region, ratios in enumerate(amplification(class_steps)):
             growth[region] += np.nansum(ratios, axis=0)
             pixels[region] += np.isfinite(ratios).sum(axis=0)
     return StepQuality(*matrices, growth, pixels)

@@ -1,15 +1,17 @@
-"""How maps change over the steps that a method makes them in (Lee's dissertation, ch. 3.3, 3.4).
+"""How maps change over the steps of a method such as AdvCAM or RIB.
 
-They look at the steps that `keep_steps` stores: [k, T, h, w] of the k tagged classes, in units of
-the first step's maximum, NaN where a step was not made.
+Source: Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), sections 3.3 and
+3.4; equation numbers are the thesis's. The input is what `keep_steps` stores: [k, T, h, w] of the k
+tagged classes, in units of the first step's maximum, NaN for steps that were not made.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import seed
-from tags2masks.metrics.confusion import IGNORED, class_mean, confusion, scores
+from tags2masks.metrics.confusion import class_mean, confusion, scores
 
 
 def each_step(steps: np.ndarray) -> np.ndarray:
@@ -21,10 +23,10 @@ def each_step(steps: np.ndarray) -> np.ndarray:
 
 
 def up_to_each_step(steps: np.ndarray) -> np.ndarray:
-    """What the method would give if it ended there: float32 [..., T, h, w], 0 to 1.
+    """The method's maps if it ended at each step: float32 [..., T, h, w], 0 to 1.
 
     The maps of `each_step` are summed and divided by their maximum (eq. 3.3 with T = t). After an
-    early exit a map stays as it was.
+    early exit a map does not change.
     """
     return _normalized(np.nan_to_num(each_step(steps)).cumsum(axis=-3))
 
@@ -61,9 +63,9 @@ def noise_proportion(matrices: np.ndarray) -> np.ndarray:
     """Of the pixels that are labelled as some class, the share that is background: float64 [...].
 
     matrices: [..., K + 1, K + 2]. NaN where no pixel is labelled as a class.
-    The dissertation says "the proportion of pixels that are classified as foreground but are
-    actually background", which leaves open of which pixels; here it is of those classified as
-    foreground, 1 − foreground precision.
+    The thesis says "the proportion of pixels that are classified as foreground but are actually
+    background". It does not say of which pixels; here, of those classified as foreground:
+    1 − foreground precision.
     """
     foreground = matrices[..., 1:-1]
     labelled = foreground.sum(axis=(-2, -1))
@@ -86,7 +88,7 @@ def amplification(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     steps: [T, h, w], a class of an image, the maps of eq. 2.1 (`each_step`) or scores as they are
     stored. Returns two float64 arrays [pixels, T] of CAM(x^t) / CAM(x^0): of the pixels where
     CAM(x^0), divided by its maximum, is 0.5 or more, and of those where it is above 0.1 and below
-    0.5. Means over the first axis, of the pixels of many images, are the dissertation's ratios.
+    0.5. The thesis's ratios are means over the first axis, over the pixels of many images.
     """
     steps = steps.astype(np.float64)
     first = steps[0] / (steps[0].max() + 1e-5)

@@ -1,4 +1,4 @@
-"""timm networks as feature extractors, with their weights from a file, the hub or chance."""
+"""timm networks as feature extractors, with weights from a file, from the hub, or random."""
 
 import difflib
 import hashlib
@@ -20,7 +20,7 @@ from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
 
 DIGEST = "sha256"
-"""Where the metadata of our own weights keep their `tensors_digest`."""
+"""Key of `tensors_digest` in the metadata of our own weights files."""
 
 OWN = {"convnet": ConvNet, "resnet38d": ResNet38d}
 
@@ -55,17 +55,17 @@ def create_backbone(backbone: Backbone) -> nn.Module:
 
 
 ODD = ((70, 90), (33, 47))
-"""Sizes that no power of two divides."""
+"""Sizes that are not multiples of a large power of two."""
 CELLS = (32, 64)
 
 
 def on_any_size(network: nn.Module) -> nn.Module:
-    """The same network; where it takes multiples of some size alone, it pads its images to them.
+    """Make a network accept images of any size, by padding if it needs multiples of some size.
 
-    Some networks, such as dla34 and hrnet_w18, put maps of several strides together and fail where
-    these do not fit. Zeros, the mean colour of normalised images, are added below and at the right,
-    so that there are as many cells as elsewhere: ceil(side / stride). One that takes images of one
-    size alone is left as it is, for `feature_shape` to tell.
+    Some networks, such as dla34 and hrnet_w18, merge maps of several strides and fail if their
+    sizes differ. Images are padded at the bottom and right with 0, the mean colour of normalised
+    images, so that there are ceil(side / stride) cells. A network for a single image size is
+    returned unchanged; `feature_shape` reports it.
     """
     if all(_takes(network, size) for size in ODD):
         return network
@@ -78,7 +78,7 @@ def on_any_size(network: nn.Module) -> nn.Module:
 
 
 class _Padding:
-    """Ahead of a network's class: what makes features of images has them padded before."""
+    """A mixin that pads images before the network computes features."""
 
     def forward_features(self, images: Tensor, *args, **kwargs) -> Tensor:
         return super().forward_features(self._padded(images), *args, **kwargs)
@@ -106,8 +106,8 @@ def _takes(network: nn.Module, size: tuple[int, int]) -> bool:
 def feature_shape(backbone: nn.Module, name: str) -> tuple[int, int]:
     """Channels of the last features, and the image pixels per feature.
 
-    Raises UserError for a network whose features are no [B, C, h, w] map, or that takes images of
-    one size alone.
+    Raises UserError for a network whose features are not [B, C, h, w], or that accepts only one
+    image size.
     """
     training = backbone.training
     try:
@@ -128,9 +128,9 @@ def feature_shape(backbone: nn.Module, name: str) -> tuple[int, int]:
 
 
 def stage_channels(backbone: nn.Module, count: int) -> list[int]:
-    """Channels of what `stage_features` gives.
+    """The channels of `stage_features`.
 
-    Raises UserError for a network that does not tell its stages apart, or has fewer.
+    Raises UserError for a network without access to its stages, or with fewer stages.
     """
     known = list(getattr(backbone, "feature_info", []))
     if not hasattr(backbone, "forward_intermediates") or len(known) < count:
@@ -144,8 +144,8 @@ def stage_channels(backbone: nn.Module, count: int) -> list[int]:
 def stage_features(backbone: nn.Module, images: Tensor, count: int) -> list[Tensor]:
     """The features of the last `count` stages in one pass, shallow to deep, each [B, C, h, w].
 
-    images: normalised. A stage ends where timm says; of `resnet38d` 3 stages are conv4, conv5 and
-    conv6, of `resnet50` layer2 to layer4.
+    images: normalised. Stages are those of timm; for `resnet38d` the last 3 are conv4, conv5 and
+    conv6, for `resnet50` layer2 to layer4.
     """
     return backbone.forward_intermediates(images, indices=count, intermediates_only=True)
 
@@ -166,9 +166,9 @@ def check_name(name: str) -> None:
 
 
 def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
-    """Fill a network with the weights its config names; null leaves it as it is.
+    """Load the weights that the config names into a network; null keeps the random ones.
 
-    Raises UserError naming the file, or the hub's answer.
+    Raises UserError naming the file, or the hub's error.
     """
     if backbone.weights == "pretrained":
         try:
@@ -187,10 +187,10 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
 
 
 def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict[str, Tensor]:
-    """A state dict from a .safetensors or .pth file; never runs code from the file.
+    """Read a state dict from a .safetensors or .pth file, without running code from it.
 
-    Raises UserError when the file is absent or damaged, with `mend` as the way out, or would run
-    code. Of files that `nets.checkpoint.save_model` wrote any change is noticed.
+    Raises UserError if the file is absent or damaged, or would run code; mend: what the message
+    tells the user to do. Changes in files of `nets.checkpoint.save_model` are detected.
     """
     path = Path(path)
     if not is_given(path):
@@ -234,41 +234,41 @@ def _read_safetensors(path: Path, mend: str) -> dict[str, Tensor]:
 
 def tensors_digest(state: dict[str, Tensor]) -> str:
     """sha256 over the names, types, shapes and values of tensors, in hexadecimal."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
-        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Copy a state dict into a network that may have fewer layers (no head), but no others.
+    """Copy a state dict into a network; tensors that the network does not have are skipped.
 
-    Raises UserError when the network has a tensor that the state lacks or that is of another shape.
+    Raises UserError if a tensor of the network is missing in the state or has another shape.
     """
     fitting = {}
     for name, tensor in network.state_dict().items():
-        found = state.get(name, state.get(_unflattened(name)))
-        if found is None:
+        loaded = state.get(name, state.get(_unflattened(name)))
+        if loaded is None:
             if name.endswith("num_batches_tracked"):
                 continue
             raise UserError(f"{source}: has no '{name}'; these weights are for another network")
-        if found.shape != tensor.shape:
+        if loaded.shape != tensor.shape:
             raise UserError(
-                f"{source}: '{name}' is {list(found.shape)}, the network needs "
+                f"{source}: '{name}' is {list(loaded.shape)}, the network needs "
                 f"{list(tensor.shape)}; these weights are for another network"
             )
-        fitting[name] = found
+        fitting[name] = loaded
     network.load_state_dict(fitting, strict=False)
 
 
 def _unflattened(name: str) -> str:
-    """timm's name of a tensor in an encoder: there `stages.0.` is called `stages_0.`."""
+    """timm's name of a tensor of an encoder, where `stages.0.` is called `stages_0.`."""
     return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", name)
 
 
 class Normalize(nn.Module):
-    """Images in 0 to 1 less their channel means, over their deviations."""
+    """Normalise images in 0 to 1 by channel means and standard deviations."""
 
     def __init__(self, backbone: Backbone):
         super().__init__()

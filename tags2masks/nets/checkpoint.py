@@ -1,4 +1,4 @@
-"""Trained models on disk: weights as safetensors, and beside them what they were made of."""
+"""Trained models on disk: weights as safetensors, and their provenance in spec.json."""
 
 import json
 from pathlib import Path
@@ -17,27 +17,27 @@ def save_model(network: nn.Module, path: Path | str) -> None:
     """Write the network's weights; equal weights give equal bytes."""
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     with written_whole(path) as beside:
-        # Not by `save_file`: what it says of a full disk is no OSError.
+        # Not with `save_file`: its error for a full disk is not an OSError.
         beside.write_bytes(safetensors.torch.save(state, {DIGEST: tensors_digest(state)}))
 
 
 def load_model(network: nn.Module, path: Path | str) -> nn.Module:
-    """Fill the network from a file of `save_model` and return it in evaluation mode."""
+    """Load a file of `save_model` into the network, and return it in evaluation mode."""
     fill(network, read_weights(path, "delete it and run again"), str(path))
     return network.eval()
 
 
 def write_spec(path: Path | str, spec: dict) -> None:
-    """Write what an artifact was made of, as JSON that people can read."""
+    """Write the provenance of a model as indented JSON."""
     with written_whole(path) as beside:
         text = json.dumps(sealed(spec), indent=2, ensure_ascii=False)
         beside.write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_spec(path: Path | str) -> dict:
-    """Read a file of `write_spec` of a trained model.
+    """Read a file of `write_spec`.
 
-    Raises UserError naming a file that cannot be read, or is none.
+    Raises UserError naming the file if it is unreadable or not valid.
     """
     try:
         spec = json.loads(read_text(path))

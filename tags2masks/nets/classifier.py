@@ -1,4 +1,4 @@
-"""The network that class activation maps are read from: backbone, average pooling, linear head."""
+"""The classifier behind class activation maps: backbone, average pooling, linear head."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,11 +8,11 @@ from tags2masks.nets.backbones import Normalize, create_backbone, feature_shape
 
 
 class Classifier(nn.Module):
-    """Logits from the spatial mean of w·f, so that w·f at a location is its part in the logit.
+    """Logits are the spatial mean of w·f: w·f at a location is its contribution to the logit.
 
     images: [B, 3, H, W] in 0 to 1; normalisation is part of the network.
-    forward_methods: what a training may call on it beside itself.
-    Raises UserError for a backbone whose features are no [B, C, h, w] map.
+    forward_methods: methods that training steps may call in addition to `forward`.
+    Raises UserError for a backbone whose features are not [B, C, h, w].
     """
 
     forward_methods = ("score_all",)
@@ -33,7 +33,7 @@ class Classifier(nn.Module):
         return self.head(features)
 
     def score_all(self, *batches: Tensor) -> list[Tensor]:
-        """The score maps of images of several sizes, in one call, as several processes need it."""
+        """The score maps of images of several sizes, in one call, as distributed training needs."""
         return [self.score_maps(self.features(images)) for images in batches]
 
     def logits(self, features: Tensor) -> Tensor:
@@ -45,5 +45,5 @@ class Classifier(nn.Module):
         return self.logits(self.features(images))
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         return list(self.head.parameters())

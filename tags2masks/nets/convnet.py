@@ -1,8 +1,8 @@
-"""A plain network of equal convolutions, on which contribution windows are studied.
+"""A plain network of equal convolutions, for the study of contribution windows.
 
 Source: Maruf et al., "Beyond discriminative regions" (2023), section 5.1: five layers of F × F
-kernels, each followed by ReLU, zero padding that keeps the size. The paper does not say how many
-channels they have, nor how they start: here 16, from He's normal distribution.
+kernels, each followed by ReLU, with zero padding that keeps the size. The paper gives neither the
+number of channels nor the initialisation; here 16 channels and He's normal initialisation.
 """
 
 from itertools import pairwise

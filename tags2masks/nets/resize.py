@@ -1,4 +1,4 @@
-"""Images and maps at another size: bilinear, corners not aligned (methods §0)."""
+"""Bilinear resizing of images and maps, with `align_corners=False` as in IRN's public code."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""ResNet-38d: the wide residual network A1, its last stages dilated instead of strided.
+"""ResNet-38d: the wide residual network A1, with its last stages dilated instead of strided.
 
 Source: Wu, Shen & van den Hengel, "Wider or deeper" (Pattern Recognition 2019), model A1; the
 dilations are those of AffinityNet (Ahn & Kwak, CVPR 2018) and SEAM, whose public code trains with
@@ -43,14 +43,14 @@ class Block(nn.Module):
         )
 
     def activated(self, features: Tensor) -> Tensor:
-        """What the block's convolutions see: its input after batch norm and ReLU."""
+        """The input of the block's convolutions: the block's input after batch norm and ReLU."""
         return F.relu(self.norms[0](features))
 
     def forward(self, features: Tensor) -> Tensor:
         return self.from_activated(features, self.activated(features))
 
     def from_activated(self, features: Tensor, within: Tensor) -> Tensor:
-        """The block's output from its input and from what `activated` made of it."""
+        """The block's output from its input and the result of `activated`."""
         beside = features if self.shortcut is None else self.shortcut(within)
         within = self.convolutions[0](within)
         for norm, convolution in zip(self.norms[1:], self.convolutions[1:], strict=True):
@@ -96,8 +96,8 @@ class ResNet38d(nn.Module):
             )
             before = out
         self.norm = nn.BatchNorm2d(before)
-        # As timm lists them: what `forward_intermediates` can give. The bottleneck of 32·width
-        # channels between the last two is none of them, as in the public code.
+        # The stages of `forward_intermediates`, in timm's format. As in the public code, they do
+        # not include the bottleneck of 32·width channels between the last two.
         self.feature_info = [
             {"num_chs": channels, "reduction": stride, "module": module}
             for channels, stride, module in (
@@ -129,16 +129,16 @@ class ResNet38d(nn.Module):
         stages = len(self.feature_info)
         if not 1 <= indices <= stages:
             raise ValueError(f"there are {stages} stages, not {indices}")
-        features, found = self.stem(images), []
+        features, outputs = self.stem(images), []
         for place, (first, *others) in enumerate(self.stages):
             within = first.activated(features)
             if stages - indices < place < stages:
-                found.append(within)
+                outputs.append(within)
             features = first.from_activated(features, within)
             for block in others:
                 features = block(features)
-        found.append(F.relu(self.norm(features)))
-        return found if intermediates_only else (found[-1], found)
+        outputs.append(F.relu(self.norm(features)))
+        return outputs if intermediates_only else (outputs[-1], outputs)
 
 
 LAYERS = {
@@ -155,8 +155,8 @@ LAYERS = {
 def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict under our names, from the names of AffinityNet's and SEAM's public code.
 
-    `b4_2.bn_branch2b1.weight` is `stages.2.2.norms.1.weight`; `module.` and `backbone.` in front
-    are dropped. Names that are none of these stay: ours, and those of heads.
+    `b4_2.bn_branch2b1.weight` becomes `stages.2.2.norms.1.weight`; the prefixes `module.` and
+    `backbone.` are removed. Other names, such as our own and those of heads, are kept.
     """
     return {_our_name(name): tensor for name, tensor in state.items()}
 

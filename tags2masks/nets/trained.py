@@ -1,4 +1,4 @@
-"""Trained networks, put together again from their artifacts."""
+"""Loading of trained networks from their artifacts."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def load_trained(
 def load_epoch(
     stage: str, state: Path, spec: Path, upstream: dict[str, str]
 ) -> tuple[nn.Module, list[str]]:
-    """The network as it was when this checkpoint of its training was written; else the same."""
+    """As `load_trained`, but with the weights of a checkpoint of its training."""
     network, classes = build_trained(stage, spec, upstream)
     saved = read_state(state)
     if not saved["fingerprint"].startswith(f"{upstream[stage]}-"):
@@ -36,14 +36,14 @@ def load_epoch(
 
 
 def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.Module, list[str]]:
-    """A network with random weights, as its artifact describes it, and its class names.
+    """The network that an artifact describes, with random weights, and its class names.
 
-    stage: `classifier`, `affinity` or `segmenter`; spec: the file of its artifact;
-    upstream: the artifacts by stage that the work at hand is to be made from.
-    Raises UserError naming the file that does not fit.
+    stage: `classifier`, `affinity` or `segmenter`; spec: the artifact's spec.json;
+    upstream: the expected artifact ids by stage.
+    Raises UserError naming the file if it belongs to another artifact.
     """
-    made = read_spec(spec)
-    recipe = made["recipe"]
+    content = read_spec(spec)
+    recipe = content["recipe"]
     if recipe["stage"] != stage:
         raise UserError(
             f"{spec}: of a {recipe['stage']} ({recipe['method']}), but a {stage} is needed; give "
@@ -56,4 +56,4 @@ def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.
         )
     package = package_of(recipe)
     block = method_block(package, recipe)
-    return method_module(package, recipe).build(block, len(made["classes"])), made["classes"]
+    return method_module(package, recipe).build(block, len(content["classes"])), content["classes"]

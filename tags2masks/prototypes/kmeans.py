@@ -1,20 +1,20 @@
 """Local prototypes of the classes by K-Means (Chen & Sun, CVPR 2023, eq. 1-4).
 
-The local features of a class's images are split at CAM >= tau into the class's own and the
-context's, both are clustered by direction, and the classifier judges which centres are prototypes.
+The local features of a class's images are split at CAM >= τ into features of the class and of its
+context. Both are clustered by direction, and the classifier's confidence selects the centres that
+become prototypes.
 
-Differs from the paper: when no centre of the class passes `min_class_score`, the best one is kept
-(the public code stops with an error). At most `samples` features of each kind are clustered, all
-equally likely to be among them. Differs from the public code: eq. 1 splits by the CAM of the image
-at one scale, the code by the multi-scale CAM; scikit-learn's K-Means, with a cap on its
-iterations, in place of one that need not end; with `tol` it is the code's. As in the code, features
-are told apart by their direction alone, and a centre is the mean of its features as they are: eq. 3
-needs their length.
+Differs from the paper: if no centre of the class passes `min_class_score`, the best one is kept
+(the public code stops with an error). At most `samples` features of each kind are clustered,
+sampled uniformly. Differs from the public code: the split uses the CAM at one scale, as in eq. 1,
+in the code the multi-scale CAM; K-Means is scikit-learn's, with a limit on iterations (with `tol`
+it is the code's, which otherwise may not terminate). As in the code, features are assigned by
+direction, and a centre is the mean of unnormalised features, whose length eq. 3 needs.
 
-One class after another, its features computed anew: memory holds the samples of one class and a
-batch of images, whatever the number of images. With 20,000 samples of 2,048 channels that is
-160 MB for each kind and as much again, twice, to cluster in. It costs a forward pass at one scale
-for every tag of every image, where maps of four scales and flips cost fifteen such passes an image.
+Classes are processed one after the other, and features are computed again for each. So memory holds
+the samples of one class and a batch of images, for any number of images: with 20,000 samples of
+2,048 channels 160 MB for each kind, and twice as much for clustering. This takes one forward pass
+at one scale per tag of an image; maps of four scales and flips take as much as fifteen such passes.
 """
 
 import warnings
@@ -41,9 +41,9 @@ NEAREST = 8  # patches kept of each centre
 
 
 class Sample:
-    """At most `limit` of the features that are offered, each as likely as any other.
+    """A uniform random sample of at most `limit` of the offered features.
 
-    It keeps those with the smallest keys: neither their order nor their batches matter.
+    It keeps the features with the smallest random keys, so the order of offers does not matter.
     """
 
     def __init__(self, limit: int):
@@ -57,7 +57,7 @@ class Sample:
         if len(keys) == 0:
             return
         if held == 0:
-            # Pages that are never filled take no memory.
+            # Pages that are never written take no memory.
             self._features = np.empty((self.limit, features.shape[1]), np.float32)
             self._places = np.empty((self.limit, places.shape[1]), np.int32)
         both = np.concatenate([self._keys, keys])
@@ -97,7 +97,7 @@ def cluster(features: np.ndarray, clusters: int, iterations: int, seed: int) -> 
         min(clusters, len(features)), n_init=1, max_iter=iterations, random_state=seed, copy_x=False
     )
     with warnings.catch_warnings():
-        # Told of equal features, whose clusters are left empty; and of the cap.
+        # Warnings on equal features, whose clusters stay empty, and on the iteration limit.
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = means.fit_predict(unit(features))
     return np.unique(labels, return_inverse=True)[1]
@@ -144,7 +144,7 @@ def class_scores(network: nn.Module, centres: np.ndarray, number: int) -> np.nda
 
 
 def choose(scores: np.ndarray, spec: Prototypes) -> np.ndarray:
-    """Which centres of the class are its prototypes: bool [n], true at least once if n > 0."""
+    """Select the prototypes among a class's centres: bool [n], at least one if n > 0."""
     chosen = scores > spec.min_class_score
     if len(scores) and not chosen.any():
         chosen[scores.argmax()] = True
@@ -152,7 +152,7 @@ def choose(scores: np.ndarray, spec: Prototypes) -> np.ndarray:
 
 
 def choose_context(scores: np.ndarray, spec: Prototypes) -> np.ndarray:
-    """Which centres of the context are its prototypes: bool [n], all false if none will do."""
+    """Select the prototypes among the context's centres: bool [n], possibly none."""
     return (scores >= spec.min_context_score) & (scores < spec.max_context_score)
 
 
@@ -251,8 +251,8 @@ def prototypes_of_class(
         chosen = (choose_context if is_context else choose)(scores, spec)
         images = places[:, 0] if len(places) else np.empty(0, np.int32)
         nearest = [
-            [_patch(rows, places[at], likeness) for at, likeness in found]
-            for found in nearest_places(features, centres, images)
+            [_patch(rows, places[at], likeness) for at, likeness in neighbours]
+            for neighbours in nearest_places(features, centres, images)
         ]
         sizes = np.bincount(labels, minlength=len(centres))
         context = np.full(len(centres), is_context)

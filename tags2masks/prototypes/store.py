@@ -1,4 +1,4 @@
-"""The prototypes artifact: of every class its cluster centres, what they scored and look like."""
+"""The prototypes artifact: each class's cluster centres, their scores and nearest patches."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -43,9 +43,9 @@ def write_prototypes(
     path: Path | str,
     about: dict,
     images_sha: str,
-    found: Iterable[tuple[str, ClassPrototypes]],
+    prototypes: Iterable[tuple[str, ClassPrototypes]],
 ) -> None:
-    """Write (class, prototypes) pairs; a store as of a shard, with classes in place of images."""
+    """Write (class, prototypes) pairs, in the format of a shard with classes instead of images."""
     write_shard(
         path,
         about,
@@ -53,16 +53,18 @@ def write_prototypes(
         (
             (
                 name,
-                one.vectors,
+                of_class.vectors,
                 {
-                    "context": one.context.tolist(),
-                    "scores": one.scores.tolist(),
-                    "chosen": one.chosen.tolist(),
-                    "sizes": one.sizes.tolist(),
-                    "nearest": [[patch._asdict() for patch in patches] for patches in one.nearest],
+                    "context": of_class.context.tolist(),
+                    "scores": of_class.scores.tolist(),
+                    "chosen": of_class.chosen.tolist(),
+                    "sizes": of_class.sizes.tolist(),
+                    "nearest": [
+                        [patch._asdict() for patch in patches] for patches in of_class.nearest
+                    ],
                 },
             )
-            for name, one in found
+            for name, of_class in prototypes
         ),
     )
 
@@ -74,7 +76,7 @@ def read_prototypes(
 
     Raises UserError naming the file when it is damaged or was made from something else.
     """
-    found = []
+    prototypes = []
     with Shard(path, artifact_id, images_sha) as shard:
         for name in classes:
             vectors, about = shard.read(name)
@@ -85,7 +87,7 @@ def read_prototypes(
                 ]
                 for patches in about["nearest"]
             ]
-            found.append(
+            prototypes.append(
                 ClassPrototypes(
                     vectors,
                     np.array(about["context"], bool),
@@ -95,4 +97,4 @@ def read_prototypes(
                     patches,
                 )
             )
-    return found
+    return prototypes

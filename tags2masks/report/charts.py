@@ -1,4 +1,4 @@
-"""A data set's charts, with the words that the page puts around them."""
+"""A data set's charts, with titles, legends and texts for the page."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,39 +7,50 @@ import pandas as pd
 
 from tags2masks.errors import UserError
 from tags2masks.report import plots, tables
-from tags2masks.report.lineage import Made
+from tags2masks.report.lineage import ShownArtifact
 from tags2masks.stages import STAGES, giving
 
-# Columns of training.csv that are no results: what a method was told to do.
+# Columns of training.csv with schedules, not results.
 SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
 
 
 def charts(
-    key: str, made: dict[str, list[Made]], metrics: pd.DataFrame, asked: Sequence[Path] = ()
+    key: str,
+    artifacts: dict[str, list[ShownArtifact]],
+    metrics: pd.DataFrame,
+    asked: Sequence[Path] = (),
 ) -> Iterator[dict]:
-    """The data set's charts, with what the page says around them.
+    """Yield the data set's charts, with titles, legends and texts.
 
-    asked: the tables that a config may ask for: of maps after each epoch, or of each step.
+    asked: the optional tables that the config asks for: of maps after each epoch, or of each step.
     """
     for stage in (name for name, stage in STAGES.items() if stage.curves):
         title = f"{STAGES[stage].figure.capitalize()} IoU against the background score"
         measured = metrics[(metrics["stage"] == stage) & metrics["threshold"].notna()]
-        swept = [one for one in made[stage] if (measured["artifact"] == one.id).any()]
-        if swept:
-            lines = [_series(one, _mean_curve(one)) for one in swept]
-            marks = {one.name: _marks(measured[measured["artifact"] == one.id]) for one in swept}
+        with_curve = [
+            artifact for artifact in artifacts[stage] if (measured["artifact"] == artifact.id).any()
+        ]
+        if with_curve:
+            lines = [_series(artifact, _mean_curve(artifact)) for artifact in with_curve]
+            marks = {
+                artifact.name: _marks(measured[measured["artifact"] == artifact.id])
+                for artifact in with_curve
+            }
             yield {
                 "title": title,
                 "svg": plots.curves(f"{key}-{stage}", lines, marks),
                 "legend": lines,
-                "alt": "; ".join(_points_told(name, points) for name, points in marks.items()),
+                "alt": "; ".join(_points_text(name, points) for name, points in marks.items()),
                 "marks": True,
                 "source": f"{stage}/…/curve.csv",
             }
     for stage in giving("network"):
         course = STAGES[stage].course
-        if made[stage]:
-            lines = [_series(one, _table(one.folder / "training.csv")) for one in made[stage]]
+        if artifacts[stage]:
+            lines = [
+                _series(artifact, _table(artifact.folder / "training.csv"))
+                for artifact in artifacts[stage]
+            ]
             yield {
                 "title": f"Training of the {STAGES[stage].plural}",
                 "svg": plots.training(f"{key}-{stage}", lines, course.column, course.title),
@@ -51,17 +62,20 @@ def charts(
             yield from _schedule_charts(f"{key}-{stage}", lines, f"{stage}/…/training.csv")
         if stage == "classifier":
             for name, draw in (("epochs.csv", _epoch_charts), ("steps.csv", _step_charts)):
-                yield from draw(key, [one for one in made["maps"] if one.folder / name in asked])
+                yield from draw(
+                    key,
+                    [artifact for artifact in artifacts["maps"] if artifact.folder / name in asked],
+                )
 
 
-def _epoch_charts(key: str, measured: list[Made]) -> Iterator[dict]:
+def _epoch_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
     """A chart of the mean IoU of maps after each epoch of their classifiers, if there are any."""
     lines: dict[bool, list[plots.Series]] = {False: [], True: []}
-    for one in measured:
-        table = _table(one.folder / "epochs.csv", {"class": str})
+    for artifact in measured:
+        table = _table(artifact.folder / "epochs.csv", {"class": str})
         means = table[(table["metric"] == "iou") & (table["class"] == "mean")]
         for tuned in lines:
-            lines[tuned].append(_series(one, means[means["tuned_on_masks"] == tuned]))
+            lines[tuned].append(_series(artifact, means[means["tuned_on_masks"] == tuned]))
     if measured:
         yield {
             "title": "Seed IoU after each epoch, measured with masks",
@@ -83,9 +97,9 @@ def _epoch_charts(key: str, measured: list[Made]) -> Iterator[dict]:
         }
 
 
-def _step_charts(key: str, measured: list[Made]) -> Iterator[dict]:
-    """A chart of what the steps of maps are worth, if there are any."""
-    lines = [_series(one, _table(one.folder / "steps.csv")) for one in measured]
+def _step_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
+    """A chart of the quality of maps of each step, if there are any."""
+    lines = [_series(artifact, _table(artifact.folder / "steps.csv")) for artifact in measured]
     if lines:
         yield {
             "title": "Maps of each step, measured with masks",
@@ -110,7 +124,7 @@ def _step_charts(key: str, measured: list[Made]) -> Iterator[dict]:
 
 
 def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterator[dict]:
-    """A chart of the weights and limits that change during training, if there are any."""
+    """A chart of the weights and thresholds that change during training, if there are any."""
     panels = [
         plots.Panel(name, name, [line for line in lines if name in line.values])
         for name in SCHEDULES
@@ -120,12 +134,12 @@ def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterat
         yield {
             "title": "Schedules of the losses, mean over an epoch's steps",
             "svg": plots.over_epochs(f"{key}-schedules", panels),
-            "legend": list({line.name: line for one in panels for line in one.series}.values()),
+            "legend": list({line.name: line for panel in panels for line in panel.series}.values()),
             "alt": "; ".join(
-                f"{line.name}: {one.column} {line.values[one.column].iloc[0]:.3g} in the first "
-                f"epoch, {line.values[one.column].iloc[-1]:.3g} in the last"
-                for one in panels
-                for line in one.series
+                f"{line.name}: {panel.column} {line.values[panel.column].iloc[0]:.3g} in the first "
+                f"epoch, {line.values[panel.column].iloc[-1]:.3g} in the last"
+                for panel in panels
+                for line in panel.series
             ),
             "marks": False,
             "source": source,
@@ -135,8 +149,8 @@ def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterat
 def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
     """A chart for each swept parameter: mean IoU and NDR-Recall of each chain's last such stage.
 
-    table: a data set's rows of sweep.csv, as `tables.read_sweep` gives them; numbers: of the
-    experiments, for the colours.
+    table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
+    numbers for colours.
     """
     for place, (parameter, rows) in enumerate(table.groupby("parameter", sort=False)):
         panels = []
@@ -169,17 +183,17 @@ def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iter
             }
 
 
-def _series(one: Made, values: pd.DataFrame) -> plots.Series:
-    return plots.Series(one.name, one.number, values)
+def _series(artifact: ShownArtifact, values: pd.DataFrame) -> plots.Series:
+    return plots.Series(artifact.name, artifact.number, values)
 
 
-def _mean_curve(one: Made) -> pd.DataFrame:
-    curve = _table(one.folder / "curve.csv", {"class": str})
+def _mean_curve(artifact: ShownArtifact) -> pd.DataFrame:
+    curve = _table(artifact.folder / "curve.csv", {"class": str})
     return curve[curve["class"] == "mean"]
 
 
 def _marks(rows: pd.DataFrame) -> list[plots.Mark]:
-    """The fixed and the tuned background score of a maps artifact, from its rows of the metrics."""
+    """The marks at the fixed and the tuned background score, from an artifact's rows of metrics."""
     means = rows[(rows["metric"] == "iou") & (rows["class"] == "mean")]
     means = means.drop_duplicates(["threshold", "tuned_on_masks"])
     return [
@@ -188,7 +202,7 @@ def _marks(rows: pd.DataFrame) -> list[plots.Mark]:
     ]
 
 
-def _points_told(name: str, marks: list[plots.Mark]) -> str:
+def _points_text(name: str, marks: list[plots.Mark]) -> str:
     parts = [
         f"{tables.percent(mark.value)} % at the {'best' if mark.tuned else 'fixed'} score "
         f"{mark.threshold:.2f}"
@@ -199,13 +213,13 @@ def _points_told(name: str, marks: list[plots.Mark]) -> str:
 
 def _ended(line: plots.Series, measure: str, title: str) -> str:
     last = line.values.iloc[-1]
-    told = f"{line.name}: loss {last['loss']:.3f} after epoch {last['epoch']:.0f}"
+    text = f"{line.name}: loss {last['loss']:.3f} after epoch {last['epoch']:.0f}"
     known = measure in last and pd.notna(last[measure])
-    return f"{told}, {title} {tables.percent(last[measure])} %" if known else told
+    return f"{text}, {title} {tables.percent(last[measure])} %" if known else text
 
 
 def bars(key: str, metrics: pd.DataFrame, classes: Sequence[str], number: int) -> dict | None:
-    """The per-class chart of an experiment; None where nothing was measured.
+    """The per-class chart of an experiment; None if nothing was measured.
 
     metrics: the experiment's rows; number: the colour's.
     """

@@ -1,4 +1,4 @@
-"""Which training images a report shows. Light to import: pandas and numpy alone."""
+"""The choice of training images that a report shows. Light to import: only pandas and numpy."""
 
 import math
 from collections.abc import Sequence
@@ -24,12 +24,11 @@ def choose_groups(
 ) -> dict[str, list[str]]:
     """`count` images whose masks are good (`well`) and `count` whose masks are bad (`badly`).
 
-    rows: the training images, with columns image and tags (tuples). images_csv: image,iou of
-    their masks. Well done ones are spaced over the best fifth, badly done ones over the worst,
-    best first: neither the very best nor the very worst alone. Where there are fewer than
-    2 * count images each is in one group. Images without a tag (nothing to find: background
-    alone) are chosen only if there are too few with one.
-    With None, or where no image has been measured: 2 * count images spaced over all (`evenly`).
+    rows: the training images, with columns image and tags (tuples). images_csv: table of image and
+    iou of their masks. Good ones are spaced over the best fifth, bad ones over the worst fifth,
+    best first. With fewer than 2 * count images, each is in one group. Images without tags are
+    chosen only if there are too few others. Without images_csv, or if no image was measured: 2 *
+    count images spaced over all (`evenly`).
     """
     images = _tagged_first(rows, count)
     quality = _quality(images, images_csv) if images_csv else []
@@ -50,7 +49,7 @@ def _tagged_first(rows: pd.DataFrame, count: int) -> list[str]:
 
 
 def _quality(images: Sequence[str], images_csv: Path | str) -> list[str]:
-    """Those of the images that were measured, best first, equal ones by name."""
+    """The images that were measured, best first, ties by name."""
     table = read_table(images_csv, ["image", "iou"], "run again")
     table["iou"] = pd.to_numeric(table["iou"], errors="coerce")
     measured = table[table["image"].isin(set(images)) & table["iou"].notna()]

@@ -18,10 +18,10 @@ from tags2masks.data.index import (
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import MaskTable, read_mask, read_truth
+from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
-    IGNORED,
     Picture,
     image_picture,
     map_picture,
@@ -36,9 +36,9 @@ MOST_MAPS = 3  # of one image; those of the highest mean are shown
 
 
 class Dataset(NamedTuple):
-    """What a report reads of a data set.
+    """The data of a data set that a report needs.
 
-    rows: the training images; files: of these; truth: the mask file of each image that has one.
+    rows: the training images; files: their files; truth: the mask file of each image that has one.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Dataset(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A picture with the words under it and the text for those who do not see it."""
+    """A picture with its caption and alternative text."""
 
     picture: Picture
     title: str
@@ -60,7 +60,7 @@ class Tile(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A training image and what was made of it; None leaves a place empty."""
+    """A training image with its maps and masks; None is an empty place."""
 
     image: str
     tags: tuple[str, ...]
@@ -68,7 +68,7 @@ class Example(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """The examples of an experiment by group; `legend`: (name, CSS colour) of what occurs."""
+    """The examples of an experiment by group; legend: (name, CSS colour) of classes that occur."""
 
     groups: dict[str, list[Example]]
     columns: int
@@ -77,7 +77,7 @@ class Gallery(NamedTuple):
 
 
 def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
-    """What is known of a data set; `where`: root, truth_root and spec, see `write_report`."""
+    """Read the data of a data set; where: root, truth_root and spec, see `page.write_page`."""
     folder = results / name
     index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
     classes = read_classes(folder / "classes.txt", index)
@@ -99,34 +99,37 @@ def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Data
     )
 
 
-def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
+def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
     """The examples of an experiment (an entry of the outline).
 
     Raises UserError naming the shard or image that cannot be read or does not fit.
     """
-    artifacts, folder = one["artifacts"], results / dataset.name
-    measured = one["has_truth"] and "masks" in artifacts
+    artifacts, folder = experiment["artifacts"], results / dataset.name
+    measured = experiment["has_truth"] and "masks" in artifacts
     quality = folder / "masks" / artifacts["masks"] / "images.csv" if measured else None
     rows = dataset.rows
-    if one.get("images"):  # the others have no maps
-        rows = rows[rows["image"].isin(spaced(rows["image"].tolist(), one["images"]))]
+    if experiment.get("images"):  # other images have no maps
+        rows = rows[rows["image"].isin(spaced(rows["image"].tolist(), experiment["images"]))]
     groups = choose_groups(rows, quality, count)
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
-    made = {
+    stored = {
         stage: _read_shards(dataset, chosen, folder, stage, artifacts)
         for stage in figured()
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
-    labels = {image: _labels(dataset, row, made) for image, row in _by_image(chosen)}
-    widest = max([1, *(len(maps) for maps, _ in made["maps"].values())])
+    labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
+    widest = max([1, *(len(maps) for maps, _ in stored["maps"].values())])
     places = min(widest, MOST_MAPS) if "maps" in artifacts else 0
     examples = {
         image: Example(
             image,
             row["tags"],
             [
-                *_seen(dataset, row, made["maps"].get(image), places),
-                *(_mask_tile(dataset, row, labels[image], what) for what in _columns(one, dataset)),
+                *_seen(dataset, row, stored["maps"].get(image), places),
+                *(
+                    _mask_tile(dataset, row, labels[image], what)
+                    for what in _columns(experiment, dataset)
+                ),
             ],
         )
         for image, row in _by_image(chosen)
@@ -134,14 +137,14 @@ def gallery(one: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(_columns(one, dataset)),
+        1 + places + len(_columns(experiment, dataset)),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
 
 
 def image_iou(truth: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """Mean IoU over the classes, background included, that truth or labels show."""
+    """Mean IoU over the classes in truth or labels, including background."""
     return float(class_mean(scores(confusion(truth, labels, classes))["iou"]))
 
 
@@ -149,23 +152,23 @@ def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
     return [(row["image"], row) for row in rows.to_dict("records")]
 
 
-def _columns(one: dict, dataset: Dataset) -> list[str]:
-    """Which label images stand side by side."""
-    made = [stage for stage in figured("labels") if stage in one["artifacts"]]
-    return [*made, "truth"] if dataset.truth else made
+def _columns(experiment: dict, dataset: Dataset) -> list[str]:
+    """The label images to show side by side."""
+    stages = [stage for stage in figured("labels") if stage in experiment["artifacts"]]
+    return [*stages, "truth"] if dataset.truth else stages
 
 
 def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
-    """Array and attributes of the chosen images; nothing if the experiment ends before."""
-    found = {}
+    """Array and attributes of the chosen images; {} if the experiment does not have the stage."""
+    entries = {}
     for number in sorted(set(chosen["shard"])) if stage in artifacts else []:
         path = folder / stage / artifacts[stage] / f"{number}.zarr.zip"
         sha = images_sha(rows_of(dataset.rows, "train", number))
         with Shard(path, artifacts[stage], sha) as shard:
             for image in chosen.loc[chosen["shard"] == number, "image"]:
                 if not shard.partial or shard.holds(image):
-                    found[image] = shard.read(image)
-    return found
+                    entries[image] = shard.read(image)
+    return entries
 
 
 def _read_predictions(chosen, folder, artifacts) -> dict:
@@ -176,10 +179,12 @@ def _read_predictions(chosen, folder, artifacts) -> dict:
         return {image: shard.read(image) for image in chosen["image"]}
 
 
-def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
-    """The label images of an image: of masks, predictions and truth, as far as there are any."""
+def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
+    """The label images of an image: mask, prediction and truth, if they exist."""
     image = row["image"]
-    labels = {stage: made[stage][image][0] for stage in figured("labels") if image in made[stage]}
+    labels = {
+        stage: stored[stage][image][0] for stage in figured("labels") if image in stored[stage]
+    }
     if image in dataset.truth:
         size = (int(row["height"]), int(row["width"]))
         labels["truth"] = read_mask(dataset.truth[image], dataset.table, size)
@@ -187,7 +192,7 @@ def _labels(dataset: Dataset, row: dict, made: dict) -> dict[str, np.ndarray]:
 
 
 def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
-    """The image and its maps, filled up with None to `places` maps."""
+    """The image and its maps, padded with None to `places` maps."""
     size = int(row["height"]), int(row["width"])
     pixels = read_image(dataset.files[row["image"]], size)
     tags = ", ".join(row["tags"]) or "no tag"

@@ -1,4 +1,4 @@
-"""Which artifacts the experiments made, from what, and how they are named and coloured."""
+"""The artifacts of the experiments, with their provenance, names and colours."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from tags2masks.provenance import read_provenance
 from tags2masks.stages import STAGES
 
 
-class Made(NamedTuple):
+class ShownArtifact(NamedTuple):
     """An artifact of a data set.
 
-    name: the names of the config's entries that lead to it; number: of the first experiment that
-    uses it, which gives its colour; users: those experiments.
+    name: the names of the config entries that lead to it; number: that of the first experiment that
+    uses it, for the colour; users: the experiments that use it.
     """
 
     stage: str
@@ -24,51 +24,62 @@ class Made(NamedTuple):
 
 
 def chain_numbers(outline: list[dict]) -> dict[str, int]:
-    """A number per experiment, for its colour: the same chain has the same on every data set."""
+    """A number for each experiment's colour; a chain has the same number on every data set."""
     chains: dict[str, int] = {}
-    for one in outline:
-        chains.setdefault(chain_of(one), len(chains))
-    return {one["experiment"]: chains[chain_of(one)] for one in outline}
+    for experiment in outline:
+        chains.setdefault(chain_of(experiment), len(chains))
+    return {experiment["experiment"]: chains[chain_of(experiment)] for experiment in outline}
 
 
-def chain_of(one: dict) -> str:
+def chain_of(experiment: dict) -> str:
     """The experiment's entries without its data set."""
-    return path_of(one).partition("/")[2]
+    return path_of(experiment).partition("/")[2]
 
 
-def path_of(one: dict) -> str:
+def path_of(experiment: dict) -> str:
     """The experiment's entries: its name without a seed."""
-    return one["experiment"].partition("@")[0]
+    return experiment["experiment"].partition("@")[0]
 
 
-def made_of(stage: str, outline: list[dict], numbers: dict[str, int], results: Path) -> list[Made]:
-    """The artifacts of a stage of one data set's experiments, each once, in their order."""
-    found: dict[str, Made] = {}
-    steps = [(one, *step) for one in outline for step in one["steps"] if step[1] == stage]
-    for one, depth, _, artifact in steps:
-        name, number = one["experiment"], numbers[one["experiment"]]
+def artifacts_of(
+    stage: str, outline: list[dict], numbers: dict[str, int], results: Path
+) -> list[ShownArtifact]:
+    """The artifacts of a stage in one data set's experiments, each once and in order."""
+    artifacts: dict[str, ShownArtifact] = {}
+    places = [
+        (experiment, *place)
+        for experiment in outline
+        for place in experiment["steps"]
+        if place[1] == stage
+    ]
+    for experiment, depth, _, id in places:
+        name, number = experiment["experiment"], numbers[experiment["experiment"]]
         path, _, seed = name.partition("@")
         label = "/".join(path.split("/")[1 : depth + 1]) + (f"@{seed}" if seed else "")
-        folder = results / one["dataset"] / stage / artifact
-        made = found.setdefault(artifact, Made(stage, artifact, label, number, [], folder))
-        made.users.append(name)
-    return list(found.values())
+        folder = results / experiment["dataset"] / stage / id
+        artifact = artifacts.setdefault(id, ShownArtifact(stage, id, label, number, [], folder))
+        artifact.users.append(name)
+    return list(artifacts.values())
 
 
-def told(one: Made) -> dict:
-    """An artifact with what it says that it was made of."""
-    said = read_provenance(one.folder)
+def artifact_details(artifact: ShownArtifact) -> dict:
+    """An artifact with its provenance, as shown on the page."""
+    provenance = read_provenance(artifact.folder)
     return {
-        "stage": one.stage,
-        "step": STAGES[one.stage].title,
-        "id": one.id,
-        "users": one.users,
-        "learns_from": said["learns_from"],
-        "recipe": json.dumps(said["recipe"], indent=2, ensure_ascii=False),
-        "versions": ", ".join(f"{name} {number}" for name, number in said["versions"].items()),
+        "stage": artifact.stage,
+        "title": STAGES[artifact.stage].title,
+        "id": artifact.id,
+        "users": artifact.users,
+        "learns_from": provenance["learns_from"],
+        "recipe": json.dumps(provenance["recipe"], indent=2, ensure_ascii=False),
+        "versions": ", ".join(
+            f"{name} {number}" for name, number in provenance["versions"].items()
+        ),
     }
 
 
 def first_seeds(outline: list[dict]) -> list[dict]:
-    """The experiments, of those that are repeated with several seeds the first alone."""
-    return list({path_of(one): one for one in reversed(outline)}.values())[::-1]
+    """The experiments, with only the first seed of those that are repeated."""
+    return list({path_of(experiment): experiment for experiment in reversed(outline)}.values())[
+        ::-1
+    ]

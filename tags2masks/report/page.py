@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing but itself."""
+"""The report as one self-contained HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,14 @@ from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
-from tags2masks.report.lineage import chain_numbers, chain_of, first_seeds, made_of, path_of, told
+from tags2masks.report.lineage import (
+    artifact_details,
+    artifacts_of,
+    chain_numbers,
+    chain_of,
+    first_seeds,
+    path_of,
+)
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
@@ -39,30 +46,31 @@ def write_page(
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
-    count: example images per group. published: tables of papers' figures; asked: tables that
-    the config asks for, of maps after each epoch and of each step.
-    Equal files give equal text.
-    Raises UserError naming a file that is absent or does not fit.
+    count: example images per group. published: tables of published figures; asked: optional tables
+    that the config asks for, of maps after each epoch and of each step.
+    Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
     metrics = tables.read_metrics(results / "metrics.csv")
     metrics = metrics[metrics["experiment"].isin(numbers)]
     board = tables.read_leaderboard(results / "leaderboard.csv")
-    known = numbers | {path_of(one): numbers[one["experiment"]] for one in outline}
+    known = numbers | {
+        path_of(experiment): numbers[experiment["experiment"]] for experiment in outline
+    }
     board = board[board["experiment"].isin(known)]
     warned = tables.read_warnings(results / "warnings.csv")
-    names = list(dict.fromkeys(one["dataset"] for one in outline))
+    names = list(dict.fromkeys(experiment["dataset"] for experiment in outline))
     swept = None
-    if any("sweep" in one for one in outline):
+    if any("sweep" in experiment for experiment in outline):
         swept = tables.read_sweep(results / "sweep.csv")
         swept = usual_split(swept[swept["experiment"].isin(numbers)])
     related = None
-    if any(one["has_truth"] for one in outline):
+    if any(experiment["has_truth"] for experiment in outline):
         related = tables.read_correlations(results / "correlations.csv")
         related = related[related["experiment"].isin(numbers)]
     datasets = [
         _dataset(
-            [one for one in outline if one["dataset"] == name],
+            [experiment for experiment in outline if experiment["dataset"] == name],
             place,
             roots[name],
             results,
@@ -87,12 +95,12 @@ def write_page(
     return environment.get_template("page.html.jinja").render(
         datasets=datasets,
         experiments=len(outline),
-        masked=sum("masks" in one["supervision"] for one in outline),
+        masked=sum("masks" in experiment["supervision"] for experiment in outline),
         columns=tables.COLUMNS,
         rows=tables.leaderboard_cells(board),
         numbers=known,
         published=published_tables(published, outline, metrics),
-        steps=_steps(datasets, outline),
+        stages=_stages(datasets, outline),
         headings=GROUPS,
         said_splits=SPLITS,
         shades=plots.SHADES,
@@ -116,13 +124,16 @@ def _dataset(
     asked: Sequence[Path],
     warned: list[str],
 ) -> dict:
-    """All that the page says of a data set."""
+    """The page's data for a data set."""
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
     read = examples.read_dataset(name, where, results, has_truth)
     key = f"d{place}"
     usual = usual_split(metrics)
-    made = {stage: made_of(stage, outline, numbers, results) for stage in STAGES}
-    of = {one["experiment"]: metrics[metrics["experiment"] == one["experiment"]] for one in outline}
+    artifacts = {stage: artifacts_of(stage, outline, numbers, results) for stage in STAGES}
+    of = {
+        experiment["experiment"]: metrics[metrics["experiment"] == experiment["experiment"]]
+        for experiment in outline
+    }
     return {
         "name": name,
         "key": key,
@@ -138,28 +149,28 @@ def _dataset(
         "best": _best(outline, usual),
         "charts": [
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
-            *charts(key, made, usual, asked),
+            *charts(key, artifacts, usual, asked),
         ],
         "experiments": [
             {
-                "name": one["experiment"],
-                "chain": chain_of(one),
-                "number": numbers[one["experiment"]],
+                "name": experiment["experiment"],
+                "chain": chain_of(experiment),
+                "number": numbers[experiment["experiment"]],
                 "bars": bars(
                     f"{key}-bars{at}",
-                    usual_split(of[one["experiment"]]),
+                    usual_split(of[experiment["experiment"]]),
                     read.classes,
-                    numbers[one["experiment"]],
+                    numbers[experiment["experiment"]],
                 ),
-                "classes": tables.class_figures(of[one["experiment"]], read.classes),
-                "means": tables.mean_figures(of[one["experiment"]]),
+                "classes": tables.class_figures(of[experiment["experiment"]], read.classes),
+                "means": tables.mean_figures(of[experiment["experiment"]]),
                 "gallery": (
-                    examples.gallery(one, read, results, count)
-                    if {"maps", "masks"} & set(one["artifacts"])
+                    examples.gallery(experiment, read, results, count)
+                    if {"maps", "masks"} & set(experiment["artifacts"])
                     else None
                 ),
             }
-            for at, one in enumerate(first_seeds(outline))
+            for at, experiment in enumerate(first_seeds(outline))
         ],
         "properties": (
             tables.class_properties(tables.read_properties(results / name / "properties.csv"))
@@ -167,51 +178,53 @@ def _dataset(
             else []
         ),
         "correlations": tables.correlation_rows(related) if has_truth else [],
-        "prototypes": [shown_prototypes(one, read) for one in made["prototypes"]],
-        "artifacts": [told(one) for stage in STAGES for one in made[stage]],
+        "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
+        "artifacts": [
+            artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]
+        ],
     }
 
 
 def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
-    """The chain whose last measured step is the best, with the mean IoU of its steps.
+    """The chain that is best at the last measured stage, with the mean IoU of its stages.
 
-    Of several seeds the mean counts. References, trained on the true masks, have no part in it.
+    For several seeds the mean counts. References, trained on the true masks, do not take part.
     """
-    weak = [one["experiment"] for one in outline if not one["full"]]
+    weak = [experiment["experiment"] for experiment in outline if not experiment["full"]]
     rows = metrics[
         (metrics["metric"] == "iou")
         & (metrics["class"] == "mean")
         & ~metrics["tuned_on_masks"]
         & metrics["experiment"].isin(weak)
     ]
-    paths = {one["experiment"]: path_of(one) for one in outline}
+    paths = {experiment["experiment"]: path_of(experiment) for experiment in outline}
     means = (
         rows.assign(path=rows["experiment"].map(paths)).groupby(["stage", "path"])["value"].mean()
     )
     for last in reversed(tables.STAGE_NAMES):
         if last in means:
             path = means[last].idxmax()
-            steps = [
+            stages = [
                 (said, tables.percent(means[stage, path]))
                 for stage, said in tables.STAGE_NAMES.items()
                 if (stage, path) in means
             ]
-            return {"name": path, "steps": steps, "of": len({paths[name] for name in weak})}
+            return {"name": path, "stages": stages, "of": len({paths[name] for name in weak})}
     return None
 
 
-def _steps(datasets: list[dict], outline: list[dict]) -> list[dict]:
-    """Per stage: from what its artifacts were made, and how many there are."""
-    made = [artifact for dataset in datasets for artifact in dataset["artifacts"]]
+def _stages(datasets: list[dict], outline: list[dict]) -> list[dict]:
+    """For each stage, what its artifacts learned from and how many there are."""
+    artifacts = [artifact for dataset in datasets for artifact in dataset["artifacts"]]
     rows = [
         {
-            "step": stage.title,
+            "title": stage.title,
             "supervision": list(dict.fromkeys(" + ".join(a["learns_from"]) or OWN for a in mine)),
             "count": len(mine),
         }
         for name, stage in STAGES.items()
-        if (mine := [artifact for artifact in made if artifact["stage"] == name])
+        if (mine := [artifact for artifact in artifacts if artifact["stage"] == name])
     ]
-    with_truth = any(one["has_truth"] for one in outline)
+    with_truth = any(experiment["has_truth"] for experiment in outline)
     quality = "pixel masks, evaluation only" if with_truth else "no pixel masks: not measured"
-    return [*rows, {"step": "Quality figures", "supervision": [quality], "count": None}]
+    return [*rows, {"title": "Quality figures", "supervision": [quality], "count": None}]

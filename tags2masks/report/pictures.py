@@ -1,4 +1,4 @@
-"""Images, maps and masks as small pictures that stand in the page itself, as data URIs."""
+"""Images, maps and masks as thumbnails in the page, as data URIs."""
 
 import base64
 import hashlib
@@ -10,10 +10,10 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import upsample
 from tags2masks.palette import voc_palette
 
-IGNORED = 255
 LONGEST = 240  # pixels of a thumbnail's long side
 PATCH = 40  # pixels of a patch's side
 SMALL = 128  # images up to this long side are enlarged in the page, pixel by pixel
@@ -22,7 +22,7 @@ HATCH = ((186, 186, 186), (128, 128, 128))
 
 
 class Picture(NamedTuple):
-    """A picture as the page shows it; equal ones have equal keys."""
+    """A picture of the page; equal pictures have equal keys."""
 
     key: str
     uri: str
@@ -32,12 +32,12 @@ class Picture(NamedTuple):
 
 
 def image_picture(image: np.ndarray) -> Picture:
-    """A photograph, uint8 [H, W, 3]: as it is when small, otherwise as a JPEG thumbnail."""
+    """An image, uint8 [H, W, 3], as a JPEG thumbnail, or as PNG if it is small."""
     return _photograph(Image.fromarray(image))
 
 
 def map_picture(image: np.ndarray, scores: np.ndarray) -> Picture:
-    """Scores as heat on the image in grey: the higher, the less of the image shows through.
+    """Scores as a heat map over the grey image; high scores cover more of the image.
 
     image: uint8 [H, W, 3]; scores: float [h, w] in 0..1, at the stride they are stored at.
     """
@@ -51,11 +51,11 @@ def map_picture(image: np.ndarray, scores: np.ndarray) -> Picture:
 
 
 def mask_picture(mask: np.ndarray) -> Picture:
-    """A mask in the palette's colours, uint8 [H, W]; 0 is a light grey, 255 is hatched."""
+    """A mask, uint8 [H, W], in the palette's colours; 0 is light grey, 255 is hatched."""
     image = Image.fromarray(np.ascontiguousarray(mask))
     ids = np.array(image.resize(_size(image), Image.Resampling.NEAREST))
     down, right = np.indices(ids.shape)
-    # Masks hold no 254: it lends the hatching its second grey.
+    # 254 does not occur in masks; it is used for the second grey of the hatching.
     ids[(ids == IGNORED) & ((down + right) % 6 < 3)] = 254
     picture = Image.fromarray(ids, "P")
     picture.putpalette(mask_colours().ravel().tolist())

@@ -1,4 +1,4 @@
-"""Charts as inline SVG. They take their colours and their font from the page around them."""
+"""Charts as inline SVG, with colours and font from the page's style sheet."""
 
 import io
 import re
@@ -22,7 +22,7 @@ SHADES = {  # opacity of a stage's bars: the later in a chain, the darker
 }
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)))
 
-# Colours that stand for the page's own until the SVG is written.
+# Placeholder colours, replaced by the page's CSS colours in the final SVG.
 INK, RULE, SURFACE = "#0a0a01", "#0a0a02", "#0a0a03"
 PAGE_COLOURS = {INK: "currentColor", RULE: "var(--rule)", SURFACE: "var(--surface)"} | {
     f"#0a0b{number:02x}": f"var(--series-{number})" for number in range(SERIES)
@@ -57,7 +57,7 @@ STYLE = {
 
 
 class Series(NamedTuple):
-    """A line of a chart. `number` gives its colour and dashes, everywhere the same."""
+    """A line of a chart; `number` determines its colour and dashes in all charts."""
 
     name: str
     number: int
@@ -75,9 +75,9 @@ class Mark(NamedTuple):
 def curves(key: str, series: Sequence[Series], marks: Mapping[str, Sequence[Mark]]) -> str:
     """Mean IoU (%) against the background score; values: columns threshold, iou (0..1).
 
-    key: tells this chart's ids from those of the page's other charts.
-    marks: by the series' name. A filled circle marks a score that was fixed beforehand, a hollow
-    diamond one that was chosen with pixel masks.
+    key: prefix of the chart's ids, unique in the page.
+    marks: by the series' name. A filled circle marks the fixed score, a hollow diamond the score
+    that was chosen with pixel masks.
     """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, (axes,) = _figure(3.0, 1)
@@ -108,7 +108,7 @@ def curves(key: str, series: Sequence[Series], marks: Mapping[str, Sequence[Mark
 def training(key: str, series: Sequence[Series], measure: str, title: str) -> str:
     """Loss, and below it a measure in percent, over the epochs; values: epoch, loss, [measure].
 
-    The lower panel is left out where no series has the measure.
+    The lower panel is left out if no series has the measure.
     """
     measured = [line for line in series if measure in line.values and _any(line.values[measure])]
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
@@ -151,8 +151,8 @@ def sensitivity(
 ) -> str:
     """Figures (%) against a parameter, in panels: title, series at the fixed score, at the best.
 
-    values: columns setting (text), value (0..1). Settings that are all numbers stand in their place
-    on the axis, others side by side in the order in which they first occur.
+    values: columns setting (text), value (0..1). If all settings are numbers the axis is numeric,
+    otherwise they are spaced evenly in the order of first occurrence.
     """
     settings = list(
         dict.fromkeys(s for _, *kinds in panels for kind in kinds for line in kind
@@ -281,5 +281,5 @@ def _svg(figure: Figure, key: str) -> str:
         r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text
     )
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    text = re.sub(r"#0a0[ab]\w\w", lambda found: PAGE_COLOURS[found.group()], text)
+    text = re.sub(r"#0a0[ab]\w\w", lambda match: PAGE_COLOURS[match.group()], text)
     return re.sub(r"\s*\n\s*", "\n", text).strip()

@@ -1,4 +1,4 @@
-"""What the prototypes of each class look like: the image patches that are most like them."""
+"""Pictures of each class's prototypes: the image patches that are most similar to them."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import images_sha
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes
 from tags2masks.report.gallery import Dataset
-from tags2masks.report.lineage import Made
+from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.pictures import Picture, strip_picture
 
-MOST_CLASSES = 3  # the first ones; each takes some 100 kB of the page
-AROUND = 3  # a patch is shown with its neighbours: so many cells wide and high
+MOST_CLASSES = 3  # the first ones; each takes about 100 kB of the page
+AROUND = 3  # side of a shown patch in cells: a cell with its neighbours
 
 
 class Strip(NamedTuple):
@@ -25,7 +25,7 @@ class Strip(NamedTuple):
 
 
 class ShownClass(NamedTuple):
-    """The chosen prototypes of a class, best first, and how many centres there were of each."""
+    """The chosen prototypes of a class, best first, and the number of centres of each kind."""
 
     name: str
     own: list[Strip]
@@ -35,7 +35,7 @@ class ShownClass(NamedTuple):
 
 
 class ShownPrototypes(NamedTuple):
-    """A prototypes artifact as the page shows it; `more`: classes that it does not show."""
+    """A prototypes artifact on the page; more: the number of classes that are not shown."""
 
     name: str
     number: int
@@ -43,40 +43,47 @@ class ShownPrototypes(NamedTuple):
     more: int
 
 
-def shown_prototypes(one: Made, dataset: Dataset) -> ShownPrototypes:
+def shown_prototypes(artifact: ShownArtifact, dataset: Dataset) -> ShownPrototypes:
     """The first classes of an artifact.
 
     Raises UserError naming the file or image that cannot be read or does not fit.
     """
-    path = one.folder / "prototypes.zarr.zip"
+    path = artifact.folder / "prototypes.zarr.zip"
     names = dataset.classes[:MOST_CLASSES]
-    found = read_prototypes(path, one.id, images_sha(dataset.rows), names)
-    classes = [_shown(name, it, dataset.files) for name, it in zip(names, found, strict=True)]
-    return ShownPrototypes(one.name, one.number, classes, len(dataset.classes) - len(names))
+    prototypes = read_prototypes(path, artifact.id, images_sha(dataset.rows), names)
+    classes = [
+        _shown(name, of_class, dataset.files)
+        for name, of_class in zip(names, prototypes, strict=True)
+    ]
+    return ShownPrototypes(
+        artifact.name, artifact.number, classes, len(dataset.classes) - len(names)
+    )
 
 
-def _shown(name: str, found: ClassPrototypes, files: dict[str, ImageFile]) -> ShownClass:
-    chosen = [patches for patches, on in zip(found.nearest, found.chosen, strict=True) if on]
+def _shown(name: str, prototypes: ClassPrototypes, files: dict[str, ImageFile]) -> ShownClass:
+    chosen = [
+        patches for patches, on in zip(prototypes.nearest, prototypes.chosen, strict=True) if on
+    ]
     crops = _crops([patch for patches in chosen for patch in patches], files)
     strips: dict[bool, list[Strip]] = {False: [], True: []}
-    for at in sorted(np.flatnonzero(found.chosen), key=lambda at: -found.scores[at]):
-        images = ", ".join(patch.image for patch in found.nearest[at])
-        strips[bool(found.context[at])].append(
+    for at in sorted(np.flatnonzero(prototypes.chosen), key=lambda at: -prototypes.scores[at]):
+        images = ", ".join(patch.image for patch in prototypes.nearest[at])
+        strips[bool(prototypes.context[at])].append(
             Strip(
-                strip_picture([crops[patch] for patch in found.nearest[at]]),
-                float(found.scores[at]),
-                int(found.sizes[at]),
+                strip_picture([crops[patch] for patch in prototypes.nearest[at]]),
+                float(prototypes.scores[at]),
+                int(prototypes.sizes[at]),
                 f"Patches of {images}",
             )
         )
-    of_context = int(found.context.sum())
+    of_context = int(prototypes.context.sum())
     return ShownClass(
-        name, strips[False], len(found.context) - of_context, strips[True], of_context
+        name, strips[False], len(prototypes.context) - of_context, strips[True], of_context
     )
 
 
 def _crops(patches: list[Patch], files: dict[str, ImageFile]) -> dict[Patch, np.ndarray]:
-    """What is to be seen at each patch; every image is read once."""
+    """The pixels of each patch; every image is read once."""
     crops: dict[Patch, np.ndarray] = {}
     for image in dict.fromkeys(patch.image for patch in patches):
         pixels = read_image(files[image])

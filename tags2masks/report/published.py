@@ -1,9 +1,9 @@
-"""Figures that papers report, beside those that were measured here.
+"""Published figures beside the figures that were measured here.
 
 A table is a CSV file with `COLUMNS`, a row per figure, in percent as printed. `method` is a chain
-from the classifier on, such as vanilla/cam/crf, or a name that is no method here. `metric` is a
-stage and a metric as metrics.csv has it, such as seed_iou or mask_contour_f; `_best` at its end
-says that pixel masks chose the background score.
+from the classifier on, such as vanilla/cam/crf, or another name for a method that is not here.
+`metric` is a stage and a metric of metrics.csv, such as seed_iou or mask_contour_f; the suffix
+`_best` means that the background score was chosen with pixel masks.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ NAMES = METRIC_NAMES | {"fp": "False positives", "fn": "False negatives"}
 
 
 class Figure(NamedTuple):
-    """A published figure; measured: (chain, percent) of those that did the same here."""
+    """A published figure; measured: (chain, percent) of matching experiments."""
 
     method: str
     dataset: str
@@ -46,14 +46,14 @@ class Published(NamedTuple):
 
     @property
     def measured(self) -> int:
-        """How many of its figures were measured here too."""
+        """The number of its figures with a matching experiment."""
         return sum(bool(figure.measured) for figure in self.figures)
 
 
 def read_published(path: Path | str) -> pd.DataFrame:
-    """A table of published figures, every cell as it is written.
+    """A table of published figures, with every cell as text.
 
-    Raises UserError naming the file and the row of a value that is no number, or of an empty cell.
+    Raises UserError naming the file and the row of a non-numeric value or an empty cell.
     """
     frame = read_table(path, COLUMNS, MEND)
     numbers = pd.to_numeric(frame["value"], errors="coerce")
@@ -76,18 +76,18 @@ def published_tables(
 ) -> list[Published]:
     """The papers' tables in the order of the files, each figure with what was measured here.
 
-    metrics: as `tables.read_metrics` gives it. An experiment did the same when its steps up to the
-    figure's stage are those of `method`, and it was measured on the same split; data sets are not
-    compared. A step is known by its entry's name if a table has that name, else by its method.
-    Experiments that share these steps stand there once, with them alone; repeats with other seeds
+    metrics: as `tables.read_metrics` gives it. An experiment matches a figure if its entries up to
+    the figure's stage are those of `method`, and if it was measured on the same split; data sets
+    are not compared. An entry matches by its name if a table has that name, else by its method.
+    Experiments that share these entries are listed once, by these entries; repeats with other seeds
     as mean ± standard deviation.
     """
     if not paths:
         return []
     frame = pd.concat([read_published(path) for path in paths], ignore_index=True)
-    named = {step for method in frame["method"] for step in method.split("/")}
-    known = {one["experiment"]: one for one in outline}
-    steps = {name: _steps(one, named) for name, one in known.items()}
+    named = {word for method in frame["method"] for word in method.split("/")}
+    known = {experiment["experiment"]: experiment for experiment in outline}
+    words = {name: _words(experiment, named) for name, experiment in known.items()}
     means = metrics[metrics["class"] == "mean"]
     tables = []
     for (paper, table), rows in frame.groupby(["paper", "table"], sort=False):
@@ -103,7 +103,7 @@ def published_tables(
             measured: dict[str, dict[int, float]] = {}
             for name, value in zip(mine["experiment"], mine["value"], strict=True):
                 depth = max(depth for depth, at, _ in known[name]["steps"] if at == stage)
-                if steps[name][:depth] == row["method"].split("/"):
+                if words[name][:depth] == row["method"].split("/"):
                     start = "/".join(path_of(known[name]).split("/")[: depth + 1])
                     measured.setdefault(start, {})[known[name]["seed"]] = value
             figures.append(
@@ -111,7 +111,7 @@ def published_tables(
                     row["method"],
                     row["dataset"],
                     row["split"],
-                    _said(row["metric"]),
+                    _metric_title(row["metric"]),
                     tuned,
                     row["value"],
                     row["note"],
@@ -122,21 +122,21 @@ def published_tables(
     return tables
 
 
-def _steps(one: dict, named: set[str]) -> list[str]:
-    """By which word a published table knows each entry of an experiment."""
+def _words(experiment: dict, named: set[str]) -> list[str]:
+    """The word for each entry of an experiment in published tables: its name or its method."""
     methods = {
         depth: artifact.rpartition("-")[0]
-        for depth, stage, artifact in one["steps"]
+        for depth, stage, artifact in experiment["steps"]
         if STAGES[stage].section
     }
-    entries = path_of(one).split("/")[1:]
+    entries = path_of(experiment).split("/")[1:]
     return [
         entry if entry in named else methods[depth] for depth, entry in enumerate(entries, start=1)
     ]
 
 
 def _parts(metric: str) -> tuple[str | None, str, bool]:
-    """Stage, metric and tuned_on_masks in metrics.csv; no stage where it has no such figure."""
+    """Stage, metric and tuned_on_masks in metrics.csv; stage None for other metrics."""
     for stage, name in STAGE_NAMES.items():
         if metric.startswith(f"{name}_"):
             plain = metric.removeprefix(f"{name}_")
@@ -144,8 +144,8 @@ def _parts(metric: str) -> tuple[str | None, str, bool]:
     return None, metric.removesuffix(BEST), metric.endswith(BEST)
 
 
-def _said(metric: str) -> str:
+def _metric_title(metric: str) -> str:
     stage, plain, tuned = _parts(metric)
     name = NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
-    said = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
-    return f"{said}, best score" if tuned else said
+    title = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
+    return f"{title}, best score" if tuned else title

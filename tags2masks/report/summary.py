@@ -1,4 +1,4 @@
-"""The figures of all experiments in two tables: one tidy, one a row per experiment."""
+"""The tables of all experiments: tidy metrics, and a leaderboard with a row per experiment."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.tables import read_checked, read_table
 from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
-from tags2masks.metrics.sweep import thresholds as limits_of
+from tags2masks.metrics.curve import thresholds as limits_of
 from tags2masks.report.lineage import path_of
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
@@ -28,7 +28,7 @@ LEADERBOARD = (
     "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
     "prediction_split", "train_images", "prediction_images", "note",
 )  # fmt: skip
-MEAN, DEVIATION = "mean", "sd"  # in the place of a seed
+MEAN, DEVIATION = "mean", "sd"  # in the column seed
 SWEEP = (
     "parameter", "setting", "chain", "dataset", "split", "stage", "metric", "value", "threshold",
     "tuned_on_masks", "images", "experiment",
@@ -41,33 +41,33 @@ MEND = "run again"
 
 
 def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.DataFrame:
-    """Every figure of every experiment, a row each (columns METRICS).
+    """A row for every figure of every experiment (columns METRICS).
 
-    outline: the experiments with their artifacts' ids. `map` rows are the classifier's mean average
-    precision on the tags of the val split.
+    outline: the experiments with their artifacts' ids. Rows of the metric `map` are the
+    classifier's mean average precision on the tags of val.
     evaluation: the config's background_score and thresholds.
-    Raises UserError naming the file when one is damaged, or was measured at others than these.
+    Raises UserError naming a file that is damaged, or was measured at other background scores.
     """
     tables = []
-    for one in outline:
-        for _, stage, artifact in one["steps"]:
-            folder = results / one["dataset"] / stage / artifact
+    for experiment in outline:
+        for _, stage, artifact in experiment["steps"]:
+            folder = results / experiment["dataset"] / stage / artifact
             kind = STAGES[stage].measured
-            if kind == "tags" or (kind and one["has_truth"]):
-                splits = ["", "val-"] if artifact in one["val"] else [""]
+            if kind == "tags" or (kind and experiment["has_truth"]):
+                splits = ["", "val-"] if artifact in experiment["val"] else [""]
                 parts = [_measured(folder, of, stage, evaluation) for of in splits]
                 table = pd.concat(parts, ignore_index=True)
             else:
                 continue
-            about = {key: one[key] for key in ("experiment", "dataset")}
+            about = {key: experiment[key] for key in ("experiment", "dataset")}
             tables.append(table.assign(**about, stage=stage, artifact=artifact))
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
 
 
 def read_outline(path: Path) -> dict:
-    """The file that the rule `outline` writes: `experiments`, `evaluation`, `report`.
+    """Read the file of the rule `outline`: `experiments`, `evaluation`, `report`.
 
-    Raises UserError naming a file that cannot be read, or is none.
+    Raises UserError naming the file if it is unreadable or not valid.
     """
     try:
         outline = json.loads(path.read_text(encoding="utf-8"))
@@ -79,13 +79,13 @@ def read_outline(path: Path) -> dict:
 
 
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
-    """Rows of metrics.csv or sweep.csv without those of maps and masks of val's images."""
+    """Rows of metrics.csv or sweep.csv, without those of maps and masks of val's images."""
     of_train = [name for name in measured("maps", "labels") if STAGES[name].split == "train"]
     return figures[~figures["stage"].isin(of_train) | (figures["split"] == "train")]
 
 
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
-    """An artifact's figures; of: how its tables' names begin, `val-` for those of val's images."""
+    """An artifact's figures; of: prefix of its tables' names, `val-` for val's images."""
     columns = ["metric", "value", "threshold", "tuned_on_masks"]
     table = _read(folder / f"{of}metrics.csv", columns, read_checked)
     if STAGES[stage].measured == "maps":
@@ -100,9 +100,9 @@ def _read(path: Path, columns: list[str], check: Callable[..., pd.DataFrame]) ->
 def _check_thresholds(
     metrics: pd.DataFrame, folder: Path, of: str, background_score: float, thresholds: int
 ) -> None:
-    """Refuse figures of maps that were measured when the config said something else.
+    """Refuse figures of maps that were measured with other options of the config.
 
-    Snakemake measures anew after such a change, unless its records are lost.
+    Snakemake measures again after such a change, unless its records are lost.
     """
     plain = ~metrics["tuned_on_masks"].astype(bool) & (metrics["metric"] == "iou")
     fixed = set(metrics.loc[plain, "threshold"])
@@ -112,38 +112,38 @@ def _check_thresholds(
             f"evaluation.background_score is {background_score}; delete it and run again"
         )
     curve = _read(folder / f"{of}curve.csv", ["threshold"], read_table)
-    steps = set(curve["threshold"].astype("float32"))
-    if steps and steps != set(limits_of(thresholds, background_score)):
+    scores = set(curve["threshold"].astype("float32"))
+    if scores and scores != set(limits_of(thresholds, background_score)):
         raise UserError(
-            f"{folder / f'{of}metrics.csv'}: measured at {len(steps)} background scores, which are "
-            f"not those of evaluation.thresholds: {thresholds}; delete it and run again"
+            f"{folder / f'{of}metrics.csv'}: measured at {len(scores)} background scores, which "
+            f"are not those of evaluation.thresholds: {thresholds}; delete it and run again"
         )
 
 
 def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) -> pd.DataFrame:
-    """What is odd about the data sets and the figures (columns WARNINGS).
+    """The warnings on data sets and figures (columns WARNINGS).
 
-    experiment: "" for warnings of a data set, which are those of `data.warnings` beside the lists
-    of its images and, where it has masks, beside the properties of its classes.
+    experiment: "" for warnings on a data set. Those are in tables of `data.warnings`, one per split
+    and, with masks, one from `measure_classes`.
     """
     rows = []
-    for name in dict.fromkeys(one["dataset"] for one in outline):
-        mine = [one for one in outline if one["dataset"] == name]
+    for name in dict.fromkeys(experiment["dataset"] for experiment in outline):
+        mine = [experiment for experiment in outline if experiment["dataset"] == name]
         files = ["train", "val", "ood", *(["masks"] if mine[0]["has_truth"] else [])]
         for file in files:
-            found = read_warnings(results / name / f"{file}-warnings.csv")
-            rows += [(name, "", *warned) for warned in found]
+            warnings = read_warnings(results / name / f"{file}-warnings.csv")
+            rows += [(name, "", *warned) for warned in warnings]
         classes = ["background", *read_classes(results / name / "classes.txt")]
         rows += [
-            (name, one["experiment"], *warned)
-            for one in mine
-            for warned in _partial_means(metrics, one["experiment"], classes)
+            (name, experiment["experiment"], *warned)
+            for experiment in mine
+            for warned in _partial_means(metrics, experiment["experiment"], classes)
         ]
     return pd.DataFrame(rows, columns=list(WARNINGS))
 
 
 def _partial_means(metrics: pd.DataFrame, experiment: str, classes: list[str]) -> list[Warned]:
-    """Of an experiment's mean IoUs that are over some of the classes only."""
+    """Warnings on an experiment's mean IoUs that do not include all classes."""
     rows = usual_split(metrics[metrics["experiment"] == experiment])
     rows = rows[(rows["metric"] == "iou") & ~rows["tuned_on_masks"].astype(bool)]
     without: dict[tuple[str, ...], list[str]] = {}
@@ -167,55 +167,58 @@ def leaderboard(
 ) -> pd.DataFrame:
     """A row per experiment (columns LEADERBOARD), per data set the best first.
 
-    All figures are means over classes, background included but in `…_contour_f`, which it has not.
-    `seed_iou_best` is at the background score that the pixel masks of the training images like best
-    (tuned_on_masks), `seed_iou` and `seed_contour_f` at the config's fixed one.
-    `…_val`: of the maps and masks of val's images, made from these images' tags.
-    train_images, prediction_images: how many were measured, of training images and of the
-    predictions' split; where nothing is measured, how many there are.
+    Figures are means over the classes with background, except `…_contour_f`, without background.
+    `seed_iou_best` is at the background score with the best IoU on the training images' masks
+    (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the config's fixed score.
+    `…_val`: maps and masks of val's images, made from these images' tags.
+    train_images, prediction_images: number of measured training images, and of measured images of
+    the predictions' split; if nothing is measured, the number of images.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
-    note: the notes of `warnings`, as `collect_warnings` gives them.
-    share_of_full: prediction_iou over that of the same segmenter, data set and seed trained on the
-    true masks of all training images, where the config has such an experiment.
-    Experiments of several seeds have two rows more, the mean and the sample's standard deviation.
+    note: the notes of `warnings`, from `collect_warnings`.
+    share_of_full: prediction_iou divided by that of the reference, the same segmenter, data set and
+    seed trained on the true masks of all training images, if the config has one.
+    Experiments with several seeds have two further rows, the mean and the sample standard
+    deviation.
     """
-    rows = [_leaderboard_row(metrics, one, results) for one in outline]
-    for row, one in zip(rows, outline, strict=True):
-        row["note"] = _note(one, warnings)
+    rows = [_leaderboard_row(metrics, experiment, results) for experiment in outline]
+    for row, experiment in zip(rows, outline, strict=True):
+        row["note"] = _note(experiment, warnings)
     table = pd.DataFrame(rows, columns=["path", *LEADERBOARD])
     table["share_of_full"] = _shares_of_full(table["prediction_iou"], outline)
     return _ordered(_with_spread(table))
 
 
-def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
-    folder = results / one["dataset"]
+def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> dict:
+    folder = results / experiment["dataset"]
     index = read_index(folder / "train.csv", folder / "val.csv")
     images = int((index["split"] == "train").sum())
-    learned = one["supervision"]
+    learned = experiment["supervision"]
     labelled = (
         len(read_checked(folder / "labelled.csv", ["image"], MEND)) if "masks" in learned else 0
     )
-    mine = metrics[(metrics["experiment"] == one["experiment"]) & (metrics["class"] == "mean")]
+    mine = metrics[
+        (metrics["experiment"] == experiment["experiment"]) & (metrics["class"] == "mean")
+    ]
 
     usual, on_val = usual_split(mine), mine[mine["split"] == "val"]
 
     def value(stage, metric, column="value", tuned=False, rows=usual):
-        found = rows[
+        matching = rows[
             (rows["stage"] == stage)
             & (rows["metric"] == metric)
             & (rows["tuned_on_masks"] == tuned)
         ]
-        # Of a stage that the chain passes twice the last counts.
-        return found[column].iloc[-1] if len(found) else None
+        # If a chain has a stage twice, the last one counts.
+        return matching[column].iloc[-1] if len(matching) else None
 
-    split = one["evaluate_on"] if "predictions" in one["artifacts"] else None
+    split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
     predicted = (index["split"] == split).sum() if split else None
     counted = {stage: value(stage, "iou", "images") for stage in figured()}
     return {
-        "path": path_of(one),
-        "experiment": one["experiment"],
-        "dataset": one["dataset"],
-        "seed": one["seed"],
+        "path": path_of(experiment),
+        "experiment": experiment["experiment"],
+        "dataset": experiment["dataset"],
+        "seed": experiment["seed"],
         "supervision": supervision_text(learned, labelled, images),
         "label_cost": label_cost(learned, labelled, images),
         "classifier_map": value("classifier", "map"),
@@ -236,31 +239,31 @@ def _leaderboard_row(metrics: pd.DataFrame, one: dict, results: Path) -> dict:
     }
 
 
-def _note(one: dict, warnings: pd.DataFrame) -> str:
-    concerned = (warnings["dataset"] == one["dataset"]) & warnings["experiment"].isin(
-        ("", one["experiment"])
+def _note(experiment: dict, warnings: pd.DataFrame) -> str:
+    concerned = (warnings["dataset"] == experiment["dataset"]) & warnings["experiment"].isin(
+        ("", experiment["experiment"])
     )
-    unmeasured = [] if one["has_truth"] else ["no masks: quality not measured"]
+    unmeasured = [] if experiment["has_truth"] else ["no masks: quality not measured"]
     return "; ".join([*unmeasured, *warnings.loc[concerned, "note"]])
 
 
 def _shares_of_full(iou: pd.Series, outline: list[dict]) -> list[float | None]:
-    """Each experiment's prediction IoU as a share of that of its reference."""
+    """Each experiment's prediction IoU, divided by that of its reference."""
     full = {
-        _reference_key(one): value
-        for one, value in zip(outline, iou, strict=True)
-        if one["full"] and "predictions" in one["artifacts"]
+        _reference_key(experiment): value
+        for experiment, value in zip(outline, iou, strict=True)
+        if experiment["full"] and "predictions" in experiment["artifacts"]
     }
-    references = [full.get(_reference_key(one)) for one in outline]
+    references = [full.get(_reference_key(experiment)) for experiment in outline]
     return [
         value / reference if reference and pd.notna(value) else None
         for value, reference in zip(iou, references, strict=True)
     ]
 
 
-def _reference_key(one: dict) -> tuple[str, str, int]:
-    """What an experiment and its reference have in common: images, segmenter's entry, seed."""
-    return one["data"], path_of(one).rpartition("/")[2], one["seed"]
+def _reference_key(experiment: dict) -> tuple[str, str, int]:
+    """The key that an experiment shares with its reference: images, segmenter's entry, seed."""
+    return experiment["data"], path_of(experiment).rpartition("/")[2], experiment["seed"]
 
 
 def _with_spread(table: pd.DataFrame) -> pd.DataFrame:
@@ -277,7 +280,7 @@ def _with_spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Per data set the best path first; of a path the mean, the deviation, then its seeds."""
+    """Sort by data set, best path first; within a path the mean, the deviation, then the seeds."""
     best = ["prediction_iou", "mask_iou", "seed_iou"]
     place = table["seed"].map({MEAN: 0, DEVIATION: 1}).fillna(2)
     leading = table.assign(place=place).sort_values("place").drop_duplicates("path")
@@ -294,19 +297,19 @@ def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
     """The means over the classes of the experiments that belong to a sweep (columns SWEEP).
 
     metrics: columns METRICS. parameter: the swept field; setting: its value; chain: the experiment
-    as the config names it, before the sweep. In the order of the outline, so of the config.
+    as written in the config. Rows are in the order of the outline, which is that of the config.
     """
     means = metrics[metrics["class"] == "mean"]
     parts = []
-    for one in outline:
-        if "sweep" in one:
-            swept = one["sweep"]
+    for experiment in outline:
+        if "sweep" in experiment:
+            swept = experiment["sweep"]
             about = {
                 "parameter": swept["parameter"],
                 "setting": swept["value"],
                 "chain": swept["chain"],
             }
-            parts.append(means[means["experiment"] == one["experiment"]].assign(**about))
+            parts.append(means[means["experiment"] == experiment["experiment"]].assign(**about))
     if not parts:
         return pd.DataFrame(columns=list(SWEEP))
     return pd.concat(parts, ignore_index=True)[list(SWEEP)]

@@ -1,4 +1,4 @@
-"""The report's tables: figures of the CSV files as people read them."""
+"""The report's tables, formatted from the CSV files."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -33,12 +33,12 @@ METRIC_NAMES = {
 
 
 def _score(name: str) -> Callable[[dict[str, str]], str]:
-    """Says the background score in the column `name`."""
+    """A formatter of the background score in the column `name`."""
     return lambda row: f"at\N{NO-BREAK SPACE}{float(row[name]):.2f}" if row[name] else ""
 
 
 def _on_val(name: str) -> Callable[[dict[str, str]], str]:
-    """Gives the figure of val's images, which are localized by their tags, in the column `name`."""
+    """A formatter of the figure of val's images in the column `name`."""
     return lambda row: f"val {percent(row[name])}" if row[name] else ""
 
 
@@ -48,7 +48,7 @@ def _seed(row: dict[str, str]) -> str:
 
 
 def _predicted(row: dict[str, str]) -> str:
-    """How many images of which split were predicted."""
+    """The number and split of the predicted images."""
     if not row["prediction_images"]:
         return ""
     count = int(float(row["prediction_images"]))
@@ -64,8 +64,7 @@ def _cost(row: dict[str, str]) -> str:
 class Column(NamedTuple):
     """A column of the leaderboard on the page.
 
-    below: takes a row of leaderboard.csv and gives the small print under the row's figure. It keeps
-    what qualifies a figure out of the table's width.
+    below: from a row of leaderboard.csv to the small print under the row's figure.
     """
 
     name: str
@@ -77,8 +76,8 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Its share of the board, in characters: the title's longest word or a figure, with room
-        for the arrow and the padding.
+        """Its relative width in characters: the title's longest word or a figure, plus arrow and
+        padding.
         """
         return max(4, *map(len, self.title.split())) + 5
 
@@ -103,7 +102,7 @@ COLUMNS = (
 
 
 class Cell(NamedTuple):
-    """A cell of the leaderboard: its text, what it is sorted by, and the small print under it."""
+    """A cell of the leaderboard: its text, its sort key, and the small print under it."""
 
     text: str
     order: str
@@ -119,7 +118,7 @@ class Figures(NamedTuple):
 
 
 class FiguresColumn(NamedTuple):
-    """Which figures stand in a column."""
+    """The figures of a column."""
 
     stage: str
     split: str
@@ -129,17 +128,17 @@ class FiguresColumn(NamedTuple):
 
 
 def read_leaderboard(path: Path | str) -> pd.DataFrame:
-    """leaderboard.csv, a row per experiment, every cell as it is written."""
+    """leaderboard.csv, a row per experiment, with every cell as text."""
     return read_table(path, LEADERBOARD, MEND)
 
 
 def read_warnings(path: Path | str) -> pd.DataFrame:
-    """warnings.csv, a row per warning; experiment is "" where it is of a data set."""
+    """warnings.csv, a row per warning; experiment is "" for warnings on a data set."""
     return read_table(path, WARNINGS, MEND)
 
 
 def grouped_warnings(warnings: pd.DataFrame) -> list[str]:
-    """Each warning of a data set once, with the experiments that it is of."""
+    """Each warning of a data set once, with its experiments."""
     said = []
     for text, mine in warnings.groupby("warning", sort=False):
         names = ", ".join(filter(None, mine["experiment"]))
@@ -148,7 +147,7 @@ def grouped_warnings(warnings: pd.DataFrame) -> list[str]:
 
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
-    """metrics.csv with numbers as numbers, tuned_on_masks as booleans and names as they are."""
+    """metrics.csv with numbers converted, tuned_on_masks as booleans and names as text."""
     return _read_figures(path, METRICS)
 
 
@@ -158,7 +157,7 @@ def read_sweep(path: Path | str) -> pd.DataFrame:
 
 
 def read_properties(path: Path | str) -> pd.DataFrame:
-    """properties.csv of a data set, numbers as numbers, class names as they are."""
+    """properties.csv of a data set, with numbers converted and class names as text."""
     return _with_numbers(read_table(path, PROPERTY_COLUMNS, MEND), PROPERTY_COLUMNS[2:])
 
 
@@ -178,14 +177,14 @@ def _read_figures(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def percent(value: float | str | None) -> str:
-    """A share of 1 in percent with one decimal; a dash where there is none."""
+    """A share as percent with one decimal; a dash for no value."""
     if value is None or value == "" or pd.isna(value):
         return NOTHING
     return f"{100 * float(value):.1f}"
 
 
 def percent_spread(values: Iterable[float]) -> str:
-    """The mean in percent, with the sample's standard deviation where there are several values."""
+    """The mean in percent, with the sample standard deviation if there are several values."""
     known = pd.Series(list(values), dtype=float).dropna()
     if len(known) < 2:
         return percent(known.mean() if len(known) else None)
@@ -195,10 +194,9 @@ def percent_spread(values: Iterable[float]) -> str:
 def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
     """A row of cells per row of the leaderboard, in the order of `COLUMNS`.
 
-    frame: as `read_leaderboard` gives it. The deviation of several seeds stands under their mean.
-    The best figure of a ranked column among a data set's experiments is marked, several when they
-    are equal, none when all are; single seeds of several, and references trained on all true masks,
-    have no part in that.
+    frame: from `read_leaderboard`. The deviation of several seeds is shown under their mean. The
+    best figures of a ranked column in a data set are marked, unless all are equal. Single seeds of
+    a repeated experiment, and references trained on all true masks, are not compared.
     """
     rows = frame.to_dict("records")
     deviations = {row["experiment"]: row for row in rows if row["seed"] == DEVIATION}
@@ -249,7 +247,7 @@ def _cell(column: Column, row: dict[str, str], deviation: str, best: float | Non
 def class_figures(metrics: pd.DataFrame, classes: Sequence[str]) -> Figures:
     """IoU (%) of the mean, the background and each class at every stage of an experiment.
 
-    metrics: the experiment's rows. Seeds stand at the fixed score and at the one tuned on masks.
+    metrics: the experiment's rows. Seeds are at the fixed score and at the score tuned on masks.
     """
     rows = metrics[(metrics["metric"] == "iou") & metrics["stage"].isin(STAGE_NAMES)]
     return _figures(rows, "class", {name: name for name in ("mean", "background", *classes)})
@@ -295,7 +293,7 @@ def class_values(
 ) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
     """The stages of an experiment that were measured, and the IoU of each class at them.
 
-    Nothing that was tuned on masks. Rows: mean, background, the classes; None where unknown.
+    Without figures tuned on masks. Rows: mean, background, classes; None if unknown.
     """
     rows = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"]]
     known = {
@@ -311,7 +309,7 @@ def class_values(
 
 
 class Split(NamedTuple):
-    """What is said of the classes of a split: rows of a class and its figures as shown."""
+    """The properties of a split's classes: rows of a class and its formatted figures."""
 
     name: str
     rows: list[tuple[str, list[str]]]

@@ -20,25 +20,25 @@ from tags2masks.segmenters.inference import predict
 
 
 def segmented(
-    network: nn.Module, rows: pd.DataFrame, root: Path, test: Inference, machine: Machine
+    network: nn.Module, rows: pd.DataFrame, root: Path, inference: Inference, machine: Machine
 ) -> Iterator[tuple[str, np.ndarray, dict]]:
     """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width.
 
-    A CRF works on `machine.threads` processes while the network looks at the next images.
+    A CRF runs in `machine.threads` processes while the network processes the next images.
     """
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
-    views = WholeImages(rows, root, test.batch_size)
+    views = WholeImages(rows, root, inference.batch_size)
     batches = iter(DataLoader(views, batch_size=None, num_workers=machine.loaders))
-    seen = _seen(network, batches, test, machine.device)
-    if test.crf is None:
+    seen = _seen(network, batches, inference, machine.device)
+    if inference.crf is None:
         best = (shares.argmax(0).to(torch.uint8).cpu().numpy() for _, shares in seen)
         masks = progress(best, "segment", total=len(rows))
     else:
         items = ((image.permute(1, 2, 0).numpy(), shares.cpu().numpy()) for image, shares in seen)
         workers = max(1, min(machine.threads, len(rows)))
-        few = 2 * workers  # probabilities are large: 16 MB of an image of VOC
+        few = 2 * workers  # probabilities are large: 16 MB for an image of VOC
         masks = map_ordered(
-            partial(refined, spec=test.crf),
+            partial(refined, spec=inference.crf),
             ahead(items, few),
             workers=workers,
             batch=few,
@@ -52,9 +52,12 @@ def segmented(
 
 
 def _seen(
-    network: nn.Module, batches: Iterator[tuple[list[int], Tensor]], test: Inference, device: str
+    network: nn.Module,
+    batches: Iterator[tuple[list[int], Tensor]],
+    inference: Inference,
+    device: str,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image, uint8 [3, H, W], and its probabilities [K+1, H, W], on the device."""
     for _, batch in batches:
-        shares = predict(network, batch.to(device).float() / 255, test)
+        shares = predict(network, batch.to(device).float() / 255, inference)
         yield from zip(batch, shares, strict=True)

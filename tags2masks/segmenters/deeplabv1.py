@@ -1,9 +1,10 @@
 """DeepLab-v1 (Chen et al., ICLR 2015): one dilated convolution of a large field of view.
 
-The head is that of SEAM's public code on ResNet-38d, which the paper on importance sampling uses
-too: 3 × 3 at dilation 12, then 1 × 1, both with batch norm and ReLU, dropout, a linear layer. The
-paper's own has two dropouts, 1024 channels and no batch norm, on VGG-16. Trained with cross entropy
-on pseudo-masks. Unlike that code we average probabilities over scales at test, not logits.
+The head is that of SEAM's public code on ResNet-38d, also used in the paper on importance sampling:
+3 × 3 at dilation 12, then 1 × 1, both with batch norm and ReLU, dropout, a linear layer. The
+original head has two dropouts, 1024 channels and no batch norm, on VGG-16. Trained with cross
+entropy on pseudo-masks. Differs from SEAM's code: inference averages probabilities over scales, not
+logits.
 """
 
 from torch import nn

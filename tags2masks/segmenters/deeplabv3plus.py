@@ -1,7 +1,7 @@
 """DeepLabV3+ (Chen et al., ECCV 2018) of segmentation-models-pytorch on a timm encoder.
 
-Trained with cross entropy on pseudo-masks; pixels marked 255 teach nothing. P-NOC's group norm and
-label smoothing are not part of this method yet.
+Trained with cross entropy on pseudo-masks; pixels of 255 are ignored. P-NOC's group norm and label
+smoothing are not implemented.
 """
 
 import segmentation_models_pytorch as smp
@@ -18,7 +18,7 @@ __all__ = ["build", "step"]
 def build(spec: DeepLabV3Plus, classes: int) -> nn.Module:
     """The network, with random weights.
 
-    Raises UserError for an output stride or an encoder that the decoder cannot be on.
+    Raises UserError for an output stride or an encoder that the decoder does not support.
     """
     stride = spec.backbone.output_stride
     if stride == 32:

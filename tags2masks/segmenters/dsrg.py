@@ -1,18 +1,18 @@
 """Deep Seeded Region Growing (Huang et al., CVPR 2018): labels grow while a network learns.
 
-At every step the seeds, which are the labels of the pseudo-masks, spread anew to the places that
-the network is sure of; the network then learns from the grown labels (the paper's balanced seeding
-loss) and from its own output after a dense random field (the boundary loss of Kolesnikov &
-Lampert, ECCV 2016). Nothing of the growing is kept from one step to the next.
+At every training step the seeds (the labels of the pseudo-masks) grow into cells where the network
+is confident. The network then learns from the grown labels (the paper's balanced seeding loss) and
+from its own output after a dense CRF (the boundary loss of Kolesnikov & Lampert, ECCV 2016).
+Growing starts again from the seeds at every step.
 
-Differs from the paper: an image's classes are those that its seeds show, not its tags, which a
-segmenter's training does not see; the padding of a view takes part in nothing. The boundary loss is
-over all classes and cells, as Kolesnikov & Lampert have it.
+Differs from the paper: an image's classes are those of its seeds, not its tags, which a segmenter's
+training does not get; the padding of a view is left out. The boundary loss is over all classes and
+cells, as in Kolesnikov & Lampert.
 Differs from the authors' public code: there the thresholds are 0.85 for classes and 0.99 for
-background; the seeds grow on the field's output (our `grow_on: field`), through another class's
-seeds too; the field's unary term is the network's probability, not its logarithm; probabilities are
-kept above 1e-4 and ratios within 0.05 to 20 in the boundary loss, whose gradient also goes through
-the field, as an approximation. Here the field's output is a constant.
+background; seeds grow on the CRF's output (our `grow_on: field`), also through seeds of other
+classes; the CRF's unary term is the network's probability, not its logarithm; in the boundary loss
+probabilities are at least 1e-4 and ratios within 0.05 to 20, and an approximate gradient flows
+through the CRF. Here the CRF's output is a constant.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from tags2masks.config.growing import Growing
 from tags2masks.config.segmenters import Segmenter
+from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.training import Moment
 
-UNLABELLED = 255
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -44,15 +44,15 @@ def step(
 def growing_step(
     logits: Tensor, images: Tensor, labels: Tensor, spec: Growing, fill: Sequence[float]
 ) -> dict[str, Tensor]:
-    """What a network with these logits is to descend, "loss", and what it is made of.
+    """The loss of growing for given logits, and its parts.
 
     logits: [B, K+1, H, W]; images: uint8 [B, 3, H, W]; labels: uint8 [B, H, W], 255 for none;
     fill: the colour of a view's padding, 0 to 1.
-    Everything happens on cells of `stride` pixels: logits and colours are averaged over them, and
-    the label in the middle of a cell is its seed. "seeding" and "boundary" are the losses before
-    their weights; "grown" is the share of cells with a label after growing, padding not counted.
-    Without `boundary_weight` no field is made unless the growing needs it, and "boundary" is 0.
-    Raises ValueError when logits, images and labels differ in size.
+    All is computed on cells of `stride` pixels: logits and colours are averaged over a cell, and
+    the label at its middle is its seed. "seeding" and "boundary" are the losses before their
+    weights; "grown" is the share of cells with a label after growing, without padding. With
+    `boundary_weight` 0 the CRF runs only if growing needs it, and "boundary" is 0.
+    Raises ValueError if logits, images and labels differ in size.
     """
     if not logits.shape[-2:] == images.shape[-2:] == labels.shape[-2:]:
         raise ValueError(
@@ -74,13 +74,13 @@ def growing_step(
         trusted = refined if spec.grow_on == "field" else probabilities
     grown = grow(
         seeds,
-        trusted * known[:, None],  # nothing grows where there is no image
+        trusted * known[:, None],  # labels do not grow into padding
         classes_seeded(seeds, logits.shape[1]),
         spec.foreground,
         spec.background,
     )
     seeding = seeding_loss(log_probabilities, torch.from_numpy(grown).to(logits.device))
-    labelled = (grown != UNLABELLED).sum() / max(1, known.sum())
+    labelled = (grown != IGNORED).sum() / max(1, known.sum())
     return {
         "loss": spec.seeding_weight * seeding + spec.boundary_weight * boundary,
         "seeding": seeding,
@@ -96,21 +96,22 @@ def grow(
     foreground: float,
     background: float,
 ) -> np.ndarray:
-    """The seeds and what can be reached from them over cells that suit: uint8 [B, h, w].
+    """Grow seeds over neighbouring cells of the same class: uint8 [B, h, w].
 
     seeds: uint8 [B, h, w], 0 background, 1 to K classes, 255 none; probabilities: [B, K+1, h, w];
-    tagged: bool [B, K+1], the classes that may grow, background being one of them.
-    A cell without a seed joins a class when the class is the likeliest of the tagged ones there,
-    its probability is above the threshold, and one of the eight cells around it is in the class
-    already. Repeated until nothing joins, that is: the connected regions of seeds and such cells
-    that hold a seed. No cell suits two classes, so their order does not matter. Seeds stay.
+    tagged: bool [B, K+1], the classes that may grow, including background.
+    A cell without a seed joins a class if the class is the most probable of the tagged ones there,
+    its probability is above the threshold, and one of the eight neighbours is in the class. This is
+    repeated until no cell joins: the result is the connected components, of seeds and such cells,
+    that contain a seed. A cell can join only one class, so the order of classes does not matter.
+    Seeds keep their label.
     """
     grown = seeds.copy()
     for image, shares, own, out in zip(seeds, probabilities, tagged, grown, strict=True):
         classes = np.flatnonzero(own)
         likeliest = classes[shares[classes].argmax(axis=0)]
         sure = shares[classes].max(axis=0) > np.where(likeliest == 0, background, foreground)
-        open_to_growth = sure & (image == UNLABELLED)
+        open_to_growth = sure & (image == IGNORED)
         for number in classes:
             seeded = image == number
             if not seeded.any():
@@ -125,7 +126,7 @@ def grow(
 
 
 def classes_seeded(seeds: np.ndarray, count: int) -> np.ndarray:
-    """bool [B, count]: whether an image has seeds of a class; background counts as seeded.
+    """Whether an image has seeds of a class, bool [B, count]; background counts as seeded.
 
     seeds: uint8 [B, h, w], 255 for none.
     """
@@ -137,22 +138,23 @@ def classes_seeded(seeds: np.ndarray, count: int) -> np.ndarray:
 def seeding_loss(log_probabilities: Tensor, grown: Tensor) -> Tensor:
     """Mean of -log p over an image's background labels, plus that over its other labels.
 
-    log_probabilities: [B, K+1, h, w]; grown: uint8 [B, h, w], 255 for none. The paper's equation
-    (2.3 of the dissertation) is for one image, whose own labels are counted; the batch is averaged.
-    An image without labels of one kind has 0 for it.
+    log_probabilities: [B, K+1, h, w]; grown: uint8 [B, h, w], 255 for none. The paper's equation is
+    for one image and its own labels; here the mean over the batch is taken. Without labels of one
+    kind, that part of an image's loss is 0.
     """
     labels = grown.long()
-    costs = F.nll_loss(log_probabilities, labels, ignore_index=UNLABELLED, reduction="none")
+    costs = F.nll_loss(log_probabilities, labels, ignore_index=IGNORED, reduction="none")
     of_background = labels == 0
-    of_classes = (labels != 0) & (labels != UNLABELLED)
+    of_classes = (labels != 0) & (labels != IGNORED)
     return (_mean_where(costs, of_background) + _mean_where(costs, of_classes)).mean()
 
 
 def boundary_loss(log_probabilities: Tensor, refined: Tensor, inside: Tensor) -> Tensor:
-    """Divergence KL(field || network), averaged over an image's cells, then over the batch.
+    """Divergence KL(CRF || network), averaged over an image's cells, then over the batch.
 
-    log_probabilities, refined: [B, K+1, h, w], the network's and the field's, the latter no longer
-    logarithms and taken as a constant; inside: bool [B, h, w], the cells that count.
+    log_probabilities: of the network; refined: probabilities of the CRF, detached; both [B, K+1, h,
+    w].
+    inside: bool [B, h, w], the cells that count.
     """
     refined = refined.detach()
     divergence = (torch.xlogy(refined, refined) - refined * log_probabilities).sum(1)
@@ -162,11 +164,11 @@ def boundary_loss(log_probabilities: Tensor, refined: Tensor, inside: Tensor) ->
 def refine_cells(
     colours: np.ndarray, probabilities: np.ndarray, inside: np.ndarray, spec: Growing
 ) -> np.ndarray:
-    """The random field's probabilities in each image's own cells: float32 [B, K+1, h, w].
+    """The CRF's probabilities inside each image: float32 [B, K+1, h, w].
 
-    colours: uint8 [B, h, w, 3]; inside: bool [B, h, w], a rectangle, beyond which the
-    probabilities are left as they are. Kolesnikov & Lampert run the field on the small map with
-    distances twelve times as long; `cell` is that twelve.
+    colours: uint8 [B, h, w, 3]; inside: bool [B, h, w], a rectangle; probabilities outside it are
+    not changed. Kolesnikov & Lampert run the CRF on the small map with distances multiplied by
+    twelve; `cell` is this factor.
     """
     gaussian = spec.gaussian.model_copy(update={"sxy": spec.gaussian.sxy / spec.cell})
     bilateral = spec.bilateral.model_copy(update={"sxy": spec.bilateral.sxy / spec.cell})
@@ -183,14 +185,14 @@ def refine_cells(
 
 
 def view_inside(images: Tensor, labels: Tensor, fill: Sequence[float]) -> Tensor:
-    """bool [B, H, W]: the rectangle of each view that is image, not padding.
+    """The rectangle of each view that is image, not padding: bool [B, H, W].
 
     images: uint8 [B, 3, H, W]; labels: uint8 [B, H, W]; fill: the padding's colour, 0 to 1.
-    Padding is the outermost rows and columns with that colour alone and no label. An image's own
-    border that looks so is taken for padding too.
+    Outer rows and columns that have only this colour and no label count as padding, even if they
+    are part of the image.
     """
     colour = torch.from_numpy(np.round(np.asarray(fill) * 255).astype(np.uint8)).to(images.device)
-    blank = (images == colour[:, None, None]).all(1) & (labels == UNLABELLED)
+    blank = (images == colour[:, None, None]).all(1) & (labels == IGNORED)
     rows, columns = (_from_first_to_last(~blank.all(axis)) for axis in (2, 1))
     return rows[:, :, None] & columns[:, None, :]
 

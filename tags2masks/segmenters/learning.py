@@ -1,6 +1,6 @@
-"""How segmenters learn: from the training images and their pseudo-masks.
+"""Training of segmenters: from the training images and their pseudo-masks.
 
-Pixels marked 255 teach nothing.
+Pixels of 255 are ignored.
 """
 
 from importlib import import_module
@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from tags2masks.config.segmenters import Segmenter
 from tags2masks.data.masked import MaskedViews
 from tags2masks.labels import labelled_views
+from tags2masks.mask_ids import IGNORED
 from tags2masks.task import Task
 from tags2masks.training import Moment
-
-IGNORED = 255
 
 
 def views(task: Task) -> MaskedViews:
@@ -40,7 +39,7 @@ def step(
     Cross entropy, or where the spec says `growing` that of `dsrg.step`.
     """
     if spec.growing:
-        # By name: an edit of growing concerns no segmenter that learns without it.
+        # Imported by name, so that an edit of dsrg.py reruns only segmenters with growing.
         return import_module("tags2masks.segmenters.dsrg").step(network, batch, moment, spec)
     images, labels = batch
     logits, labels = network(images.float() / 255).float(), labels.long()

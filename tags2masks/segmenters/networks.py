@@ -1,4 +1,4 @@
-"""What segmentation networks share: images of any size, and which parameters are the head's."""
+"""Common parts of segmentation networks: images of any size, and the head's parameters."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ from tags2masks.nets.resize import resized
 def on_whole_cells(network: Callable[[Tensor], Tensor], images: Tensor, stride: int) -> Tensor:
     """The network's logits [B, K+1, H, W] for images [B, 3, H, W] of any size.
 
-    images: normalised. They are padded to a multiple of the stride with their mean colour, so that
-    every feature is of a whole cell of pixels and its logits lie over it; coarse logits are
-    upsampled, bilinear with `align_corners=False` (the public code aligns the corners).
+    images: normalised. They are padded with the mean colour to a multiple of the stride, so that
+    every feature covers a whole cell of pixels. Coarse logits are upsampled bilinearly with
+    `align_corners=False` (the public code aligns the corners).
     """
     height, width = images.shape[-2:]
     padded = F.pad(images, (0, -width % stride, 0, -height % stride))
@@ -26,7 +26,7 @@ def on_whole_cells(network: Callable[[Tensor], Tensor], images: Tensor, stride: 
 
 
 class OnFeatures(nn.Module):
-    """A head on the last feature map of a backbone that classifiers can have.
+    """A head on the last feature map of a backbone for classifiers.
 
     Logits [B, K+1, H, W] of background and classes for images [B, 3, H, W] in 0 to 1, any size.
     make_head: the head for so many channels. Raises UserError as `feature_shape` does.
@@ -46,7 +46,7 @@ class OnFeatures(nn.Module):
         return on_whole_cells(self._coarse_logits, self.normalize(images), self.stride)
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         return list(self.head.parameters())
 
 
@@ -91,5 +91,5 @@ class OnEncoder(nn.Module):
         return on_whole_cells(self.network, self.normalize(images), self.stride)
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """What is learned anew, with the higher rate."""
+        """The parameters of new layers, which learn with the higher rate."""
         return [*self.network.decoder.parameters(), *self.network.segmentation_head.parameters()]

@@ -1,7 +1,7 @@
 """UPerNet (Xiao et al., ECCV 2018) of segmentation-models-pytorch on a timm encoder, such as Swin.
 
-Trained with cross entropy on pseudo-masks. Differs from what LPCAM's authors use (mmsegmentation):
-the library's decoder normalises each stage's features by layer, and there is no auxiliary head.
+Trained with cross entropy on pseudo-masks. Differs from mmsegmentation, which LPCAM's authors use:
+the library's decoder applies layer norm to each stage's features, and there is no auxiliary head.
 """
 
 import segmentation_models_pytorch as smp
@@ -18,13 +18,13 @@ __all__ = ["build", "step"]
 def build(spec: UPerNet, classes: int) -> nn.Module:
     """The network, with random weights.
 
-    Raises UserError for an output stride other than 32, which the pyramid is made for, and for an
-    encoder that it cannot be on.
+    Raises UserError for an output stride other than 32, which the pyramid needs, and for an encoder
+    that it does not support.
     """
     backbone = spec.backbone
     if backbone.output_stride != 32:
         raise UserError("segmenters: UPerNet takes backbone.output_stride 32 alone")
-    # Swin transformers of timm take images of their training size only, unless told so.
+    # By default timm's Swin transformers accept only images of their training size.
     sizes = {"strict_img_size": False} if backbone.name.startswith("swin") else {}
     return OnEncoder(
         smp.UPerNet,

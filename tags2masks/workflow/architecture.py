@@ -1,7 +1,7 @@
 """The page docs/architecture.md, made from the imports and the table of stages.
 
-`python -m tags2masks.workflow.architecture` writes it; with `--check` it only tells if it is out of
-date. Either fails where imports run in a circle, or from the library to a program.
+`python -m tags2masks.workflow.architecture` writes it; with `--check` it only checks it. Both fail
+if imports are circular, or if the library imports a program.
 """
 
 import ast
@@ -29,24 +29,25 @@ INTRODUCTION = """# Architecture
 Generated from the imports and from the table of stages by `make docs`; a test fails when it is out
 of date.
 
-`Snakefile` and `rules/` say what depends on what. A rule runs a program of `workflow_scripts/` with
-arguments, and the program calls the library, `tags2masks/`, which knows nothing of Snakemake.
-Imports run one way: down the first table. A test fails where they run in a circle, naming the
-modules and lines.
+`Snakefile` and `rules/` define dependencies. A rule runs a program of `workflow_scripts/` with
+arguments, and the program calls the library, `tags2masks/`, which does not depend on Snakemake.
+Imports go one way, down the first table. A test fails for circular imports, and names the modules
+and lines.
 """
 
 LAYERS = """## The layers
 
 A room is a package of the library (`data/`) or a module beside the packages (`store`). It imports
-rooms of lower layers alone, inside functions too. Methods and readers are imported by name where a
-recipe asks for them, which is no arrow here: no room knows what methods there are but `config/`.
+only rooms of lower layers, also inside functions. Methods and readers are imported by name when a
+recipe asks for them; such imports are not listed here. Only `config/` knows which methods exist.
 """
 
 STAGES_TEXT = """## The stages
 
-From `tags2masks/stages.py`. Rules, folders, the order of a chain, and what the report shows of it
-follow from this table. A method is a config block, `METHODS` in `tags2masks/config/<package>.py`,
-and a module of the same name in the package, which is the stage's folder of the library.
+From `tags2masks/stages.py`. Rules, folders, the order of a chain and the report's contents are
+derived from this table. A method is a config block, in `METHODS` of
+`tags2masks/config/<package>.py`, and a module of the same name in the package, the stage's folder
+of the library.
 """
 
 ENTRIES = {"classifiers": "vanilla", "maps": "cam", "masks": "irn", "segmenters": "deeplabv3plus"}
@@ -55,28 +56,28 @@ CHAIN = " / ".join([DATASET, *ENTRIES.values()])
 
 CHAIN_TEXT = f"""## How a chain runs
 
-An experiment is a path through the stages, of entries of the config. For example
+An experiment is a path of config entries through the stages. For example
 `{CHAIN}` makes these artifacts, in this order:
 """
 
 STEPS = """
 1. Snakemake reads the `Snakefile`, which makes a `Plan` of the config (`workflow/plan.py`). The
-   config blocks check every value, and each artifact gets its id: its method, and a digest of its
-   recipe (parameters, seed, data set, the ids of what it is made from). See [paths.md](paths.md).
+   config blocks validate every value, and each artifact gets an id: its method, and a digest of its
+   recipe (parameters, seed, data set, upstream ids). See [paths.md](paths.md).
 2. `rules/data.smk` lists the images of each split (`train.csv`, `val.csv`, `ood.csv`) with the
-   reader of the data set's kind. Masks that people made are read there, too, so that a wrong one
-   ends the run before anything is trained; nothing of what they show is written. What is odd about
-   the images stands in `train-warnings.csv` and the like.
+   reader of the data set's kind. The user's masks are checked there too, so that an invalid mask
+   stops the run before any training; their content is not written. Problems of the images that do
+   not stop a run are in `train-warnings.csv` and similar tables.
 3. `rules/methods.smk` has a rule for every method of every stage, generated from the table above.
    Its params hold the recipe and a digest of the code that the program and the method's module
-   import: a changed parameter is another artifact, an edited method runs again, and nothing else
-   does.
+   import. So a changed parameter gives another artifact, an edited method runs again, and nothing
+   else does.
 4. The program gets the recipe as JSON, finds block and module by the method's name
-   (`tags2masks/methods.py`), and writes its output beside its place, then renames it.
+   (`tags2masks/methods.py`), writes its output under a temporary name and renames it.
 5. `rules/measuring.smk` measures artifacts against `truth.csv`, which no other rule may read;
-   `rules/summary.smk` and `rules/report.smk` put the figures into tables and onto the page.
+   `rules/summary.smk` and `rules/report.smk` make tables and the page from the figures.
 
-[Add a method](add-a-method.md) says what to write for a new one.
+[Add a method](add-a-method.md) describes what a new method needs.
 """
 
 
@@ -93,7 +94,7 @@ class Import(NamedTuple):
 
 
 class ImportsRunUp(Exception):
-    """Imports that keep rooms from being put into layers; the message names modules and lines."""
+    """Imports against the order of layers; the message names modules and lines."""
 
 
 def room_of(module: str) -> str:
@@ -104,7 +105,7 @@ def room_of(module: str) -> str:
 
 def all_imports() -> list[Import]:
     """Every import between two rooms of the project, in the order of files and lines."""
-    found = []
+    imports = []
     for package in sources.PACKAGES:
         for path in sorted((sources.ROOT / package).rglob("*.py")):
             inner = path.relative_to(sources.ROOT)
@@ -114,21 +115,21 @@ def all_imports() -> list[Import]:
                 if sources.module_path(name) is None or name in sources.PACKAGES:
                     continue
                 if room_of(name) != room_of(importer):
-                    found.append(Import(inner.as_posix(), line, importer, name))
-    return found
+                    imports.append(Import(inner.as_posix(), line, importer, name))
+    return imports
 
 
 def arrows_of(imports: Iterable[Import]) -> dict[str, set[str]]:
     """Room -> the rooms that it imports."""
     arrows: dict[str, set[str]] = defaultdict(set)
-    for one in imports:
-        arrows[room_of(one.importer)].add(room_of(one.imported))
-        arrows[room_of(one.imported)]  # those that import nothing are rooms, too
+    for arrow in imports:
+        arrows[room_of(arrow.importer)].add(room_of(arrow.imported))
+        arrows[room_of(arrow.imported)]  # adds rooms that import nothing
     return dict(arrows)
 
 
 def check_imports(imports: list[Import]) -> None:
-    """Raises ImportsRunUp where the library imports a program, or rooms import each other."""
+    """Raise ImportsRunUp if the library imports a program, or if rooms import each other."""
     programs = [i for i in imports if i.imported.startswith(PROGRAMS)]
     if programs:
         lines = "\n".join(map(str, programs))
@@ -142,7 +143,7 @@ def check_imports(imports: list[Import]) -> None:
         [i for i in imports if (room_of(i.importer), room_of(i.imported)) == pair]
         for pair in pairwise(circle)
     ]
-    # The arrow that the fewest imports make is most likely the one that runs up.
+    # The arrow with the fewest imports is most likely the wrong one.
     lines = "\n".join(str(i) for step in sorted(steps, key=len) for i in step[:3])
     raise ImportsRunUp(
         f"imports run in a circle, {' -> '.join(circle)}; move what both need to a lower room:\n"
@@ -165,7 +166,7 @@ def _way_back(arrows: dict[str, set[str]], start: str) -> list[str] | None:
 
 
 def layers_of(arrows: dict[str, set[str]]) -> dict[str, int]:
-    """Room -> its layer: 0 where it imports no other, else one above the highest that it does."""
+    """The layer of each room: 0 without imports, else one above the highest imported layer."""
     layers: dict[str, int] = {}
     for room in TopologicalSorter(arrows).static_order():
         layers[room] = 1 + max((layers[below] for below in arrows[room]), default=-1)
@@ -173,10 +174,7 @@ def layers_of(arrows: dict[str, set[str]]) -> dict[str, int]:
 
 
 def page() -> str:
-    """The page, in Markdown.
-
-    Raises ImportsRunUp where imports run up.
-    """
+    """The page in Markdown; raises ImportsRunUp."""
     imports = all_imports()
     check_imports(imports)
     parts = [INTRODUCTION, LAYERS, *_layer_rows(arrows_of(imports)), ""]
@@ -219,7 +217,7 @@ def _layer_rows(arrows: dict[str, set[str]]) -> list[str]:
 
 
 def _rooms_of_rules() -> set[str]:
-    """The rooms that the Snakefile and the rules import; they are no Python that `ast` reads."""
+    """The rooms that the Snakefile and the rules import, found by text: `ast` cannot parse them."""
     files = [sources.ROOT / "Snakefile", *sorted((sources.ROOT / "rules").glob("*.smk"))]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     return {room_of(name) for name in re.findall(r"^from (tags2masks\.[\w.]+)", text, re.MULTILINE)}
@@ -280,21 +278,21 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _entries(stage: Stage) -> str:
-    """Where the config describes a stage's artifacts: a section, or a field of others' entries."""
+    """Where the config describes a stage's artifacts: a section, or a field of other entries."""
     if stage.section:
         return f"section `{stage.section}`"
-    found = []
+    fields = []
     for section, other in SECTIONS.items():
         blocks = methods_of(other)
         having = [name for name, block in blocks.items() if stage.part in block.model_fields]
         if having:
             which = "each" if len(having) == len(blocks) else _names(having)
-            found.append(f"field `{stage.part}` of {which} in `{section}`")
-    return "; ".join(found)
+            fields.append(f"field `{stage.part}` of {which} in `{section}`")
+    return "; ".join(fields)
 
 
 def _chain_rows() -> list[str]:
-    """What the artifacts of the example are, and what each is made from."""
+    """The rows of the example's artifacts."""
     kind = next(
         name for name, block in KINDS.items() if not block.model_json_schema().get("required")
     )
@@ -302,7 +300,7 @@ def _chain_rows() -> list[str]:
     config |= {"datasets": {DATASET: {"kind": kind}}, "experiments": [CHAIN]}
     (experiment,) = build_experiments(parse_config(config))
     rows = [_row("artifact", "rule", "program", "made from"), "|---|---|---|---|"]
-    return rows + [_artifact_row(artifact) for _, artifact in experiment.steps]
+    return rows + [_artifact_row(artifact) for _, artifact in experiment.products]
 
 
 def _artifact_row(artifact: Artifact) -> str:
@@ -317,7 +315,7 @@ def _artifact_row(artifact: Artifact) -> str:
 
 
 def main(check: bool) -> int:
-    """Write the page, or tell whether it is out of date; the exit status."""
+    """Write or check the page; return the exit status."""
     try:
         return write_or_check({PAGE: page()}, check)
     except ImportsRunUp as error:

@@ -1,4 +1,4 @@
-"""What an experiment makes: artifacts, their ids and their places, known from the config alone."""
+"""The artifacts of experiments, with their ids and paths, computed from the config alone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from tags2masks.workflow.ids import artifact_id
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something a stage makes from a spec and other artifacts; `id` names it for good.
+    """The output of a stage, made from a spec and upstream artifacts.
 
-    recipe: everything that goes into the id, as plain JSON values.
-    block: the config block behind it, with what does not go into the id.
-    upstream: what it is made from, by role (`classifier`, `prototypes`, …).
+    recipe: everything that is part of the id, as plain JSON values.
+    block: its config block, including fields that are not part of the id.
+    upstream: the artifacts it is made from, by role (`classifier`, `prototypes`, …).
     """
 
     stage: str
@@ -36,49 +36,51 @@ class Artifact:
 
     @property
     def id(self) -> str:
-        """`<method>-<8 hex>`, the digits from everything that decides what comes out."""
+        """`<method>-<8 hex>`: a digest of the recipe."""
         return artifact_id(self.recipe)
 
     @property
     def folder(self) -> str:
-        """Where it lies, relative to the working directory."""
+        """Its folder, relative to the working directory."""
         return f"results/{self.dataset}/{self.stage}/{self.id}"
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from all others: data set, stage, id."""
+        """Data set, stage and id, which identify it."""
         return self.dataset, self.stage, self.id
 
     @property
     def supervision(self) -> tuple[str, ...]:
-        """What it and all that it was made from learned from, in the order of `SOURCES`."""
-        reached = {source for one in with_upstream([self]) for source in one.block.learns_from}
+        """The supervision of this and all upstream artifacts, in the order of `SOURCES`."""
+        reached = {
+            source for artifact in with_upstream([self]) for source in artifact.block.learns_from
+        }
         return tuple(source for source in SOURCES if source in reached)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A chain of entries and all artifacts on its way, with one seed.
+    """A chain of entries with its artifacts, for one seed.
 
-    steps: each artifact with the number of the chain's entries (without the data set) that lead to
-    it. setting: which value of a sweep it is for, if it is. repeated: whether other seeds stand
-    beside it.
+    products: each artifact with the number of the chain's entries (without the data set) that lead
+    to it. setting: the value of a sweep that it has, if any. repeated: whether the config has the
+    same chain with other seeds.
     """
 
     chain: Chain
-    steps: tuple[tuple[int, Artifact], ...]
+    products: tuple[tuple[int, Artifact], ...]
     seed: int
     setting: Setting | None = None
     repeated: bool = False
 
     @property
     def path(self) -> str:
-        """Its entries as people read them: dataset/classifier/maps/masks/segmenter."""
-        return "/".join(step.name for step in self.chain)
+        """Its entries: dataset/classifier/maps/masks/segmenter."""
+        return "/".join(entry.name for entry in self.chain)
 
     @property
     def name(self) -> str:
-        """The path; of several seeds with this one, as in `digits/vanilla/cam@1`."""
+        """The path, with the seed if there are several: `digits/vanilla/cam@1`."""
         return f"{self.path}@{self.seed}" if self.repeated else self.path
 
     @property
@@ -88,8 +90,8 @@ class Experiment:
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
-        """By stage its last artifact."""
-        return {artifact.stage: artifact for _, artifact in self.steps}
+        """The last artifact of each stage."""
+        return {artifact.stage: artifact for _, artifact in self.products}
 
 
 def build_artifact(
@@ -102,7 +104,7 @@ def build_artifact(
     spec: dict,
     upstream: dict[str, Artifact],
 ) -> Artifact:
-    """An artifact with its recipe: all that its id depends on."""
+    """Make an artifact with its recipe, from all that its id depends on."""
     spec_of_data = config.datasets[dataset]
     data = spec_of_data.key()
     if "masks" in block.learns_from:
@@ -119,7 +121,7 @@ def build_artifact(
 
 
 def build_experiments(config: Config) -> list[Experiment]:
-    """Every experiment of the config with its artifacts; equal work gets equal ids.
+    """Every experiment of the config with its artifacts; equal recipes give equal ids.
 
     Raises ConfigError for entries that do not fit each other.
     """
@@ -135,22 +137,22 @@ def build_experiments(config: Config) -> list[Experiment]:
 
 
 class _Builder:
-    """Builds the artifacts of one chain; `made` has the last one of each stage so far."""
+    """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far."""
 
     def __init__(self, config: Config, chain: Chain, seed: int):
         self.config, self.chain, self.seed = config, chain, seed
-        self.dataset, self.path = chain[0].name, "/".join(step.name for step in chain)
-        self.made: dict[str, Artifact] = {}
-        self.steps: list[tuple[int, Artifact]] = []
+        self.dataset, self.path = chain[0].name, "/".join(entry.name for entry in chain)
+        self.latest: dict[str, Artifact] = {}
+        self.products: list[tuple[int, Artifact]] = []
 
     def build(self) -> list[tuple[int, Artifact]]:
-        """All artifacts in the order in which they are made."""
+        """All artifacts, in the order of making."""
         before: Artifact | None = None
         for depth, (section, name) in enumerate(self.chain[1:], start=1):
             block = getattr(self.config, section)[name]
             self._check(block, depth, before)
             before = self._entry(f"{section}.{name}", block, SECTIONS[section], depth, before)
-        return self.steps
+        return self.products
 
     def _entry(
         self, where: str, block: Entry, stage: Stage, depth: int, before: Artifact | None
@@ -159,16 +161,18 @@ class _Builder:
         parts = [part for part in STAGES.values() if part.part and part.part in spec]
         specs = {part.name: spec.pop(part.part) for part in parts}
         if "ordinary" in spec:
-            name = spec.pop("ordinary")  # the id that it leads to counts, not the name
+            name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
         needed: dict[str, Artifact] = {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner, source = getattr(block, part.part), part.takes[0]
-            below = {source: self.made[source]}
+            below = {source: self.latest[source]}
             below |= self._start(f"{where}.{part.part}", inner)
-            made = self._artifact(part, inner, inner.method, specs[part.name], below, depth)
-            needed.pop(source, None)  # another part is made from it, the entry is not
-            needed[part.name] = made
+            part_artifact = self._artifact(
+                part, inner, inner.method, specs[part.name], below, depth
+            )
+            needed.pop(source, None)  # upstream of a part, not of the entry
+            needed[part.name] = part_artifact
         upstream |= needed | self._start(where, block)
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
         for part in (part for part in parts if stage.name in part.takes):
@@ -187,17 +191,17 @@ class _Builder:
         upstream: dict[str, Artifact],
         depth: int,
     ) -> Artifact:
-        made = build_artifact(
+        artifact = build_artifact(
             self.config, self.seed, self.dataset, stage.name, block, method, spec, upstream
         )
-        self.made[stage.name] = made
-        self.steps.append((depth, made))
-        return made
+        self.latest[stage.name] = artifact
+        self.products.append((depth, artifact))
+        return artifact
 
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
-        """The classifier of this name, which an entry is trained with.
+        """The ordinary classifier of this name.
 
-        above: the entries that it is, directly or not, the ordinary classifier of.
+        above: the entries that use it as ordinary classifier, directly or indirectly.
         """
         known = self.config.classifiers
         if name not in known:
@@ -219,7 +223,7 @@ class _Builder:
         )
 
     def _check(self, block: Entry, at: int, before: Artifact | None) -> None:
-        """Whether the entry can stand at this place of the chain, after `before`."""
+        """Raise ConfigError if the entry cannot follow `before` at this place of the chain."""
         where, previous = ".".join(self.chain[at]), ".".join(self.chain[at - 1])
         for need in block.needs:
             if before is not None and need not in before.block.offers:
@@ -256,7 +260,7 @@ class _Builder:
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:
-        """The classifier, if a training starts from its backbone."""
+        """The classifier as upstream artifact, if the training starts from its backbone."""
         if not getattr(block, "init_from_classifier", False):
             if getattr(block, "frozen", False) and block.backbone.weights is None:
                 raise ConfigError(
@@ -264,7 +268,7 @@ class _Builder:
                     "file, 'pretrained', or set init_from_classifier: true"
                 )
             return {}
-        classifier = self.made.get("classifier")
+        classifier = self.latest.get("classifier")
         if classifier is None:
             raise ConfigError(
                 f"{where}.init_from_classifier: '{self.path}' has no classifier; set it to false "
@@ -280,31 +284,31 @@ class _Builder:
 
 
 def _offering(stage: str, need: str) -> list[str]:
-    """The methods of a stage that offer this, at least with some of their options."""
+    """The methods of a stage that offer this, with default options."""
     blocks = methods_of(STAGES[stage]).items()
     return [name for name, block in blocks if need in block.model_construct().offers]
 
 
 def with_upstream(artifacts: Iterable[Artifact]) -> list[Artifact]:
-    """The artifacts and all that they are made from, each once."""
-    found = {artifact.key: artifact for artifact in artifacts}
-    waiting = list(found.values())
+    """The artifacts and all their upstream artifacts, each once."""
+    known = {artifact.key: artifact for artifact in artifacts}
+    waiting = list(known.values())
     for artifact in waiting:
-        for one in artifact.upstream.values():
-            if one.key not in found:
-                found[one.key] = one
-                waiting.append(one)
+        for source in artifact.upstream.values():
+            if source.key not in known:
+                known[source.key] = source
+                waiting.append(source)
     return waiting
 
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
-    """Every artifact of the experiments and what it is made from, by (dataset, stage, id)."""
-    artifacts = with_upstream(a for e in experiments for _, a in e.steps)
+    """All artifacts of the experiments, including upstream ones, by (dataset, stage, id)."""
+    artifacts = with_upstream(a for e in experiments for _, a in e.products)
     return {artifact.key: artifact for artifact in artifacts}
 
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:
-    """The classifier whose maps an artifact of maps or masks is made from, if there is one."""
+    """The classifier behind an artifact of maps or masks, if there is one."""
     maps = artifact.upstream.get("maps", artifact)
     return maps.upstream.get("classifier") if maps.stage == "maps" else None
 
@@ -312,23 +316,23 @@ def classifier_behind(artifact: Artifact) -> Artifact | None:
 def reference_cams(
     config: Config, experiments: list[Experiment]
 ) -> dict[tuple[str, str, str], Artifact]:
-    """The plain CAM by whose regions maps and masks are measured, by their (dataset, stage, id).
+    """The plain CAM that defines regions for maps and masks, by their (dataset, stage, id).
 
-    All maps and masks of a classifier have the same one: what the first experiment with the method
-    `cam` on this classifier makes anyway, else one with the method's defaults. Data sets without
-    truth have none, and so have masks without a classifier.
+    All maps and masks of a classifier have the same one: that of the first experiment with the
+    method `cam` on this classifier, else one with the method's defaults. There is none for data
+    sets without truth and for masks without a classifier.
     """
     plain: dict[tuple[str, str, str], Artifact] = {}
     measured = [
         artifact
-        for one in experiments
-        for _, artifact in one.steps
-        if artifact.stage in ("maps", "masks") and config.datasets[one.dataset].has_truth
+        for experiment in experiments
+        for _, artifact in experiment.products
+        if artifact.stage in ("maps", "masks") and config.datasets[experiment.dataset].has_truth
     ]
     for maps in measured:
         if maps.stage == "maps" and maps.method == "cam" and maps.block.images is None:
             plain.setdefault(classifier_behind(maps).key, maps)
-    found = {}
+    cams = {}
     for artifact in measured:
         classifier, block = classifier_behind(artifact), Cam()
         if classifier is None:
@@ -338,5 +342,5 @@ def reference_cams(
             plain[classifier.key] = build_artifact(
                 config, seed, classifier.dataset, "maps", block, block.method, block.key(), upstream
             )
-        found[artifact.key] = plain[classifier.key]
-    return found
+        cams[artifact.key] = plain[classifier.key]
+    return cams

@@ -1,4 +1,4 @@
-"""What a config makes: its experiments, their artifacts, and the files that these are.
+"""The experiments of a config, their artifacts and files.
 
 Light to import: no torch, no pandas.
 """
@@ -22,18 +22,18 @@ from tags2masks.workflow.artifacts import (
 )
 from tags2masks.workflow.sources import module_path
 
-# Methods of masks that are thresholded scores, and so have a quality at every background score.
-SWEPT = [name for name, block in masks.METHODS.items() if block.swept]
+# Mask methods that threshold scores, and so can be measured at every background score.
+WITH_CURVE = [name for name, block in masks.METHODS.items() if block.has_curve]
 
 
-# What else the workflow writes into results/, or has there.
+# Other names in results/, which a data set cannot have.
 TAKEN = re.compile(
     r"predict|README\.md|report\.html|(metrics|leaderboard|warnings|correlations|sweep)\.csv"
     r"|experiments-.*\.json",
     re.IGNORECASE,
 )
 
-# Made of val's images too, where `evaluation.splits` has it.
+# Stages that also process val's images, if `evaluation.splits` has val.
 EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
 
 
@@ -55,7 +55,7 @@ class Catalog:
         self.artifacts = all_artifacts(self.experiments)
         with_regions = self.config.evaluation.regions
         self.cams = reference_cams(self.config, self.experiments) if with_regions else {}
-        # Made for measuring alone: in no experiment, and so in no table.
+        # Used for measuring only; in no experiment and no table.
         self._extra = {(a.dataset, a.stage, a.id): a for a in self.cams.values()}
         self._check_files()
 
@@ -76,11 +76,11 @@ class Catalog:
 
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""
-        learned = experiment.steps[-1][1].supervision
+        learned = experiment.products[-1][1].supervision
         return learned == ("masks",) and self.config.datasets[experiment.dataset].labelled == "all"
 
     def get(self, stage: str, wildcards) -> Artifact:
-        """The artifact that a path's wildcards `dataset` and `id` speak of."""
+        """The artifact of a path's wildcards `dataset` and `id`."""
         key = (wildcards.dataset, stage, wildcards.id)
         artifacts = self._extra | self.artifacts
         if key not in artifacts:
@@ -92,7 +92,7 @@ class Catalog:
         return artifacts[key]
 
     def datasets(self, with_truth: bool = False) -> list[str]:
-        """The data sets that experiments use; those with pixel masks alone, if so asked."""
+        """The data sets that experiments use; with_truth: only those with pixel masks."""
         names = dict.fromkeys(e.dataset for e in self.experiments)
         return [n for n in names if self.config.datasets[n].has_truth or not with_truth]
 
@@ -101,35 +101,35 @@ class Catalog:
         return [a for (_, stage, _), a in self.artifacts.items() if stage in stages]
 
     def with_truth(self, *stages: str) -> list[Artifact]:
-        """Those among them whose data set has pixel masks to be measured against."""
+        """The artifacts of the stages whose data set has pixel masks."""
         return [a for a in self.of_stage(*stages) if self.config.datasets[a.dataset].has_truth]
 
     def with_curve(self) -> list[Artifact]:
-        """Those that are measured at every background score."""
-        found = self.with_truth("maps", "masks")
-        return [a for a in found if a.stage == "maps" or a.method in SWEPT]
+        """The artifacts that are measured at every background score."""
+        artifacts = self.with_truth("maps", "masks")
+        return [a for a in artifacts if a.stage == "maps" or a.method in WITH_CURVE]
 
     def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
-        """A regular expression of the data sets that one reader is for; matches none if none.
+        """A regular expression of the names of data sets of a kind; it may match nothing.
 
-        wanted: of those alone whose block it holds of.
+        wanted: a condition on their block.
         """
         blocks = self.config.datasets.items()
         names = [name for name, spec in blocks if spec.kind == kind and wanted(spec)]
         return "|".join(name.replace(".", r"\.") for name in names) or "(?!)"
 
     def shard_files(self, artifact: Artifact, of: str = "") -> list[str]:
-        """All shards of an artifact; of: `val-` for those of val's images (`evaluation.splits`)."""
+        """All shards of an artifact; of: `val-` for those of val's images."""
         count = self.config.datasets[artifact.dataset].shards
         return [f"{artifact.folder}/{of}{number}.zarr.zip" for number in range(count)]
 
     def figures(self) -> list[str]:
-        """The tables of figures of all artifacts that are measured, of val too where asked for."""
-        found = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
-        return [f"{a.folder}/{of}metrics.csv" for a in found for of in self.splits_of(a)]
+        """The tables of figures of all measured artifacts, on val too if so configured."""
+        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        return [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
-        """How names of its figures begin: with nothing, and with `val-` where val is asked for."""
+        """Prefixes of the names of its figures: "", and "val-" if it is also measured on val."""
         twice = (
             "val" in self.config.evaluation.splits
             and artifact.stage in EVALUATED_TWICE
@@ -140,27 +140,27 @@ class Catalog:
 
     @property
     def step_tables(self) -> list[str]:
-        """The figures of every step, of the maps that keep them."""
+        """The tables of every step, for maps with `keep_steps`."""
         kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
         return [f"{a.folder}/steps.csv" for a in kept]
 
     @property
     def epoch_tables(self) -> list[str]:
-        """The figures after each epoch, if they are asked for: of maps that need no helper."""
+        """The tables after each epoch, if the config asks for them: for maps without helpers."""
         if self.config.evaluation.epoch_images is None:
             return []
-        found = [a for a in self.with_truth("maps") if not a.block.helpers]
-        return [f"{a.folder}/epochs.csv" for a in found]
+        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
+        return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property
     def published(self) -> list[str]:
-        """The tables of papers' figures that the report shows."""
+        """The tables of published figures for the report."""
         paths = self.config.published
         return [paths] if isinstance(paths, str) else list(paths)
 
     @property
     def lineages(self) -> list[str]:
-        """The files that say of every artifact what it was made of."""
+        """The lineage files of all artifacts."""
         return [f"{a.folder}/lineage.json" for a in self.artifacts.values()]
 
     def reader(self, dataset: str) -> str:
@@ -168,7 +168,7 @@ class Catalog:
         return f"data.{self.config.datasets[dataset].kind}"
 
     def predictor(self, name: str) -> Artifact:
-        """The predictions artifact of the experiment that segments new images under this name."""
+        """The predictions artifact of the experiment that this entry of `predict` uses."""
         wanted = self.config.predict[name].experiment.replace(" ", "")
         for experiment in self.experiments:
             if experiment.name == wanted:
@@ -184,7 +184,7 @@ class Catalog:
 
 
 def _check_file(where: str, path: str, mend: str = "") -> None:
-    """Raises ConfigError for a file that is absent or cannot be read."""
+    """Raise ConfigError for a file that is absent or cannot be read."""
     try:
         open_given(path).close()
     except FileNotFoundError:
@@ -194,15 +194,15 @@ def _check_file(where: str, path: str, mend: str = "") -> None:
 
 
 def _check_braces(where: str, path: str) -> None:
-    """Of a path that is a rule's input: Snakemake takes what is in braces for a wildcard."""
+    """Raise ConfigError for braces in an input path: Snakemake reads them as wildcards."""
     if set(path) & set("{}"):
         raise ConfigError(f"{where}: {path} has braces in it, which Snakemake cannot read; rename")
 
 
 def check_modules() -> None:
-    """Raises ConfigError where a method, a kind of data set or a program has no module.
+    """Raise ConfigError if a method, a kind of data set or a program has no module.
 
-    Of all that there are, used by the config or not: a method is whole before anything runs.
+    All of them are checked, whether the config uses them or not.
     """
     needed = [("kind", kind, "datasets", f"tags2masks.data.{kind}") for kind in KINDS]
     for package, blocks in METHODS.items():
@@ -221,7 +221,7 @@ def check_modules() -> None:
 
 
 def weights_of(artifact: Artifact) -> list[str]:
-    """The file of initial weights that an artifact's training reads, as a list of none or one."""
+    """The file of initial weights of an artifact's training, as a list of at most one."""
     backbone = getattr(artifact.block, "backbone", None)
     starts = STAGES[artifact.stage].gives == "network" and backbone is not None
     from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream

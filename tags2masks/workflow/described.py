@@ -1,6 +1,6 @@
-"""What a run is of, written down in files that are named by their content.
+"""Descriptions of a run's config in files that are named by a digest of their content.
 
-So that another config is seen to be another even where Snakemake's records are lost.
+So a changed config is detected even if Snakemake's records are lost.
 """
 
 import json
@@ -19,7 +19,7 @@ from tags2masks.workflow.started import kept
 
 
 class Described(Catalog):
-    """A catalog that tells what its data sets and its tables are made from.
+    """A catalog with descriptions of its data sets and tables.
 
     Raises UserError for tables of a data set that cannot be read.
     """
@@ -29,25 +29,25 @@ class Described(Catalog):
         _ = self.description_files  # reads the tables
 
     def dataset_recipe(self, wildcards) -> str:
-        """Param function: the data set's part of a recipe."""
+        """Param function: the part of a recipe that describes the data set."""
         key = self.config.datasets[wildcards.dataset].key()
         return as_param({"seed": self.config.seed, "dataset": key})
 
     def truth_recipe(self, wildcards) -> str:
-        """Param function: the same, and how the masks are to be read."""
+        """Param function: `dataset_recipe` with the options for reading masks."""
         key = self.config.datasets[wildcards.dataset].truth_key()
         value = as_param({"seed": self.config.seed, "dataset": key})
         return _kept("truth", wildcards.dataset, value)
 
     def labelled_recipe(self, wildcards) -> str:
-        """Param function: the same of the masks that methods may learn from, and which they are."""
+        """Param function: `dataset_recipe` with the options for masks to learn from."""
         spec = self.config.datasets[wildcards.dataset]
         key = spec.key() | spec.labelled_key()
         value = as_param({"seed": self.config.seed, "dataset": key})
         return _kept("labelled", wildcards.dataset, value)
 
     def shard_count(self, wildcards) -> int:
-        """Param function: how many shards the index deals the images out to."""
+        """Param function: the number of shards of the index."""
         value, where = self.config.datasets[wildcards.dataset].shards, wildcards.dataset
         return kept(f"shards of {where}", value, f"datasets.{where}.shards")
 
@@ -55,7 +55,7 @@ class Described(Catalog):
     def outline(self) -> str:
         """The experiments with the ids of their artifacts, as JSON.
 
-        Beside them all else that the tables and the report depend on.
+        With everything else that the tables and the report depend on.
         """
         evaluation = self.config.evaluation
         experiments = [
@@ -66,11 +66,11 @@ class Described(Catalog):
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "data": digest(canonical(self.config.datasets[e.dataset].key())),
                 "seed": e.seed,
-                "supervision": list(e.steps[-1][1].supervision),
+                "supervision": list(e.products[-1][1].supervision),
                 "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
-                "steps": [[depth, a.stage, a.id] for depth, a in e.steps],
-                "val": [a.id for _, a in e.steps if len(self.splits_of(a)) > 1],
+                "steps": [[depth, a.stage, a.id] for depth, a in e.products],
+                "val": [a.id for _, a in e.products if len(self.splits_of(a)) > 1],
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
             }
             | _setting(e)
@@ -89,14 +89,14 @@ class Described(Catalog):
 
     @property
     def outline_file(self) -> str:
-        """Where the outline is written: another outline, another file.
+        """The file of the outline, named by its digest.
 
-        So tables of another config are seen to be old even where Snakemake's records are lost.
+        So tables of another config are out of date even if Snakemake's records are lost.
         """
         return f"results/experiments-{digest(self.outline)}.json"
 
     def write_outline(self) -> None:
-        """Write that file, and remove those of other configs, and what killed runs left of them."""
+        """Write the outline file, and remove outlines of other configs and of killed runs."""
         for earlier in Path("results").glob("*experiments-????????.json*"):
             earlier.unlink()
         with written_whole(self.outline_file) as beside:
@@ -107,38 +107,38 @@ class Described(Catalog):
         return kept("outline", self.outline, "the list of experiments in the config")
 
     def description(self, what: str, dataset: str) -> str:
-        """All that a table of a data set is made from, as JSON.
+        """Everything that a table of a data set depends on, as JSON.
 
-        what: a split (its index), `boxes`, `val-boxes`, `labelled` or `truth`. Of the files that
-        the table is read from it holds the content, not the place: of a split what it is made of
-        alone, so that other images of val make nothing of train anew.
+        what: a split (its index), `boxes`, `val-boxes`, `labelled` or `truth`. It has digests of
+        the source files' content, not their paths, and only of the part for the split: other images
+        of val do not change the description of train.
         """
-        one = SimpleNamespace(dataset=dataset)
+        wildcards = SimpleNamespace(dataset=dataset)
         recipes = {"labelled": self.labelled_recipe, "truth": self.truth_recipe}
         about = {"read_from": self._read_from(what, dataset)}
         if what in SPLITS:
-            about["shards"] = self.shard_count(one)
-        return canonical(json.loads(recipes.get(what, self.dataset_recipe)(one)) | about)
+            about["shards"] = self.shard_count(wildcards)
+        return canonical(json.loads(recipes.get(what, self.dataset_recipe)(wildcards)) | about)
 
     @cached_property
     def _read_from(self) -> Callable[[str, str], dict[str, str]]:
-        """What a table of a data set is read from, as its block says it; read once."""
+        """The digests of a table's source files, from the data set's block; cached."""
         return cache(
             lambda what, name: self.config.datasets[name].read_from(what, self.file_digest)
         )
 
     @cached_property
     def file_digest(self) -> Callable[[str], str]:
-        """The digest of a file, read once: each parse asks often, and COCO's files are large."""
+        """The digest of a file; cached, because COCO's files are large."""
         return cache(file_digest)
 
     def description_file(self, what: str, dataset: str) -> str:
-        """Where it is written: named by its content for the same reason as the outline."""
+        """The file of a description, named by its digest like the outline."""
         return f"results/{dataset}/{what}-{digest(self.description(what, dataset))}.json"
 
     @cached_property
     def description_files(self) -> list[str]:
-        """Those of all tables that a run makes."""
+        """The description files of all tables that a run makes."""
         wanted = [(split, name) for name in self.datasets() for split in SPLITS]
         wanted += [("truth", name) for name in self.datasets(with_truth=True)]
         for artifact in self.artifacts.values():
@@ -146,10 +146,10 @@ class Described(Catalog):
             if "boxes" in learned and "val" in self.config.evaluation.splits:
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
-        return [self.description_file(*one) for one in dict.fromkeys(wanted)]
+        return [self.description_file(*table) for table in dict.fromkeys(wanted)]
 
     def described(self, what: str) -> Callable:
-        """Input function: the file of `description`."""
+        """Input function: the description file of a table."""
 
         def file(wildcards) -> str:
             name = wildcards.dataset
@@ -159,13 +159,13 @@ class Described(Catalog):
 
 
 def _kept(what: str, dataset: str, value: str) -> str:
-    """The value, if what it comes from is as the run began with it."""
+    """The value; raises ConfigError if its source was edited after the run began."""
     edited = f"datasets.{dataset} of the config, its table, or the seed"
     return kept(f"{what} of {dataset}", value, edited)
 
 
 def _setting(experiment: Experiment) -> dict:
-    """What the outline says of an experiment that is one of a sweep."""
+    """The outline's entry for an experiment of a sweep."""
     if experiment.setting is None:
         return {}
     parameter, value, chain = experiment.setting

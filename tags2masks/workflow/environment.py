@@ -1,4 +1,4 @@
-"""The environment that jobs run in."""
+"""Environment variables of jobs."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def use_checkout(folder: str) -> None:
-    """Let `python` in a job be this Python, and find this checkout's code from any directory."""
+    """Make `python` in jobs this Python, and this checkout importable from any directory."""
     paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     binaries = str(Path(sys.executable).parent)

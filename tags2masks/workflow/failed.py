@@ -1,25 +1,25 @@
-"""What the failed jobs of a run said, for its last lines: Snakemake's own say nothing of why."""
+"""The errors of a run's failed jobs, for its last lines; Snakemake does not print them."""
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 LOG = re.compile(r"^ +log: (.+?) \(check log file\(s\) for error details\)", re.MULTILINE)
-LAST = 30  # lines of a log in which our own error stands, if there is one
+LAST = 30  # lines at the end of a log that are searched for our own error
 
 
 def failures(logs: str | Path | Iterable[str | Path]) -> list[str]:
-    """A line or more for each job that failed, each once: its log, and the error in it.
+    """For each failed job its log file and the error in it, in one or more lines.
 
-    logs: those that Snakemake keeps of the run itself.
+    logs: Snakemake's logs of the run.
     """
     logs = [logs] if isinstance(logs, str | Path) else logs
-    found: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for log in logs:
         for names in LOG.findall(_text(Path(log))):
             for name in names.split(", "):
-                found |= dict.fromkeys(_said(Path(name)))
-    return list(found)
+                lines |= dict.fromkeys(_said(Path(name)))
+    return list(lines)
 
 
 def _said(log: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Names of artifacts, from what they are made of."""
+"""Ids of artifacts, digests of recipes."""
 
 import hashlib
 import json
@@ -12,25 +12,25 @@ def canonical(recipe: dict) -> str:
 
 
 def as_param(value: dict) -> str:
-    """The same as a param of a rule: what HTML takes for a tag is escaped, as JSON can.
+    """`canonical` for a param of a rule, with <, > and & escaped in JSON.
 
-    Snakemake's report (`--report`) writes params into a script of its page as they are.
+    Snakemake's report (`--report`) writes params unescaped into a script of its page.
     """
     escapes = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
     return canonical(value).translate(escapes)
 
 
 def digest(content: str | bytes) -> str:
-    """8 hex digits that tell contents apart."""
+    """The first 8 hex digits of sha256."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:8]
 
 
 def file_digest(path: str) -> str:
-    """`digest` of a file's bytes, which may be many."""
+    """`digest` of a file's bytes, read in blocks."""
     with open_given(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 
 def artifact_id(recipe: dict) -> str:
-    """`<method>-<8 hex>`, the digits from everything that decides what comes out."""
+    """`<method>-<8 hex>`: a digest of the recipe."""
     return f"{recipe['method']}-{digest(canonical(recipe))}"

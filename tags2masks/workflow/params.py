@@ -1,4 +1,4 @@
-"""Parameters of rules that no config decides: digests of code, options of programs, resources."""
+"""Parameters of rules that do not come from the config: code digests, options, resources."""
 
 import hashlib
 import shlex
@@ -10,20 +10,20 @@ from tags2masks.workflow.started import kept
 
 
 def source(script: str, *modules: str) -> Callable:
-    """Param function: digest of a program and of the methods and readers it loads by name."""
+    """Param function: digest of a program and of the modules that it imports by name."""
     roots = (f"workflow_scripts.{script}", *(f"tags2masks.{module}" for module in modules))
     code = f"the code of {' and '.join(roots)}"
     return lambda wildcards: kept(code, source_digest(*roots), code)
 
 
 def text_digest(file: str) -> Callable:
-    """Param function: a digest of a file of the project that is no Python, such as a template."""
+    """Param function: a digest of a non-Python file of the project, such as a template."""
     digest = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:12]
     return lambda wildcards: kept(file, digest, file)
 
 
 def options(files: dict[str, str | list[str]]) -> str:
-    """Options of a program for files by their names, safe for the shell; empty lists left out."""
+    """Command-line options for files by name, quoted for the shell; empty lists are left out."""
     parts = []
     for name, paths in files.items():
         paths = [paths] if isinstance(paths, str) else list(paths)
@@ -32,7 +32,7 @@ def options(files: dict[str, str | list[str]]) -> str:
 
 
 def free_fields(block: Block) -> dict:
-    """The block's own fields that are in no recipe."""
+    """The block's fields that are not in recipes."""
     return {
         name: getattr(block, name)
         for name, info in type(block).model_fields.items()
@@ -41,5 +41,5 @@ def free_fields(block: Block) -> dict:
 
 
 def scaled(amount: int) -> Callable:
-    """Resource function: the amount times the attempt, so that a job killed for it gets more."""
+    """Resource function: the amount times the attempt, so that a retried job gets more."""
     return lambda wildcards, attempt: amount * attempt

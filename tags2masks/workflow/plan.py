@@ -1,7 +1,7 @@
-"""Everything the rules ask of the config: inputs and parameters by wildcards.
+"""Inputs and parameters of the rules, as functions of wildcards.
 
-Light to import: no torch, no pandas. Functions that take `resources` or `output` beside the
-wildcards give what Snakemake does not record, and so what runs nothing again when it changes.
+Light to import: no torch, no pandas. Snakemake does not record params of functions that also take
+`resources` or `output`, so a change of their value does not run a job again.
 """
 
 import json
@@ -21,20 +21,20 @@ from tags2masks.workflow.started import kept
 
 
 class Plan(Described):
-    """What each rule needs to know of a config's artifacts, as functions of its wildcards."""
+    """Input and param functions of all rules, for a config."""
 
     # -- the rules of methods --------------------------------------------------------------------
 
     def inputs(self, stage: Stage) -> Callable:
-        """Input function, for `unpack`: all files that an artifact is made from, by the options
-        that its program takes them with. Of supervision beside tags it is given what its block
-        declares, and nothing else.
+        """Input function, for `unpack`: all input files of an artifact, by the program's options.
+
+        Beyond tags, it gets only the supervision that its block declares.
         """
 
         def files(wildcards) -> dict[str, str | list[str]]:
             artifact, own = self.get(stage.name, wildcards), self.own(wildcards)
             split = self._split(stage, wildcards)
-            # Beside an image of val, a helper may look at those of train.
+            # Helpers use training images, also for maps of val's images.
             splits = [split, "train"] if getattr(artifact.block, "helpers", ()) else [split]
             index = [f"{own}/{name}.csv" for name in dict.fromkeys(splits)]
             tables = {"index": index, "classes": f"{own}/classes.txt"}
@@ -44,25 +44,25 @@ class Plan(Described):
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
-            for role, one in artifact.upstream.items():
-                named |= self._upstream_files(stage, role, one, wildcards)
+            for role, upstream in artifact.upstream.items():
+                named |= self._upstream_files(stage, role, upstream, wildcards)
             return named
 
         return files
 
     def _upstream_files(
-        self, stage: Stage, role: str, one: Artifact, wildcards
+        self, stage: Stage, role: str, artifact: Artifact, wildcards
     ) -> dict[str, str | list[str]]:
-        gives = STAGES[one.stage].gives
+        gives = STAGES[artifact.stage].gives
         if gives == "network":
-            model, spec = f"{one.folder}/model.safetensors", f"{one.folder}/spec.json"
-            # A training finds the spec beside the model, and may have several networks.
+            model, spec = f"{artifact.folder}/model.safetensors", f"{artifact.folder}/spec.json"
+            # A training finds spec.json beside the model, and may have several upstream networks.
             return {role: [model]} if stage.gives == "network" else {"model": model, "spec": spec}
         if gives == "table":
-            return {role: f"{one.folder}/{role}.zarr.zip"}
+            return {role: f"{artifact.folder}/{role}.zarr.zip"}
         if stage.gives == "network":
-            return {role: self.shard_files(one)}
-        return {role: f"{one.folder}/{wildcards.shard}.zarr.zip"}
+            return {role: self.shard_files(artifact)}
+        return {role: f"{artifact.folder}/{wildcards.shard}.zarr.zip"}
 
     def params(self, stage: Stage) -> dict[str, Callable]:
         """The params of the rules of a stage's methods."""
@@ -78,7 +78,7 @@ class Plan(Described):
         }
 
     def training_params(self, stage: Stage) -> dict[str, Callable]:
-        """The same of a stage that trains; of initial weights the content counts, not the place."""
+        """`params` for a stage that trains; initial weights count by content, not by path."""
 
         def weights(wildcards, resources) -> str:
             return options({"weights": weights_of(self.get(stage.name, wildcards))})
@@ -89,7 +89,7 @@ class Plan(Described):
         return self.params(stage) | {"weights": weights, "weights_content": content}
 
     def part(self, stage: Stage) -> Callable:
-        """Param function: the arguments that say which images a job works on."""
+        """Param function: the arguments for the split and shard of a job."""
 
         def arguments(wildcards) -> str:
             if stage.gives != "shards":
@@ -100,13 +100,13 @@ class Plan(Described):
         return arguments
 
     def _split(self, stage: Stage, wildcards) -> str:
-        """The split whose images a job of the stage works on."""
+        """The split that a job of the stage works on."""
         if stage.split == "evaluated":
             return self.config.datasets[wildcards.dataset].evaluate_on
         return getattr(wildcards, "shard", "").rpartition("-")[0] or "train"
 
     def source(self, stage: Stage) -> Callable:
-        """Param function: the digest of the code behind an artifact of a stage."""
+        """Param function: the digest of the code of a stage's artifact."""
 
         def digest(wildcards) -> str:
             artifact = self.get(stage.name, wildcards)
@@ -114,7 +114,7 @@ class Plan(Described):
             method = f"{stage.package}.{artifact.method}"
             by_name = [f"{stage.package}.learning"] if stage.gives == "network" else []
             if SOURCE_FILES.keys() & set(artifact.block.learns_from):
-                by_name.append(self.reader(artifact.dataset))  # it knows how masks are read
+                by_name.append(self.reader(artifact.dataset))  # it reads the masks
             return source(program, method, *by_name, *artifact.block.modules())(wildcards)
 
         return digest
@@ -122,26 +122,26 @@ class Plan(Described):
     # -- inputs ----------------------------------------------------------------------------------
 
     def upstream(self, stage: str, role: str, file: str) -> Callable:
-        """Input function: a file of what an artifact is made from."""
+        """Input function: a file of an upstream artifact."""
         return lambda wildcards: f"{self.get(stage, wildcards).upstream[role].folder}/{file}"
 
     def upstream_shards(self, stage: str, role: str) -> Callable:
-        """Input function: all shards, of one split, of what an artifact is made from."""
+        """Input function: all shards, of one split, of an upstream artifact."""
         return lambda wildcards: self.shard_files(
             self.get(stage, wildcards).upstream[role], wildcards.of
         )
 
     def shards(self, stage: str | None = None) -> Callable:
-        """Input function: all shards of the artifact itself; of val where the wildcard `of` is so.
+        """Input function: all shards of the artifact, of val if the wildcard `of` is `val-`.
 
-        stage: of the artifact; None where a wildcard says it.
+        stage: the stage of the artifact; None if it is a wildcard.
         """
         return lambda wildcards: self.shard_files(
             self.get(stage or wildcards.stage, wildcards), getattr(wildcards, "of", "")
         )
 
     def left_out(self, stage: str | None = None) -> Callable:
-        """Input function: the table of the images whose masks an artifact learned from, if any."""
+        """Input function: the table of images whose masks an artifact learned from, if any."""
 
         def file(wildcards) -> list[str]:
             learned = self.get(stage or wildcards.stage, wildcards).supervision
@@ -150,11 +150,11 @@ class Plan(Described):
         return file
 
     def leave_out(self, wildcards, input) -> str:
-        """Param function: the argument that names this table."""
+        """Param function: the argument for this table."""
         return options({"left-out": input.left_out})
 
     def region_shards(self, stage: str | None = None) -> Callable:
-        """Input function: the shards of the CAM that tells an artifact's regions apart, if any."""
+        """Input function: the shards of the CAM that defines an artifact's regions, if any."""
 
         def shards(wildcards) -> list[str]:
             cam = self._region_cam(stage, wildcards)
@@ -166,30 +166,30 @@ class Plan(Described):
         return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
 
     def example_quality(self, wildcards) -> list[str]:
-        """Input function: each image's quality, by which a report picks its examples."""
+        """Input function: the table of each image's quality, for the choice of examples."""
         masks = self.get("predictions", wildcards).upstream["segmenter"].upstream["masks"]
         known = self.config.datasets[wildcards.dataset].has_truth
         return [f"{masks.folder}/images.csv"] if known else []
 
     def predictor_file(self, file: str) -> Callable:
-        """Input function: a file of the segmenter that new images are given to."""
+        """Input function: a file of the segmenter for new images."""
         return lambda wildcards: (
             f"{self.predictor(wildcards.name).upstream['segmenter'].folder}/{file}"
         )
 
     def predicted_images(self, wildcards) -> list[str]:
-        """Input function: the folder of new images, if it is there; else its job will tell."""
+        """Input function: the folder of new images, if it exists; otherwise the job reports it."""
         folder = self.config.predict[wildcards.name].images
         return [folder] if Path(folder).is_dir() else []
 
     # -- recorded parameters ---------------------------------------------------------------------
 
     def recipe(self, stage: str) -> Callable:
-        """Param function: what the artifact is made of, as one line of JSON."""
+        """Param function: the artifact's recipe, as one line of JSON."""
         return lambda wildcards: as_param(self.get(stage, wildcards).recipe)
 
     def measured_split(self, stage: str | None = None) -> Callable:
-        """Param function: the split whose images an artifact is measured on."""
+        """Param function: the split that an artifact is measured on."""
 
         def split(wildcards) -> str:
             if STAGES[stage or wildcards.stage].split == "evaluated":
@@ -199,27 +199,27 @@ class Plan(Described):
         return split
 
     def measured_index(self, stage: str | None = None) -> Callable:
-        """Input function: the index of these images."""
+        """Input function: the index of this split."""
         split = self.measured_split(stage)
         return lambda wildcards: f"{self.own(wildcards)}/{split(wildcards)}.csv"
 
     def measuring_source(self, script: str) -> Callable:
-        """Param function: the digest of a program that reads masks with the data set's reader."""
+        """Param function: the digest of a program that uses the data set's reader."""
         return lambda wildcards: source(script, self.reader(wildcards.dataset))(wildcards)
 
     def scoring_source(self, wildcards) -> str:
-        """Param function: the same of the one that makes a mask method's scores again."""
+        """Param function: the digest of the program that measures a mask method's scores."""
         method = self.get("masks", wildcards).method
         digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
         return digest_of(wildcards)
 
     def classifying_source(self, wildcards) -> str:
-        """Param function: the same of the one that measures a classifier on tags."""
+        """Param function: the digest of the program that measures a classifier on tags."""
         method = self.get("classifier", wildcards).method
         return source("measure_classifier", f"classifiers.{method}")(wildcards)
 
     def epochs_source(self, wildcards) -> str:
-        """Param function: the same of the one that makes and measures maps after each epoch."""
+        """Param function: the digest of the program that measures maps after each epoch."""
         maps = self.get("maps", wildcards)
         parts = [f"maps.{maps.method}", f"classifiers.{maps.upstream['classifier'].method}"]
         return source("measure_epochs", self.reader(wildcards.dataset), *parts)(wildcards)
@@ -230,11 +230,11 @@ class Plan(Described):
         return lambda wildcards: kept(f"{block}.{name}", value, f"{block}.{name} of the config")
 
     def predictor_recipe(self, wildcards) -> str:
-        """Param function: the recipe of the predictions that new images get."""
+        """Param function: the recipe of the predictions for new images."""
         return as_param(self.predictor(wildcards.name).recipe)
 
     def region_cam(self, stage: str | None = None) -> Callable:
-        """Param function: the argument that names this CAM, if there is one."""
+        """Param function: the argument for this CAM, if there is one."""
 
         def argument(wildcards) -> str:
             cam = self._region_cam(stage, wildcards)
@@ -243,12 +243,12 @@ class Plan(Described):
         return argument
 
     def localized(self, wildcards) -> str:
-        """Param function: the argument that says how many images have maps, if not all."""
+        """Param function: the argument for the number of images with maps, if not all."""
         count = self.get("maps", wildcards).block.images
         return f"--only {count}" if count else ""
 
     def epoch_counts(self, wildcards) -> str:
-        """Param function: the arguments that say how many epochs, shards and images there are."""
+        """Param function: the arguments for the numbers of epochs, shards and images."""
         maps = self.get("maps", wildcards)
         images = min(filter(None, [self.config.evaluation.epoch_images, maps.block.images]))
         shards = " ".join(f"{n}.zarr.zip" for n in range(len(self.shard_files(maps))))
@@ -258,7 +258,7 @@ class Plan(Described):
     # -- parameters that Snakemake does not record -----------------------------------------------
 
     def root(self, wildcards, resources) -> str:
-        """Param function: where the images are."""
+        """Param function: the folder of the images."""
         return self.config.datasets[wildcards.dataset].image_root(self.own(wildcards))
 
     def predicted_folder(self, wildcards, resources) -> str:
@@ -266,15 +266,15 @@ class Plan(Described):
         return self.config.predict[wildcards.name].images
 
     def dataset_free(self, wildcards, resources) -> str:
-        """Param function: the fields of the data set that are in no recipe, as JSON."""
+        """Param function: the fields of the data set that are not in recipes, as JSON."""
         return as_param(free_fields(self.config.datasets[wildcards.dataset]))
 
     def truth_root(self, wildcards, resources) -> str:
-        """Param function: where the masks are; for evaluation alone."""
+        """Param function: the folder of the masks; for evaluation only."""
         return self.config.datasets[wildcards.dataset].truth_root(self.own(wildcards))
 
     def mask_root(self, stage: Stage) -> Callable:
-        """Param function: the argument that says where masks to learn from are, if it may."""
+        """Param function: the argument for the folder of masks to learn from, if declared."""
 
         def argument(wildcards, resources) -> str:
             if "masks" not in self.get(stage.name, wildcards).block.learns_from:
@@ -284,21 +284,21 @@ class Plan(Described):
         return argument
 
     def all_roots(self, wildcards, resources) -> str:
-        """Param function: where the images and masks of every data set are, as JSON."""
+        """Param function: the folders of images and masks of every data set, as JSON."""
         roots = {}
         for name in self.datasets():
-            one = SimpleNamespace(dataset=name)
+            of_dataset = SimpleNamespace(dataset=name)
             spec = self.config.datasets[name]
-            truth_root = self.truth_root(one, resources) if spec.has_truth else None
+            truth_root = self.truth_root(of_dataset, resources) if spec.has_truth else None
             roots[name] = {
-                "root": self.root(one, resources),
+                "root": self.root(of_dataset, resources),
                 "truth_root": truth_root,
-                "spec": json.loads(self.truth_recipe(one))["dataset"],
+                "spec": json.loads(self.truth_recipe(of_dataset))["dataset"],
             }
         return as_param(roots)
 
     def needed(self, split: str) -> Callable:
-        """Param function: the argument that says if experiments are tested on this split."""
+        """Param function: the argument that is set if experiments are evaluated on this split."""
 
         def argument(wildcards, resources) -> str:
             tested = {a.dataset for a in self.of_stage("predictions")}
@@ -312,11 +312,11 @@ class Plan(Described):
         return f"results/{wildcards.dataset}"
 
     def free(self, stage: str) -> Callable:
-        """Param function: the fields of the artifact's block that are in no recipe, as JSON."""
+        """Param function: the fields of the artifact's block that are not in recipes, as JSON."""
         return lambda wildcards, resources: as_param(free_fields(self.get(stage, wildcards).block))
 
     def machine(self, wildcards, resources) -> str:
-        """Param function: the arguments that say where a job runs."""
+        """Param function: the arguments for the machine of a job."""
         config = self.config
         parts = [f"--device {config.device}", f"--devices {config.devices}"]
         parts += [] if config.workers is None else [f"--workers {config.workers}"]
@@ -324,7 +324,7 @@ class Plan(Described):
         return " ".join(filter(None, parts))
 
     def dask(self, wildcards, resources) -> str:
-        """Param function: the argument that names a Dask scheduler, if there is one."""
+        """Param function: the argument for a Dask scheduler, if there is one."""
         return f"--dask {shlex.quote(self.config.dask)}" if self.config.dask else ""
 
 

@@ -1,4 +1,4 @@
-"""Artifacts and shards that no experiment refers to any more, and their removal."""
+"""Finding and removing artifacts and shards that no experiment refers to."""
 
 import re
 import shutil
@@ -16,20 +16,20 @@ DELETED = ".deleted"
 
 
 class Unused(NamedTuple):
-    """A folder or file that may go, and its size in bytes."""
+    """An unused folder or file, and its size in bytes."""
 
     path: Path
     size: int
 
 
 def unused(results: Path, used: set[tuple[str, str, str]], shards: dict[str, int]) -> list[Unused]:
-    """What lies where artifacts do and belongs to none of (data set, stage, id) in `used`.
+    """Artifacts that are not in `used`, a set of (data set, stage, id), and surplus shards.
 
-    shards: how many each data set has that a config names; artifacts of other data sets are left
-    alone, and shards of a higher number are found. Only names that the workflow gives are looked
-    at: indexes, images and whatever else people put there are left alone.
+    shards: the number of shards of each data set in the configs. Shards with a higher number are
+    surplus; other data sets are skipped. Only files with names of the workflow are considered, not
+    indexes, images or the user's own files.
     """
-    found = []
+    leftovers = []
     for stage in (*STAGES, EXAMPLES):
         for path in sorted(results.glob(f"*/{stage}/*")):
             if path.parts[-3] not in shards:
@@ -39,35 +39,35 @@ def unused(results: Path, used: set[tuple[str, str, str]], shards: dict[str, int
             whose = "predictions" if stage == EXAMPLES else stage
             wanted = (path.parts[-3], whose, name) in used and not path.name.endswith(DELETED)
             if ID.fullmatch(name) and not wanted:
-                found.append(Unused(path, _bytes(path)))
+                leftovers.append(Unused(path, _bytes(path)))
             elif stage != EXAMPLES and wanted:
-                found += _stale_shards(path, shards[path.parts[-3]])
-    return found
+                leftovers += _stale_shards(path, shards[path.parts[-3]])
+    return leftovers
 
 
 def _stale_shards(artifact: Path, count: int) -> list[Unused]:
-    """Shards of an artifact from when its data set had more of them."""
-    found = []
+    """Surplus shards of an artifact, from when its data set had more shards."""
+    leftovers = []
     for path in sorted(artifact.glob("*.zarr.zip")):
         name = SHARD.fullmatch(path.name)
         if name and int(name[1]) >= count:
-            found.append(Unused(path, _bytes(path)))
-    return found
+            leftovers.append(Unused(path, _bytes(path)))
+    return leftovers
 
 
 def other_datasets(results: Path, shards: dict[str, int]) -> list[str]:
-    """The data sets with artifacts in `results` that no config names."""
-    found = {path.parts[-2] for stage in STAGES for path in results.glob(f"*/{stage}")}
-    return sorted(found - shards.keys())
+    """The data sets with artifacts in `results` that are in no config."""
+    present = {path.parts[-2] for stage in STAGES for path in results.glob(f"*/{stage}")}
+    return sorted(present - shards.keys())
 
 
-def remove(found: list[Unused], results: Path) -> None:
-    """Delete them, each first renamed, so that a kill leaves no artifact that looks whole.
+def remove(leftovers: list[Unused], results: Path) -> None:
+    """Delete artifacts; each is renamed first, so that a kill leaves none that looks complete.
 
-    Of a link the link is removed, not what it leads to. Raises UserError while a run holds
-    Snakemake's lock, or when something cannot be removed.
+    Links are removed, not their targets. Raises UserError while a run holds Snakemake's lock, or if
+    something cannot be removed.
     """
-    # The run's directory is the one that `results` is seen in; it may be a link to elsewhere.
+    # The run's directory contains `results`, which may be a link to another folder.
     for folder in dict.fromkeys([results.absolute().parent, results.resolve().parent]):
         locks = folder / ".snakemake" / "locks"
         if locks.is_dir() and any(locks.iterdir()):
@@ -75,7 +75,7 @@ def remove(found: list[Unused], results: Path) -> None:
                 f"{locks} says that a run is going on; wait for its end, or, if it was killed, "
                 "type `snakemake --unlock`"
             )
-    for path, _ in found:
+    for path, _ in leftovers:
         try:
             _remove(path)
         except OSError as error:

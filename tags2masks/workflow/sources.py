@@ -1,4 +1,4 @@
-"""A digest of the code behind a rule, so that an edited method runs again and nothing else does."""
+"""Digests of the code of a rule, so that only edited methods run again."""
 
 import ast
 import hashlib
@@ -8,16 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("tags2masks", "workflow_scripts")
 
-# Config blocks and the table of stages hold values only, and the values reach a rule as its recipe
-# and inputs: an entry for a new method or stage there must not run the others again.
+# Config blocks and the table of stages only hold values, which reach a rule through its recipe and
+# inputs. A new method or stage there must not rerun the others.
 NOT_FOLLOWED = ("tags2masks.config", "tags2masks.stages")
 
 
 def source_digest(*modules: str) -> str:
     """12 hex digits over the syntax trees of the modules and all they import from this project.
 
-    Comments, docstrings and layout do not count. Imports inside functions do; modules imported by
-    name at run time (a method's) must be given as further roots.
+    Comments, docstrings and layout do not count. Imports inside functions are followed. Modules
+    that are imported by name at run time, such as methods, must be given as further roots.
     Raises ModuleNotFoundError for a root that does not exist.
     """
     digest = hashlib.sha256()
@@ -27,19 +27,19 @@ def source_digest(*modules: str) -> str:
 
 
 def imports_in(tree: ast.AST) -> list[tuple[str, int]]:
-    """What a module imports, inside functions too, each with its line.
+    """The imports of a module, also inside functions, with their lines.
 
-    Of `from a import b` both `a` and `a.b`, whether b is a module or a name in a. Nothing here
-    imports relatively (ruff's TID252).
+    `from a import b` gives both `a` and `a.b`, whether b is a module or a name in a. There are no
+    relative imports (ruff's TID252).
     """
-    found = []
+    imports = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(alias.name, node.lineno) for alias in node.names]
+            imports += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            found += [(name, node.lineno) for name in names]
-    return found
+            imports += [(name, node.lineno) for name in names]
+    return imports
 
 
 def module_path(module: str) -> Path | None:
@@ -54,22 +54,22 @@ def module_path(module: str) -> Path | None:
 
 
 def _closure(roots: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    trees: dict[str, str] = {}
     waiting = list(roots)
     for name in roots:
         if module_path(name) is None:
             raise ModuleNotFoundError(f"no module {name} under {ROOT}")
     while waiting:
         name = waiting.pop()
-        if name in found or name.startswith(NOT_FOLLOWED):
+        if name in trees or name.startswith(NOT_FOLLOWED):
             continue
         path = module_path(name)
         if path is None:
-            continue  # a function or class imported from a module, which is followed itself
-        found[name], imported = _read(path, path.stat().st_mtime_ns)
+            continue  # a name in a module; the module itself is followed
+        trees[name], imported = _read(path, path.stat().st_mtime_ns)
         waiting += imported
         waiting += [name.rpartition(".")[0]] if "." in name else []
-    return found
+    return trees
 
 
 @cache

@@ -1,9 +1,9 @@
-"""What a run began with, for its jobs that start hours later on another machine.
+"""Digests of a run's params, to detect edits during the run.
 
-Snakemake records what the main process knew when the run began. A cluster's job reads the config
-and the code again; were they edited meanwhile, its output would be recorded as made by the old
-ones. What decides an artifact's content is in its id, and an id that the edited config no longer
-makes stops the job anyway; everything else that is recorded goes through `kept`.
+Snakemake records params when the run begins, but a cluster's job reads the config and the code
+again, perhaps hours later. If they were edited meanwhile, its output would be recorded with the old
+params. Recipes are safe: an edited recipe has another id, and the job stops. All other recorded
+params go through `kept`.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _first: dict[str, str] = {}
 
 
 def begin(is_main: bool) -> None:
-    """Tell whether this process is the run itself or one of its jobs, which inherits its record."""
+    """Start a record in the run's main process; load the inherited record in its jobs."""
     _first.clear()
     if is_main:
         os.environ[VARIABLE] = "{}"
@@ -29,9 +29,9 @@ def begin(is_main: bool) -> None:
 
 
 def kept(what: str, value: Value, edited: str) -> Value:
-    """The value, if it is what the run began with; otherwise ConfigError, which names `edited`.
+    """Return the value; raise ConfigError naming `edited` if the run began with another value.
 
-    The first value of `what` in the run's main process is recorded for its jobs.
+    The first value of `what` in the main process is recorded for its jobs.
     """
     digest = hashlib.sha256(repr(value).encode()).hexdigest()[:12]
     if what not in _first:

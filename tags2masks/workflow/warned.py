@@ -1,4 +1,4 @@
-"""The warnings of a run, for its last lines: what a job printed hours ago nobody has seen."""
+"""The warnings of a run, repeated in its last lines."""
 
 import csv
 from collections.abc import Container
@@ -8,21 +8,21 @@ MOST = 20
 
 
 def warnings(table: Path | str, datasets: Container[str]) -> list[str]:
-    """A line per warning on these data sets in results/warnings.csv; none where it is absent.
+    """A line per warning on these data sets in results/warnings.csv; [] if the file is absent.
 
-    One that several experiments share is said once.
+    A warning of several experiments is listed once.
     """
     table = Path(table)
     if not table.is_file():
         return []
     with table.open(encoding="utf-8", newline="") as rows:
         mine = [row for row in csv.DictReader(rows) if row["dataset"] in datasets]
-    found: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for row in mine:
-        found.setdefault((row["dataset"], row["warning"]), []).append(row["experiment"])
+        groups.setdefault((row["dataset"], row["warning"]), []).append(row["experiment"])
     lines = [
         f"warning: {_where(dataset, experiments)}: {text}"
-        for (dataset, text), experiments in found.items()
+        for (dataset, text), experiments in groups.items()
     ]
     more = [f"… and {len(lines) - MOST} more: {table}"] if len(lines) > MOST else []
     return lines[:MOST] + more

@@ -245,7 +245,7 @@ def test_without_a_cam_of_its_own_a_classifier_gets_one_of_defaults():
     maps = first.artifacts["maps"]
     other = replace(maps, recipe=maps.recipe | {"method": "other"})
     found = reference_cams(
-        config, [replace(first, steps=((1, maps.upstream["classifier"]), (2, other)))]
+        config, [replace(first, products=((1, maps.upstream["classifier"]), (2, other)))]
     )
     # The id of the very CAM that an experiment with the defaults would make.
     assert {artifact.id for artifact in found.values()} == {ids(BASE)["maps"]}
@@ -332,6 +332,6 @@ def test_seeds_repeat_every_experiment_with_artifacts_of_their_own():
     ]  # fmt: skip
     assert {stage: a.id for stage, a in found[1].artifacts.items()} == ids(BASE)
     assert {a.recipe["seed"] for a in found[0].artifacts.values()} == {3}
-    assert not {a.id for _, a in found[0].steps} & {a.id for _, a in found[1].steps}
+    assert not {a.id for _, a in found[0].products} & {a.id for _, a in found[1].products}
     # A single seed in the list is a plain experiment.
     assert build_experiments(parse_config(BASE | {"seeds": [3]}))[0].name == found[0].path

@@ -13,10 +13,10 @@ from benchmarks import (
     cam,
     climbing,
     crf,
+    curve,
     prototypes,
     saliency,
     store,
-    sweep,
     training,
     walk,
 )
@@ -157,15 +157,15 @@ def test_smooth_maps_are_maps():
     assert (mask == 255).sum() == 96 * 124 - 92 * 120
 
 
-def test_three_sweeps_agree_and_on_numbers_by_hand():
+def test_three_curves_agree_and_on_numbers_by_hand():
     limits = np.array([0, 0.4], np.float32)
     scores = np.array([[[0.5, 0.2, 0.4]]], np.float32)
     truth = np.array([[1, 1, 0]], np.uint8)
-    for function in (sweep.one_pass, sweep.plain_loop, sweep.best_first_loop):
+    for function in (curve.one_pass, curve.plain_loop, curve.best_first_loop):
         matrices = function(scores, [1], truth, limits)
         assert matrices.shape == (2, 21, 21)
         assert matrices[:, :2, :2].tolist() == [[[0, 1], [0, 2]], [[1, 0], [1, 1]]]
-    rows = sweep.measure(quick=True)
+    rows = curve.measure(quick=True)
     assert rows[0].what == "plain loop, maps 2 × 30 × 40"
     assert [row.unit for row in rows] == ["s", "s", "s"]
 

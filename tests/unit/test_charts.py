@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.report.charts import charts as dataset_charts
-from tags2masks.report.lineage import Made
+from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.plots import Mark, Series, class_bars, curves, training
 from tests.unit.read_page import Page
 
@@ -44,7 +44,7 @@ def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
     for number, (name, table) in enumerate({"vanilla": plain, "pnoc": rising}.items()):
         (tmp_path / name).mkdir()
         table.to_csv(tmp_path / name / "training.csv", index=False)
-        one = Made("classifier", name, name, number, [], tmp_path / name)
+        one = ShownArtifact("classifier", name, name, number, [], tmp_path / name)
         made["classifier"].append(one)
     metrics = pd.DataFrame({"stage": [], "threshold": [], "artifact": []})
     training_chart, chart = dataset_charts("d", made, metrics)
@@ -77,8 +77,8 @@ def test_tables_that_were_asked_for_are_drawn_and_no_others(tmp_path):
     made = {"masks": [], "affinity": [], "segmenter": [], "classifier": []}
     training_csv = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
     training_csv.to_csv(tmp_path / "training.csv", index=False)
-    made["classifier"] = [Made("classifier", "c", "c", 0, [], tmp_path)]
-    made["maps"] = [Made("maps", "m", "c/advcam", 1, [], tmp_path)]
+    made["classifier"] = [ShownArtifact("classifier", "c", "c", 0, [], tmp_path)]
+    made["maps"] = [ShownArtifact("maps", "m", "c/advcam", 1, [], tmp_path)]
     metrics = pd.DataFrame({"stage": [], "threshold": [], "artifact": []})
     tables = {"epochs.csv": epochs, "steps.csv": steps}
     for name, table in tables.items():

@@ -239,7 +239,7 @@ def test_experiments_expand_to_entry_names_once():
     [
         ("digits/vanila", "no entry 'vanila' in classifiers; did you mean 'vanilla'?"),
         ("digts/vanilla", "no entry 'digts' in datasets; did you mean 'digits'?"),
-        ("digits", "1 steps; write dataset / classifier"),
+        ("digits", "too short; write dataset / classifier"),
         ("digits/vanilla/cam/crf/net/x", "nothing can follow net, one of segmenters; end the"),
     ],
 )

@@ -43,7 +43,7 @@ def stored(kind, size, count):
 def by_make_mask(spec, image, maps, ids, folder):
     """As `make_masks` does it; a method with `scores` gives those the mask is made from."""
     module = method_module("masks", {"method": spec.method})
-    if spec.swept:
+    if spec.has_curve:
         scores = module.scores(image, maps, spec)
         assert scores.dtype == np.float32 and scores.shape == (len(ids), *image.shape[:2])
         assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
@@ -71,8 +71,8 @@ def by_walk(spec, image, maps, ids, folder):
     made = finish(Walked("image", path, scores, class_ids, image.shape[:2]), spec)
     if getattr(spec, "instances", False):
         assert made.instances.shape == made.mask.shape and made.instances.dtype == np.uint16
-        assert made.instances.max(initial=0) == len(made.found)
-        assert all(number in ids and 0 <= score <= 1 for number, score in made.found)
+        assert made.instances.max(initial=0) == len(made.objects)
+        assert all(number in ids and 0 <= score <= 1 for number, score in made.objects)
     return made.mask, False
 
 

@@ -11,8 +11,8 @@ from tags2masks.config.methods import METHODS
 from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import rows_of
 from tags2masks.data.masked import MaskedViews
-from tags2masks.data.views import IGNORED
 from tags2masks.machine import Machine, prepare
+from tags2masks.mask_ids import IGNORED
 from tags2masks.methods import learning_module
 from tags2masks.segmenters.applying import segmented
 from tags2masks.stages import STAGES, giving

@@ -1,4 +1,4 @@
-"""The measuring programs: sweeps against masks made at every background score, and contours."""
+"""The measuring programs: curves against masks made at every background score, and contours."""
 
 import json
 import sys

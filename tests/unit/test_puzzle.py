@@ -176,7 +176,10 @@ def test_crops_that_make_no_quarters_are_refused():
         "classifiers.p: augment.crop: 500 makes no four quarters of whole cells of 16 pixels "
         "(backbone.output_stride); take a multiple of 32, such as 480"
     )
-    with pytest.raises(UserError, match=r"maps are of \(3, 3\) cells, and together \(4, 4\)"):
+    with pytest.raises(
+        UserError,
+        match=r"map has \(3, 3\) cells, but the merged maps of the quarters have \(4, 4\)",
+    ):
         puzzle_losses(
             torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 4, 4), torch.ones(1, 2), Puzzle(), QUARTER
         )

@@ -11,8 +11,8 @@ from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.masks.threshold import make_mask
 from tags2masks.metrics.contour import contour_counts
+from tags2masks.metrics.curve import confusions, thresholds
 from tags2masks.metrics.quality import Chunk, label_confusion, map_confusions
-from tags2masks.metrics.sweep import confusions, thresholds
 from tags2masks.parallel import fold
 from tags2masks.store import write_shard
 

@@ -26,8 +26,9 @@ def test_drift_is_told(tmp_path, monkeypatch, capsys):
 
 def test_every_field_has_its_default_on_the_page():
     page = reference.page()
-    assert "| `optimizer.momentum` | number ≥ 0, < 1 | `0.0001` | Of sgd. |" in page  # vanilla's
-    assert "| `optimizer.momentum` | number ≥ 0, < 1 | `0.9` | Of sgd. |" in page  # deeplabv3plus's
+    momentum = "| `optimizer.momentum` | number ≥ 0, < 1"
+    assert f"{momentum} | `0.0001` | Momentum of sgd. |" in page  # vanilla's
+    assert f"{momentum} | `0.9` | Momentum of sgd. |" in page  # deeplabv3plus's
     assert "| `test.crf` | block or null | `null` |" in page  # deeplabv3plus's
     assert "| `test.crf` | block or null | `{}` |" in page  # deeplabv2's
     assert "| `test.crf.bilateral.sxy` | number ≥ 0.5 | `67.0` |" in page

@@ -9,6 +9,7 @@ from PIL import Image
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.masks.seeds import seed, upsample
+from tags2masks.metrics.curve import confusions, thresholds
 from tags2masks.metrics.quality import Chunk, LabelQuality, label_confusion, map_confusions
 from tags2masks.metrics.regions import (
     discriminative,
@@ -19,7 +20,6 @@ from tags2masks.metrics.regions import (
     share_rows,
 )
 from tags2masks.metrics.rows import label_rows, map_rows
-from tags2masks.metrics.sweep import confusions, thresholds
 from tags2masks.parallel import fold
 from tags2masks.store import write_shard
 

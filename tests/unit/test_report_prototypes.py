@@ -7,7 +7,7 @@ from PIL import Image
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.prototypes.store import ClassPrototypes, Patch, write_prototypes
 from tags2masks.report.gallery import read_dataset
-from tags2masks.report.lineage import chain_numbers, made_of
+from tags2masks.report.lineage import artifacts_of, chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.prototypes import crop, shown_prototypes
 from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate, said, with_steps
@@ -59,7 +59,7 @@ def with_prototypes(tmp_path_factory):
 
 def test_prototypes_are_shown_with_their_patches(with_prototypes, tmp_path):
     results, outline, roots = with_prototypes
-    (one,) = made_of("prototypes", outline, chain_numbers(outline), results)
+    (one,) = artifacts_of("prototypes", outline, chain_numbers(outline), results)
     dataset = read_dataset("pets", roots["pets"], results, True)
     shown = shown_prototypes(one, dataset)
     assert (shown.name, shown.more) == ("vanilla/scaled_cam", 0)

@@ -10,7 +10,7 @@ from tags2masks.metrics.rows import (
     curve_rows,
     label_rows,
     map_rows,
-    sweep_rows,
+    threshold_rows,
 )
 
 CLASSES = ["cat", "dog"]
@@ -56,7 +56,7 @@ def test_label_rows_of_nothing_are_none():
 
 
 # Matrices at three thresholds: mean iou (4/6 + 2/4)/2 = 0.583, 1, and (6/9 + 0)/2 = 0.333.
-SWEPT = np.array(
+MATRICES = np.array(
     [
         [[4, 1, 0], [1, 2, 0], [0, 0, 0]],
         [[5, 0, 0], [0, 3, 0], [0, 0, 0]],
@@ -66,8 +66,8 @@ SWEPT = np.array(
 LIMITS = np.array([0.1, 0.25, 0.3], np.float32)
 
 
-def test_sweep_rows_stand_beside_each_other():
-    frame = sweep_rows(SWEPT, LIMITS, 0.3, CLASSES, "train", 3)
+def test_threshold_rows_stand_beside_each_other():
+    frame = threshold_rows(MATRICES, LIMITS, 0.3, CLASSES, "train", 3)
     assert tuple(frame.columns) == COLUMNS
     fixed, tuned = frame[~frame["tuned_on_masks"]], frame[frame["tuned_on_masks"]]
     assert set(fixed["threshold"]) == {0.3}  # not the float32 beside it
@@ -82,20 +82,20 @@ def test_sweep_rows_stand_beside_each_other():
 
 
 def test_of_equally_good_thresholds_the_lowest_is_best():
-    frame = sweep_rows(SWEPT[[0, 1, 1]], LIMITS, 0.25, CLASSES, "train", 3)
+    frame = threshold_rows(MATRICES[[0, 1, 1]], LIMITS, 0.25, CLASSES, "train", 3)
     assert frame.groupby("tuned_on_masks")["threshold"].unique().map(list).to_dict() == {
         False: [0.25],
         True: [0.25],
     }
 
 
-def test_sweep_rows_want_the_fixed_score_among_the_thresholds():
+def test_threshold_rows_want_the_fixed_score_among_the_thresholds():
     with pytest.raises(ValueError, match=r"0\.2 is not among the thresholds"):
-        sweep_rows(SWEPT, LIMITS, 0.2, CLASSES, "train", 3)
+        threshold_rows(MATRICES, LIMITS, 0.2, CLASSES, "train", 3)
 
 
 def test_curve_rows_by_hand():
-    frame = curve_rows(SWEPT, LIMITS, CLASSES)
+    frame = curve_rows(MATRICES, LIMITS, CLASSES)
     assert tuple(frame.columns) == CURVE_COLUMNS
     expected = [
         (0.1, "background", 4 / 6),

@@ -19,9 +19,9 @@ def walked(scores, class_ids, size=None, path="none.png"):
 
 
 def test_scores_are_divided_by_the_highest():
-    found = finish(walked([[[0.4, 0.09, 0.11]], [[0.1, 0.0, 0.2]]], [7, 3]), Irn())
-    assert found.mask.tolist() == [[7, 0, 3]]  # 0.09 / 0.4 is below 0.25
-    assert found.mask.dtype == np.uint8 and found.instances is None
+    finished = finish(walked([[[0.4, 0.09, 0.11]], [[0.1, 0.0, 0.2]]], [7, 3]), Irn())
+    assert finished.mask.tolist() == [[7, 0, 3]]  # 0.09 / 0.4 is below 0.25
+    assert finished.mask.dtype == np.uint8 and finished.instances is None
 
 
 def test_no_class_and_no_score_is_background():
@@ -34,20 +34,20 @@ def test_instances_by_hand():
     first = [[1, 0.8, 0, 0, 0, 0]]
     second = [[0, 0, 0, 0.5, 0.6, 0]]
     other = [[0, 0, 0.9, 0, 0, 0.3]]
-    found = finish(walked([first, second, other], [2, 2, 5]), Irn(instances=True))
-    assert found.mask.tolist() == [[2, 2, 5, 2, 2, 5]]
-    numbers = found.instances[0].tolist()
+    finished = finish(walked([first, second, other], [2, 2, 5]), Irn(instances=True))
+    assert finished.mask.tolist() == [[2, 2, 5, 2, 2, 5]]
+    numbers = finished.instances[0].tolist()
     assert numbers == [1, 1, 2, 3, 3, 4]  # one class, two instances; one map, two parts
-    assert [c for c, _ in found.found] == [2, 5, 2, 5]
-    np.testing.assert_allclose([s for _, s in found.found], [1, 0.9, 0.6, 0.3], atol=1e-6)
+    assert [c for c, _ in finished.objects] == [2, 5, 2, 5]
+    np.testing.assert_allclose([s for _, s in finished.objects], [1, 0.9, 0.6, 0.3], atol=1e-6)
 
 
 def test_fragments_have_no_score():
     scores = np.zeros((1, 20, 20), np.float32)
     scores[0, :10] = 1
     scores[0, 15, 3] = 0.9  # 1 of 400 pixels
-    found = finish(walked(scores, [1]), Irn(instances=True))
-    assert found.found == [[1, 1.0], [1, 0.0]]
+    finished = finish(walked(scores, [1]), Irn(instances=True))
+    assert finished.objects == [[1, 1.0], [1, 0.0]]
 
 
 def test_a_crf_afterwards(tmp_path):

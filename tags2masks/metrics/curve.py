@@ -1,8 +1,8 @@
-"""Quality at every background score in one pass over the pixels.
+"""Confusion matrices at every background score in one pass over the pixels.
 
-At a threshold t a pixel gets the class of its best score if that exceeds t, and the background
-otherwise. So three things about a pixel matter: its truth, its best class, and how many thresholds
-lie below its best score. One histogram of them holds the confusion matrices of all thresholds.
+At threshold t a pixel gets the class of its best score if the score exceeds t, otherwise
+background. So its truth, its best class and the number of thresholds below its best score are
+sufficient. A histogram of these three gives the confusion matrices of all thresholds.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from tags2masks.masks.seeds import best_class
 from tags2masks.metrics.confusion import refuse_unknown_ids
 
-CELLS = 1024  # a power of two, so that float32 scores fall into cells without rounding
+CELLS = 1024  # a power of two, so that float32 scores are assigned to cells without rounding
 
 
 def thresholds(n: int, fixed: float) -> np.ndarray:
@@ -65,9 +65,9 @@ def region_histogram(
 
 
 def _number_below(scores: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """How many thresholds lie strictly below each score; what a binary search gives, but faster.
+    """The number of thresholds strictly below each score; a faster `np.searchsorted`.
 
-    A score's cell says how many thresholds lie below the cell; the few in the cell are compared.
+    A table gives the number of thresholds below a score's cell; those in the cell are compared.
     """
     edges = np.arange(CELLS + 1, dtype=np.float32) / CELLS
     below_cell = np.searchsorted(limits, edges)

@@ -1,4 +1,4 @@
-"""The one-pass sweep against the plain loop over thresholds, exactly."""
+"""The one-pass curve against the plain loop over thresholds, exactly."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from tags2masks.config.masks import Threshold
 from tags2masks.masks.seeds import upsample
 from tags2masks.masks.threshold import make_mask
 from tags2masks.metrics.confusion import confusion
-from tags2masks.metrics.sweep import confusions, score_histogram, thresholds
+from tags2masks.metrics.curve import confusions, score_histogram, thresholds
 
 
-def plain_sweep(scores, class_ids, truth, limits, classes):
+def plain_curve(scores, class_ids, truth, limits, classes):
     """argmax over [threshold, maps] at every threshold, in float32."""
     ids = np.array([0, *class_ids], np.uint8)
     matrices = []
@@ -42,7 +42,7 @@ def test_equal_to_the_plain_loop(dtype, n):
     histogram = score_histogram(scores, class_ids, truth, limits, 4)
     assert histogram.shape == (5, 5, len(limits) + 1)
     assert histogram.sum() == (truth != 255).sum()
-    expected = plain_sweep(scores, class_ids, truth, limits, 4)
+    expected = plain_curve(scores, class_ids, truth, limits, 4)
     np.testing.assert_array_equal(confusions(histogram), expected)
 
 
@@ -54,7 +54,7 @@ def test_thresholds_closer_than_a_cell_and_at_the_ends():
     truth = rng.integers(0, 3, (30, 30)).astype(np.uint8)
     histogram = score_histogram(scores, [1, 2], truth, limits, 2)
     np.testing.assert_array_equal(
-        confusions(histogram), plain_sweep(scores, [1, 2], truth, limits, 2)
+        confusions(histogram), plain_curve(scores, [1, 2], truth, limits, 2)
     )
 
 
@@ -110,18 +110,18 @@ def test_images_add_up():
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.15, 0.3, 0.37, 0.9, 1.0])
-def test_the_sweep_judges_the_masks_of_the_threshold_method(tau):
+def test_the_curve_judges_the_masks_of_the_threshold_method(tau):
     """float16 maps that hold the threshold's neighbours: the last bit decides."""
     rng = np.random.default_rng(3)
     near = np.float16(tau) + np.array([-1, 0, 1]) * np.spacing(np.float16(tau))
     maps = rng.choice(near.clip(0, 1), (2, 8, 6)).astype(np.float16)
     truth = rng.integers(0, 4, (29, 24)).astype(np.uint8)
     limits = thresholds(100, tau)
-    swept = confusions(score_histogram(upsample(maps, truth.shape), [3, 1], truth, limits, 3))
+    matrices = confusions(score_histogram(upsample(maps, truth.shape), [3, 1], truth, limits, 3))
     image = np.zeros((*truth.shape, 3), np.uint8)
     mask = make_mask(image, maps, [3, 1], Threshold(background_score=tau))
     at = limits.tolist().index(np.float32(tau))
-    np.testing.assert_array_equal(swept[at], confusion(truth, mask, 3)[:, :-1])
+    np.testing.assert_array_equal(matrices[at], confusion(truth, mask, 3)[:, :-1])
 
 
 def test_thresholds_hold_the_fixed_score_once():

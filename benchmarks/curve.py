@@ -6,9 +6,9 @@ from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.timing import Row, alternate, compared
 from tags2masks.masks.seeds import best_class, upsample
 from tags2masks.metrics.confusion import confusion
-from tags2masks.metrics.sweep import confusions, score_histogram, thresholds
+from tags2masks.metrics.curve import confusions, score_histogram, thresholds
 
-TITLE = "Threshold sweep"
+TITLE = "Curve over background scores"
 HEADINGS = ("one pass", "beside it")
 ABOUT = (
     "The confusion matrices of one image's maps at 50 background scores, 20 classes. Plain: at "
@@ -59,7 +59,7 @@ def measure(quick: bool) -> list[Row]:
     expected = plain_loop(*case)
     for function in (one_pass, best_first_loop):
         np.testing.assert_array_equal(function(*case), expected)
-    fast, plain, best_first, one = alternate(
+    fast, plain, best_first, single = alternate(
         [
             lambda: one_pass(*case),
             lambda: plain_loop(*case),
@@ -72,5 +72,5 @@ def measure(quick: bool) -> list[Row]:
     return [
         compared(f"plain loop, maps {size}", fast, plain),
         compared("loop with the best class found once", fast, best_first),
-        compared("floor: one score alone", fast, one),
+        compared("floor: one score alone", fast, single),
     ]
