@@ -1,7 +1,7 @@
 """What an artifact was made of: written into it by the program that makes it, and read back.
 
-A model's is its spec.json; a shard's is among the attributes of its Zarr group. The chain of an
-artifact's own and its upstream's is its lineage.
+A model's is its spec.json, a background score's its score.json; a shard's is in the attributes of
+its Zarr group. The chain of an artifact's own and its upstream's is its lineage.
 """
 
 import json
@@ -51,9 +51,10 @@ def read_provenance(folder: Path) -> dict:
 
     Raises UserError naming the file that is not there, cannot be read or says something else.
     """
-    spec = folder / "spec.json"
     try:
-        if spec.exists():
+        for spec in (folder / "spec.json", folder / "score.json"):
+            if not spec.exists():
+                continue
             return check_provenance(json.loads(read_text(spec)), spec)
         # Not by zarr: thousands of shards are read here, and this is one small member of each.
         with zipfile.ZipFile(

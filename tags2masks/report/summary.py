@@ -12,6 +12,7 @@ from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.sweep import thresholds as limits_of
 from tags2masks.report.lineage import path_of
+from tags2masks.scores.store import read_score
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
 
@@ -137,9 +138,19 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
         rows += [
             (name, one["experiment"], *warned)
             for one in mine
-            for warned in _partial_means(metrics, one["experiment"], classes)
+            for warned in (
+                *_partial_means(metrics, one["experiment"], classes),
+                *_doubts(one, results / name),
+            )
         ]
     return pd.DataFrame(rows, columns=list(WARNINGS))
+
+
+def _doubts(one: dict, folder: Path) -> list[list[str]]:
+    """About the background score that an experiment chose, if it did."""
+    artifact = one["artifacts"].get("score")
+    file = folder / "score" / str(artifact) / STAGES["score"].file
+    return read_score(file)["warnings"] if artifact else []
 
 
 def _partial_means(metrics: pd.DataFrame, experiment: str, classes: list[str]) -> list[Warned]:

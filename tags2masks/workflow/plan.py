@@ -59,8 +59,8 @@ class Plan(Described):
             # A training finds the spec beside the model, and may have several networks.
             return {role: [model]} if stage.gives == "network" else {"model": model, "spec": spec}
         if gives == "table":
-            return {role: f"{one.folder}/{role}.zarr.zip"}
-        if stage.gives == "network":
+            return {role: f"{one.folder}/{STAGES[one.stage].file}"}
+        if stage.gives != "shards":
             return {role: self.shard_files(one)}
         return {role: f"{one.folder}/{wildcards.shard}.zarr.zip"}
 
