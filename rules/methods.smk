@@ -94,7 +94,7 @@ for stage in map(STAGES.get, giving("table")):
             input:
                 unpack(plan.inputs(stage)),
             output:
-                f"{folder}/{stage.name}.zarr.zip",
+                f"{folder}/{stage.file}",
             log:
                 f"logs/{{dataset}}/{stage.name}/{{id}}.log",
             benchmark:

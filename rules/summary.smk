@@ -18,7 +18,7 @@ rule lineage:
         outline=plan.outline_file,
         specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*giving("network"))],
         shards=[f"{a.folder}/0.zarr.zip" for a in plan.of_stage(*giving("shards"))],
-        prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
+        tables=[f"{a.folder}/{STAGES[a.stage].file}" for a in plan.of_stage(*giving("table"))],
     output:
         plan.lineages,
     log:
@@ -44,6 +44,7 @@ rule collect:
         mask_warnings=[
             f"results/{name}/masks-warnings.csv" for name in plan.datasets(with_truth=True)
         ],
+        scores=[f"{a.folder}/{STAGES[a.stage].file}" for a in plan.of_stage("score")],
         metrics=plan.figures(),
         # A chain without masks to be measured against is still to be made.
         unmeasured=[

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import get_args
 
 from tags2masks.config.base import Entry
 from tags2masks.config.methods import METHODS
@@ -20,9 +21,11 @@ def methods_of(stage: Stage) -> dict[str, type[Entry]]:
     for section in SECTIONS.values():
         for block in METHODS[section.package].values():
             field = block.model_fields.get(stage.part)
-            if field is not None:
-                inner = type(field.default)
-                blocks[getattr(field.default, "method", stage.name)] = inner
+            types = () if field is None else get_args(field.annotation) or (field.annotation,)
+            for inner in types:
+                if isinstance(inner, type) and issubclass(inner, Entry):
+                    method = inner.model_fields.get("method")
+                    blocks[method.default if method else stage.name] = inner
     return blocks
 
 

@@ -1,7 +1,7 @@
 """Provenance of artifacts: recipe, supervision and versions, written into each artifact.
 
-For a model it is its spec.json, for a shard attributes of the Zarr group. The provenance of an
-artifact and of all artifacts upstream is its lineage.
+A model has it in spec.json, a background score in score.json, a shard in the attributes of its Zarr
+group. The provenance of an artifact and of all artifacts upstream is its lineage.
 """
 
 import json
@@ -51,9 +51,10 @@ def read_provenance(folder: Path) -> dict:
 
     Raises UserError naming the file if it is absent, unreadable or not valid.
     """
-    spec = folder / "spec.json"
     try:
-        if spec.exists():
+        for spec in (folder / "spec.json", folder / "score.json"):
+            if not spec.exists():
+                continue
             return check_provenance(json.loads(read_text(spec)), spec)
         # Without zarr, for speed: thousands of shards are read, one small member of each.
         with zipfile.ZipFile(

@@ -26,8 +26,9 @@ class Stage:
     package: the package of its methods; program: the program in workflow_scripts/.
     gives: `network` (model.safetensors, spec.json, training.csv), `shards` (<n>.zarr.zip), or
         `table` (a single file).
+    file: name of the single file.
     takes: what an entry of the stage may follow in an experiment: `dataset`, or names of stages. A
-        config block may override it.
+        config block may override it. For a part: the stages that it is made from.
     section: the config section of its entries. None: its artifacts are described by the field
         `part` of other stages' entries; other fields of those entries are not in their ids.
     rule: name of its rules, with {method}. message: what the rules print.
@@ -57,6 +58,7 @@ class Stage:
     measured: str | None = None
     curves: bool = False
     figure: str | None = None
+    file: str | None = None
     course: Course | None = None
 
 
@@ -71,12 +73,19 @@ _ALL = (
         "prototypes", "Prototypes", "prototypes", package="prototypes",
         part="prototypes", takes=("classifier",),
         program="find_prototypes", gives="table", message="Find prototypes:", reads=("index",),
+        file="prototypes.zarr.zip",
     ),
     Stage(
         "maps", "Maps (seed)", "maps", package="maps",
         section="maps", about="Where in an image its classes are.", takes=("classifier",),
         program="localize", gives="shards", message="Localize:", reads=("index",),
         measured="maps", curves=True, figure="seed",
+    ),
+    Stage(
+        "score", "Background score", "background scores", package="scores",
+        part="background_score", takes=("maps", "classifier"),
+        program="choose_score", gives="table", message="Choose the background score:",
+        reads=("index",), file="score.json",
     ),
     Stage(
         "labels", "Certain labels", "labels", package="masks",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from tags2masks.data.index import files_of, images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.single import Item, mask_of
@@ -9,6 +10,7 @@ from tags2masks.methods import method_block
 from tags2masks.parallel import map_ordered
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
+from tags2masks.scores.store import score_for
 from tags2masks.store import Shard, write_shard
 
 
@@ -17,11 +19,15 @@ def main() -> None:
     arguments = parser(__doc__)
     add_paths(arguments, "root", "classes", "maps", "output")
     add_index(arguments)
+    arguments.add_argument("--score", type=Path, help="the background score, where it is auto")
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
     spec = method_block("masks", args.recipe, args.free)
+    if args.score is not None:
+        score = score_for(args.score, args.recipe["upstream"]["score"])
+        spec = spec.model_copy(update={"background_score": score})
     index = read_index(*args.index)
     rows = rows_of(index, args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}

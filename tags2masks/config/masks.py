@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Block, Entry, added, free
+from tags2masks.config.scores import BackgroundScore, background_score
 
 
 class Masks(Entry):
@@ -18,7 +19,7 @@ class Threshold(Masks):
     """Background wherever no class scores above a constant."""
 
     method: Literal["threshold"] = "threshold"
-    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    background_score: BackgroundScore = background_score(0.3)
 
 
 # The deviations have lower bounds because pydensecrf stores positions and colours, divided by the
@@ -58,7 +59,7 @@ class Crf(LabelCrf, Masks):
     """Dense conditional random field on the thresholded maps."""
 
     method: Literal["crf"] = "crf"
-    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    background_score: BackgroundScore = background_score(0.3)
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
@@ -188,7 +189,7 @@ class Smooth(Masks):
     has_curve: ClassVar[bool] = True
 
     method: Literal["smooth"] = "smooth"
-    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    background_score: BackgroundScore = background_score(0.3)
     kernel: int = Field(13, ge=1, description="Side of the filter in pixels; odd.")
     sigma: float = Field(5, gt=0, description="Standard deviation in pixels.")
 
@@ -208,7 +209,7 @@ class Superpixel(Masks):
     has_curve: ClassVar[bool] = True
 
     method: Literal["superpixel"] = "superpixel"
-    background_score: float = Field(0.3, ge=0, le=1, description="Score of the background.")
+    background_score: BackgroundScore = background_score(0.3)
     scale: float = Field(100, gt=0, description="Larger: larger superpixels.")
     sigma: float = Field(0.5, ge=0, description="Smoothing of the image beforehand, in pixels.")
     min_size: int = Field(50, ge=1, description="Smallest superpixel, in pixels.")

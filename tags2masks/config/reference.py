@@ -72,12 +72,12 @@ def _rows(block: type[Block], prefix: str, default: Block | None = None) -> list
         cells = [f"`{prefix}{name}`", _type(info), shown, " ".join(filter(None, what))]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         for block in _optional_blocks(info.annotation):
-            rows += _rows(block, f"{prefix}{name}.", value)
+            rows += _rows(block, f"{prefix}{name}.", value if isinstance(value, Block) else None)
     return rows
 
 
 def _optional_blocks(annotation: Any) -> list[type[Block]]:
-    """The blocks of `Block | None`."""
+    """The blocks of a field that may also be null, or a number."""
     if typing.get_origin(annotation) not in (Union, UnionType):
         return []
     options = typing.get_args(annotation)

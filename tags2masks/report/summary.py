@@ -12,6 +12,7 @@ from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.curve import thresholds as limits_of
 from tags2masks.report.lineage import path_of
+from tags2masks.scores.store import read_score
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
 
@@ -137,9 +138,20 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
         rows += [
             (name, experiment["experiment"], *warned)
             for experiment in mine
-            for warned in _partial_means(metrics, experiment["experiment"], classes)
+            for warned in (
+                *_partial_means(metrics, experiment["experiment"], classes),
+                *_score_warnings(experiment, results / name),
+            )
         ]
     return pd.DataFrame(rows, columns=list(WARNINGS))
+
+
+def _score_warnings(experiment: dict, folder: Path) -> list[list[str]]:
+    """Warnings on the background score that an experiment chose, if it did."""
+    artifact = experiment["artifacts"].get("score")
+    if artifact is None:
+        return []
+    return read_score(folder / "score" / artifact / STAGES["score"].file)["warnings"]
 
 
 def _partial_means(metrics: pd.DataFrame, experiment: str, classes: list[str]) -> list[Warned]:

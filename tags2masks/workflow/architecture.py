@@ -244,7 +244,7 @@ def _stage_rows() -> list[str]:
     gives = {
         "network": "a network: `model.safetensors`",
         "shards": "`<shard>.zarr.zip` of every image",
-        "table": "a table: `<stage>.zarr.zip`",
+        "table": "a table",
     }
     measured = {
         "tags": "average precision",

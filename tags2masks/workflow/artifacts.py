@@ -158,20 +158,22 @@ class _Builder:
         self, where: str, block: Entry, stage: Stage, depth: int, before: Artifact | None
     ) -> Artifact:
         spec, upstream = block.key(), {} if before is None else {before.stage: before}
-        parts = [part for part in STAGES.values() if part.part and part.part in spec]
+        # A field such as the background score is a number in one entry and a part in another.
+        parts = [part for part in STAGES.values() if isinstance(spec.get(part.part), dict)]
         specs = {part.name: spec.pop(part.part) for part in parts}
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
         needed: dict[str, Artifact] = {}
         for part in (part for part in parts if stage.name not in part.takes):
-            inner, source = getattr(block, part.part), part.takes[0]
-            below = {source: self.latest[source]}
+            inner = getattr(block, part.part)
+            below = {source: self.latest[source] for source in part.takes}
             below |= self._start(f"{where}.{part.part}", inner)
             part_artifact = self._artifact(
                 part, inner, inner.method, specs[part.name], below, depth
             )
-            needed.pop(source, None)  # upstream of a part, not of the entry
+            for source in part.takes:
+                needed.pop(source, None)  # upstream of a part, not of the entry
             needed[part.name] = part_artifact
         upstream |= needed | self._start(where, block)
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)

@@ -59,8 +59,8 @@ class Plan(Described):
             # A training finds spec.json beside the model, and may have several upstream networks.
             return {role: [model]} if stage.gives == "network" else {"model": model, "spec": spec}
         if gives == "table":
-            return {role: f"{artifact.folder}/{role}.zarr.zip"}
-        if stage.gives == "network":
+            return {role: f"{artifact.folder}/{STAGES[artifact.stage].file}"}
+        if stage.gives != "shards":
             return {role: self.shard_files(artifact)}
         return {role: f"{artifact.folder}/{wildcards.shard}.zarr.zip"}
 

@@ -18,6 +18,7 @@ BLOCKS = {name: block for methods in METHODS.values() for name, block in methods
 WITHOUT_A_PAPER = {
     "folder",
     "full",
+    "separation",
     "threshold",
 }
 

@@ -1,0 +1,1 @@
+"""A background score chosen without masks: one module per method."""

@@ -1,0 +1,145 @@
+"""A background score by the separation of foreground and background: by hand, and written out."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import rgb2lab
+
+from tags2masks.config.masks import Threshold
+from tags2masks.config.scores import Separation
+from tags2masks.masks.seeds import upsample
+from tags2masks.scores.doubts import doubts, shares
+from tags2masks.scores.separation import (
+    GRID,
+    choose,
+    colour_criterion,
+    colour_sums,
+    enlarged,
+    feature_criterion,
+    feature_sums,
+    sums_of,
+)
+
+
+def test_both_criteria_by_hand():
+    # Scores .1 .3 .6 .6 and one number a place, 0 0 1 3: mean 1, variance 1.5.
+    # At .05 B is empty: 0. At .3 (not above .3) and up to .55: F = {1, 3}, B = {0, 0}, w = 1/2.
+    # A: 1/4 · 2² / (1.5 + 1) = .4. B: the variance over all cells is 1.5: 1/4 · 4/1.5 / 1 = 2/3.
+    # At .1 to .25: F = {0, 1, 3}, B = {0}, w = 3/4, and 3/16 · (4/3)² = 1/3.
+    # A: 1/3 / 2.5 = 2/15. B: 1/3 / 1.5 = 2/9.
+    sums = sums_of(np.array([0.1, 0.3, 0.6, 0.6]), np.array([[0.0], [0], [1], [3]]), True)
+    colour = colour_criterion([sums])
+    at = {round(float(score), 2): value for score, value in zip(GRID, colour, strict=True)}
+    assert at[0.05] == 0 and at[0.6] == 0 and at[0.95] == 0
+    assert [at[0.1], at[0.2], at[0.25]] == pytest.approx([2 / 15] * 3)
+    assert [at[0.3], at[0.45], at[0.55]] == pytest.approx([0.4] * 3)
+    squares = sums_of(np.array([0.1, 0.3, 0.6, 0.6]), np.array([[0.0], [0], [1], [3]]), False)
+    features = feature_criterion([squares])
+    assert features[[1, 5, 10]] == pytest.approx([2 / 9, 2 / 3, 2 / 3])
+    assert features[[0, 11]].tolist() == [0, 0]
+    chosen = choose([sums], [squares])
+    assert (chosen.score, chosen.by_colour, chosen.by_features) == (0.3, 0.3, 0.3)
+
+
+def plain(scores, vectors, covariance_of, score):
+    """A term of either criterion, written out."""
+    above = scores > score
+    if above.all() or not above.any():
+        return 0
+    w = above.mean()
+    difference = vectors[above].mean(0) - vectors[~above].mean(0)
+    return w * (1 - w) * covariance_of(difference, vectors)
+
+
+def by_colour(difference, x):
+    covariance = np.cov(x.T, bias=True) + np.eye(3)
+    return difference @ np.linalg.inv(covariance) @ difference
+
+
+def by_features(difference, f):
+    return (difference**2).sum() / f.var(0).sum()
+
+
+def test_fast_sums_equal_the_plain_formulation():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(256, size=(40, 52, 3), dtype=np.uint8) for _ in range(3)]
+    maps = [rng.random((2, 10, 13)).astype(np.float16) for _ in images]
+    features = [torch.from_numpy(rng.standard_normal((7, 5, 6)).astype(np.float32)) for _ in images]
+    fast = choose(
+        [colour_sums(image, of) for image, of in zip(images, maps, strict=True)],
+        [feature_sums(local, of) for local, of in zip(features, maps, strict=True)],
+    )
+    best = [upsample(of, (40, 52)).max(0).ravel() for of in maps]
+    colours = [rgb2lab(image.astype(np.float32) / 255).reshape(-1, 3) for image in images]
+    cells = [upsample(of, (20, 24)).max(0).reshape(5, 4, 6, 4).mean((1, 3)).ravel() for of in maps]
+    vectors = [local.flatten(1).T.double().numpy() for local in features]
+    scale = np.concatenate(vectors).std(0)
+    for at, score in enumerate(GRID):
+        a = sum(plain(s, x, by_colour, score) for s, x in zip(best, colours, strict=True))
+        b = sum(
+            plain(s, f / scale, by_features, score) for s, f in zip(cells, vectors, strict=True)
+        )
+        assert (fast.colour[at], fast.features[at]) == pytest.approx((a, b), rel=1e-4, abs=1e-9)
+
+
+def test_an_object_of_another_colour_is_found_whatever_the_scale_of_its_map():
+    # A red square of a fifth of a grey image; its scores are above those of the ground.
+    rng = np.random.default_rng(1)
+    image = np.full((64, 64, 3), 120, np.uint8) + rng.integers(8, size=(64, 64, 3), dtype=np.uint8)
+    image[16:44, 20:48] = (200, 30, 30)
+    for inside, outside in ((0.9, 0.62), (0.32, 0.12)):
+        maps = np.full((1, 64, 64), outside, np.float16)
+        maps[0, 16:44, 20:48] = inside
+        maps += rng.random(maps.shape).astype(np.float16) * np.float16(0.02)
+        curve = colour_criterion([colour_sums(image, maps)])
+        best = float(GRID[curve.argmax()])
+        assert outside < best < inside
+
+
+def test_places_without_a_difference_choose_nothing_else():
+    flat = sums_of(np.full(4, 0.5), np.ones((4, 3)), True)
+    assert colour_criterion([flat]).tolist() == [0] * 19
+    assert (
+        feature_criterion([sums_of(np.full(4, 0.5), np.ones((4, 3)), False)]).tolist() == [0] * 19
+    )
+    assert feature_criterion([]).tolist() == [0] * 19
+
+
+def test_small_images_are_enlarged_for_the_features():
+    assert enlarged(torch.zeros(1, 3, 64, 96)).shape == (1, 3, 128, 192)
+    assert enlarged(torch.zeros(1, 3, 200, 130)).shape == (1, 3, 200, 130)
+
+
+def test_doubts_that_need_no_mask():
+    maps = np.array([[[0.9, 0.9], [0.9, 0.2]], [[0.1, 0.1], [0.1, 0.4]]], np.float16)
+    assert shares(maps, 0.3).tolist() == [0.75, 0.25]
+    assert shares(maps, 0.5).tolist() == [0.75, 0]
+    tags = [("cat",)] * 70 + [("dog", "cat")] * 9 + [("cow",)] * 20
+    found = [{"cat": 0.5}, {"cat": 0.6, "dog": 0.001}, {"cow": 0.2}]
+    notes = [one.note for one in doubts(found, tags, ["cat", "dog", "cow"])]
+    assert notes == [
+        "masks of cat cover over 45%",
+        "masks of dog often empty",
+        "background score of few images: dog",
+    ]
+    few = doubts([{"cat": 0.2}], [("cat",)] * 12, ["cat"])
+    assert [one.note for one in few] == [
+        "background score of few images: 12 images",
+        "cat in nearly every image",
+    ]
+    assert doubts([{"cat": 0.2}], [("cat",)] * 60 + [("cow",)] * 20, ["cat", "cow"]) == []
+
+
+def test_the_config_takes_a_number_or_auto():
+    assert Threshold().key()["background_score"] == 0.3
+    auto = Threshold(background_score="auto")
+    assert auto.key()["background_score"] == {"method": "separation", "images": 100}
+    assert auto == Threshold(background_score={"method": "separation"})
+    assert Threshold(background_score={"images": 20}).background_score == Separation(images=20)
+    for wrong, said in (
+        (1.5, "1.5 is no score; write a number from 0 to 1, or auto"),
+        ("automatic", "'automatic' is no score; write a number from 0 to 1, or auto"),
+        ({"images": 0}, "images: Input should be greater than or equal to 1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Threshold(background_score=wrong)

@@ -1,0 +1,102 @@
+"""Choose the background score of maps without masks."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from tags2masks.config.scores import Separation
+from tags2masks.data.index import images_sha, read_index, rows_of, spaced
+from tags2masks.data.views import WholeImages
+from tags2masks.errors import UserError
+from tags2masks.machine import Machine, prepare
+from tags2masks.nets.trained import load_trained
+from tags2masks.program import add_index, add_paths, parser, run
+from tags2masks.progress import progress
+from tags2masks.provenance import provenance
+from tags2masks.scores.doubts import doubts, shares
+from tags2masks.scores.separation import GRID, choose, colour_sums, enlarged, feature_sums
+from tags2masks.scores.store import write_score
+from tags2masks.store import Shard
+
+
+def main() -> None:
+    """Read the arguments, look at a sample of the training images, and write the score."""
+    arguments = parser(__doc__)
+    add_paths(arguments, "root", "model", "spec", "output")
+    arguments.add_argument("--maps", type=Path, nargs="+", required=True, help="all shards")
+    add_index(arguments)
+    args = arguments.parse_args()
+
+    machine = Machine(args.device, 1, args.threads, args.workers)
+    prepare(machine, args.recipe["seed"])
+    spec = Separation.model_validate(args.recipe["spec"] | args.free)
+    upstream = args.recipe["upstream"]
+    network, classes = load_trained("classifier", args.model, args.spec, upstream)
+    network.to(machine.device).to(memory_format=torch.channels_last)
+    rows = rows_of(read_index(*args.index), "train")
+    tagged = rows[rows["tags"].map(bool)]
+    if tagged.empty:
+        raise UserError("no training image has a tag: no background score can be chosen")
+    names = set(spaced(tagged["image"].tolist(), spec.images))
+    sample = tagged[tagged["image"].isin(names)].reset_index(drop=True)
+    maps = read_maps(args.maps, upstream["maps"], rows, sample)
+
+    colours, features = {}, {}
+    loader = DataLoader(
+        WholeImages(sample, args.root, spec.batch_size),
+        batch_size=None,
+        num_workers=machine.loaders,
+    )
+    with progress(loader, args.recipe["method"], total=len(sample)) as bar, torch.inference_mode():
+        for numbers, pixels in loader:
+            shown = enlarged(pixels.to(machine.device).float() / 255)
+            for number, image, local in zip(numbers, pixels, network.features(shown), strict=True):
+                _, stored = maps[number]
+                colours[number] = colour_sums(image.permute(1, 2, 0).numpy(), stored)
+                features[number] = feature_sums(local, stored)
+            bar.update(len(numbers))
+    order = range(len(sample))
+    chosen = choose([colours[at] for at in order], [features[at] for at in order])
+    covered = [
+        dict(zip(present, shares(stored, chosen.score).tolist(), strict=True))
+        for present, stored in maps
+    ]
+    warnings = doubts(covered, tagged["tags"].tolist(), classes)
+    curves = {"score": GRID, "colour": chosen.colour, "features": chosen.features}
+    write_score(
+        args.output,
+        provenance(args.recipe),
+        {
+            "background_score": chosen.score,
+            "by_colour": chosen.by_colour,
+            "by_features": chosen.by_features,
+            "images": len(sample),
+            "curves": {n: [float(f"{x:.6g}") for x in values] for n, values in curves.items()},
+            "warnings": [list(warned) for warned in warnings],
+        },
+    )
+    print(
+        f"background score {chosen.score:g} (by colour {chosen.by_colour:g}, by features "
+        f"{chosen.by_features:g}), from {len(sample)} images",
+        flush=True,
+    )
+
+
+def read_maps(files, artifact_id: str, rows, sample) -> list[tuple[list[str], np.ndarray]]:
+    """The classes and the maps, float16 [K, h, w], of every image of the sample."""
+    stored = {}
+    for file in files:
+        number = int(file.name.partition(".")[0])
+        mine = sample.loc[sample["shard"] == number, "image"]
+        if mine.empty:
+            continue
+        with Shard(file, artifact_id, images_sha(rows_of(rows, "train", number))) as shard:
+            for image, maps, attributes in shard.read_all(mine):
+                stored[image] = attributes["classes"], maps
+    return [stored[image] for image in sample["image"]]
+
+
+if __name__ == "__main__":
+    run(main)
