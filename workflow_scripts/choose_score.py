@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from tags2masks.config.scores import Separation
 from tags2masks.data.index import images_sha, read_index, rows_of, spaced
 from tags2masks.data.views import WholeImages
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, prepare
+from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.progress import progress
 from tags2masks.provenance import provenance
 from tags2masks.scores.doubts import doubts, shares
-from tags2masks.scores.separation import GRID, choose, colour_sums, enlarged, feature_sums
+from tags2masks.scores.separation import GRID, enlarged
 from tags2masks.scores.store import write_score
 from tags2masks.store import Shard
 
@@ -31,7 +31,7 @@ def main() -> None:
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
-    spec = Separation.model_validate(args.recipe["spec"] | args.free)
+    spec = method_block("scores", args.recipe, args.free)
     upstream = args.recipe["upstream"]
     network, classes = load_trained("classifier", args.model, args.spec, upstream)
     network.to(machine.device).to(memory_format=torch.channels_last)
@@ -43,7 +43,7 @@ def main() -> None:
     sample = tagged[tagged["image"].isin(names)].reset_index(drop=True)
     maps = read_maps(args.maps, upstream["maps"], rows, sample)
 
-    colours, features = {}, {}
+    method, measured = method_module("scores", args.recipe), {}
     loader = DataLoader(
         WholeImages(sample, args.root, spec.batch_size),
         batch_size=None,
@@ -53,12 +53,10 @@ def main() -> None:
         for numbers, pixels in loader:
             shown = enlarged(pixels.to(machine.device).float() / 255)
             for number, image, local in zip(numbers, pixels, network.features(shown), strict=True):
-                _, stored = maps[number]
-                colours[number] = colour_sums(image.permute(1, 2, 0).numpy(), stored)
-                features[number] = feature_sums(local, stored)
+                pixels_last = image.permute(1, 2, 0).numpy()
+                measured[number] = method.measure(pixels_last, local, maps[number][1])
             bar.update(len(numbers))
-    order = range(len(sample))
-    chosen = choose([colours[at] for at in order], [features[at] for at in order])
+    chosen = method.choose([measured[number] for number in range(len(sample))])
     covered = [
         dict(zip(present, shares(stored, chosen.score).tolist(), strict=True))
         for present, stored in maps

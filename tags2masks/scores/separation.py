@@ -144,8 +144,14 @@ def _separations(image: Sums) -> tuple[np.ndarray, np.ndarray]:
     return weights, foreground - background
 
 
-def choose(colours: list[Sums], features: list[Sums]) -> Chosen:
-    """The score by the sums of the sample's images."""
-    a, b = colour_criterion(colours), feature_criterion(features)
+def measure(image: np.ndarray, features: Tensor, maps: np.ndarray) -> tuple[Sums, Sums]:
+    """`colour_sums` and `feature_sums` of an image."""
+    return colour_sums(image, maps), feature_sums(features, maps)
+
+
+def choose(measured: list[tuple[Sums, Sums]]) -> Chosen:
+    """The score; measured: `measure` of the sample's images."""
+    a = colour_criterion(colours for colours, _ in measured)
+    b = feature_criterion([features for _, features in measured])
     by_colour, by_features = (round(float(GRID[values.argmax()]), 2) for values in (a, b))
     return Chosen(max(by_colour, by_features), a, b, by_colour, by_features)

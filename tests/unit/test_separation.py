@@ -16,7 +16,7 @@ from tags2masks.scores.separation import (
     colour_sums,
     enlarged,
     feature_criterion,
-    feature_sums,
+    measure,
     sums_of,
 )
 
@@ -37,7 +37,7 @@ def test_both_criteria_by_hand():
     features = feature_criterion([squares])
     assert features[[1, 5, 10]] == pytest.approx([2 / 9, 2 / 3, 2 / 3])
     assert features[[0, 11]].tolist() == [0, 0]
-    chosen = choose([sums], [squares])
+    chosen = choose([(sums, squares)])
     assert (chosen.score, chosen.by_colour, chosen.by_features) == (0.3, 0.3, 0.3)
 
 
@@ -65,10 +65,7 @@ def test_fast_sums_equal_the_plain_formulation():
     images = [rng.integers(256, size=(40, 52, 3), dtype=np.uint8) for _ in range(3)]
     maps = [rng.random((2, 10, 13)).astype(np.float16) for _ in images]
     features = [torch.from_numpy(rng.standard_normal((7, 5, 6)).astype(np.float32)) for _ in images]
-    fast = choose(
-        [colour_sums(image, of) for image, of in zip(images, maps, strict=True)],
-        [feature_sums(local, of) for local, of in zip(features, maps, strict=True)],
-    )
+    fast = choose([measure(*one) for one in zip(images, features, maps, strict=True)])
     best = [upsample(of, (40, 52)).max(0).ravel() for of in maps]
     colours = [rgb2lab(image.astype(np.float32) / 255).reshape(-1, 3) for image in images]
     cells = [upsample(of, (20, 24)).max(0).reshape(5, 4, 6, 4).mean((1, 3)).ravel() for of in maps]
