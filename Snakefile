@@ -36,13 +36,13 @@ if not workflow.overwrite_configfiles:
     configfile: DEFAULT
 
 
+started.begin(workflow.is_main_process)  # before the plan, which asks for params
 try:
     plan = Plan(config)
 except UserError as error:
     sys.exit(refusal(error))
 
 use_checkout(workflow.basedir)
-started.begin(workflow.is_main_process)
 
 TRAIN = "results/{dataset}/train.csv"
 VAL = "results/{dataset}/val.csv"

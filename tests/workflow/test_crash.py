@@ -4,6 +4,7 @@ Kills at random moments are in tests/kills.py.
 """
 
 import copy as copying
+import json
 import os
 import shutil
 import signal
@@ -229,6 +230,20 @@ def test_of_two_runs_at_once_the_second_stops(copy, expected):
     output = first.communicate()[0]
     assert first.returncode == 0, output
     assert differences(copy.folder / "results", expected) == []
+
+
+@pytest.mark.parametrize("what", ["evaluation.background_score", "shards of digits"])
+def test_a_job_of_a_cluster_notices_that_the_config_was_edited(copy, monkeypatch, what):
+    """As a cluster's job does it: with the record of the run that it belongs to."""
+    metrics = one(copy, "maps/*/metrics.csv")
+    (copy.folder / metrics).unlink()
+    monkeypatch.setenv("TAGS2MASKS_STARTED", json.dumps({what: "of another value"}))
+    said = {"evaluation.background_score": f"{what} of the config", "shards of digits": "shards"}
+    printed = run_badly(copy, "--mode", "subprocess", str(metrics))
+    assert f"{said[what]} was edited after this run began" in printed
+    assert not (copy.folder / metrics).exists()
+    monkeypatch.setenv("TAGS2MASKS_STARTED", "{}")
+    copy.make("--mode", "subprocess", str(metrics))
 
 
 def everyone(run: subprocess.Popen) -> None:
