@@ -11,8 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tags2masks.errors import UserError
+from tags2masks.files import written_whole
 from tags2masks.given import read_text
 from tags2masks.methods import block_of
+from tags2masks.stages import STAGES
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id, canonical, digest
 
@@ -23,6 +25,9 @@ PACKAGES = ("tags2masks", "torch", "timm", "numpy", "scikit-image", "scikit-lear
 RECIPE = {"stage", "method", "spec", "upstream"}
 
 SEAL = "digest"
+
+# The files of `write_record`: of networks, and of stages whose single file is JSON.
+RECORDS = ("spec.json", *(s.file for s in STAGES.values() if (s.file or "").endswith(".json")))
 
 
 def versions() -> dict[str, str]:
@@ -52,10 +57,9 @@ def read_provenance(folder: Path) -> dict:
     Raises UserError naming the file if it is absent, unreadable or not valid.
     """
     try:
-        for spec in (folder / "spec.json", folder / "score.json"):
-            if not spec.exists():
-                continue
-            return check_provenance(json.loads(read_text(spec)), spec)
+        for record in (folder / name for name in RECORDS):
+            if record.exists():
+                return read_record(record)
         # Without zarr, for speed: thousands of shards are read, one small member of each.
         with zipfile.ZipFile(
             min(folder.glob("[!.]*.zarr.zip"), default=folder / "0.zarr.zip")
@@ -68,6 +72,25 @@ def read_provenance(folder: Path) -> dict:
         raise UserError(f"{folder}: not made yet; run the workflow") from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder}: not readable ({error}); delete it and run again") from None
+
+
+def write_record(path: Path | str, record: dict) -> None:
+    """Write a file that holds an artifact's provenance, as indented JSON with a digest."""
+    with written_whole(path) as beside:
+        text = json.dumps(sealed(record), indent=2, ensure_ascii=False)
+        beside.write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_record(path: Path | str) -> dict:
+    """Read a file of `write_record`.
+
+    Raises UserError naming the file if it is absent, unreadable or not valid.
+    """
+    try:
+        record = json.loads(read_text(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
+    return check_provenance(record, path)
 
 
 def sealed(said: dict) -> dict:

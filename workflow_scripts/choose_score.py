@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
@@ -14,10 +15,8 @@ from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.progress import progress
-from tags2masks.provenance import provenance
+from tags2masks.provenance import provenance, write_record
 from tags2masks.scores.doubts import doubts, shares
-from tags2masks.scores.separation import GRID, enlarged
-from tags2masks.scores.store import write_score
 from tags2masks.store import Shard
 
 
@@ -50,39 +49,24 @@ def main() -> None:
         num_workers=machine.loaders,
     )
     with progress(loader, args.recipe["method"], total=len(sample)) as bar, torch.inference_mode():
-        for numbers, pixels in loader:
-            shown = enlarged(pixels.to(machine.device).float() / 255)
-            for number, image, local in zip(numbers, pixels, network.features(shown), strict=True):
-                pixels_last = image.permute(1, 2, 0).numpy()
-                measured[number] = method.measure(pixels_last, local, maps[number][1])
+        for numbers, images in loader:
+            of_batch = method.measure(network, images, [maps[number][1] for number in numbers])
+            measured |= zip(numbers, of_batch, strict=True)
             bar.update(len(numbers))
     chosen = method.choose([measured[number] for number in range(len(sample))])
+    score = chosen["background_score"]
     covered = [
-        dict(zip(present, shares(stored, chosen.score).tolist(), strict=True))
-        for present, stored in maps
+        dict(zip(present, shares(stored, score).tolist(), strict=True)) for present, stored in maps
     ]
     warnings = doubts(covered, tagged["tags"].tolist(), classes)
-    curves = {"score": GRID, "colour": chosen.colour, "features": chosen.features}
-    write_score(
-        args.output,
-        provenance(args.recipe),
-        {
-            "background_score": chosen.score,
-            "by_colour": chosen.by_colour,
-            "by_features": chosen.by_features,
-            "images": len(sample),
-            "curves": {n: [float(f"{x:.6g}") for x in values] for n, values in curves.items()},
-            "warnings": [list(warned) for warned in warnings],
-        },
-    )
-    print(
-        f"background score {chosen.score:g} (by colour {chosen.by_colour:g}, by features "
-        f"{chosen.by_features:g}), from {len(sample)} images",
-        flush=True,
-    )
+    about = {"images": len(sample), "warnings": [list(warning) for warning in warnings]}
+    write_record(args.output, provenance(args.recipe) | chosen | about)
+    print(f"background score {score:g}, chosen from {len(sample)} images", flush=True)
 
 
-def read_maps(files, artifact_id: str, rows, sample) -> list[tuple[list[str], np.ndarray]]:
+def read_maps(
+    files: list[Path], artifact_id: str, rows: pd.DataFrame, sample: pd.DataFrame
+) -> list[tuple[list[str], np.ndarray]]:
     """The classes and the maps, float16 [K, h, w], of every image of the sample."""
     stored = {}
     for file in files:

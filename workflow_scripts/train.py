@@ -9,9 +9,9 @@ from tags2masks.checkpoints import end_state
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.files import written_whole
 from tags2masks.machine import Machine, is_main_process, prepare
-from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.nets.checkpoint import save_model
 from tags2masks.program import add_index, add_paths, parser, run
-from tags2masks.provenance import provenance
+from tags2masks.provenance import provenance, write_record
 from tags2masks.stages import STAGES
 from tags2masks.task import Task, train
 
@@ -54,7 +54,7 @@ def main() -> None:
         return
     with written_whole(args.training) as beside:
         pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
-    write_spec(args.spec, provenance(args.recipe) | {"classes": task.classes})
+    write_record(args.spec, provenance(args.recipe) | {"classes": task.classes})
     save_model(network, args.model)
     end_state(task.state(), task.spec.keep_states)
 

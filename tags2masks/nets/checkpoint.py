@@ -1,6 +1,5 @@
 """Trained models on disk: weights as safetensors, and their provenance in spec.json."""
 
-import json
 from pathlib import Path
 
 import safetensors.torch
@@ -8,9 +7,8 @@ from torch import nn
 
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.given import read_text
 from tags2masks.nets.backbones import DIGEST, fill, read_weights, tensors_digest
-from tags2masks.provenance import check_provenance, sealed
+from tags2masks.provenance import read_record
 
 
 def save_model(network: nn.Module, path: Path | str) -> None:
@@ -27,23 +25,12 @@ def load_model(network: nn.Module, path: Path | str) -> nn.Module:
     return network.eval()
 
 
-def write_spec(path: Path | str, spec: dict) -> None:
-    """Write the provenance of a model as indented JSON."""
-    with written_whole(path) as beside:
-        text = json.dumps(sealed(spec), indent=2, ensure_ascii=False)
-        beside.write_text(f"{text}\n", encoding="utf-8")
-
-
 def read_spec(path: Path | str) -> dict:
-    """Read a file of `write_spec`.
+    """Read the spec.json of a model: its provenance and class names.
 
     Raises UserError naming the file if it is unreadable or not valid.
     """
-    try:
-        spec = json.loads(read_text(path))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({error}); delete it and run again") from None
-    spec = check_provenance(spec, path)
+    spec = read_record(path)
     if not isinstance(spec.get("classes"), list):
         raise UserError(f"{path}: does not say its classes; delete it and run again")
     return spec

@@ -6,28 +6,26 @@ and w the share of F. Two criteria are summed over the images:
     A(τ) = Σ_i w(1 − w) · (x̄_F − x̄_B)ᵀ (Σ_i + I)⁻¹ (x̄_F − x̄_B)
     B(τ) = Σ_i w(1 − w) · |f̄_F − f̄_B|² / tr Σ_i
 
-x is the CIELAB colour of a pixel, f the vector of the classifier's features in a cell.
+x is the CIELAB colour of a pixel, f the vector of the classifier's features in a cell. Σ_i is the
+covariance of x (or f) within the image. Each channel of f is divided by its standard deviation
+over all cells of all images. A term is 0 where F or B is empty. The chosen score is the larger of
+the two scores at which A and B are highest. A guess at why the larger is better: a criterion that
+does not see the objects prefers to divide images into halves.
 
-Σ_i is the covariance of x (or f) within the image. Each channel of f is divided by its deviation
-over all cells of the images. A term is 0 where F or B is empty. The score is the larger of the two
-arguments of the maximum: a criterion that does not see the objects tends to halve the images, which
-is too low a score for objects of ordinary size.
+This rule is from no paper, and reads no mask. A and B depend only on the order of an image's
+scores, except that τ is one of GRID.
 
-No paper has this rule; no mask is read. Both criteria depend on the ranks of the scores alone, but
-for the grid of τ.
-
-An image is read once: its sums over the pixels between two scores of the grid are kept, from which
-the means of every F and B follow. That is (C + 2) numbers for each of the 20 intervals, 200 kB an
-image with 1,280 channels.
+Each image is read once. For each of the 20 intervals between the scores of GRID the number of
+places and the sum of their vectors are kept; the means of every F and B follow from these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
 from skimage.color import rgb2lab
-from torch import Tensor
+from torch import Tensor, nn
 
 from tags2masks.masks.seeds import upsample
 
@@ -35,14 +33,15 @@ GRID = np.arange(1, 20, dtype=np.float32) * np.float32(0.05)
 """The scores to choose from: 0.05, 0.1, …, 0.95."""
 
 SMALLEST = 128
-"""Pixels of a side below which images are enlarged for the features, or cells would be too few."""
+"""Side of small images, in pixels: their colours are taken at full size, and they are enlarged for
+the features, to have enough cells."""
 
 
 class Sums(NamedTuple):
-    """Of the places of an image by the interval of the grid that their score is in.
+    """Sums over the places (pixels or cells) of an image, by the interval of GRID of their score.
 
-    counts: float64 [20]; sums: float64 [20, C], of vectors; outer: of their products, [C, C] or,
-    where only variances are needed, of their squares, [C].
+    counts: number of places, float64 [20]; sums: of their vectors, float64 [20, C]; outer: over all
+    places, of the products of their vectors [C, C], or only of the squares [C].
     """
 
     counts: np.ndarray
@@ -50,18 +49,11 @@ class Sums(NamedTuple):
     outer: np.ndarray
 
 
-class Chosen(NamedTuple):
-    """The score, both criteria at each score of GRID, and the score that each would choose."""
-
-    score: float
-    colour: np.ndarray
-    features: np.ndarray
-    by_colour: float
-    by_features: float
-
-
 def sums_of(scores: np.ndarray, vectors: np.ndarray, products: bool) -> Sums:
-    """scores: [n]; vectors: [n, C]; products: whether `outer` is of products, not of squares."""
+    """Return the sums of places with these scores, [n], and vectors, [n, C].
+
+    products: whether `outer` is of products, not only of squares.
+    """
     intervals = np.searchsorted(GRID, scores.astype(np.float32), side="left")
     vectors = vectors.astype(np.float64)
     order = np.argsort(intervals, kind="stable")
@@ -95,8 +87,8 @@ def feature_sums(features: Tensor, maps: np.ndarray) -> Sums:
 
 
 def enlarged(images: Tensor) -> Tensor:
-    """Images [B, 3, H, W], small ones as large as the features need them."""
-    factor = SMALLEST / min(images.shape[-2:])
+    """Images [B, 3, H, W], enlarged so that the longer side is at least SMALLEST."""
+    factor = SMALLEST / max(images.shape[-2:])
     if factor <= 1:
         return images
     return F.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
@@ -144,14 +136,38 @@ def _separations(image: Sums) -> tuple[np.ndarray, np.ndarray]:
     return weights, foreground - background
 
 
-def measure(image: np.ndarray, features: Tensor, maps: np.ndarray) -> tuple[Sums, Sums]:
-    """`colour_sums` and `feature_sums` of an image."""
-    return colour_sums(image, maps), feature_sums(features, maps)
+def measure(
+    network: nn.Module, images: Tensor, maps: Sequence[np.ndarray]
+) -> list[tuple[Sums, Sums]]:
+    """`colour_sums` and `feature_sums` of each image of a batch.
+
+    network: a classifier; images: uint8 [B, 3, H, W] on the CPU; maps: of each image, [K, h, w].
+    """
+    device = next(network.parameters()).device
+    features = network.features(enlarged(images.to(device).float() / 255))
+    return [
+        (colour_sums(image.permute(1, 2, 0).numpy(), shown), feature_sums(local, shown))
+        for image, local, shown in zip(images, features, maps, strict=True)
+    ]
 
 
-def choose(measured: list[tuple[Sums, Sums]]) -> Chosen:
-    """The score; measured: `measure` of the sample's images."""
-    a = colour_criterion(colours for colours, _ in measured)
-    b = feature_criterion([features for _, features in measured])
-    by_colour, by_features = (round(float(GRID[values.argmax()]), 2) for values in (a, b))
-    return Chosen(max(by_colour, by_features), a, b, by_colour, by_features)
+def choose(measured: Sequence[tuple[Sums, Sums]]) -> dict:
+    """The chosen score as `background_score`, and how it was chosen, as plain JSON values.
+
+    measured: `measure` of all images. `by_colour`, `by_features`: the scores at which A and B are
+    highest; `curves`: A and B at each score of GRID.
+    """
+    curves = {
+        "score": GRID,
+        "colour": colour_criterion(colours for colours, _ in measured),
+        "features": feature_criterion([features for _, features in measured]),
+    }
+    by_colour, by_features = (
+        round(float(GRID[curves[name].argmax()]), 2) for name in ("colour", "features")
+    )
+    return {
+        "background_score": max(by_colour, by_features),
+        "by_colour": by_colour,
+        "by_features": by_features,
+        "curves": {n: [float(f"{x:.6g}") for x in values] for n, values in curves.items()},
+    }

@@ -244,7 +244,7 @@ def _stage_rows() -> list[str]:
     gives = {
         "network": "a network: `model.safetensors`",
         "shards": "`<shard>.zarr.zip` of every image",
-        "table": "a table",
+        "table": "a table: `{file}`",
     }
     measured = {
         "tags": "average precision",
@@ -264,7 +264,7 @@ def _stage_rows() -> list[str]:
                 f"`{stage.name}`",
                 _entries(stage),
                 "; ".join(takes),
-                gives[stage.gives].replace("<stage>", stage.name),
+                gives[stage.gives].format(file=stage.file),
                 _names(programs),
                 measured[stage.measured],
                 _names(blocks) if "{method}" in stage.rule else f"those of `{stage.takes[0]}`",

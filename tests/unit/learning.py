@@ -16,11 +16,11 @@ from tags2masks.machine import Machine, prepare
 from tags2masks.maps import advcam, cam, lpcam
 from tags2masks.maps.batch import plain_batch
 from tags2masks.methods import method_module
-from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
 from tags2masks.prototypes.store import ClassPrototypes
-from tags2masks.provenance import provenance
+from tags2masks.provenance import provenance, write_record
 from tags2masks.training import fit
 from tags2masks.workflow.ids import artifact_id
 
@@ -116,7 +116,7 @@ def localized(folder: Path, spec: TagTraining) -> None:
     save_model(network, files[0])
     recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "seed": 0}
     recipe["upstream"] = {}
-    write_spec(files[1], provenance(recipe) | {"classes": ["a", "b"]})
+    write_record(files[1], provenance(recipe) | {"classes": ["a", "b"]})
     loaded, _ = load_trained("classifier", *files, {"classifier": artifact_id(recipe)})
     images = torch.rand(2, 3, 40, 32)
     assert torch.equal(loaded(images), network.eval()(images))

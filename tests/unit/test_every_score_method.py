@@ -19,11 +19,11 @@ def chosen(method: str, kinds: list[str], brightness: int = 1) -> float:
     network = built("classifiers", small(METHODS["classifiers"]["vanilla"]))
     rng, measured = np.random.default_rng(0), []
     for size in SIZES:
-        image = rng.integers(256, size=(*size, 3), dtype=np.uint8) * brightness
-        pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        (features,) = network.features(pixels)
-        measured += [module.measure(image, features, stored(kind, size, 2)) for kind in kinds]
-    return module.choose(measured).score
+        pixels = rng.integers(256, size=(1, 3, *size), dtype=np.uint8) * brightness
+        for kind in kinds:
+            maps = [stored(kind, size, 2)]
+            measured += module.measure(network, torch.from_numpy(pixels), maps)
+    return module.choose(measured)["background_score"]
 
 
 @pytest.mark.parametrize("brightness", [1, 0], ids=["noise", "black"])

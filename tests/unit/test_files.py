@@ -127,7 +127,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np, torch
 from tags2masks import checkpoints, store
-from tags2masks.nets.checkpoint import save_model, write_spec
+from tags2masks.nets.checkpoint import save_model
+from tags2masks.provenance import write_record
 from tags2masks.program import run
 
 network, folder = torch.nn.Linear(100, 100), Path(sys.argv[2])
@@ -139,7 +140,7 @@ writers = {
     "shard": lambda: store.write_shard(
         folder / "0.zarr.zip", {"id": "x"}, "y", [("a", np.random.rand(100, 100), {})]
     ),
-    "spec": lambda: write_spec(folder / "spec.json", {"long": "x" * 4000}),
+    "spec": lambda: write_record(folder / "spec.json", {"long": "x" * 4000}),
 }
 resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # what `ulimit -f 1` does
 run(writers[sys.argv[1]])

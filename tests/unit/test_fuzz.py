@@ -28,9 +28,10 @@ from tags2masks.data.labelled import write_labelled
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.data.truth import plain_table, read_mask, read_truth, write_truth
 from tags2masks.errors import UserError
-from tags2masks.nets.checkpoint import load_model, read_spec, save_model, write_spec
+from tags2masks.nets.checkpoint import load_model, read_spec, save_model
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes, write_prototypes
-from tags2masks.provenance import provenance, read_provenance
+from tags2masks.provenance import provenance, read_provenance, write_record
+from tags2masks.scores.store import read_score
 from tags2masks.store import Shard, write_shard
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -152,7 +153,11 @@ def known_classes(path):
 
 
 def spec(path):
-    write_spec(path, provenance(RECIPE) | {"classes": ["cat", "été"]})
+    write_record(path, provenance(RECIPE) | {"classes": ["cat", "été"]})
+
+
+def score(path):
+    write_record(path, provenance(RECIPE) | {"background_score": 0.45, "warnings": []})
 
 
 KINDS = [
@@ -172,6 +177,7 @@ KINDS = [
     Kind("epoch-0001.pt", checkpoint, read_state),
     Kind("spec.json", spec, read_spec),
     Kind("spec.json", spec, lambda path: read_provenance(path.parent)),
+    Kind("score.json", score, read_score),
     Kind("train.csv", index_of, read_index),
     Kind("boxes.csv", boxes, read_boxes),
     Kind("truth.csv", lambda path: write_truth(path, masks_of(path)), read_truth),

@@ -24,10 +24,10 @@ from tags2masks.data.index import (
 from tags2masks.errors import UserError
 from tags2masks.maps import localizing
 from tags2masks.methods import method_block
-from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
+from tags2masks.nets.checkpoint import read_spec, save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.trained import load_trained
-from tags2masks.provenance import provenance
+from tags2masks.provenance import provenance, write_record
 from tags2masks.store import Shard
 from tags2masks.workflow.ids import artifact_id
 from workflow_scripts import localize
@@ -64,7 +64,7 @@ def trained(tmp_path_factory):
     torch.manual_seed(3)
     save_model(Classifier(spec.backbone, 2), folder / "model.safetensors")
     recipe = {"stage": "classifier", "method": "vanilla", "spec": spec.key(), "upstream": {}}
-    write_spec(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
+    write_record(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
     return folder
 
 
@@ -161,7 +161,7 @@ def test_some_images_are_spaced_over_all_shards(trained, monkeypatch):
 )
 def test_the_files_of_another_network(trained, monkeypatch, tmp_path, change, message):
     made = read_spec(trained / "spec.json")
-    write_spec(tmp_path / "spec.json", made | {"recipe": made["recipe"] | change})
+    write_record(tmp_path / "spec.json", made | {"recipe": made["recipe"] | change})
     upstream = {"classifier": artifact_id(made["recipe"])}
     with pytest.raises(UserError, match=message):
         load_trained("classifier", trained / "model.safetensors", tmp_path / "spec.json", upstream)

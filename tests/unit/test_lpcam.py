@@ -16,10 +16,10 @@ from tags2masks.config.training import Backbone
 from tags2masks.data.index import build_index, images_sha, read_index, rows_of, write_index
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.lpcam import fold, likeness, localize
-from tags2masks.nets.checkpoint import read_spec, save_model, write_spec
+from tags2masks.nets.checkpoint import read_spec, save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.prototypes.store import read_prototypes
-from tags2masks.provenance import provenance
+from tags2masks.provenance import provenance, write_record
 from tags2masks.store import Shard
 from tags2masks.workflow.ids import artifact_id
 from tests.unit.colours import Colours, made_of
@@ -202,7 +202,7 @@ def classifier(tmp_path):
     network = Classifier(Backbone(name="test_resnet", output_stride=8), 2)
     folder = tmp_path / "classifier"
     save_model(network, folder / "model.safetensors")
-    write_spec(folder / "spec.json", provenance(recipe) | {"classes": ["cat", "dog"]})
+    write_record(folder / "spec.json", provenance(recipe) | {"classes": ["cat", "dog"]})
     return folder
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.backbones import create_backbone, load_initial_weights
-from tags2masks.nets.checkpoint import load_model, read_spec, save_model, write_spec
-from tags2masks.provenance import RECIPE, read_provenance
+from tags2masks.nets.checkpoint import load_model, read_spec, save_model
+from tags2masks.provenance import RECIPE, read_provenance, write_record
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/weights"
 
@@ -96,7 +96,7 @@ def test_a_spec_that_was_changed_is_refused(tmp_path):
         "classes": ["cat"],
         "epochs": 5,
     }
-    write_spec(path, said)
+    write_record(path, said)
     assert read_spec(path) == read_provenance(tmp_path) == said
     path.write_text(path.read_text().replace('"epochs": 5', '"epochs": 7'))
     for read in (lambda: read_spec(path), lambda: read_provenance(tmp_path)):

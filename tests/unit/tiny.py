@@ -19,8 +19,8 @@ from tags2masks.config.segmenters import Segmenter
 from tags2masks.config.training import Training
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
 from tags2masks.methods import method_module
-from tags2masks.nets.checkpoint import save_model, write_spec
-from tags2masks.provenance import provenance
+from tags2masks.nets.checkpoint import save_model
+from tags2masks.provenance import provenance, write_record
 from tags2masks.stages import giving
 from tags2masks.store import write_shard
 from tags2masks.workflow.ids import artifact_id
@@ -140,7 +140,7 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
     spec = small(METHODS["classifiers"]["vanilla"])
     save_model(built("classifiers", spec), model)
     recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "upstream": {}}
-    write_spec(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
+    write_record(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
     upstream = dict.fromkeys(giving("shards"), MADE) | {"classifier": artifact_id(recipe)}
     files = {stage: [masks] for stage in giving("shards")} | {"classifier": [model]}
     return Data(folder, index, upstream, files)
