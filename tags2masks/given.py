@@ -2,7 +2,6 @@
 
 import errno
 import io
-import os
 import stat
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -58,7 +57,11 @@ def read_text(path: Path | str) -> str:
 
 def is_given(path: Path | str) -> bool:
     """Whether the path is a file; False for invalid names too."""
-    return os.path.isfile(path)  # noqa: PTH113 - pathlib's raises for some names and folders
+    try:
+        check_given(path)
+    except OSError:
+        return False
+    return True
 
 
 def leads_outside(name: str) -> bool:

@@ -10,6 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tags2masks.checkpoints import load_plain
@@ -226,7 +227,7 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
 def _read_safetensors(path: Path, mend: str) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
         written = (file.metadata() or {}).get(DIGEST)
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    state = load_file(path)
     if written not in (None, tensors_digest(state)):
         raise UserError(f"{path}: damaged: not what was written; {mend}")
     return state

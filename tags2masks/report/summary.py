@@ -36,7 +36,7 @@ SWEEP = (
 )  # fmt: skip
 
 WARNINGS = ("dataset", "experiment", *Warned._fields)
-HEADLINES = {"maps": "seed_iou", "masks": "mask_iou", "predictions": "prediction_iou"}
+HEADLINES = {stage: f"{STAGES[stage].figure}_iou" for stage in figured()}
 
 MEND = "run again"
 

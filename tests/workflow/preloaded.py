@@ -25,8 +25,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 
+PACKAGES = ("snakemake.cli", "torch", "timm", "pandas", "scipy.stats", "zarr")
 ADDRESS = "PRELOADED_PYTHON"
 FUNCTION = """\
 python() {{
@@ -127,13 +129,8 @@ def become(about: dict, paths: list[str]) -> None:
 
 def main() -> None:
     """Be the server; in its forks, the program."""
-    import pandas  # noqa: F401
-    import scipy.stats  # noqa: F401
-    import snakemake.cli  # noqa: F401
-    import timm  # noqa: F401
-    import torch  # noqa: F401
-    import zarr  # noqa: F401
-
+    for package in PACKAGES:
+        import_module(package)
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [path for path in sys.path[1:] if path not in given]  # without this file's folder
     gc.collect()
