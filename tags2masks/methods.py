@@ -20,13 +20,17 @@ def methods_of(stage: Stage) -> dict[str, type[Entry]]:
     blocks = {}
     for section in SECTIONS.values():
         for block in METHODS[section.package].values():
-            field = block.model_fields.get(stage.part)
-            types = () if field is None else get_args(field.annotation) or (field.annotation,)
-            for inner in types:
-                if isinstance(inner, type) and issubclass(inner, Entry):
-                    method = inner.model_fields.get("method")
-                    blocks[method.default if method else stage.name] = inner
+            for inner in part_blocks(block, stage.part):
+                method = inner.model_fields.get("method")
+                blocks[method.default if method else stage.name] = inner
     return blocks
+
+
+def part_blocks(block: type[Entry], field: str) -> list[type[Entry]]:
+    """The config blocks that a field may hold; none if there is no such field, or only numbers."""
+    info = block.model_fields.get(field)
+    types = () if info is None else get_args(info.annotation) or (info.annotation,)
+    return [inner for inner in types if isinstance(inner, type) and issubclass(inner, Entry)]
 
 
 def package_of(recipe: dict) -> str:

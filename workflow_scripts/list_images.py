@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pandas as pd
 
-from tags2masks.config.datasets import SPLITS, Dataset
+from tags2masks.config.dataset_base import Dataset
 from tags2masks.data.index import (
     apart,
     build_index,
@@ -25,6 +25,7 @@ from tags2masks.data.truth import check_masks, refuse_no_mask
 from tags2masks.data.warnings import Warned, alpha_warnings, tag_warnings, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.program import add_paths, parser, run
+from tags2masks.user_tables import SPLITS
 
 
 def main() -> None:

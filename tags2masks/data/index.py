@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.datasets import MOST_CLASSES, SPLITS
+from tags2masks.config.dataset_base import MOST_CLASSES
 from tags2masks.data.images import ImageFile, Inspected, Reading, inspect_image
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.given import leads_outside, read_text
 from tags2masks.progress import progress
-from tags2masks.user_tables import image_id
+from tags2masks.user_tables import SPLITS, image_id
 
 COLUMNS = ("image", "path", "split", "tags", "height", "width", "sha", "shard")
 READING = "reading"

@@ -23,7 +23,8 @@ from types import ModuleType
 
 from pydantic import TypeAdapter, ValidationError
 
-from tags2masks.config.datasets import KINDS, Dataset, DatasetSpec
+from tags2masks.config.dataset_base import Dataset
+from tags2masks.config.datasets import KINDS, DatasetSpec
 from tags2masks.errors import UserError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.config.datasets import MOST_CLASSES
+from tags2masks.config.dataset_base import MOST_CLASSES
 from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME, is_colour
 from tags2masks.data.images import decode
 from tags2masks.data.tables import read_checked, write_table

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tags2masks.config.datasets import Photographs
+from tags2masks.config.dataset_base import Photographs
 from tags2masks.data.tables import read_checked, write_table
 
 FEWEST = 5

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.project import parse_config
 from tags2masks.config.reference import DOCS, write_or_check
-from tags2masks.methods import methods_of
+from tags2masks.methods import methods_of, part_blocks
 from tags2masks.stages import SECTIONS, STAGES, Stage
 from tags2masks.workflow import sources
 from tags2masks.workflow.artifacts import Artifact, build_experiments
@@ -284,7 +284,7 @@ def _entries(stage: Stage) -> str:
     fields = []
     for section, other in SECTIONS.items():
         blocks = methods_of(other)
-        having = [name for name, block in blocks.items() if stage.part in block.model_fields]
+        having = [name for name, block in blocks.items() if part_blocks(block, stage.part)]
         if having:
             which = "each" if len(having) == len(blocks) else _names(having)
             fields.append(f"field `{stage.part}` of {which} in `{section}`")

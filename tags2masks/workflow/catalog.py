@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import KINDS, Dataset
+from tags2masks.config.dataset_base import Dataset
+from tags2masks.config.datasets import KINDS
 from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.given import open_given

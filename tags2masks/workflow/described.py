@@ -9,9 +9,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 
-from tags2masks.config.datasets import SPLITS
 from tags2masks.files import written_whole
 from tags2masks.supervision import SOURCE_FILES
+from tags2masks.user_tables import SPLITS
 from tags2masks.workflow.artifacts import Experiment
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.ids import as_param, canonical, digest, file_digest

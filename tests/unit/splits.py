@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pandas as pd
 
-from tags2masks.config.datasets import Dataset
+from tags2masks.config.dataset_base import Dataset
 from tags2masks.data.index import SPLITS, write_index
 
 
