@@ -1,5 +1,7 @@
 """A background score chosen without masks: one block per method."""
 
+import math
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -43,6 +45,41 @@ def _number_or_auto(value: Any) -> Any:
 
 
 BackgroundScore = Annotated[float | Literal["auto"] | Separation, BeforeValidator(_number_or_auto)]
+
+
+def _auto(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError(f"{value!r} is a number; write auto, or null")
+    return None if value is None else _number_or_auto(value)
+
+
+ChosenScore = Annotated[Separation | None, BeforeValidator(_auto)]
+
+
+def level(record: dict, area: float) -> float:
+    """The score above which lie `area` times as many pixels as above the chosen one.
+
+    record: `score.json`, with the share of pixels above each of some scores (`areas`). Between
+    these scores it is interpolated.
+    """
+    scores, shares = record["areas"]["score"], record["areas"]["share"]
+    chosen = interpolated(record["background_score"], scores, shares)
+    # Shares fall with the score; interpolation wants them to rise.
+    return interpolated(min(area * chosen, 1), shares[::-1], scores[::-1])
+
+
+def interpolated(at: float, xs: list[float], ys: list[float]) -> float:
+    """The value at `at` of the line through the points (x, y); xs ascend."""
+    for (left, low), (right, high) in pairwise(zip(xs, ys, strict=True)):
+        if at <= right:
+            share = (at - left) / (right - left) if right > left else 0
+            return low + share * (high - low)
+    return ys[-1]
+
+
+def power_of(score: float) -> float:
+    """The exponent p at which the background map (1 − s)^p equals a class's score s."""
+    return math.log(score) / math.log(1 - score)
 
 
 def background_score(what: str = "maps", default: Any = "auto") -> Any:

@@ -28,8 +28,14 @@ def config_of(irn=None, psa=None, net=None):
             "crf": {"iterations": 1},
         }
         | (irn or {}),
-        "psa": {"method": "psa", "affinity": {"backbone": NETWORK} | TRAINING} | (psa or {}),
-        "sure": {"method": "confident"},
+        "psa": {
+            "method": "psa",
+            "labels": {"low_power": 4, "high_power": 32},
+            "affinity": {"backbone": NETWORK} | TRAINING,
+            "background_power": 16,
+        }
+        | (psa or {}),
+        "sure": {"method": "confident", "foreground_score": 0.3, "background_score": 0.05},
     }
     config["segmenters"]["net"] |= {"growing": {"stride": 4}} | (net or {})
     config["experiments"] = ["digits / vanilla / cam / {irn,psa}", "digits/vanilla/cam/sure/net"]
@@ -86,9 +92,12 @@ def test_lineage_names_every_step(made):
         ({"irn": {"steps": 16}}, IRN),
         ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_scores": 1} | END),
         ({"psa": {"background_power": 8}}, PSA),
-        ({"irn": {"labels": {"foreground_score": 0.4}}},
+        ({"irn": {"labels": {"foreground_score": 0.4, "background_score": 0.1}}},
          {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
-        ({"psa": {"labels": {"low_power": 3}}},
+        ({"irn": {"labels": {"foreground_area": 0.5}}},
+         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
+        ({"psa": {"background_power": None}}, {"separation": 1} | PSA),
+        ({"psa": {"labels": {"low_power": 3, "high_power": 32}}},
          {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
         ({"irn": {"batch_size": 2}}, {}),
         ({"net": {"growing": None}},
