@@ -8,7 +8,7 @@ from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
-from tags2masks.scores.store import score_for
+from tags2masks.score_file import score_for
 from tags2masks.store import Shard, write_shard
 from tags2masks.walks.walking import walked
 

@@ -9,7 +9,7 @@ from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.report import plots, tables
 from tags2masks.report.lineage import ShownArtifact
-from tags2masks.scores.store import read_score
+from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, giving
 
 # Columns of training.csv with schedules, not results.

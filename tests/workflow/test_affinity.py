@@ -80,8 +80,9 @@ def test_lineage_names_every_step(made):
     chain = json.loads(path.read_text())
     steps = [(one["stage"], one["recipe"]["method"]) for one in chain]
     assert steps == [
-        ("classifier", "vanilla"), ("maps", "cam"), ("labels", "confident"),
-        ("affinity", "irn"), ("walk", "irn"), ("score", "separation"), ("masks", "irn"),
+        ("classifier", "vanilla"), ("maps", "cam"), ("score", "separation"),
+        ("labels", "confident"), ("affinity", "irn"), ("walk", "irn"), ("score", "separation"),
+        ("masks", "irn"),
     ]  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def test_lineage_names_every_step(made):
          {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
         ({"irn": {"labels": {"foreground_area": 0.5}}},
          {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
-        ({"psa": {"background_power": None}}, {"separation": 1} | PSA),
+        ({"psa": {"background_power": None}}, PSA),  # irn's labels have the score already
         ({"psa": {"labels": {"low_power": 3, "high_power": 32}}},
          {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
         ({"irn": {"batch_size": 2}}, {}),
