@@ -225,12 +225,16 @@ class Irn(IrnFields, Walked):
     """Maps spread by a random walk up to the boundaries of an inter-pixel relation network."""
 
     derived: ClassVar[dict[str, type[Entry]]] = {"walk": IrnWalk}
-    has_curve: ClassVar[bool] = True
 
     method: Literal["irn"] = "irn"
     labels: Confident = Confident()
     affinity: IrnTraining = IrnTraining()
     background_score: BackgroundScore = background_score("walked maps")
+
+    @property
+    def has_curve(self) -> bool:
+        """Only without a CRF are masks the thresholded scores."""
+        return self.crf is None
 
     @model_validator(mode="after")
     def _has_centres(self):

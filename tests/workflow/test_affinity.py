@@ -11,7 +11,7 @@ import zarr
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
 END = {"lineage": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
-IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_scores": 1} | END
+IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_labels": 1} | END
 PSA = {"psa_walk": 2, "psa": 2, "measure_labels": 1} | END
 TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
 
@@ -91,12 +91,13 @@ def test_lineage_names_every_step(made):
     [
         ({"irn": {"beta": 4}}, IRN),
         ({"irn": {"steps": 16}}, IRN),
-        ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_scores": 1} | END),
+        ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_labels": 1} | END),
+        ({"irn": {"crf": None}}, {"irn": 2, "measure_scores": 1} | END),
         ({"psa": {"background_power": 8}}, PSA),
         ({"irn": {"labels": {"foreground_score": 0.4, "background_score": 0.1}}},
-         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
+         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
         ({"irn": {"labels": {"foreground_area": 0.5}}},
-         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
+         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
         ({"psa": {"background_power": None}}, PSA),  # irn's labels have the score already
         ({"psa": {"labels": {"low_power": 3, "high_power": 32}}},
          {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
@@ -117,9 +118,9 @@ def test_a_changed_parameter(made, changes, expected):
     ("file", "expected"),
     [
         ("affinity/walk.py",
-         {"irn_walk": 2, "separation": 1, "irn": 2, "measure_scores": 1, "psa_walk": 2, "psa": 2,
-          "measure_labels": 1}),
-        ("masks/irn.py", {"irn": 2, "measure_scores": 1}),
+         {"irn_walk": 2, "separation": 1, "irn": 2, "psa_walk": 2, "psa": 2,
+          "measure_labels": 2}),
+        ("masks/irn.py", {"irn": 2, "measure_labels": 1}),
         ("affinity/psa.py", {"psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 1}),
         ("masks/agreed.py",
          {"agreed_labels": 2, "psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 2}),
