@@ -157,7 +157,7 @@ def spec(path):
 
 
 def score(path):
-    write_record(path, provenance(RECIPE) | {"background_score": 0.45, "warnings": []})
+    write_record(path, provenance(RECIPE) | {"background_score": 0.45, "areas": {}, "warnings": []})
 
 
 KINDS = [
