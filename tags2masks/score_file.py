@@ -10,8 +10,9 @@ from tags2masks.provenance import read_record
 
 
 def read_score(path: Path | str) -> dict:
-    """The provenance of a score with `background_score`, `areas`, `images`, `warnings`, and what the
-    method adds.
+    """The provenance of a score, with what its method chose and how.
+
+    Of every method `background_score`, `areas`, `images`, `warnings`.
 
     Raises UserError naming a file that is absent or damaged.
     """

@@ -9,8 +9,8 @@ from tags2masks.config.base import Block, Entry, added, free
 from tags2masks.config.scores import (
     BackgroundScore,
     ChosenScore,
+    Levels,
     background_score,
-    level,
     power_of,
 )
 from tags2masks.config.walks import IrnFields, IrnWalk, PsaFields, PsaWalk
@@ -74,7 +74,7 @@ class Crf(LabelCrf, Masks):
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-class Confident(LabelCrf, Masks):
+class Confident(Levels, LabelCrf, Masks):
     """Labels where two CRFs, of a high and a low background score, agree; 255 elsewhere."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2019irn", "krahenbuhl2011crf")
@@ -91,16 +91,6 @@ class Confident(LabelCrf, Masks):
         "auto",
         description="Background is certain where no class scores above this; auto: a score is "
         "chosen without masks, and the two levels lie around it, by the areas above them.",
-    )
-    foreground_area: float = added(
-        0.75,
-        gt=0,
-        le=1,
-        description="With `background_score: auto`, the area above `foreground_score` as a share "
-        "of the area above the chosen score.",
-    )
-    background_area: float = added(
-        1.5, ge=1, description="The same of the area above the lower level."
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
@@ -123,14 +113,11 @@ class Confident(LabelCrf, Masks):
 
     def at_score(self, record: dict) -> Self:
         """The block with two levels around the chosen score."""
-        areas = {
-            "foreground_score": self.foreground_area,
-            "background_score": self.background_area,
-        }
-        return self.model_copy(update={name: level(record, area) for name, area in areas.items()})
+        upper, lower = self.levels(record)
+        return self.model_copy(update={"foreground_score": upper, "background_score": lower})
 
 
-class Agreed(DenseCrf, Masks):
+class Agreed(Levels, DenseCrf, Masks):
     """Labels where two CRFs, of a weak and a strong background map, agree; 255 elsewhere."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa", "krahenbuhl2011crf")
@@ -151,15 +138,6 @@ class Agreed(DenseCrf, Masks):
         "auto",
         description="auto: a score is chosen without masks, and the powers make the background map "
         "equal to a class's at levels around it, by the areas above them. null: powers are given.",
-    )
-    foreground_area: float = added(
-        0.75,
-        gt=0,
-        le=1,
-        description="Area above the upper level, as a share of that above the score.",
-    )
-    background_area: float = added(
-        1.5, ge=1, description="The same of the area above the lower level."
     )
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
     keep_probabilities: bool = added(
@@ -187,11 +165,8 @@ class Agreed(DenseCrf, Masks):
 
     def at_score(self, record: dict) -> Self:
         """The block with the powers of two levels around the chosen score."""
-        powers = {
-            "low_power": power_of(level(record, self.foreground_area)),
-            "high_power": power_of(level(record, self.background_area)),
-        }
-        return self.model_copy(update=powers)
+        low, high = map(power_of, self.levels(record))
+        return self.model_copy(update={"low_power": low, "high_power": high})
 
 
 def _known(values: dict) -> set[str]:

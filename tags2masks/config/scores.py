@@ -1,12 +1,12 @@
 """A background score chosen without masks: one block per method."""
 
 import math
-from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Block, Entry, added, free
 
 
 class Separation(Entry):
@@ -71,6 +71,25 @@ def _auto(value: Any) -> Any:
 ChosenScore = Annotated[Separation | FewMasks | None, BeforeValidator(_auto)]
 
 
+class Levels(Block):
+    """Two levels around a chosen score, by the areas above them. The shares are ours."""
+
+    foreground_area: float = added(
+        0.75,
+        gt=0,
+        le=1,
+        description="With `background_score: auto`, the area where a class is certain, as a share "
+        "of the area above the chosen score.",
+    )
+    background_area: float = added(
+        1.5, ge=1, description="The same of the area outside which background is certain."
+    )
+
+    def levels(self, record: dict) -> tuple[float, float]:
+        """The upper and the lower level; record: `score.json`."""
+        return level(record, self.foreground_area), level(record, self.background_area)
+
+
 def level(record: dict, area: float) -> float:
     """The score above which lie `area` times as many pixels as above the chosen one.
 
@@ -78,29 +97,23 @@ def level(record: dict, area: float) -> float:
     these scores it is interpolated.
     """
     scores, shares = record["areas"]["score"], record["areas"]["share"]
-    chosen = interpolated(record["background_score"], scores, shares)
-    # Shares fall with the score; interpolation wants them to rise.
-    return interpolated(min(area * chosen, 1), shares[::-1], scores[::-1])
-
-
-def interpolated(at: float, xs: list[float], ys: list[float]) -> float:
-    """The value at `at` of the line through the points (x, y); xs ascend."""
-    for (left, low), (right, high) in pairwise(zip(xs, ys, strict=True)):
-        if at <= right:
-            share = (at - left) / (right - left) if right > left else 0
-            return low + share * (high - low)
-    return ys[-1]
+    wanted = min(1, area * np.interp(record["background_score"], scores, shares))
+    return float(np.interp(wanted, shares[::-1], scores[::-1]))
 
 
 def power_of(score: float) -> float:
-    """The exponent p at which the background map (1 − s)^p equals a class's score s."""
+    """The exponent p at which the background map (1 − s)^p equals a class's score s.
+
+    Scores below 0.01 or above 0.99 count as these.
+    """
+    score = min(max(score, 0.01), 0.99)
     return math.log(score) / math.log(1 - score)
 
 
-def background_score(what: str = "maps", default: Any = "auto") -> Any:
+def background_score(what: str = "maps") -> Any:
     """The field of a block: a number, or `auto`; what: what the score is chosen for."""
     return Field(
-        default,
+        "auto",
         description=f"Score of the background, 0 to 1; auto: chosen without masks, for the {what} "
         "of each experiment, by the separation of foreground and background in colour and in the "
         "classifier's features; {method: few_masks}: by the masks of the images "

@@ -170,6 +170,12 @@ class _Builder:
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
             sources = inner.takes or part.takes
+            for source in sources:
+                if source not in latest:
+                    raise ConfigError(
+                        f"{where}.{part.part}: {inner.method} needs a {source}, and '{self.path}' "
+                        "has none before it"
+                    )
             below = {source: latest[source] for source in sources}
             self._check_supervision(f"{where}.{part.part}", inner)
             made = self._make(f"{where}.{part.part}", part, inner, below, depth)

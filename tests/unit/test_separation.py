@@ -7,7 +7,7 @@ from skimage.color import rgb2lab
 from torch import nn
 
 from tags2masks.config.masks import Agreed, Confident, Psa, Threshold
-from tags2masks.config.scores import Separation, level
+from tags2masks.config.scores import Separation, level, power_of
 from tags2masks.config.walks import PsaWalk
 from tags2masks.masks.seeds import upsample
 from tags2masks.scores.doubts import doubts, shares
@@ -176,6 +176,7 @@ def test_levels_around_a_score_by_their_areas():
         "areas": {"score": [0, 0.5, 0.9, 1], "share": [1, 0.2, 0.2, 0]},
     }
     assert level(flat, 0.5) == pytest.approx(0.95)
+    assert power_of(0) == power_of(0.01) and power_of(0.5) == 1
 
 
 def test_labels_have_two_levels_around_the_score():
