@@ -64,7 +64,9 @@ wildcard_constraints:
 localrules:
     all,
     collect,
+    collect_plausibility,
     correlate,
+    correlate_doubts,
     describe,
     export_masks,
     lineage,
@@ -92,7 +94,9 @@ rule all:
         "results/leaderboard.csv",
         "results/warnings.csv",
         "results/report.html",
+        "results/plausibility.csv",
         SWEEP,
+        plan.sheets,
         plan.step_tables,
         plan.epoch_tables,
         plan.lineages,
@@ -104,6 +108,7 @@ rule all:
 include: "rules/data.smk"
 include: "rules/methods.smk"
 include: "rules/measuring.smk"
+include: "rules/plausibility.smk"
 include: "rules/summary.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
