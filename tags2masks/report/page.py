@@ -23,6 +23,7 @@ from tags2masks.report.lineage import (
 from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.plausibility import COLUMNS as PLAUSIBILITY
 from tags2masks.report.plausibility import (
+    grouped_doubts,
     read_doubt_correlations,
     read_plausibility,
     sheets_of,
@@ -149,6 +150,17 @@ def _dataset(
         experiment["experiment"]: metrics[metrics["experiment"] == experiment["experiment"]]
         for experiment in outline
     }
+    first = first_seeds(outline)
+    plausibility = {
+        experiment["experiment"]: shown_plausibility(
+            f"{key}-shares{at}",
+            experiment,
+            numbers[experiment["experiment"]],
+            plausible,
+            doubted if has_truth else None,
+        )
+        for at, experiment in enumerate(first)
+    }
     return {
         "name": name,
         "key": key,
@@ -177,13 +189,7 @@ def _dataset(
                     read.classes,
                     numbers[experiment["experiment"]],
                 ),
-                "plausibility": shown_plausibility(
-                    f"{key}-shares{at}",
-                    experiment,
-                    numbers[experiment["experiment"]],
-                    plausible,
-                    doubted if has_truth else None,
-                ),
+                "plausibility": plausibility[experiment["experiment"]],
                 "classes": tables.class_figures(of[experiment["experiment"]], read.classes),
                 "means": tables.mean_figures(of[experiment["experiment"]]),
                 "gallery": (
@@ -192,8 +198,11 @@ def _dataset(
                     else None
                 ),
             }
-            for at, experiment in enumerate(first_seeds(outline))
+            for at, experiment in enumerate(first)
         ],
+        "doubts": grouped_doubts(
+            {chain_of(e): shown for e in first if (shown := plausibility[e["experiment"]])}
+        ),
         "sheets": [
             (path, numbers[experiment["experiment"]], label_of(experiment, "masks"))
             for path, experiment in sheets_of(outline).items()

@@ -3,7 +3,7 @@
 `metrics.plausibility` says what the figures are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ AGREEING = 0.5
 COLUMNS = (
     ("Images", "tagged"),
     ("Share", "% of the image, mean"),
-    ("10 to 90 %", "of the images"),
+    ("Share", "10 to 90 % of images"),
     ("Absent", "no pixel of it"),
     ("Hardly", f"below {100 * LEAST:g} %"),
     ("Large", f"over {100 * MOST:g} %"),
@@ -217,6 +217,16 @@ def shown_plausibility(
             for stage, mine in stages.items()
         ],
     }
+
+
+def grouped_doubts(shown: Mapping[str, dict]) -> list[tuple[str, list[str]]]:
+    """Each warning once, with the chains and stages that it is about; shown: by chain."""
+    said: dict[str, list[str]] = {}
+    for chain, about in shown.items():
+        for stage in about["stages"]:
+            for text in stage["warnings"]:
+                said.setdefault(text, []).append(f"{chain}, {stage['figure']}")
+    return list(said.items())
 
 
 def sheets_of(outline: Sequence[dict]) -> dict[str, dict]:

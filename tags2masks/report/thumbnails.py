@@ -38,8 +38,8 @@ def paint(ids: np.ndarray) -> np.ndarray:
     """The pixels of `overlay`, uint8 [h, w, 4], of ids at the size of the picture."""
     shown = (ids > 0) & (ids < IGNORED)
     pixels = np.zeros((*ids.shape, 4), np.uint8)
-    pixels[..., :3] = mask_colours()[ids]
-    pixels[..., 3] = np.where(shown, INSIDE, 0)
+    pixels[shown, :3] = mask_colours()[ids[shown]]
+    pixels[shown, 3] = INSIDE
     ignored = ids == IGNORED
     if ignored.any():
         stripes = np.indices(ids.shape).sum(axis=0) % 6 < 3
