@@ -1,5 +1,6 @@
 """Choose the background score of maps without masks."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,7 @@ def main() -> None:
     tagged = rows[rows["tags"].map(bool)]
     if tagged.empty:
         raise UserError("no training image has a tag: no background score can be chosen")
-    names = set(spaced(tagged["image"].tolist(), spec.images))
-    sample = tagged[tagged["image"].isin(names)].reset_index(drop=True)
-    maps = read_maps(args.maps, upstream["maps"], rows, sample)
+    maps, sample = read_maps(args.maps, upstream["maps"], rows, tagged, spec.images)
 
     method, measured = method_module("scores", args.recipe), {}
     loader = DataLoader(
@@ -55,9 +54,7 @@ def main() -> None:
             bar.update(len(numbers))
     chosen = method.choose([measured[number] for number in range(len(sample))])
     score = chosen["background_score"]
-    covered = [
-        dict(zip(present, shares(stored, score).tolist(), strict=True)) for present, stored in maps
-    ]
+    covered = [shares(present, stored, score) for present, stored in maps]
     warnings = doubts(covered, tagged["tags"].tolist(), classes)
     about = {"images": len(sample), "warnings": [list(warning) for warning in warnings]}
     write_record(args.output, provenance(args.recipe) | chosen | about)
@@ -65,19 +62,25 @@ def main() -> None:
 
 
 def read_maps(
-    files: list[Path], artifact_id: str, rows: pd.DataFrame, sample: pd.DataFrame
-) -> list[tuple[list[str], np.ndarray]]:
-    """The classes and the maps, float16 [K, h, w], of every image of the sample."""
-    stored = {}
-    for file in files:
-        number = int(file.name.partition(".")[0])
-        mine = sample.loc[sample["shard"] == number, "image"]
-        if mine.empty:
-            continue
-        with Shard(file, artifact_id, images_sha(rows_of(rows, "train", number))) as shard:
-            for image, maps, attributes in shard.read_all(mine):
-                stored[image] = attributes["classes"], maps
-    return [stored[image] for image in sample["image"]]
+    files: list[Path], artifact_id: str, rows: pd.DataFrame, tagged: pd.DataFrame, count: int
+) -> tuple[list[tuple[list[str], np.ndarray]], pd.DataFrame]:
+    """The classes and the maps, float16 [K, h, w], of `count` tagged images, and their rows.
+
+    The images are evenly spaced among those that have maps.
+    """
+    with ExitStack() as stack:
+        shards = {}
+        for file in files:
+            number = int(file.name.partition(".")[0])
+            sha = images_sha(rows_of(rows, "train", number))
+            shards[number] = stack.enter_context(Shard(file, artifact_id, sha))
+        located = tagged[
+            [shards[n].holds(i) for n, i in zip(tagged["shard"], tagged["image"], strict=True)]
+        ]
+        names = set(spaced(located["image"].tolist(), count))
+        sample = located[located["image"].isin(names)].reset_index(drop=True)
+        read = (shards[n].read(i) for n, i in zip(sample["shard"], sample["image"], strict=True))
+        return [(attributes["classes"], maps) for maps, attributes in read], sample
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
+from tags2masks.config.scores import BackgroundScore
 from tags2masks.stages import SECTIONS
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -40,8 +41,10 @@ def _entries(section: str) -> Any:
 class Evaluation(Block):
     """How quality is measured; after a change only measuring runs again."""
 
-    background_score: float = Field(
-        0.3, ge=0, le=1, description="The fixed background score at which maps are reported."
+    background_score: BackgroundScore = Field(
+        "auto",
+        description="Background score at which maps are reported, 0 to 1; auto: chosen for each "
+        "entry of maps without masks, as by masks with `background_score: auto`.",
     )
     thresholds: int = Field(
         100,

@@ -45,11 +45,11 @@ def _number_or_auto(value: Any) -> Any:
 BackgroundScore = Annotated[float | Literal["auto"] | Separation, BeforeValidator(_number_or_auto)]
 
 
-def background_score(default: float) -> Any:
-    """The field of a mask method: a number, or `auto`."""
+def background_score(what: str = "maps", default: Any = "auto") -> Any:
+    """The field of a block: a number, or `auto`; what: what the score is chosen for."""
     return Field(
         default,
-        description="Score of the background, 0 to 1; auto: chosen without masks, for each entry "
-        "of maps, by the separation of foreground and background in colour and in the "
+        description=f"Score of the background, 0 to 1; auto: chosen without masks, for the {what} "
+        "of each experiment, by the separation of foreground and background in colour and in the "
         "classifier's features (docs/methods.md).",
     )

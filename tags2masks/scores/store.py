@@ -21,12 +21,12 @@ def read_score(path: Path | str) -> dict:
     return record
 
 
-def score_for(path: Path | str, artifact_id: str) -> float:
-    """The score; raises UserError as `read_score` does, and for a file of another artifact."""
+def score_for(path: Path | str, artifact_id: str) -> dict:
+    """`read_score`; raises UserError also for a file of another artifact."""
     record = read_score(path)
     if record["id"] != artifact_id:
         raise UserError(
             f"{path}: its id is {record['id']}, expected {artifact_id}; it was made from something "
             "else: delete it and run again"
         )
-    return record["background_score"]
+    return record

@@ -151,38 +151,51 @@ class _Builder:
         for depth, (section, name) in enumerate(self.chain[1:], start=1):
             block = getattr(self.config, section)[name]
             self._check(block, depth, before)
-            before = self._entry(f"{section}.{name}", block, SECTIONS[section], depth, before)
+            upstream = {} if before is None else {before.stage: before}
+            before = self._make(f"{section}.{name}", SECTIONS[section], block, upstream, depth)
         return self.products
 
-    def _entry(
-        self, where: str, block: Entry, stage: Stage, depth: int, before: Artifact | None
+    def _make(
+        self, where: str, stage: Stage, block: Entry, upstream: dict[str, Artifact], depth: int
     ) -> Artifact:
-        spec, upstream = block.key(), {} if before is None else {before.stage: before}
+        """The artifact of an entry or of a part of one, after those of its own parts."""
+        spec = block.key()
         # A field such as the background score is a number in one entry and a part in another.
         parts = [part for part in STAGES.values() if isinstance(spec.get(part.part), dict)]
         specs = {part.name: spec.pop(part.part) for part in parts}
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
-        needed: dict[str, Artifact] = {}
+        latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
-            below = {source: self.latest[source] for source in part.takes}
-            below |= self._start(f"{where}.{part.part}", inner)
-            part_artifact = self._artifact(
-                part, inner, inner.method, specs[part.name], below, depth
-            )
+            below = {source: latest[source] for source in part.takes}
+            made = self._make(f"{where}.{part.part}", part, inner, below, depth)
             for source in part.takes:
                 needed.pop(source, None)  # upstream of a part, not of the entry
-            needed[part.name] = part_artifact
-        upstream |= needed | self._start(where, block)
+            latest[part.name] = made
+            if part.replaces:
+                latest[part.replaces] = upstream[part.replaces] = made
+            else:
+                needed[part.name] = made
+        upstream = upstream | needed | self._start(where, block)
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
         for part in (part for part in parts if stage.name in part.takes):
             values, inner = specs[part.name], getattr(block, part.part)
             if part.split == "evaluated":
                 values |= {"split": self.config.datasets[self.dataset].evaluate_on}
             self._artifact(part, inner, block.method, values, {stage.name: artifact}, depth)
+        if stage.measured == "maps":
+            self._score(artifact, depth)
         return artifact
+
+    def _score(self, maps: Artifact, depth: int) -> None:
+        """The background score at which maps are measured, if it is chosen for them."""
+        block = self.config.evaluation.background_score
+        measured = self.config.datasets[self.dataset].has_truth
+        if measured and isinstance(block, Entry) and "classifier" in self.latest:
+            below = {"maps": maps, "classifier": self.latest["classifier"]}
+            self._artifact(STAGES["score"], block, block.method, block.key(), below, depth)
 
     def _artifact(
         self,
@@ -311,8 +324,9 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:
     """The classifier behind an artifact of maps or masks, if there is one."""
-    maps = artifact.upstream.get("maps", artifact)
-    return maps.upstream.get("classifier") if maps.stage == "maps" else None
+    while "maps" in artifact.upstream:
+        artifact = artifact.upstream["maps"]
+    return artifact.upstream.get("classifier") if artifact.stage == "maps" else None
 
 
 def reference_cams(

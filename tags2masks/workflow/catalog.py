@@ -168,6 +168,19 @@ class Catalog:
         masks = [a for a in self.of_stage("masks") if self.has_sheets(a.dataset)]
         return [f"results/{a.dataset}/sheets/{a.id}.html" for a in masks]
 
+    def seed_score(self, maps: Artifact) -> Artifact | None:
+        """The chosen background score at which maps are measured; None for a number."""
+        wanted = self.config.evaluation.background_score
+        if isinstance(wanted, float):
+            return None
+        for score in self.of_stage("score"):
+            if score.upstream["maps"].key == maps.key and score.block.key() == wanted.key():
+                return score
+        raise ConfigError(
+            f"evaluation.background_score: auto needs a classifier, and maps {maps.id} have none; "
+            "write a number"
+        )
+
     @property
     def step_tables(self) -> list[str]:
         """The tables of every step, for maps with `keep_steps`."""

@@ -153,6 +153,19 @@ class Plan(Described):
         """Param function: the argument for this table."""
         return options({"left-out": input.left_out})
 
+    def score_file(self, stage: str) -> Callable:
+        """Input function: the chosen background score of maps, or of masks, if it is chosen."""
+
+        def file(wildcards) -> list[str]:
+            score = self._score(stage, wildcards)
+            return [f"{score.folder}/{STAGES['score'].file}"] if score else []
+
+        return file
+
+    def _score(self, stage: str, wildcards) -> Artifact | None:
+        artifact = self.get(stage, wildcards)
+        return self.seed_score(artifact) if stage == "maps" else artifact.upstream.get("score")
+
     def region_shards(self, stage: str | None = None) -> Callable:
         """Input function: the shards of the CAM that defines an artifact's regions, if any."""
 
@@ -242,6 +255,13 @@ class Plan(Described):
         """Param function: a value of `evaluation` or `report`."""
         value = getattr(getattr(self.config, block), name)
         return lambda wildcards: kept(f"{block}.{name}", value, f"{block}.{name} of the config")
+
+    def seed_at(self, wildcards) -> str:
+        """Param function: the arguments for the background score at which maps are measured."""
+        score = self.seed_score(self.get("maps", wildcards))
+        name, number = "evaluation.background_score", self.config.evaluation.background_score
+        kept(name, str(number), f"{name} of the config")
+        return f"--score-id {score.id}" if score else f"--background-score {number}"
 
     def predictor_recipe(self, wildcards) -> str:
         """Param function: the recipe of the predictions for new images."""

@@ -95,8 +95,15 @@ DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 
 def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
     """The experiment with these artifacts."""
     steps = [[DEPTHS[stage], stage, artifact] for stage, artifact in artifacts.items()]
-    about = {"seed": 0, "supervision": ["tags"], "full": False, "val": [], "data": "d"}
-    about |= {"sheets": not one["has_truth"]}
+    about = {
+        "seed": 0,
+        "supervision": ["tags"],
+        "full": False,
+        "val": [],
+        "data": "d",
+        "seed_scores": {},
+        "sheets": not one["has_truth"],
+    }
     return one | about | {"artifacts": artifacts, "steps": steps}
 
 

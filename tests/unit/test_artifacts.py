@@ -15,7 +15,11 @@ BASE = {
     "datasets": {"digits": {"kind": "digits"}},
     "classifiers": {"vanilla": {"method": "vanilla"}},
     "maps": {"cam": {"method": "cam"}},
-    "masks": {"crf": {"method": "crf"}, "plain": {"method": "threshold"}},
+    "masks": {
+        "crf": {"method": "crf", "background_score": 0.3},
+        "plain": {"method": "threshold", "background_score": 0.3},
+    },
+    "evaluation": {"background_score": 0.3},
     "segmenters": {"net": {"method": "deeplabv3plus"}},
     "experiments": ["digits / vanilla / cam / {plain,crf} / net"],
 }
@@ -269,17 +273,22 @@ def test_maps_of_some_images_end_their_experiment_and_tell_no_regions_apart():
 
 def with_irn(**affinity):
     """BASE with a chain that walks along IRN's affinities."""
-    raw = changed(BASE, "masks.irn", {"method": "irn", "affinity": affinity})
+    raw = changed(
+        BASE, "masks.irn", {"method": "irn", "affinity": affinity, "background_score": 0.25}
+    )
     return raw | {"experiments": ["digits / vanilla / cam / irn"]}
 
 
 def test_labels_and_affinity_are_artifacts_of_their_own():
     made = build_experiments(parse_config(with_irn()))[0].artifacts
-    assert list(made) == ["classifier", "maps", "labels", "affinity", "masks"]
-    assert {stage: set(made[stage].upstream) for stage in ("labels", "affinity", "masks")} == {
-        "labels": {"maps"}, "affinity": {"labels"}, "masks": {"maps", "affinity"}
+    assert list(made) == ["classifier", "maps", "labels", "affinity", "walk", "masks"]
+    assert {stage: set(made[stage].upstream) for stage in list(made)[2:]} == {
+        "labels": {"maps"}, "affinity": {"labels"}, "walk": {"maps", "affinity"}, "masks": {"maps"}
     }  # fmt: skip
-    assert not {"labels", "affinity"} & set(made["masks"].recipe["spec"])
+    assert made["masks"].upstream["maps"] == made["walk"]
+    assert set(made["masks"].recipe["spec"]) == {"method", "instances", "background_score", "crf"}
+    assert made["walk"].recipe["spec"]["beta"] == 10
+    assert not {"labels", "affinity"} & set(made["walk"].recipe["spec"])
     own = build_experiments(parse_config(with_irn(init_from_classifier=True)))[0].artifacts
     assert own["affinity"].upstream["classifier"].id == own["classifier"].id
 

@@ -125,8 +125,9 @@ def test_small_images_are_enlarged_for_the_features():
 
 def test_doubts_that_need_no_mask():
     maps = np.array([[[0.9, 0.9], [0.9, 0.2]], [[0.1, 0.1], [0.1, 0.4]]], np.float16)
-    assert shares(maps, 0.3).tolist() == [0.75, 0.25]
-    assert shares(maps, 0.5).tolist() == [0.75, 0]
+    assert shares(["cat", "dog"], maps, 0.3) == {"cat": 0.75, "dog": 0.25}
+    assert shares(["cat", "dog"], maps, 0.5) == {"cat": 0.75, "dog": 0}
+    assert shares(["cat", "cat"], maps, 0.3) == {"cat": 1}  # instances
     tags = [("cat",)] * 70 + [("dog", "cat")] * 9 + [("cow",)] * 20
     found = [{"cat": 0.5}, {"cat": 0.6, "dog": 0.001}, {"cow": 0.2}]
     notes = [one.note for one in doubts(found, tags, ["cat", "dog", "cow"])]
@@ -144,8 +145,8 @@ def test_doubts_that_need_no_mask():
 
 
 def test_the_config_takes_a_number_or_auto():
-    assert Threshold().key()["background_score"] == 0.3
-    auto = Threshold(background_score="auto")
+    assert Threshold(background_score=0.3).key()["background_score"] == 0.3
+    auto = Threshold()
     assert auto.key()["background_score"] == {"method": "separation", "images": 100}
     assert auto == Threshold(background_score={"method": "separation"})
     assert Threshold(background_score={"images": 20}).background_score == Separation(images=20)

@@ -41,7 +41,10 @@ CONFIG = {
         }
     },
     "maps": {"cam": {"method": "cam", "scales": [1]}},
-    "masks": {"threshold": {"method": "threshold"}, "crf": {"method": "crf", "iterations": 1}},
+    "masks": {
+        "threshold": {"method": "threshold", "background_score": 0.3},
+        "crf": {"method": "crf", "background_score": 0.3, "iterations": 1},
+    },
     "segmenters": {
         "net": {
             "method": "deeplabv3plus",
@@ -53,6 +56,7 @@ CONFIG = {
         }
     },
     "experiments": ["digits / vanilla / cam / {threshold,crf} / net"],
+    "evaluation": {"background_score": 0.3},
     "report": {"examples": 1},
 }
 

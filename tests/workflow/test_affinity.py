@@ -11,8 +11,8 @@ import zarr
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
 END = {"lineage": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
-IRN = {"irn": 2, "measure_labels": 1} | END
-PSA = {"psa": 2, "measure_labels": 1} | END
+IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_scores": 1} | END
+PSA = {"psa_walk": 2, "psa": 2, "measure_labels": 1} | END
 TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
 
 
@@ -21,7 +21,12 @@ def config_of(irn=None, psa=None, net=None):
     config = copying.deepcopy(CONFIG)
     frozen = {"backbone": NETWORK, "init_from_classifier": True} | TRAINING
     config["masks"] = {
-        "irn": {"method": "irn", "affinity": frozen, "instances": True, "crf": {"iterations": 1}}
+        "irn": {
+            "method": "irn",
+            "affinity": frozen,
+            "instances": True,
+            "crf": {"iterations": 1},
+        }
         | (irn or {}),
         "psa": {"method": "psa", "affinity": {"backbone": NETWORK} | TRAINING} | (psa or {}),
         "sure": {"method": "confident"},
@@ -70,7 +75,7 @@ def test_lineage_names_every_step(made):
     steps = [(one["stage"], one["recipe"]["method"]) for one in chain]
     assert steps == [
         ("classifier", "vanilla"), ("maps", "cam"), ("labels", "confident"),
-        ("affinity", "irn"), ("masks", "irn"),
+        ("affinity", "irn"), ("walk", "irn"), ("score", "separation"), ("masks", "irn"),
     ]  # fmt: skip
 
 
@@ -79,9 +84,10 @@ def test_lineage_names_every_step(made):
     [
         ({"irn": {"beta": 4}}, IRN),
         ({"irn": {"steps": 16}}, IRN),
+        ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_scores": 1} | END),
         ({"psa": {"background_power": 8}}, PSA),
         ({"irn": {"labels": {"foreground_score": 0.4}}},
-         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
+         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 1}),
         ({"psa": {"labels": {"low_power": 3}}},
          {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
         ({"irn": {"batch_size": 2}}, {}),
@@ -100,11 +106,13 @@ def test_a_changed_parameter(made, changes, expected):
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("affinity/walk.py", {"irn": 2, "psa": 2, "measure_labels": 2}),
-        ("masks/irn.py", {"irn": 2, "measure_labels": 1}),
-        ("affinity/psa.py", {"psa_affinity": 1, "psa": 2, "measure_labels": 1}),
+        ("affinity/walk.py",
+         {"irn_walk": 2, "separation": 1, "irn": 2, "measure_scores": 1, "psa_walk": 2, "psa": 2,
+          "measure_labels": 1}),
+        ("masks/irn.py", {"irn": 2, "measure_scores": 1}),
+        ("affinity/psa.py", {"psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 1}),
         ("masks/agreed.py",
-         {"agreed_labels": 2, "psa_affinity": 1, "psa": 2, "measure_labels": 2}),
+         {"agreed_labels": 2, "psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 2}),
         ("segmenters/dsrg.py",
          {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1}),
     ],

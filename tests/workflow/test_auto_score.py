@@ -21,11 +21,14 @@ def masks_of(config: dict) -> str:
 
 def test_a_chain_at_a_chosen_score_ends_in_figures(copy):
     config = copying.deepcopy(CONFIG)
-    config["masks"]["auto"] = {"method": "threshold", "background_score": "auto"}
-    config["experiments"].append("digits / vanilla / cam / auto")
+    config["masks"]["auto"] = {"method": "threshold"}
+    config["masks"]["even"] = {"method": "smooth"}
+    config["experiments"].append("digits / vanilla / cam / {auto,even}")
+    config["evaluation"] = {"background_score": "auto"}
     copy.configure(config)
     planned = copy.would_run()
-    assert (planned["separation"], planned["threshold"]) == (1, 2)
+    assert (planned["separation"], planned["threshold"], planned["smooth"]) == (1, 2, 2)
+    assert planned["measure_maps"] == 1  # for these maps one score serves all
     assert planned.keys() & {"vanilla", "cam", "digits"} == set()
     jobs = jobs_of(copy)
     assert leaks(jobs) == set() and undeclared(jobs, copy) == set()
@@ -48,5 +51,12 @@ def test_a_chain_at_a_chosen_score_ends_in_figures(copy):
     board = pd.read_csv(copy.folder / "results/leaderboard.csv").set_index("experiment")
     fixed = board.loc["digits/vanilla/cam/fixed"]
     assert board.loc[NAME, "mask_iou"] == fixed["mask_iou"]
+    # Seeds are measured at the chosen score too, and masks with a curve.
+    assert set(board["seed_background_score"]) == {score}
+    assert board.loc[NAME, "seed_iou"] == fixed["mask_iou"]
+    figures = pd.read_csv(copy.folder / "results/metrics.csv")
+    even = figures[(figures["experiment"] == NAME.replace("auto", "even"))]
+    even = even[(even["stage"] == "masks") & (even["metric"] == "iou") & ~even["tuned_on_masks"]]
+    assert set(even["threshold"]) == {score}
     assert "background score of few images" in board.loc[NAME, "note"]
-    assert "background score of few images" not in str(fixed["note"])
+    assert "background score of few images" in fixed["note"]  # its seed's was chosen
