@@ -189,17 +189,16 @@ def doubt_table(measured: Sequence[Measured], shares: pd.DataFrame) -> pd.DataFr
 
     All are in 0..1, and 0 is without a doubt; only their order within an artifact has a meaning.
     mismatch: the share of the classes in tags or mask that are not in both; 0 without any.
-    extreme: 0 while the class's share is within the middle half of those of its images that show
-        it, then rising to 1 at the smallest and the largest: max(0, 4 |r - 1/2| - 1), with the
-        share's (mid-)rank r in 0..1; the mean over the tagged classes that the mask shows, NaN
-        without any.
+    extreme: 0 while the class's share is among the middle 80 % of those of its images that show it,
+        then rising to 1 at the smallest and the largest: max(0, 10 |r - 1/2| - 4), with the share's
+        (mid-)rank r in 0..1; the mean over the tagged classes that the mask shows, NaN without any.
     disagreement: 1 less the mean IoU with other masks; NaN if there are none.
     """
     shares = shares.assign(tagged=shares["tagged"].astype(bool), shown=shares["share"] > 0)
     shares["both"] = shares["tagged"] & shares["shown"]
     present = shares[shares["both"]]
     ranks = present.groupby("class", sort=False)["share"].transform(mid_ranks)
-    extreme = (4 * (ranks - 0.5).abs() - 1).clip(lower=0).groupby(present["image"]).mean()
+    extreme = (10 * (ranks - 0.5).abs() - 4).clip(lower=0).groupby(present["image"]).mean()
     mismatch = 1 - shares.groupby("image")["both"].mean()
     images = [one.image for one in measured]
     table = pd.DataFrame(

@@ -166,7 +166,7 @@ def test_doubts_by_hand():
     _, doubts = tables()
     # One of the classes in tags or mask is in both: all in a; cat in b, not dog; none in c.
     assert doubts["mismatch"].tolist() == [0, 0.5, 1, 0, 0]
-    # Cats are seen in a and b, of 0.5 and 0.1: ranks 3/4 and 1/4, the ends of the middle half.
+    # Cats are seen in a and b, of 0.5 and 0.1: ranks 3/4 and 1/4, both in the middle 80 %.
     assert doubts["extreme"].fillna(-1).tolist() == [0, 0, -1, 0, -1]
     assert doubts["disagreement"].tolist() == pytest.approx([0.15, 0.55, 0.25, 0.3, 0])
     expected = [0.15 / 3, (0.5 + 0.55) / 3, (1 + 0.25) / 2, 0.3 / 3, 0]
@@ -174,14 +174,14 @@ def test_doubts_by_hand():
 
 
 def test_unusual_sizes_are_doubted():
-    measured = [seen(name, [share, 0], [NAN] * 3, NAN) for name, share in
-                zip("abcd", (0.1, 0.4, 0.2, 0.3), strict=True)]  # fmt: skip
-    shares = share_table(measured, dict.fromkeys("abcd", ("cat",)), CLASSES)
+    names = "abcdefghij"
+    measured = [seen(name, [at / 20, 0], [NAN] * 3, NAN) for at, name in enumerate(names, start=1)]
+    shares = share_table(measured, dict.fromkeys(names, ("cat",)), CLASSES)
     doubts = doubt_table(measured, shares)
-    # Ranks 1/8, 7/8, 3/8, 5/8: 4 · 3/8 - 1 at the ends, nothing in the middle half.
-    assert doubts["extreme"].tolist() == [0.5, 0.5, 0, 0]
+    # Ranks 1/20, 3/20, …, 19/20: 10 · 9/20 - 4 at the ends, nothing in the middle 80 %.
+    assert doubts["extreme"].tolist() == pytest.approx([0.5] + [0] * 8 + [0.5])
     assert doubts["disagreement"].isna().all()  # no other masks: the mean of what is known
-    assert doubts["doubt"].tolist() == [0.25, 0.25, 0, 0]
+    assert doubts["doubt"].tolist() == pytest.approx([0.25] + [0] * 8 + [0.25])
 
 
 def test_images_without_tags_have_no_doubt_and_classes_without_images_no_figure():
