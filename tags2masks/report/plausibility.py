@@ -225,7 +225,7 @@ def grouped_doubts(shown: Mapping[str, dict]) -> list[tuple[str, list[str]]]:
     for chain, about in shown.items():
         for stage in about["stages"]:
             for text in stage["warnings"]:
-                said.setdefault(text, []).append(f"{chain}, {stage['figure']}")
+                said.setdefault(text, []).append(f"{chain} ({stage['figure']})")
     return list(said.items())
 
 
