@@ -70,7 +70,7 @@ def test_sections_are_there_and_pictures_load(page):
     for name in ("summary", "leaderboard", "d0", "d1", "supervision", "artifacts"):
         assert page.locator(f"#{name}").is_visible()
         assert page.locator(f"#{name} h2").is_visible()
-    assert page.locator(".chart svg").count() == 8
+    assert page.locator(".chart svg").count() == 11
     widths = page.evaluate("Array.from(document.images, image => image.naturalWidth)")
     # 64 pixels or a thumbnail's 156 to 240: the placeholder of a shared picture has one.
     assert len(widths) > 40 and min(widths) == 64
