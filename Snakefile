@@ -14,7 +14,6 @@ from tags2masks.errors import UserError
 from tags2masks.methods import methods_of
 from tags2masks.stages import STAGES, figured, giving, measured
 from tags2masks.workflow import started
-from tags2masks.workflow.catalog import WITH_CURVE
 from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest

@@ -222,7 +222,7 @@ rule measure_scores:
     log:
         "logs/{dataset}/masks/{id}/{of}metrics.log",
     wildcard_constraints:
-        id=rf"({'|'.join(WITH_CURVE)})-[0-9a-f]{{8}}",
+        id=plan.masks_with_curve,
     threads: THREADS
     resources:
         mem_mb=scaled(4000),

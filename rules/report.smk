@@ -53,6 +53,7 @@ rule report_page:
         training=[f"{a.folder}/training.csv" for a in plan.of_stage(*giving("network"))],
         specs=[f"{a.folder}/spec.json" for a in plan.of_stage(*giving("network"))],
         curves=[f"{a.folder}/curve.csv" for a in plan.with_curve()],
+        scores=[f"{a.folder}/{STAGES[a.stage].file}" for a in plan.of_stage("score")],
         images=[f"{a.folder}/images.csv" for a in plan.with_truth(*figured("labels"))],
         shards=[shard for a in plan.of_stage(*figured()) for shard in plan.shard_files(a)],
         prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],

@@ -105,7 +105,7 @@ _ALL = (
         "score", "Background score", "background scores", package="scores",
         part="background_score", takes=("maps", "classifier"),
         program="choose_score", gives="table", message="Choose the background score:",
-        reads=("index",), file="score.json",
+        file="score.json",
     ),
     Stage(
         "masks", "Masks", "masks", package="masks",

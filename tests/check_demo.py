@@ -44,8 +44,8 @@ def main() -> int:
         f"the segmenter {best.prediction_iou:.3f} > its CAM seed {best.seed_iou:.3f} "
         f"(tuned on masks: {best.seed_iou_best:.3f})": best.prediction_iou
         > max(best.seed_iou, best.seed_iou_best),
-        "tuned figures are marked": set(metrics.query("tuned_on_masks")["stage"])
-        == {"maps", "masks"},
+        "tuned figures are marked": metrics.query("tuned_on_masks")["stage"].eq("maps").all()
+        and metrics["tuned_on_masks"].any(),
         "report.html is a whole page": (RESULTS / "report.html")
         .read_text(encoding="utf-8")
         .rstrip()

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from tags2masks.data.index import images_sha, read_index, rows_of, spaced
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
 from tags2masks.data.views import WholeImages
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, prepare
@@ -24,7 +24,7 @@ from tags2masks.store import Shard
 def main() -> None:
     """Read the arguments, look at a sample of the training images, and write the score."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "model", "spec", "output")
+    add_paths(arguments, "root", "classes", "model", "spec", "output")
     arguments.add_argument("--maps", type=Path, nargs="+", required=True, help="all shards")
     add_index(arguments)
     args = arguments.parse_args()
@@ -33,9 +33,10 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     spec = method_block("scores", args.recipe, args.free)
     upstream = args.recipe["upstream"]
-    network, classes = load_trained("classifier", args.model, args.spec, upstream)
+    network, _ = load_trained("classifier", args.model, args.spec, upstream)
     network.to(machine.device).to(memory_format=torch.channels_last)
-    rows = rows_of(read_index(*args.index), "train")
+    index = read_index(*args.index)
+    rows, classes = rows_of(index, "train"), read_classes(args.classes, index)
     tagged = rows[rows["tags"].map(bool)]
     if tagged.empty:
         raise UserError("no training image has a tag: no background score can be chosen")

@@ -10,7 +10,7 @@ from tags2masks.methods import method_block
 from tags2masks.parallel import map_ordered
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
-from tags2masks.scores.store import score_for
+from tags2masks.score_file import score_for
 from tags2masks.store import Shard, write_shard
 
 

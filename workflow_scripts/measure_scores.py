@@ -17,7 +17,7 @@ from tags2masks.metrics.quality import label_confusion, map_confusions
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS, label_rows, map_rows
 from tags2masks.parallel import fold
 from tags2masks.program import add_paths, run
-from tags2masks.scores.store import score_for
+from tags2masks.score_file import score_for
 
 
 def main() -> None:

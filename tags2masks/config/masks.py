@@ -6,7 +6,13 @@ from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Block, Entry, added, free
-from tags2masks.config.scores import BackgroundScore, background_score
+from tags2masks.config.scores import (
+    BackgroundScore,
+    ChosenScore,
+    background_score,
+    level,
+    power_of,
+)
 from tags2masks.config.walks import IrnFields, IrnWalk, PsaFields, PsaWalk
 
 
@@ -74,19 +80,54 @@ class Confident(LabelCrf, Masks):
     cites: ClassVar[tuple[str, ...]] = ("ahn2019irn", "krahenbuhl2011crf")
 
     method: Literal["confident"] = "confident"
-    foreground_score: float = Field(
-        0.3, ge=0, le=1, description="A class is certain where it scores above this."
+    foreground_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="A class is certain where it scores above this; null, with `background_score: "
+        "auto`: as its area has it.",
     )
-    background_score: float = Field(
-        0.05, ge=0, le=1, description="Background is certain where no class scores above this."
+    background_score: BackgroundScore = Field(
+        "auto",
+        description="Background is certain where no class scores above this; auto: a score is "
+        "chosen without masks, and the two levels lie around it, by the areas above them.",
+    )
+    foreground_area: float = added(
+        0.75,
+        gt=0,
+        le=1,
+        description="With `background_score: auto`, the area above `foreground_score` as a share "
+        "of the area above the chosen score.",
+    )
+    background_area: float = added(
+        1.5, ge=1, description="The same of the area above the lower level."
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
     @model_validator(mode="after")
-    def _ordered(self):
-        if self.background_score > self.foreground_score:
+    def _both(self):
+        if isinstance(self.background_score, Entry):
+            if self.foreground_score is not None:
+                raise ValueError(
+                    "foreground_score is a number and background_score is auto; give both as "
+                    "numbers, or neither"
+                )
+        elif self.foreground_score is None:
+            raise ValueError(
+                "background_score is a number and foreground_score is not; give both as numbers, "
+                "or neither"
+            )
+        elif self.background_score > self.foreground_score:
             raise ValueError("background_score is the lower of the two")
         return self
+
+    def at_score(self, record: dict) -> Self:
+        """The block with two levels around the chosen score."""
+        areas = {
+            "foreground_score": self.foreground_area,
+            "background_score": self.background_area,
+        }
+        return self.model_copy(update={name: level(record, area) for name, area in areas.items()})
 
 
 class Agreed(DenseCrf, Masks):
@@ -95,11 +136,30 @@ class Agreed(DenseCrf, Masks):
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa", "krahenbuhl2011crf")
 
     method: Literal["agreed"] = "agreed"
-    low_power: float = Field(
-        4, gt=0, description="Background map (1 − highest score)^low_power, for certain classes."
+    low_power: float | None = Field(
+        None,
+        gt=0,
+        description="Background map (1 − highest score)^low_power, for certain classes; the "
+        "paper's is 4. null: as `background_score` has it.",
     )
-    high_power: float = Field(
-        32, gt=0, description="The same exponent for certain background; SEAM: 24."
+    high_power: float | None = Field(
+        None,
+        gt=0,
+        description="The same exponent for certain background; the paper's is 32, SEAM's 24.",
+    )
+    background_score: ChosenScore = Field(
+        "auto",
+        description="auto: a score is chosen without masks, and the powers make the background map "
+        "equal to a class's at levels around it, by the areas above them. null: powers are given.",
+    )
+    foreground_area: float = added(
+        0.75,
+        gt=0,
+        le=1,
+        description="Area above the upper level, as a share of that above the score.",
+    )
+    background_area: float = added(
+        1.5, ge=1, description="The same of the area above the lower level."
     )
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
     keep_probabilities: bool = added(
@@ -109,11 +169,34 @@ class Agreed(DenseCrf, Masks):
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _powers_first(cls, values: Any) -> Any:
+        given = isinstance(values, dict) and {"low_power", "high_power"} & _known(values)
+        return values | {"background_score": None} if given else values
+
     @model_validator(mode="after")
     def _ordered(self):
-        if self.low_power > self.high_power:
+        if (self.low_power is None) != (self.high_power is None):
+            raise ValueError("low_power and high_power: give both, or neither")
+        if self.low_power is None and self.background_score is None:
+            raise ValueError("background_score: null needs low_power and high_power")
+        if self.low_power is not None and self.low_power > self.high_power:
             raise ValueError("low_power is the lower of the two")
         return self
+
+    def at_score(self, record: dict) -> Self:
+        """The block with the powers of two levels around the chosen score."""
+        powers = {
+            "low_power": power_of(level(record, self.foreground_area)),
+            "high_power": power_of(level(record, self.background_area)),
+        }
+        return self.model_copy(update=powers)
+
+
+def _known(values: dict) -> set[str]:
+    """The names of the values that are not null."""
+    return {name for name, value in values.items() if value is not None}
 
 
 class Walked(Masks):
@@ -142,12 +225,16 @@ class Irn(IrnFields, Walked):
     """Maps spread by a random walk up to the boundaries of an inter-pixel relation network."""
 
     derived: ClassVar[dict[str, type[Entry]]] = {"walk": IrnWalk}
-    has_curve: ClassVar[bool] = True
 
     method: Literal["irn"] = "irn"
     labels: Confident = Confident()
     affinity: IrnTraining = IrnTraining()
     background_score: BackgroundScore = background_score("walked maps")
+
+    @property
+    def has_curve(self) -> bool:
+        """Only without a CRF are masks the thresholded scores."""
+        return self.crf is None
 
     @model_validator(mode="after")
     def _has_centres(self):

@@ -1,5 +1,7 @@
 """A background score chosen without masks: one block per method."""
 
+import math
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -22,27 +24,77 @@ class Separation(Entry):
     batch_size: int = free(8, ge=1, description="Images of like size per forward pass.")
 
 
-METHODS = {"separation": Separation}
+class FewMasks(Entry):
+    """The score of the highest mean IoU on the images that the data set's `labelled` names."""
+
+    takes: ClassVar[tuple[str, ...]] = ("maps",)
+    learns_from: ClassVar[tuple[str, ...]] = ("tags", "masks")
+    program: ClassVar[str] = "choose_by_masks"
+
+    method: Literal["few_masks"] = "few_masks"
+
+
+METHODS = {"separation": Separation, "few_masks": FewMasks}
 
 
 def _number_or_auto(value: Any) -> Any:
-    """`auto` stands for the method with its defaults; a mapping is a method's block."""
+    """`auto` stands for `separation` with its defaults; a mapping is a method's block."""
     if value == "auto":
         return Separation()
     if isinstance(value, dict):
+        method = value.get("method", "separation")
+        if method not in METHODS:
+            raise ValueError(f"unknown method '{method}'; choose from {', '.join(METHODS)}")
         try:
-            return Separation.model_validate(value)
+            return METHODS[method].model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    if isinstance(value, Separation):
+    if isinstance(value, tuple(METHODS.values())):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is no score; write a number from 0 to 1, or auto")
     return float(value)
 
 
-BackgroundScore = Annotated[float | Literal["auto"] | Separation, BeforeValidator(_number_or_auto)]
+BackgroundScore = Annotated[
+    float | Literal["auto"] | Separation | FewMasks, BeforeValidator(_number_or_auto)
+]
+
+
+def _auto(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError(f"{value!r} is a number; write auto, or null")
+    return None if value is None else _number_or_auto(value)
+
+
+ChosenScore = Annotated[Separation | FewMasks | None, BeforeValidator(_auto)]
+
+
+def level(record: dict, area: float) -> float:
+    """The score above which lie `area` times as many pixels as above the chosen one.
+
+    record: `score.json`, with the share of pixels above each of some scores (`areas`). Between
+    these scores it is interpolated.
+    """
+    scores, shares = record["areas"]["score"], record["areas"]["share"]
+    chosen = interpolated(record["background_score"], scores, shares)
+    # Shares fall with the score; interpolation wants them to rise.
+    return interpolated(min(area * chosen, 1), shares[::-1], scores[::-1])
+
+
+def interpolated(at: float, xs: list[float], ys: list[float]) -> float:
+    """The value at `at` of the line through the points (x, y); xs ascend."""
+    for (left, low), (right, high) in pairwise(zip(xs, ys, strict=True)):
+        if at <= right:
+            share = (at - left) / (right - left) if right > left else 0
+            return low + share * (high - low)
+    return ys[-1]
+
+
+def power_of(score: float) -> float:
+    """The exponent p at which the background map (1 − s)^p equals a class's score s."""
+    return math.log(score) / math.log(1 - score)
 
 
 def background_score(what: str = "maps", default: Any = "auto") -> Any:
@@ -51,5 +103,6 @@ def background_score(what: str = "maps", default: Any = "auto") -> Any:
         default,
         description=f"Score of the background, 0 to 1; auto: chosen without masks, for the {what} "
         "of each experiment, by the separation of foreground and background in colour and in the "
-        "classifier's features (docs/methods.md).",
+        "classifier's features; {method: few_masks}: by the masks of the images "
+        "that the data set's `labelled` names (docs/methods.md).",
     )

@@ -3,11 +3,12 @@
 Their fields are also fields of the mask methods that walk (`config.masks.Walked`).
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tags2masks.config.base import Block, Entry, free
+from tags2masks.config.scores import ChosenScore, power_of
 
 
 class Walk(Block):
@@ -65,9 +66,33 @@ class PsaFields(Walk):
     beta: float = Field(
         8, gt=0, description="Exponent on affinities; larger keeps scores more local."
     )
-    background_power: float = Field(
-        16, gt=0, description="α in the background map (1 − highest score)^α; SEAM: 6."
+    background_power: float | None = Field(
+        None,
+        gt=0,
+        description="α in the background map (1 − highest score)^α; the paper's is 16, SEAM's 6. "
+        "null: as `background_score` has it.",
     )
+    background_score: ChosenScore = Field(
+        "auto",
+        description="auto: a score is chosen without masks, and α is such that the background map "
+        "equals a class's there. null: `background_power` is given.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _power_first(cls, values: Any) -> Any:
+        given = isinstance(values, dict) and values.get("background_power") is not None
+        return values | {"background_score": None} if given else values
+
+    @model_validator(mode="after")
+    def _one_of_both(self):
+        if self.background_power is None and self.background_score is None:
+            raise ValueError("background_score: null needs background_power")
+        return self
+
+    def at_score(self, record: dict) -> Self:
+        """The block with the power that belongs to the chosen score."""
+        return self.model_copy(update={"background_power": power_of(record["background_score"])})
 
 
 class PsaWalk(PsaFields, WalkEntry):

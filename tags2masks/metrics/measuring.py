@@ -21,7 +21,7 @@ from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
 from tags2masks.parallel import fold
 from tags2masks.program import add_index, add_paths, parser
-from tags2masks.scores.store import score_for
+from tags2masks.score_file import score_for
 from tags2masks.store import Shard
 
 CHUNK = 32  # images that one worker measures at a time

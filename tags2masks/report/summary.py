@@ -12,7 +12,7 @@ from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.curve import thresholds as limits_of
 from tags2masks.report.lineage import path_of
-from tags2masks.scores.store import read_score
+from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
 

@@ -169,9 +169,11 @@ class _Builder:
         latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
-            below = {source: latest[source] for source in part.takes}
+            sources = inner.takes or part.takes
+            below = {source: latest[source] for source in sources}
+            self._check_supervision(f"{where}.{part.part}", inner)
             made = self._make(f"{where}.{part.part}", part, inner, below, depth)
-            for source in part.takes:
+            for source in sources:
                 needed.pop(source, None)  # upstream of a part, not of the entry
             latest[part.name] = made
             if part.replaces:
@@ -193,8 +195,12 @@ class _Builder:
         """The background score at which maps are measured, if it is chosen for them."""
         block = self.config.evaluation.background_score
         measured = self.config.datasets[self.dataset].has_truth
-        if measured and isinstance(block, Entry) and "classifier" in self.latest:
-            below = {"maps": maps, "classifier": self.latest["classifier"]}
+        if not measured or not isinstance(block, Entry):
+            return
+        sources = block.takes or STAGES["score"].takes
+        if self.latest.keys() >= set(sources):
+            self._check_supervision("evaluation.background_score", block)
+            below = {source: self.latest[source] for source in sources}
             self._artifact(STAGES["score"], block, block.method, block.key(), below, depth)
 
     def _artifact(
@@ -247,6 +253,22 @@ class _Builder:
                     f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; take "
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
+        self._check_supervision(where, block)
+        images = getattr(block, "images", None)
+        if images and at + 1 < len(self.chain):
+            raise ConfigError(
+                f"{where}.images: {images} localizes a part of the training images, so "
+                f"'{self.path}' must end there; leave out what follows, or images"
+            )
+        learns = SECTIONS[self.chain[at].section].name == "classifier"
+        if learns and self.config.evaluation.epoch_images and not block.keep_states:
+            raise ConfigError(
+                f"evaluation.epoch_images: {where} does not keep what it was after each epoch; set "
+                "keep_states: true in it, or leave out epoch_images"
+            )
+
+    def _check_supervision(self, where: str, block: Entry) -> None:
+        """Raise ConfigError if the block learns from what the data set does not have."""
         data = self.config.datasets[self.dataset]
         if "masks" in block.learns_from and (data.labelled is None or not data.offers_masks):
             raise ConfigError(
@@ -260,18 +282,6 @@ class _Builder:
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
-            )
-        images = getattr(block, "images", None)
-        if images and at + 1 < len(self.chain):
-            raise ConfigError(
-                f"{where}.images: {images} localizes a part of the training images, so "
-                f"'{self.path}' must end there; leave out what follows, or images"
-            )
-        learns = SECTIONS[self.chain[at].section].name == "classifier"
-        if learns and self.config.evaluation.epoch_images and not block.keep_states:
-            raise ConfigError(
-                f"evaluation.epoch_images: {where} does not keep what it was after each epoch; set "
-                "keep_states: true in it, or leave out epoch_images"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

@@ -6,7 +6,6 @@ Light to import: no torch, no pandas.
 import re
 from collections.abc import Callable
 
-from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
 from tags2masks.config.dataset_base import Dataset
 from tags2masks.config.datasets import KINDS
@@ -22,10 +21,6 @@ from tags2masks.workflow.artifacts import (
     reference_cams,
 )
 from tags2masks.workflow.sources import module_path
-
-# Mask methods that threshold scores, and so can be measured at every background score.
-WITH_CURVE = [name for name, block in masks.METHODS.items() if block.has_curve]
-
 
 # Other names in results/, which a data set cannot have.
 TAKEN = re.compile(
@@ -112,7 +107,12 @@ class Catalog:
     def with_curve(self) -> list[Artifact]:
         """The artifacts that are measured at every background score."""
         artifacts = self.with_truth("maps", "masks")
-        return [a for a in artifacts if a.stage == "maps" or a.method in WITH_CURVE]
+        return [a for a in artifacts if a.stage == "maps" or a.block.has_curve]
+
+    @property
+    def masks_with_curve(self) -> str:
+        """A regular expression of the ids of those that are masks; it may match nothing."""
+        return "|".join(a.id for a in self.with_curve() if a.stage == "masks") or "(?!)"
 
     def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
         """A regular expression of the names of data sets of a kind; it may match nothing.

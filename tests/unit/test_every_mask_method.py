@@ -19,6 +19,7 @@ from tags2masks.walks.walking import divided
 from tests.unit.tiny import SIZES, built, every_option, small
 
 IDS = [7, 2, 20]
+CHOSEN = {"background_score": 0.45, "areas": {"score": [0, 1], "share": [1, 0]}}
 STRIDE = 4
 
 MAPS = {
@@ -45,7 +46,7 @@ def by_make_mask(spec, image, maps, ids, folder):
     """As `make_masks` does it; a method with `scores` gives those the mask is made from."""
     module = method_module("masks", {"method": spec.method})
     if isinstance(getattr(spec, "background_score", None), Entry):
-        spec = spec.at_score({"background_score": 0.45})  # an artifact of its own
+        spec = spec.at_score(CHOSEN)  # an artifact of its own
     if spec.derived:
         maps, ids = walked(spec, image, maps, ids)
     if spec.has_curve:
@@ -74,7 +75,10 @@ def walked(spec, image, maps, ids):
     network = built("affinity", spec.affinity)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     refine = method_module("walks", {"method": spec.method}).refine
-    ((scores, of_class),) = refine(network, pixels, [maps], spec.walk)
+    walk = spec.walk
+    if isinstance(getattr(walk, "background_score", None), Entry):
+        walk = walk.at_score(CHOSEN)
+    ((scores, of_class),) = refine(network, pixels, [maps], walk)
     assert scores.dtype == np.float32 and scores.ndim == 3 and len(scores) == len(of_class)
     assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
     class_ids = np.array([*ids, 0], np.uint8)[of_class]

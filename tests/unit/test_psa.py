@@ -197,7 +197,7 @@ def test_the_walk_follows_the_features():
     features[..., 2:] = 20  # nothing in common with the left
     scores = torch.zeros(1, 3, 4)
     scores[0, 1, 0] = 1
-    found = walks.walked(scores, features, Psa(radius=2))
+    found = walks.walked(scores, features, Psa(radius=2, background_power=16))
     assert found[1, :, :2].min() > 0.05 and found[1, :, 2:].max() < 1e-6
     assert found[0, :, 2:].min() > 0.999  # all background there
 

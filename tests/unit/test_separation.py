@@ -6,8 +6,9 @@ import torch
 from skimage.color import rgb2lab
 from torch import nn
 
-from tags2masks.config.masks import Threshold
-from tags2masks.config.scores import Separation
+from tags2masks.config.masks import Agreed, Confident, Psa, Threshold
+from tags2masks.config.scores import Separation, level
+from tags2masks.config.walks import PsaWalk
 from tags2masks.masks.seeds import upsample
 from tags2masks.scores.doubts import doubts, shares
 from tags2masks.scores.separation import (
@@ -157,3 +158,53 @@ def test_the_config_takes_a_number_or_auto():
     ):
         with pytest.raises(ValueError, match=said):
             Threshold(background_score=wrong)
+
+
+RECORD = {
+    "background_score": 0.5,
+    "areas": {"score": [0, 0.25, 0.5, 0.75, 1], "share": [1, 0.5, 0.3, 0.1, 0]},
+}
+
+
+def test_levels_around_a_score_by_their_areas():
+    assert level(RECORD, 1) == pytest.approx(0.5)
+    assert level(RECORD, 2 / 3) == pytest.approx(0.625)  # 0.2 lies halfway from 0.3 to 0.1
+    assert level(RECORD, 4 / 3) == pytest.approx(0.375)  # 0.4 halfway from 0.5 to 0.3
+    assert level(RECORD, 10) == pytest.approx(0)  # all of it
+    flat = {
+        "background_score": 0.5,
+        "areas": {"score": [0, 0.5, 0.9, 1], "share": [1, 0.2, 0.2, 0]},
+    }
+    assert level(flat, 0.5) == pytest.approx(0.95)
+
+
+def test_labels_have_two_levels_around_the_score():
+    labels = Confident(foreground_area=2 / 3, background_area=4 / 3).at_score(RECORD)
+    assert labels.foreground_score == pytest.approx(0.625)
+    assert labels.background_score == pytest.approx(0.375)
+    powers = Agreed(foreground_area=2 / 3, background_area=4 / 3).at_score(RECORD)
+    assert (1 - 0.625) ** powers.low_power == pytest.approx(0.625)
+    assert (1 - 0.375) ** powers.high_power == pytest.approx(0.375)
+    assert Psa().walk.at_score(RECORD).background_power == pytest.approx(1)  # 1 - s = s at 0.5
+    for block, given, said in (
+        (Confident, {"foreground_score": 0.4}, "background_score is auto; give both"),
+        (Confident, {"background_score": 0.4}, "foreground_score is not; give both"),
+        (Agreed, {"low_power": 4}, "give both, or neither"),
+        (Agreed, {"background_score": None}, "null needs low_power and high_power"),
+        (Agreed, {"background_score": 0.3}, "0.3 is a number; write auto, or null"),
+        (PsaWalk, {"background_score": None}, "null needs background_power"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            block(**given)
+    assert Agreed(low_power=4, high_power=32).background_score is None
+    assert Psa(background_power=16).walk.key()["background_score"] is None
+
+
+def test_areas_are_shares_of_all_pixels():
+    image = np.zeros((4, 4, 3), np.uint8)
+    maps = np.zeros((1, 4, 4), np.float16)
+    maps[0, 0], maps[0, 1] = 0.97, 0.22
+    sums = colour_sums(image, maps)
+    chosen = choose([(sums, sums)])
+    areas = dict(zip(chosen["areas"]["score"], chosen["areas"]["share"], strict=True))
+    assert (areas[0], areas[0.2], areas[0.25], areas[0.95], areas[1]) == (1, 0.5, 0.25, 0.25, 0)

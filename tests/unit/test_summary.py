@@ -53,7 +53,7 @@ def tidied(folder, background_score, thresholds, cut=None, chosen=None):
     if chosen is not None:
         one = ONE | {"seed_scores": {"cam-01234567": "separation-0"}}
         recipe = dict.fromkeys(RECIPE)
-        about = {"id": "separation-0", "recipe": recipe, "warnings": []}
+        about = {"id": "separation-0", "recipe": recipe, "warnings": [], "areas": {}}
         record = about | {"background_score": chosen}
         (folder / "pets/score/separation-0").mkdir(parents=True)
         write_record(folder / "pets/score/separation-0/score.json", record)

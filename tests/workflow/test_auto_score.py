@@ -23,11 +23,14 @@ def test_a_chain_at_a_chosen_score_ends_in_figures(copy):
     config = copying.deepcopy(CONFIG)
     config["masks"]["auto"] = {"method": "threshold"}
     config["masks"]["even"] = {"method": "smooth"}
-    config["experiments"].append("digits / vanilla / cam / {auto,even}")
+    config["masks"]["few"] = {"method": "threshold", "background_score": {"method": "few_masks"}}
+    config["datasets"]["digits"]["labelled"] = 4
+    config["experiments"].append("digits / vanilla / cam / {auto,even,few}")
     config["evaluation"] = {"background_score": "auto"}
     copy.configure(config)
     planned = copy.would_run()
-    assert (planned["separation"], planned["threshold"], planned["smooth"]) == (1, 2, 2)
+    assert (planned["separation"], planned["threshold"], planned["smooth"]) == (1, 4, 2)
+    assert planned["few_masks"] == 1
     assert planned["measure_maps"] == 1  # for these maps one score serves all
     assert planned.keys() & {"vanilla", "cam", "digits"} == set()
     jobs = jobs_of(copy)
@@ -50,6 +53,8 @@ def test_a_chain_at_a_chosen_score_ends_in_figures(copy):
     copy.make()
     board = pd.read_csv(copy.folder / "results/leaderboard.csv").set_index("experiment")
     fixed = board.loc["digits/vanilla/cam/fixed"]
+    assert board.loc[NAME.replace("auto", "few"), "supervision"] == "tags + 4 masks"
+    assert board.loc[NAME, "supervision"] == "tags"
     assert board.loc[NAME, "mask_iou"] == fixed["mask_iou"]
     # Seeds are measured at the chosen score too, and masks with a curve.
     assert set(board["seed_background_score"]) == {score}

@@ -10,13 +10,14 @@ from tags2masks.provenance import read_record
 
 
 def read_score(path: Path | str) -> dict:
-    """The provenance of a score with `background_score`, `images`, `warnings`, and what the method
-    adds.
+    """The provenance of a score with `background_score`, `areas`, `images`, `warnings`, and what the
+    method adds.
 
     Raises UserError naming a file that is absent or damaged.
     """
     record = read_record(path)
-    if not isinstance(record.get("background_score"), float):
+    areas = record.get("areas")
+    if not isinstance(record.get("background_score"), float) or not isinstance(areas, dict):
         raise UserError(f"{path}: has no background score; delete it and run again")
     return record
 
