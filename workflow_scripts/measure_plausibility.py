@@ -8,7 +8,8 @@ from pathlib import Path
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.data.tables import write_table
 from tags2masks.errors import UserError
-from tags2masks.metrics.plausibility import (
+from tags2masks.parallel import map_ordered
+from tags2masks.plausibility import (
     DOUBTS,
     PLAUSIBILITY,
     SHARES,
@@ -19,7 +20,6 @@ from tags2masks.metrics.plausibility import (
     measure,
     share_table,
 )
-from tags2masks.parallel import map_ordered
 from tags2masks.program import add_index, add_paths, run
 
 CHUNK = 32  # images that one worker looks at at a time

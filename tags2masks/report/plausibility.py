@@ -1,6 +1,6 @@
 """Quality without masks: the tables of all experiments, and what the report says of them.
 
-`metrics.plausibility` says what the figures are.
+`tags2masks.plausibility` says what the figures are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from tags2masks.data.tables import read_checked, read_table
 from tags2masks.data.warnings import listed
-from tags2masks.metrics.plausibility import ANY, COUNTS, DOUBTS, PARTS, PLAUSIBILITY
+from tags2masks.plausibility import ANY, COUNTS, DOUBTS, PARTS, PLAUSIBILITY
 from tags2masks.report import plots
 from tags2masks.report.tables import NOTHING, percent
 from tags2masks.scores.doubts import LEAST, MOST, OFTEN

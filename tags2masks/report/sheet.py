@@ -11,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tags2masks.data.tables import read_checked
-from tags2masks.metrics.plausibility import DOUBTS, PARTS, SHARES
+from tags2masks.plausibility import DOUBTS, PARTS, SHARES
 from tags2masks.report.pictures import mask_colours
 from tags2masks.report.thumbnails import SUFFIXES
 from tags2masks.scores.doubts import MOST
@@ -31,8 +31,8 @@ def write_sheet(
     """The page of the masks of an artifact.
 
     title: the entries that lead to the masks; rows: the training images; doubts, shares: the tables
-    of `metrics.plausibility` of their masks; size: pixels of a picture's longer side. Images that
-    are not in `doubts` have no mask and are left out. Equal files give equal text.
+    of `tags2masks.plausibility` of their masks; size: pixels of a picture's longer side. Images
+    that are not in `doubts` have no mask and are left out. Equal files give equal text.
     Raises UserError for a table that cannot be read.
     """
     environment = Environment(

@@ -24,7 +24,10 @@ from tags2masks.data.index import (
 from tags2masks.data.tables import write_table
 from tags2masks.data.truth import write_truth
 from tags2masks.masks.seeds import seed, upsample
-from tags2masks.metrics.plausibility import (
+from tags2masks.metrics.properties import COLUMNS as PROPERTIES
+from tags2masks.metrics.properties import CORRELATIONS
+from tags2masks.palette import write_palette_png
+from tags2masks.plausibility import (
     DOUBTS,
     PLAUSIBILITY,
     SHARES,
@@ -35,9 +38,6 @@ from tags2masks.metrics.plausibility import (
     measure,
     share_table,
 )
-from tags2masks.metrics.properties import COLUMNS as PROPERTIES
-from tags2masks.metrics.properties import CORRELATIONS
-from tags2masks.palette import write_palette_png
 from tags2masks.report.examples import choose
 from tags2masks.report.gallery import image_iou
 from tags2masks.report.plausibility import doubt_correlations, tidy_plausibility

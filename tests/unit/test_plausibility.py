@@ -17,7 +17,7 @@ from tags2masks.data.index import (
 )
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError
-from tags2masks.metrics.plausibility import (
+from tags2masks.plausibility import (
     ANY,
     DOUBTS,
     PLAUSIBILITY,

@@ -14,7 +14,7 @@ from tags2masks.data.images import ImageFile
 from tags2masks.data.index import COLUMNS, images_sha, read_index, rows_of, write_index
 from tags2masks.data.tables import write_table
 from tags2masks.errors import UserError
-from tags2masks.metrics.plausibility import DOUBTS, SHARES
+from tags2masks.plausibility import DOUBTS, SHARES
 from tags2masks.report.sheet import images_of, write_sheet
 from tags2masks.report.thumbnails import HALO, HATCHED, INSIDE, overlay, paint, photograph
 from tags2masks.store import write_shard

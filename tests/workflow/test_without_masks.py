@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.metrics.plausibility import ANY
+from tags2masks.plausibility import ANY
 from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_supervision import jobs_of
 
