@@ -63,7 +63,9 @@ wildcard_constraints:
 localrules:
     all,
     collect,
+    collect_plausibility,
     correlate,
+    correlate_doubts,
     describe,
     export_masks,
     lineage,
@@ -91,7 +93,9 @@ rule all:
         "results/leaderboard.csv",
         "results/warnings.csv",
         "results/report.html",
+        "results/plausibility.csv",
         SWEEP,
+        plan.sheets,
         plan.step_tables,
         plan.epoch_tables,
         plan.lineages,
@@ -103,6 +107,7 @@ rule all:
 include: "rules/data.smk"
 include: "rules/methods.smk"
 include: "rules/measuring.smk"
+include: "rules/plausibility.smk"
 include: "rules/summary.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"

@@ -2,6 +2,7 @@
 # report's, read truth.csv.
 PROPERTIES = [f"results/{name}/properties.csv" for name in plan.datasets(with_truth=True)]
 CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
+DOUBTS = ["results/doubt_correlations.csv"] if PROPERTIES else []
 
 
 # Apart from training: other images of val train nothing again.

@@ -79,6 +79,14 @@ class Report(Block):
     examples: int = Field(
         3, ge=1, le=20, description="Example images per experiment: this many good, and bad ones."
     )
+    sheets: Literal["auto", "all", "none"] = Field(
+        "auto",
+        description="Contact sheets, pages that show every pseudo-mask over its image: `auto`: of "
+        "data sets without pixel masks; `all`; `none`.",
+    )
+    sheet_size: int = Field(
+        256, ge=64, le=1024, description="Longer side of an image on a contact sheet, in pixels."
+    )
 
 
 class Sweep(Block):

@@ -223,10 +223,14 @@ def class_bars(
     stages: Sequence[str],
     values: Sequence[tuple[str, Sequence[float | None]]],
     number: int,
+    title: str = "IoU, %",
+    ranges: Sequence[Sequence[tuple[float, float] | None]] = (),
 ) -> str:
     """IoU (%) of each class, one bar per stage (of `SHADES`), earlier stages paler.
 
     values: (class, one value 0..1 per stage or None), drawn from the top; number: the colour's.
+    title: of the axis, for other figures than IoU; ranges: for each class and stage the ends of a
+    line across the bar, or None.
     """
     row = 0.105 * len(stages) + 0.06  # inches
     colour = _colour(number)
@@ -243,13 +247,21 @@ def class_bars(
                 edgecolor=colour,
                 linewidth=0.6,
             )
+            lines = [(at, of[place]) for at, of in enumerate(ranges) if of[place] is not None]
+            axes.hlines(
+                [at + (place - (len(stages) - 1) / 2) * height for at, _ in lines],
+                [100 * low for _, (low, _) in lines],
+                [100 * high for _, (_, high) in lines],
+                color=INK,
+                linewidth=1.1,
+            )
         axes.set_yticks(range(len(values)), [_short(name) for name, _ in values])
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.set_xlim(0, 100)
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
-        axes.set_xlabel("IoU, %")
+        axes.set_xlabel(title)
         return _svg(figure, key)
 
 

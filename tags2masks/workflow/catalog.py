@@ -25,9 +25,13 @@ from tags2masks.workflow.sources import module_path
 # Other names in results/, which a data set cannot have.
 TAKEN = re.compile(
     r"predict|README\.md|report\.html|(metrics|leaderboard|warnings|correlations|sweep)\.csv"
+    r"|(plausibility|doubt_correlations)\.csv"
     r"|experiments-.*\.json",
     re.IGNORECASE,
 )
+
+# Each is compared with at most this number of others: the cost is their product.
+MOST_OTHERS = 8
 
 # Stages that also process val's images, if `evaluation.splits` has val.
 EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
@@ -138,6 +142,31 @@ class Catalog:
             and "maps" in {artifact.stage, *artifact.upstream}
         )
         return ["", "val-"] if twice else [""]
+
+    def others(self, artifact: Artifact) -> list[Artifact]:
+        """The masks that an artifact's are compared with: the first `MOST_OTHERS` of its stage,
+        data set and seed that were made with no supervision that it was made without.
+        """
+        alike = [
+            other
+            for other in self.of_stage(artifact.stage)
+            if other.dataset == artifact.dataset
+            and other.recipe["seed"] == artifact.recipe["seed"]
+            and set(other.supervision) <= set(artifact.supervision)
+            and other.id != artifact.id
+        ]
+        return alike[:MOST_OTHERS]
+
+    def has_sheets(self, dataset: str) -> bool:
+        """Whether the masks of a data set get contact sheets."""
+        wanted, spec = self.config.report.sheets, self.config.datasets[dataset]
+        return wanted == "all" or (wanted == "auto" and not spec.has_truth)
+
+    @property
+    def sheets(self) -> list[str]:
+        """The contact sheets of all masks that get one."""
+        masks = [a for a in self.of_stage("masks") if self.has_sheets(a.dataset)]
+        return [f"results/{a.dataset}/sheets/{a.id}.html" for a in masks]
 
     def seed_score(self, maps: Artifact) -> Artifact | None:
         """The chosen background score at which maps are measured; None for a number."""

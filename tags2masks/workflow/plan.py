@@ -178,6 +178,20 @@ class Plan(Described):
     def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
         return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
 
+    def other_masks(self, wildcards) -> list[str]:
+        """Input function: the shards of the masks that an artifact is compared with."""
+        artifact = self.get(wildcards.stage, wildcards)
+        return [shard for other in self.others(artifact) for shard in self.shard_files(other)]
+
+    def sheet_folders(self, of: str) -> Callable:
+        """Input function: the pictures of all shards on a contact sheet; of: `images` or `{id}`."""
+
+        def folders(wildcards) -> list[str]:
+            name, count = of.format(id=wildcards.id), self.config.datasets[wildcards.dataset].shards
+            return [f"{self.own(wildcards)}/sheets/{name}/{shard}" for shard in range(count)]
+
+        return folders
+
     def example_quality(self, wildcards) -> list[str]:
         """Input function: the table of each image's quality, for the choice of examples."""
         masks = self.get("predictions", wildcards).upstream["segmenter"].upstream["masks"]
@@ -207,7 +221,7 @@ class Plan(Described):
         def split(wildcards) -> str:
             if STAGES[stage or wildcards.stage].split == "evaluated":
                 return self.config.datasets[wildcards.dataset].evaluate_on
-            return "val" if wildcards.of else "train"
+            return "val" if getattr(wildcards, "of", "") else "train"
 
         return split
 
@@ -266,6 +280,22 @@ class Plan(Described):
         """Param function: the argument for the number of images with maps, if not all."""
         count = self.get("maps", wildcards).block.images
         return f"--only {count}" if count else ""
+
+    def compared(self, wildcards) -> str:
+        """Param function: the argument with the ids of the masks to compare with, if any."""
+        others = self.others(self.get(wildcards.stage, wildcards))
+        return options({"others": [other.id for other in others]})
+
+    def sheet_title(self, wildcards) -> str:
+        """Param function: the entries that lead to masks, in the first experiment with them."""
+        masks = self.get("masks", wildcards)
+        return next(
+            "/".join(entry.name for entry in experiment.chain[: depth + 1])
+            + (f"@{experiment.seed}" if experiment.repeated else "")
+            for experiment in self.experiments
+            for depth, artifact in experiment.products
+            if artifact.key == masks.key
+        )
 
     def epoch_counts(self, wildcards) -> str:
         """Param function: the arguments for the numbers of epochs, shards and images."""

@@ -10,9 +10,13 @@ import zarr
 
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
-END = {"lineage": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
-IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_labels": 1} | END
-PSA = {"psa_walk": 2, "psa": 2, "measure_labels": 1} | END
+END = {
+    "lineage": 1, "collect": 1, "correlate": 1, "collect_plausibility": 1, "correlate_doubts": 1,
+    "report_page": 1, "outline": 1,
+}  # fmt: skip
+LOOKED_AT = {"measure_plausibility": 3}  # other masks of the run are compared with those of a chain
+IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_labels": 1} | LOOKED_AT | END
+PSA = {"psa_walk": 2, "psa": 2, "measure_labels": 1} | LOOKED_AT | END
 TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
 
 
@@ -91,8 +95,8 @@ def test_lineage_names_every_step(made):
     [
         ({"irn": {"beta": 4}}, IRN),
         ({"irn": {"steps": 16}}, IRN),
-        ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_labels": 1} | END),
-        ({"irn": {"crf": None}}, {"irn": 2, "measure_scores": 1} | END),
+        ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_labels": 1} | LOOKED_AT | END),
+        ({"irn": {"crf": None}}, {"irn": 2, "measure_scores": 1} | LOOKED_AT | END),
         ({"psa": {"background_power": 8}}, PSA),
         ({"irn": {"labels": {"foreground_score": 0.4, "background_score": 0.1}}},
          {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
@@ -103,7 +107,8 @@ def test_lineage_names_every_step(made):
          {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
         ({"irn": {"batch_size": 2}}, {}),
         ({"net": {"growing": None}},
-         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1} | END),
+         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "measure_plausibility": 1,
+          "examples": 1} | END),
     ],
 )  # fmt: skip
 def test_a_changed_parameter(made, changes, expected):
@@ -119,13 +124,16 @@ def test_a_changed_parameter(made, changes, expected):
     [
         ("affinity/walk.py",
          {"irn_walk": 2, "separation": 1, "irn": 2, "psa_walk": 2, "psa": 2,
-          "measure_labels": 2}),
-        ("masks/irn.py", {"irn": 2, "measure_labels": 1}),
-        ("affinity/psa.py", {"psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 1}),
+          "measure_labels": 2} | LOOKED_AT),
+        ("masks/irn.py", {"irn": 2, "measure_labels": 1} | LOOKED_AT),
+        ("affinity/psa.py",
+         {"psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 1} | LOOKED_AT),
         ("masks/agreed.py",
-         {"agreed_labels": 2, "psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 2}),
+         {"agreed_labels": 2, "psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 2}
+         | LOOKED_AT),
         ("segmenters/dsrg.py",
-         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1}),
+         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "measure_plausibility": 1,
+          "examples": 1}),
     ],
 )  # fmt: skip
 def test_an_edited_source(made, file, expected):
