@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError, Entry
-from tags2masks.config.experiments import Chain
+from tags2masks.config.experiments import Chain, EntryName, parse_named_chain
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
@@ -137,10 +137,13 @@ def build_experiments(config: Config) -> list[Experiment]:
 
 
 class _Builder:
-    """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far."""
+    """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far.
 
-    def __init__(self, config: Config, chain: Chain, seed: int):
-        self.config, self.chain, self.seed = config, chain, seed
+    above: the entries that name this chain, directly or indirectly; none of them may be in it.
+    """
+
+    def __init__(self, config: Config, chain: Chain, seed: int, above: Chain = ()):
+        self.config, self.chain, self.seed, self.above = config, chain, seed, above
         self.dataset, self.path = chain[0].name, "/".join(entry.name for entry in chain)
         self.latest: dict[str, Artifact] = {}
         self.products: list[tuple[int, Artifact]] = []
@@ -166,6 +169,7 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
+        upstream |= self._named(where, block, spec, self.chain[depth])
         latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
@@ -224,6 +228,39 @@ class _Builder:
         self.latest[stage.name] = artifact
         self.products.append((depth, artifact))
         return artifact
+
+    def _named(self, where: str, block: Entry, spec: dict, entry: EntryName) -> dict[str, Artifact]:
+        """What the chains that a block names end in, by role; takes their fields out of the spec.
+
+        The role is the stage, numbered from 1 in a list: `segmenter`, or `maps_1`, `maps_2`, …
+        """
+        found = {}
+        for name, ends_in in block.named_chains.items():
+            paths = spec.pop(name)  # the recipe has the ids, not the names
+            if isinstance(paths, str):
+                found[ends_in] = self._end_of(f"{where}.{name}", paths, ends_in, entry)
+                continue
+            for number, path in enumerate(paths):
+                key = f"{where}.{name}.{number}"
+                found[f"{ends_in}_{number + 1}"] = self._end_of(key, path, ends_in, entry)
+        return found
+
+    def _end_of(self, where: str, path: str, ends_in: str, entry: EntryName) -> Artifact:
+        """The artifact that a named chain ends in, on the same data set and with the same seed."""
+        above = (*self.above, entry)
+        try:
+            chain = parse_named_chain(self.config, self.dataset, path, ends_in)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        for other in above:
+            if other in chain:
+                raise ConfigError(
+                    f"{where}: '{path}' goes through {'.'.join(other)}, which is itself made with "
+                    "this chain; name one that is not"
+                )
+        named = _Builder(self.config, chain, self.seed, above)
+        named.build()
+        return named.latest[ends_in]
 
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
         """The ordinary classifier of this name.
