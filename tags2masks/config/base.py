@@ -58,8 +58,6 @@ class Entry(Block):
     learns_from: the supervision that the method itself reads: "tags", "boxes", "masks". Its program
         gets nothing else. Upstream artifacts may have used more.
     offers: capabilities for later stages; needs: capabilities that it requires of what it follows.
-    named_chains: fields that name other chains (`tags2masks.config.chains`), with the stage that each
-        chain must end in.
     helpers: further arguments of a map method, see `maps/localizing.py`.
     program: a program to use instead of the stage's.
     further_outputs: files beside the model, by name.
@@ -71,7 +69,6 @@ class Entry(Block):
     takes: ClassVar[tuple[str, ...] | None] = None
     learns_from: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
-    named_chains: ClassVar[dict[str, str]] = {}
     helpers: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str | None] = None
     further_outputs: ClassVar[dict[str, str]] = {}

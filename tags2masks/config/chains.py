@@ -2,12 +2,14 @@
 
 The chain is that of an experiment without its data set: it is made of the same data set, with the
 same seed, whether or not an experiment lists it. What it ends in becomes one more upstream artifact
-of the entry; `Entry.named_chains` has the stage that it must end in.
+of the entry. The recipe has this artifact's id, and not the field: renamed entries keep their ids.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+
+from tags2masks.config.base import Entry
 
 
 def _checked(path: str) -> str:
@@ -20,3 +22,21 @@ def _checked(path: str) -> str:
 
 
 ChainPath = Annotated[str, AfterValidator(_checked)]
+
+
+def chain_ending_in(stage: str, **field: Any) -> Any:
+    """A required field that names a chain, or several, which must end in this stage.
+
+    Its type is `ChainPath`, or a tuple of them.
+    """
+    return Field(..., json_schema_extra={"in_key": False, "ends_in": stage}, **field)
+
+
+def named_chains(block: Entry) -> dict[str, str]:
+    """The fields of a block that name chains, with the stage that these must end in."""
+    extras = {name: info.json_schema_extra for name, info in type(block).model_fields.items()}
+    return {
+        name: extra["ends_in"]
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and "ends_in" in extra
+    }

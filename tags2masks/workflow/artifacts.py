@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError, Entry
+from tags2masks.config.chains import named_chains
 from tags2masks.config.experiments import Chain, EntryName, parse_named_chain
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config, choices
@@ -169,7 +170,7 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
-        upstream |= self._named(where, block, spec, self.chain[depth])
+        upstream |= self._named(where, block, self.chain[depth])
         latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
@@ -229,14 +230,14 @@ class _Builder:
         self.products.append((depth, artifact))
         return artifact
 
-    def _named(self, where: str, block: Entry, spec: dict, entry: EntryName) -> dict[str, Artifact]:
-        """What the chains that a block names end in, by role; takes their fields out of the spec.
+    def _named(self, where: str, block: Entry, entry: EntryName) -> dict[str, Artifact]:
+        """What the chains that a block names end in, by role.
 
         The role is the stage, numbered from 1 in a list: `segmenter`, or `maps_1`, `maps_2`, …
         """
         found = {}
-        for name, ends_in in block.named_chains.items():
-            paths = spec.pop(name)  # the recipe has the ids, not the names
+        for name, ends_in in named_chains(block).items():
+            paths = getattr(block, name)
             if isinstance(paths, str):
                 found[ends_in] = self._end_of(f"{where}.{name}", paths, ends_in, entry)
                 continue

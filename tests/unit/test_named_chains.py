@@ -1,14 +1,15 @@
 """Fields of entries that name other chains."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pytest
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.chains import ChainPath
+from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.masks import Masks
 from tags2masks.config.project import parse_config
+from tags2masks.stages import unnumbered
 from tags2masks.workflow.artifacts import all_artifacts, build_experiments
 
 
@@ -16,20 +17,18 @@ class Round(Masks):
     """Masks that are made with a segmenter of another chain."""
 
     takes: ClassVar[tuple[str, ...]] = ("dataset",)
-    named_chains: ClassVar[dict[str, str]] = {"of": "segmenter"}
 
     method: Literal["round"] = "round"
-    of: ChainPath
+    of: ChainPath = chain_ending_in("segmenter")
 
 
 class Several(Masks):
     """Masks that are made of others."""
 
     takes: ClassVar[tuple[str, ...]] = ("dataset",)
-    named_chains: ClassVar[dict[str, str]] = {"of": "masks"}
 
     method: Literal["several"] = "several"
-    of: Annotated[tuple[ChainPath, ...], Field(min_length=2)]
+    of: tuple[ChainPath, ...] = chain_ending_in("masks", min_length=2)
 
 
 def experiments_with(masks, experiments, **changed):
@@ -66,6 +65,14 @@ def test_a_named_chain_is_made_with_the_ids_that_it_has_as_an_experiment():
     made = {stage for _, stage, _ in all_artifacts([alone])}
     assert made == {"classifier", "maps", "masks", "segmenter"}
     assert alone.artifacts["masks"].id == masks.id
+
+
+def test_the_role_of_one_of_several_is_its_stage():
+    assert [unnumbered(role) for role in ("maps", "maps_2", "masks_10")] == [
+        "maps",
+        "maps",
+        "masks",
+    ]
 
 
 def test_seeds_are_the_experiments_own():
@@ -114,14 +121,14 @@ def test_a_chain_that_does_not_fit_is_an_error_with_its_key(of, message):
 def test_rounds_in_a_circle_are_an_error():
     masks = {"round1": Round(of="round2/net"), "round2": Round(of="round1/net")}
     with pytest.raises(
-        ConfigError, match="masks.round2.of: 'round1/net' goes through masks.round1"
+        ConfigError, match=r"masks.round2.of: 'round1/net' goes through masks.round1"
     ):
         experiments_with(masks, ["digits/round1"])
 
 
 def test_a_chain_through_a_swept_entry_is_an_error():
     sweep = [{"entry": "masks.plain", "field": "background_score", "values": [0.2, 0.4]}]
-    with pytest.raises(ConfigError, match="goes through masks.plain, which sweep.0 varies"):
+    with pytest.raises(ConfigError, match=r"goes through masks.plain, which sweep.0 varies"):
         experiments_with(
             {"round1": Round(of="vanilla/cam/plain/net")},
             ["digits/round1", "digits/vanilla/cam/plain"],
