@@ -132,7 +132,7 @@ def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:
         return set(chain[stage, id]["supervision"])
 
     def made_by(role: str, id: str) -> str:
-        # The role is the name of the stage, numbered where there are several, or of the one in whose
+        # The role is the name of the stage, numbered if there are several, or of the one in whose
         # place the stage's artifact is.
         others = [name for name, stage in STAGES.items() if stage.replaces == role]
         made = (name for name in others if (results / dataset / name / id).exists())

@@ -10,7 +10,7 @@ from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
 from tags2masks.methods import methods_of
-from tags2masks.stages import SECTIONS, STAGES, Stage
+from tags2masks.stages import SECTIONS, STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id
 
@@ -65,7 +65,8 @@ class Experiment:
 
     products: each artifact with the number of the chain's entries (without the data set) that lead
     to it. setting: the value of a sweep that it has, if any. repeated: whether the config has the
-    same chain with other seeds.
+    same chain with other seeds. named: the background scores at which the maps of chains that its
+    entries name are measured; what these chains end in is upstream of the products.
     """
 
     chain: Chain
@@ -73,6 +74,7 @@ class Experiment:
     seed: int
     setting: Setting | None = None
     repeated: bool = False
+    named: tuple[Artifact, ...] = ()
 
     @property
     def path(self) -> str:
@@ -128,13 +130,15 @@ def build_experiments(config: Config) -> list[Experiment]:
     """
     config = add_derived_entries(config)
     seeds = config.seeds or (config.seed,)
-    return [
-        Experiment(
-            chain, tuple(_Builder(config, chain, seed).build()), seed, setting, len(seeds) > 1
-        )
-        for chain, setting in expand_sweeps(config).items()
-        for seed in seeds
-    ]
+    experiments = []
+    for chain, setting in expand_sweeps(config).items():
+        for seed in seeds:
+            builder = _Builder(config, chain, seed)
+            products, repeated = tuple(builder.build()), len(seeds) > 1
+            experiments.append(
+                Experiment(chain, products, seed, setting, repeated, tuple(builder.scores))
+            )
+    return experiments
 
 
 class _Builder:
@@ -148,6 +152,7 @@ class _Builder:
         self.dataset, self.path = chain[0].name, "/".join(entry.name for entry in chain)
         self.latest: dict[str, Artifact] = {}
         self.products: list[tuple[int, Artifact]] = []
+        self.scores: list[Artifact] = []  # of the chains that entries name
 
     def build(self) -> list[tuple[int, Artifact]]:
         """All artifacts, in the order of making."""
@@ -170,7 +175,12 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
-        upstream |= self._named(where, block, self.chain[depth])
+        named = self._named(where, block, self.chain[depth])
+        if twice := {unnumbered(role) for role in named} & upstream.keys():
+            raise TypeError(
+                f"{block.method} both follows {twice} and names a chain that ends there"
+            )
+        upstream |= named
         latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
@@ -260,7 +270,8 @@ class _Builder:
                     "this chain; name one that is not"
                 )
         named = _Builder(self.config, chain, self.seed, above)
-        named.build()
+        products = [artifact for _, artifact in named.build()]
+        self.scores += [*named.scores, *(made for made in products if made.stage == "score")]
         return named.latest[ends_in]
 
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
@@ -372,7 +383,9 @@ def with_upstream(artifacts: Iterable[Artifact]) -> list[Artifact]:
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
     """All artifacts of the experiments, including upstream ones, by (dataset, stage, id)."""
-    artifacts = with_upstream(a for e in experiments for _, a in e.products)
+    artifacts = with_upstream(
+        a for e in experiments for a in (*(made for _, made in e.products), *e.named)
+    )
     return {artifact.key: artifact for artifact in artifacts}
 
 

@@ -93,6 +93,18 @@ def test_a_list_gives_numbered_roles_and_supervision_is_the_union():
     assert masks.supervision == ("tags", "masks")
 
 
+def test_maps_of_a_named_chain_are_measured_at_a_score_as_those_of_experiments():
+    experiments = experiments_with(
+        {"round1": Round(of="vanilla/cam/plain/net"), "round2": Round(of="round1/net")},
+        ["digits/round2"],
+        evaluation={},
+    )
+    made = all_artifacts(experiments).values()
+    (score,) = (artifact for artifact in made if artifact.stage == "score")
+    (maps,) = (artifact for artifact in made if artifact.stage == "maps")
+    assert score.upstream["maps"] == maps
+
+
 def test_rounds_name_each_other():
     (last,) = experiments_with(
         {"round1": Round(of="vanilla/cam/plain/net"), "round2": Round(of="round1/net")},
