@@ -1,5 +1,6 @@
 """Fields of entries that name other chains."""
 
+from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 import pytest
@@ -9,8 +10,9 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.masks import Masks
 from tags2masks.config.project import parse_config
-from tags2masks.stages import unnumbered
+from tags2masks.stages import STAGES, unnumbered
 from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.plan import Plan
 
 
 class Round(Masks):
@@ -154,3 +156,15 @@ def test_a_chain_through_a_swept_entry_is_an_error():
 def test_paths_that_are_none(path, message):
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(ChainPath).validate_python(path)
+
+
+def test_files_of_several_are_one_option_in_the_order_of_the_list():
+    (one,) = experiments_with({"both": Several(of=("few", "vanilla/cam/plain"))}, ["digits/both"])
+    masks = one.artifacts["masks"]
+    plan = Plan.__new__(Plan)
+    plan.get, plan.own = lambda stage, wildcards: masks, lambda wildcards: "results/digits"
+    plan._split = lambda stage, wildcards: "train"
+    wildcards = SimpleNamespace(dataset="digits", id=masks.id, shard="3")
+    named = Plan.inputs(plan, STAGES["masks"])(wildcards)
+    folders = [masks.upstream[role].folder for role in ("masks_1", "masks_2")]
+    assert named["masks"] == [f"{folder}/3.zarr.zip" for folder in folders]
