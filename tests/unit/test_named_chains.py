@@ -10,8 +10,10 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.masks import Masks
 from tags2masks.config.project import parse_config
+from tags2masks.provenance import RECORDS, lineage, provenance, write_record
 from tags2masks.stages import STAGES, unnumbered
 from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.ids import artifact_id
 from tags2masks.workflow.plan import Plan
 
 
@@ -168,3 +170,22 @@ def test_files_of_several_are_one_option_in_the_order_of_the_list():
     named = Plan.inputs(plan, STAGES["masks"])(wildcards)
     folders = [masks.upstream[role].folder for role in ("masks_1", "masks_2")]
     assert named["masks"] == [f"{folder}/3.zarr.zip" for folder in folders]
+
+
+def test_lineage_follows_each_of_several(tmp_path):
+    def recipe(method, **upstream):
+        spec = {"method": method}
+        return {"stage": "masks", "method": method, "spec": spec, "upstream": upstream}
+
+    few, plain = recipe("full"), recipe("threshold")
+    both = recipe("crf", masks_1=artifact_id(few), masks_2=artifact_id(plain))
+    for one in (few, plain, both):
+        folder = tmp_path / "digits" / "masks" / artifact_id(one)
+        folder.mkdir(parents=True)
+        write_record(folder / RECORDS[0], provenance(one))
+    made = lineage(tmp_path, "digits", "masks", artifact_id(both))
+    assert [(said["recipe"]["method"], said["supervision"]) for said in made] == [
+        ("full", ["masks"]),
+        ("threshold", []),
+        ("crf", ["masks"]),
+    ]
