@@ -14,7 +14,7 @@ from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.given import read_text
 from tags2masks.methods import block_of
-from tags2masks.stages import STAGES
+from tags2masks.stages import STAGES, unnumbered
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id, canonical, digest
 
@@ -132,10 +132,11 @@ def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:
         return set(chain[stage, id]["supervision"])
 
     def made_by(role: str, id: str) -> str:
-        # The role is the name of the stage, or of the one in whose place the stage's artifact is.
+        # The role is the name of the stage, numbered if there are several, or of the one in whose
+        # place the stage's artifact is.
         others = [name for name, stage in STAGES.items() if stage.replaces == role]
         made = (name for name in others if (results / dataset / name / id).exists())
-        return next(made, role)
+        return next(made, unnumbered(role))
 
     follow(stage, id)
     return list(chain.values())

@@ -134,6 +134,12 @@ STAGES: dict[str, Stage] = {stage.name: stage for stage in _ALL}
 SECTIONS: dict[str, Stage] = {stage.section: stage for stage in _ALL if stage.section}
 
 
+def unnumbered(role: str) -> str:
+    """The stage of a role that may be one of several: `maps` of `maps` and of `maps_2`."""
+    stage, _, number = role.rpartition("_")
+    return stage if number.isdecimal() else role
+
+
 def giving(*kinds: str) -> tuple[str, ...]:
     """The names of the stages that give one of these: `network`, `shards`, `table`."""
     return tuple(name for name, stage in STAGES.items() if stage.gives in kinds)

@@ -1,21 +1,42 @@
-"""Names of chains in config entries: an entry may be made from what another chain ends in."""
+"""Fields that name another chain of entries, such as `vanilla/cam/crf/net`.
+
+The chain is that of an experiment without its data set: it is made of the same data set, with the
+same seed, whether or not an experiment lists it. What it ends in becomes one more upstream artifact
+of the entry. The recipe has this artifact's id, and not the field: renamed entries keep their ids.
+"""
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, Field
+
+from tags2masks.config.base import Entry
 
 
-def _path(value: Any) -> Any:
-    """The chain's entries, joined by slashes without spaces."""
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no chain; write its entries, such as vanilla/cam/crf")
-    if set(value) & set("{}@"):
-        raise ValueError(f"'{value}': name one chain, without braces and without a seed")
-    names = [name.strip() for name in value.split("/")]
+def _checked(path: str) -> str:
+    if "{" in path or "}" in path:
+        raise ValueError(f"'{path}' has braces; name one chain, or list several where a list fits")
+    names = [name.strip() for name in path.split("/")]
     if not all(names):
-        raise ValueError(f"'{value}': an entry is missing between its slashes")
+        raise ValueError(f"'{path}' has an empty name; write entries with one '/' between them")
     return "/".join(names)
 
 
-ChainName = Annotated[str, BeforeValidator(_path)]
-"""A chain of the same data set and seed, without the data set: `vanilla/cam/crf/deeplabv3plus`."""
+ChainPath = Annotated[str, AfterValidator(_checked)]
+
+
+def chain_ending_in(stage: str, **field: Any) -> Any:
+    """A required field that names a chain, or several, which must end in this stage.
+
+    Its type is `ChainPath`, or a tuple of them.
+    """
+    return Field(..., json_schema_extra={"in_key": False, "ends_in": stage}, **field)
+
+
+def named_chains(block: Entry) -> dict[str, str]:
+    """The fields of a block that name chains, with the stage that these must end in."""
+    extras = {name: info.json_schema_extra for name, info in type(block).model_fields.items()}
+    return {
+        name: extra["ends_in"]
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and "ends_in" in extra
+    }

@@ -79,7 +79,7 @@ def expand_experiments(config: Config) -> list[Chain]:
         try:
             paths = expand_braces(text)
             for path in paths:
-                chains[chain_of(config, [name.strip() for name in path.split("/")])] = None
+                chains[parse_chain(config, [name.strip() for name in path.split("/")])] = None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
     return list(chains)
@@ -90,10 +90,45 @@ def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
     return entry.takes or SECTIONS[section].takes
 
 
-def chain_of(config: Config, names: list[str]) -> Chain:
-    """The chain of these entries, the data set first.
+def parse_named_chain(config: Config, dataset: str, path: str, ends_in: str) -> Chain:
+    """The chain on this data set that a field names, which must end in this stage.
 
-    Raises ConfigError naming the entry that does not exist or may not follow the one before it.
+    Raises ConfigError, without the field's key, for entries that do not exist or do not follow each
+    other, for another last stage, and for an entry that a sweep varies.
+    """
+    names = path.split("/")
+    starting = [
+        name
+        for section in SECTIONS
+        for name, entry in getattr(config, section).items()
+        if "dataset" in takes_of(section, entry)
+    ]
+    if names[0] in config.datasets and names[0] not in starting:
+        raise ConfigError(
+            f"'{path}' begins with a data set; leave it out, the data set is the experiment's"
+        )
+    try:
+        chain = parse_chain(config, [dataset, *names])
+    except ConfigError as error:
+        raise ConfigError(f"'{path}': {error}") from None
+    last = SECTIONS[chain[-1].section].name
+    if last != ends_in:
+        raise ConfigError(
+            f"'{path}' ends in {STAGES[last].plural}; end it in {STAGES[ends_in].plural}"
+        )
+    for number, sweep in enumerate(config.sweep):
+        if sweep.entry in {f"{section}.{name}" for section, name in chain}:
+            raise ConfigError(
+                f"'{path}' goes through {sweep.entry}, which sweep.{number} varies; name an entry "
+                "that no sweep varies"
+            )
+    return chain
+
+
+def parse_chain(config: Config, names: list[str]) -> Chain:
+    """The chain of the entries of these names, the data set first.
+
+    Raises ConfigError for an entry that does not exist or may not follow the one before it.
     """
     if len(names) < 2:
         raise ConfigError(

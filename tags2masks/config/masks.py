@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Entry, added, free
-from tags2masks.config.chains import ChainName
+from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.crf import Bilateral, DenseCrf, LabelCrf
 from tags2masks.config.inference import Inference
 from tags2masks.config.scores import (
@@ -262,14 +262,13 @@ class Predicted(Masks):
 
     takes: ClassVar[tuple[str, ...]] = ("dataset",)
     learns_from: ClassVar[tuple[str, ...]] = ("tags",)
-    chains: ClassVar[dict[str, str]] = {"of": "segmenter"}
     program: ClassVar[str] = "predict_masks"
     memory_mb: ClassVar[int] = 12000
     uses_gpu: ClassVar[bool] = True
 
     method: Literal["predicted"] = "predicted"
-    of: ChainName | None = Field(
-        None,
+    of: ChainPath = chain_ending_in(
+        "segmenter",
         description="The chain that ends in the segmenter, without the data set, such as "
         "`vanilla/cam/crf/deeplabv3plus`.",
     )

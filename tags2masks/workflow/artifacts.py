@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError, Entry
-from tags2masks.config.experiments import Chain, EntryName, chain_of
+from tags2masks.config.chains import named_chains
+from tags2masks.config.experiments import Chain, EntryName, parse_named_chain
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
 from tags2masks.methods import methods_of
-from tags2masks.stages import SECTIONS, STAGES, Stage
+from tags2masks.stages import SECTIONS, STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id
 
@@ -64,7 +65,8 @@ class Experiment:
 
     products: each artifact with the number of the chain's entries (without the data set) that lead
     to it. setting: the value of a sweep that it has, if any. repeated: whether the config has the
-    same chain with other seeds.
+    same chain with other seeds. named: the background scores at which the maps of chains that its
+    entries name are measured; what these chains end in is upstream of the products.
     """
 
     chain: Chain
@@ -72,6 +74,7 @@ class Experiment:
     seed: int
     setting: Setting | None = None
     repeated: bool = False
+    named: tuple[Artifact, ...] = ()
 
     @property
     def path(self) -> str:
@@ -127,26 +130,29 @@ def build_experiments(config: Config) -> list[Experiment]:
     """
     config = add_derived_entries(config)
     seeds = config.seeds or (config.seed,)
-    return [
-        Experiment(
-            chain, tuple(_Builder(config, chain, seed).build()), seed, setting, len(seeds) > 1
-        )
-        for chain, setting in expand_sweeps(config).items()
-        for seed in seeds
-    ]
+    experiments = []
+    for chain, setting in expand_sweeps(config).items():
+        for seed in seeds:
+            builder = _Builder(config, chain, seed)
+            products, repeated = tuple(builder.build()), len(seeds) > 1
+            experiments.append(
+                Experiment(chain, products, seed, setting, repeated, tuple(builder.scores))
+            )
+    return experiments
 
 
 class _Builder:
     """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far.
 
-    above: the entries that are made from the chain, if other entries name it.
+    above: the entries that name this chain, directly or indirectly; none of them may be in it.
     """
 
-    def __init__(self, config: Config, chain: Chain, seed: int, above: tuple[EntryName, ...] = ()):
+    def __init__(self, config: Config, chain: Chain, seed: int, above: Chain = ()):
         self.config, self.chain, self.seed, self.above = config, chain, seed, above
         self.dataset, self.path = chain[0].name, "/".join(entry.name for entry in chain)
         self.latest: dict[str, Artifact] = {}
         self.products: list[tuple[int, Artifact]] = []
+        self.scores: list[Artifact] = []  # of the chains that entries name
 
     def build(self) -> list[tuple[int, Artifact]]:
         """All artifacts, in the order of making."""
@@ -169,11 +175,12 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
-        for name, end in block.chains.items():
-            path = spec.pop(name)
-            if path is None:
-                raise ConfigError(f"{where}.{name}: missing; name a chain that ends in a {end}")
-            upstream[end] = self._named(f"{where}.{name}", path, end, self.chain[depth])
+        named = self._named(where, block, self.chain[depth])
+        if twice := {unnumbered(role) for role in named} & upstream.keys():
+            raise TypeError(
+                f"{block.method} both follows {twice} and names a chain that ends there"
+            )
+        upstream |= named
         latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
@@ -233,6 +240,40 @@ class _Builder:
         self.products.append((depth, artifact))
         return artifact
 
+    def _named(self, where: str, block: Entry, entry: EntryName) -> dict[str, Artifact]:
+        """What the chains that a block names end in, by role.
+
+        The role is the stage, numbered from 1 in a list: `segmenter`, or `maps_1`, `maps_2`, …
+        """
+        found = {}
+        for name, ends_in in named_chains(block).items():
+            paths = getattr(block, name)
+            if isinstance(paths, str):
+                found[ends_in] = self._end_of(f"{where}.{name}", paths, ends_in, entry)
+                continue
+            for number, path in enumerate(paths):
+                key = f"{where}.{name}.{number}"
+                found[f"{ends_in}_{number + 1}"] = self._end_of(key, path, ends_in, entry)
+        return found
+
+    def _end_of(self, where: str, path: str, ends_in: str, entry: EntryName) -> Artifact:
+        """The artifact that a named chain ends in, on the same data set and with the same seed."""
+        above = (*self.above, entry)
+        try:
+            chain = parse_named_chain(self.config, self.dataset, path, ends_in)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        for other in above:
+            if other in chain:
+                raise ConfigError(
+                    f"{where}: '{path}' goes through {'.'.join(other)}, which is itself made with "
+                    "this chain; name one that is not"
+                )
+        named = _Builder(self.config, chain, self.seed, above)
+        products = [artifact for _, artifact in named.build()]
+        self.scores += [*named.scores, *(made for made in products if made.stage == "score")]
+        return named.latest[ends_in]
+
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
         """The ordinary classifier of this name.
 
@@ -256,31 +297,6 @@ class _Builder:
         return build_artifact(
             self.config, self.seed, self.dataset, "classifier", block, block.method, spec, upstream
         )
-
-    def _named(self, where: str, path: str, stage: str, entry: EntryName) -> Artifact:
-        """The artifact that a chain ends in, which an entry names; stage: where it must end."""
-        first, *_ = names = path.split("/")
-        if first in self.config.datasets:
-            raise ConfigError(f"{where}: '{path}': leave out the data set; it is the entry's own")
-        try:
-            chain = chain_of(self.config, [self.dataset, *names])
-        except ConfigError as error:
-            raise ConfigError(f"{where}: '{path}': {error}") from None
-        end = SECTIONS[chain[-1].section]
-        if end.name != stage:
-            raise ConfigError(
-                f"{where}: '{path}' ends in {end.plural}, and should end in {STAGES[stage].plural}"
-            )
-        above = (*self.above, entry)
-        for one in chain[1:]:
-            if one in above:
-                raise ConfigError(
-                    f"{where}: '{path}': {one.name} is itself made from this chain; name one "
-                    "without it"
-                )
-        builder = _Builder(self.config, chain, self.seed, above)
-        builder.build()
-        return builder.latest[stage]
 
     def _check(self, block: Entry, at: int, before: Artifact | None) -> None:
         """Raise ConfigError if the entry cannot follow `before` at this place of the chain."""
@@ -367,7 +383,9 @@ def with_upstream(artifacts: Iterable[Artifact]) -> list[Artifact]:
 
 def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], Artifact]:
     """All artifacts of the experiments, including upstream ones, by (dataset, stage, id)."""
-    artifacts = with_upstream(a for e in experiments for _, a in e.products)
+    artifacts = with_upstream(
+        a for e in experiments for a in (*(made for _, made in e.products), *e.named)
+    )
     return {artifact.key: artifact for artifact in artifacts}
 
 

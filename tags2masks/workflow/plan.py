@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from tags2masks.stages import STAGES, Stage
+from tags2masks.stages import STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import weights_of
@@ -45,7 +45,14 @@ class Plan(Described):
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
             for role, upstream in artifact.upstream.items():
-                named |= self._upstream_files(stage, role, upstream, wildcards)
+                for option, given in self._upstream_files(
+                    stage, unnumbered(role), upstream, wildcards
+                ).items():
+                    if unnumbered(role) == role:
+                        named[option] = given
+                    else:  # one of several: they are one option, in the order of the roles
+                        more = [given] if isinstance(given, str) else given
+                        named[option] = [*named.get(option, []), *more]
             return named
 
         return files
