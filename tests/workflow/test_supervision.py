@@ -49,6 +49,9 @@ def stand_ins(config: dict, folder: Path) -> dict:
                 (lists / f"{name}.txt").touch()
             for name in itertools.chain(*MNIST_FILES.values()):
                 (folder / name).touch()
+            for name in filter(None, map(spec.get, ("train_annotations", "val_annotations"))):
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text('{"images": [], "annotations": [], "categories": []}')
         if "tags" in spec:
             spec["tags"] = str(empty)
     if "published" in config:
