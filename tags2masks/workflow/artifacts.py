@@ -244,6 +244,12 @@ class _Builder:
                     else "has none"
                 )
             )
+        if "masks" in block.learns_from and before is not None and data.labelled == "all":
+            raise ConfigError(
+                f"{where}: {block.method} also learns from images without a true mask, and "
+                f"datasets.{self.dataset}.labelled names all; label fewer, or let another "
+                "segmenter follow the masks of method full"
+            )
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
