@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from tags2masks.config.base import ConfigError
+from tags2masks.config.project import parse_config
 from tags2masks.config.segmenters import Mixed
 from tags2masks.config.training import Augment
 from tags2masks.data.index import images_sha
@@ -17,11 +19,12 @@ from tags2masks.data.mixed import MixedViews, PairedViews
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine
-from tags2masks.palette import write_palette_png
+from tags2masks.palette import voc_palette, write_palette_png
 from tags2masks.segmenters import cct, mixed
 from tags2masks.store import write_shard
 from tags2masks.task import Task
 from tags2masks.training import Moment, epoch_batches
+from tags2masks.workflow.artifacts import build_experiments
 
 ID = "crf-01234567"
 VIEWS = Augment(resize=(8, 8), crop=8, flip=0)
@@ -50,8 +53,6 @@ def views_of(folder, kind, labelled, with_pseudo_mask=range(6), true=TRUE):
 @pytest.fixture
 def greys():
     """The number of the image that a view shows, by the colour that its number has as a PNG."""
-    from tags2masks.palette import voc_palette
-
     colours = [tuple(colour) for colour in voc_palette()[:6].tolist()]
     return lambda view: colours.index(tuple(view[:, 0, 0].tolist()))
 
@@ -148,3 +149,31 @@ def test_without_the_table_of_masks_the_program_says_what_to_give(tmp_path):
     task = Task(recipe, pd.DataFrame(), [], tmp_path, Machine(), tmp_path)
     with pytest.raises(UserError, match="mixed learns from true masks; give their table"):
         mixed.views(task)
+
+
+@pytest.mark.parametrize("method", ["mixed", "cct"])
+@pytest.mark.parametrize(
+    ("labelled", "message"),
+    [
+        (None, "learns from masks, and datasets.few names none; set labelled in it: a number"),
+        ("all", "also learns from images without a true mask, and datasets.few.labelled names all"),
+    ],
+)
+def test_a_config_without_either_half_is_refused(method, labelled, message):
+    config = {
+        "datasets": {"few": {"kind": "digits", "labelled": labelled}},
+        "classifiers": {"vanilla": {"method": "vanilla"}},
+        "maps": {"cam": {"method": "cam"}},
+        "masks": {"crf": {"method": "crf"}},
+        "segmenters": {"net": {"method": method}},
+        "experiments": ["few / vanilla / cam / crf / net"],
+    }
+    with pytest.raises(ConfigError) as raised:
+        build_experiments(parse_config(config))
+    assert str(raised.value).startswith(f"segmenters.net: {method} {message}")
+    assert "\n" not in str(raised.value)
+
+
+def test_an_odd_batch_has_no_halves():
+    with pytest.raises(ValueError, match="multiple of 2"):
+        Mixed(batch_size=5)

@@ -75,18 +75,3 @@ def test_another_number_of_masks_trains_anew_what_learns_from_them(run):
         run.configure(semi_supervised(4))
     assert {planned.get(rule) for rule in ("mixed", "full")} == {1} and planned["cct"] == 2
     assert not {"vanilla", "cam", "threshold", "deeplabv3plus"} & set(planned)
-
-
-@pytest.mark.parametrize(
-    ("labelled", "message"),
-    [
-        (None, "segmenters.mixed: mixed learns from masks, and datasets.few names none; set "),
-        ("all", "segmenters.mixed: mixed also learns from images without a true mask, and "),
-    ],
-)
-def test_no_image_with_or_without_a_mask_is_told_before_anything_runs(tmp_path, labelled, message):
-    config = semi_supervised(4)
-    config["datasets"]["few"]["labelled"] = labelled
-    config["experiments"] = ["few / vanilla / cam / threshold / mixed"]
-    done = fresh_project(tmp_path, config).snakemake("--dry-run")
-    assert done.returncode and message in done.stderr + done.stdout
