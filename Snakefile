@@ -14,7 +14,6 @@ from tags2masks.errors import UserError
 from tags2masks.methods import methods_of
 from tags2masks.stages import STAGES, figured, giving, measured
 from tags2masks.workflow import started
-from tags2masks.workflow.catalog import WITH_CURVE
 from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
@@ -64,7 +63,9 @@ wildcard_constraints:
 localrules:
     all,
     collect,
+    collect_plausibility,
     correlate,
+    correlate_doubts,
     describe,
     export_masks,
     lineage,
@@ -92,7 +93,9 @@ rule all:
         "results/leaderboard.csv",
         "results/warnings.csv",
         "results/report.html",
+        "results/plausibility.csv",
         SWEEP,
+        plan.sheets,
         plan.step_tables,
         plan.epoch_tables,
         plan.lineages,
@@ -104,6 +107,7 @@ rule all:
 include: "rules/data.smk"
 include: "rules/methods.smk"
 include: "rules/measuring.smk"
+include: "rules/plausibility.smk"
 include: "rules/summary.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"

@@ -32,7 +32,7 @@ def make_items(count: int, height: int, width: int) -> list[Item]:
 
 def mask_of(item: Item) -> np.ndarray:
     """An image's mask; runs in a worker process."""
-    return make_mask(*item, [1, 2], Crf())
+    return make_mask(*item, [1, 2], Crf(background_score=0.3))
 
 
 def masks(items: list[Item], workers: int) -> list[np.ndarray]:

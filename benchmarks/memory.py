@@ -38,7 +38,7 @@ DATASET = {
 RECIPE = DATASET | {
     "stage": "masks",
     "method": "threshold",
-    "spec": Threshold().key(),
+    "spec": Threshold(background_score=0.3).key(),
     "upstream": {"maps": MAPS},
 }
 PROGRAMS = ("make_masks", "measure_maps", "measure_labels")  # the last reads the first's masks

@@ -14,8 +14,8 @@ CONFIG = {
     "maps": {"cam": {"method": "cam"}, "single": {"method": "cam", "scales": [1]}},
     "masks": {
         "low": {"method": "threshold", "background_score": 0.2},
-        "threshold": {"method": "threshold"},
-        "crf": {"method": "crf"},
+        "threshold": {"method": "threshold", "background_score": 0.3},
+        "crf": {"method": "crf", "background_score": 0.3},
     },
     "segmenters": {"net": {"method": "deeplabv3plus"}},
     "experiments": ["mine / vanilla / {cam,single} / {low,threshold,crf} / net"],

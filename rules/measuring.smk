@@ -2,6 +2,7 @@
 # report's, read truth.csv.
 PROPERTIES = [f"results/{name}/properties.csv" for name in plan.datasets(with_truth=True)]
 CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
+DOUBTS = ["results/doubt_correlations.csv"] if PROPERTIES else []
 
 
 # Apart from training: other images of val train nothing again.
@@ -42,6 +43,7 @@ rule measure_maps:
         truth=TRUTH,
         left_out=plan.left_out("maps"),
         shards=plan.shards("maps"),
+        score=plan.score_file("maps"),
         cams=plan.region_shards("maps"),
     output:
         metrics="results/{dataset}/maps/{id}/{of}metrics.csv",
@@ -62,7 +64,7 @@ rule measure_maps:
         source=plan.measuring_source("measure_maps"),
         cam=plan.region_cam("maps"),
         localized=plan.localized,
-        background_score=plan.setting("evaluation", "background_score"),
+        background_score=plan.seed_at,
         thresholds=plan.setting("evaluation", "thresholds"),
         root=plan.truth_root,
         dask=plan.dask,
@@ -71,7 +73,7 @@ rule measure_maps:
         "Measure the maps {wildcards.id} of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.measure_maps --recipe {params.recipe:q} --id {wildcards.id}"
-        " --split {params.split} --background-score {params.background_score}"
+        " --split {params.split} {params.background_score} --score {input.score:q}"
         " --thresholds {params.thresholds} --root {params.root:q} {params.dask}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
         " --truth {input.truth:q} {params.left_out} --shards {input.shards:q} {params.cam}"
@@ -86,6 +88,7 @@ rule measure_steps:
         classes=CLASSES,
         truth=TRUTH,
         shards=plan.shards("maps"),
+        score=plan.score_file("maps"),
     output:
         report(
             "results/{dataset}/maps/{id}/steps.csv",
@@ -101,7 +104,7 @@ rule measure_steps:
     params:
         recipe=plan.truth_recipe,
         source=plan.measuring_source("measure_steps"),
-        background_score=plan.setting("evaluation", "background_score"),
+        background_score=plan.seed_at,
         localized=plan.localized,
         root=plan.truth_root,
         dask=plan.dask,
@@ -109,7 +112,7 @@ rule measure_steps:
         "Measure the steps of {wildcards.id} of {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.measure_steps --recipe {params.recipe:q} --id {wildcards.id}"
-        " --split train --background-score {params.background_score} --root {params.root:q}"
+        " --split train {params.background_score} --score {input.score:q} --root {params.root:q}"
         " {params.dask} --threads {threads} --index {input.index:q}"
         " --classes {input.classes:q} --truth {input.truth:q} --shards {input.shards:q}"
         " {params.localized} --metrics {output:q} 2>&1 | tee {log:q}"
@@ -123,6 +126,7 @@ rule measure_epochs:
         truth=TRUTH,
         model=plan.upstream("maps", "classifier", "model.safetensors"),
         spec=plan.upstream("maps", "classifier", "spec.json"),
+        score=plan.score_file("maps"),
     output:
         report(
             "results/{dataset}/maps/{id}/epochs.csv",
@@ -142,7 +146,7 @@ rule measure_epochs:
         source=plan.epochs_source,
         free=plan.free("maps"),
         counts=plan.epoch_counts,
-        background_score=plan.setting("evaluation", "background_score"),
+        background_score=plan.seed_at,
         thresholds=plan.setting("evaluation", "thresholds"),
         root=plan.truth_root,
         image_root=plan.root,
@@ -153,7 +157,7 @@ rule measure_epochs:
     shell:
         "python -m workflow_scripts.measure_epochs --recipe {params.recipe:q} --id {wildcards.id}"
         " --maps {params.maps:q} --free {params.free:q} {params.machine} --split train"
-        " --background-score {params.background_score} --thresholds {params.thresholds}"
+        " {params.background_score} --score {input.score:q} --thresholds {params.thresholds}"
         " --root {params.root:q} --image-root {params.image_root:q} {params.dask}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
         " --truth {input.truth:q} --model {input.model:q} --spec {input.spec:q} {params.counts}"
@@ -205,6 +209,7 @@ rule measure_scores:
         left_out=plan.left_out("masks"),
         shards=plan.shards("masks"),
         maps=plan.upstream_shards("masks", "maps"),
+        score=plan.score_file("masks"),
         cams=plan.region_shards("masks"),
     output:
         metrics="results/{dataset}/masks/{id}/{of}metrics.csv",
@@ -217,7 +222,7 @@ rule measure_scores:
     log:
         "logs/{dataset}/masks/{id}/{of}metrics.log",
     wildcard_constraints:
-        id=rf"({'|'.join(WITH_CURVE)})-[0-9a-f]{{8}}",
+        id=plan.masks_with_curve,
     threads: THREADS
     resources:
         mem_mb=scaled(4000),
@@ -241,7 +246,7 @@ rule measure_scores:
         " --root {params.root:q} --image-root {params.image_root:q} {params.dask}"
         " --threads {threads} --index {input.index:q} --classes {input.classes:q}"
         " --truth {input.truth:q} {params.left_out} --shards {input.shards:q}"
-        " --maps {input.maps:q} {params.cam}"
+        " --maps {input.maps:q} --score {input.score:q} {params.cam}"
         " --cams {input.cams:q} --metrics {output.metrics:q} --images {output.images:q}"
         " --curve {output.curve:q} 2>&1 | tee {log:q}"
 

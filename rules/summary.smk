@@ -90,6 +90,28 @@ rule correlate:
         " --datasets {params.datasets:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
+# How well the doubts that are cast without true masks find the images that these are against.
+rule correlate_doubts:
+    input:
+        outline=plan.outline_file,
+        doubts=[f"{a.folder}/doubts.csv" for a in plan.with_truth(*figured("labels"))],
+        images=[f"{a.folder}/images.csv" for a in plan.with_truth(*figured("labels"))],
+    output:
+        report("results/doubt_correlations.csv", category="Summary"),
+    log:
+        "logs/doubt_correlations.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("correlate_doubts"),
+    message:
+        "Correlate the doubts on images with their IoU"
+    shell:
+        "python -m workflow_scripts.correlate_doubts --outline {input.outline:q}"
+        " --results results --output {output:q} 2>&1 | tee {log:q}"
+
+
 rule sweep_table:
     input:
         outline=plan.outline_file,

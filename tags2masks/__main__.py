@@ -22,7 +22,7 @@ from tags2masks.workflow.artifacts import (
     reference_cams,
     with_upstream,
 )
-from tags2masks.workflow.prune import EXAMPLES, Unused, other_datasets, remove, unused
+from tags2masks.workflow.prune import SHOWN, Unused, other_datasets, remove, unused
 
 
 def main() -> None:
@@ -162,7 +162,7 @@ def _prune(args: argparse.Namespace) -> None:
         print(f"{_size(leftover):>10}  {leftover.path}")
     total = _size(*leftovers)
     stale = sum(
-        leftover.path.parent.name != EXAMPLES and leftover.path.suffix == ".zip"
+        leftover.path.parent.name not in SHOWN and leftover.path.suffix == ".zip"
         for leftover in leftovers
     )
     parts = [(len(leftovers) - stale, "artifacts"), (stale, "shards")]

@@ -28,6 +28,8 @@ def methods_of(stage: Stage) -> dict[str, type[Entry]]:
 
 def part_blocks(block: type[Entry], field: str) -> list[type[Entry]]:
     """The config blocks that a field may hold; none if there is no such field, or only numbers."""
+    if field in block.derived:
+        return [block.derived[field]]
     info = block.model_fields.get(field)
     types = () if info is None else get_args(info.annotation) or (info.annotation,)
     return [inner for inner in types if isinstance(inner, type) and issubclass(inner, Entry)]

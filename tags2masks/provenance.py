@@ -124,13 +124,18 @@ def lineage(results: Path, dataset: str, stage: str, id: str) -> list[dict]:
         if (stage, id) not in chain:
             said = read_provenance(results / dataset / stage / id)
             reached = set(said["learns_from"])
-            # The role of an upstream artifact is the name of the stage that makes it.
             for role, upstream in said["recipe"]["upstream"].items():
-                reached |= follow(role, upstream)
+                reached |= follow(made_by(role, upstream), upstream)
             kept = {name: said[name] for name in ("id", "recipe", "learns_from", "versions")}
             supervision = [source for source in SOURCES if source in reached]
             chain[stage, id] = {"stage": stage} | kept | {"supervision": supervision}
         return set(chain[stage, id]["supervision"])
+
+    def made_by(role: str, id: str) -> str:
+        # The role is the name of the stage, or of the one in whose place the stage's artifact is.
+        others = [name for name, stage in STAGES.items() if stage.replaces == role]
+        made = (name for name in others if (results / dataset / name / id).exists())
+        return next(made, role)
 
     follow(stage, id)
     return list(chain.values())

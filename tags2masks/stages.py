@@ -39,6 +39,7 @@ class Stage:
         `labels` (pixels); None: not measured.
     curves: whether some of its artifacts are measured at every background score.
     course: the figure that the report plots for its training.
+    replaces: the role of a part's artifact for what its entry makes after it. None: its own name.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Stage:
     figure: str | None = None
     file: str | None = None
     course: Course | None = None
+    replaces: str | None = None
 
 
 _ALL = (
@@ -82,12 +84,6 @@ _ALL = (
         measured="maps", curves=True, figure="seed",
     ),
     Stage(
-        "score", "Background score", "background scores", package="scores",
-        part="background_score", takes=("maps", "classifier"),
-        program="choose_score", gives="table", message="Choose the background score:",
-        reads=("index",), file="score.json",
-    ),
-    Stage(
         "labels", "Certain labels", "labels", package="masks",
         part="labels", takes=("maps",),
         program="make_masks", gives="shards", rule="{method}_labels", message="Labels:",
@@ -98,6 +94,18 @@ _ALL = (
         part="affinity", takes=("labels",),
         program="train", gives="network", rule="{method}_affinity",
         message="Train the affinity network", course=Course("pair_accuracy", "accuracy on pairs"),
+    ),
+    Stage(
+        "walk", "Maps after a walk", "walks", package="walks",
+        part="walk", takes=("maps", "affinity"), replaces="maps",
+        program="walk_shard", gives="shards", rule="{method}_walk", message="Walk:",
+        reads=("index",),
+    ),
+    Stage(
+        "score", "Background score", "background scores", package="scores",
+        part="background_score", takes=("maps", "classifier"),
+        program="choose_score", gives="table", message="Choose the background score:",
+        file="score.json",
     ),
     Stage(
         "masks", "Masks", "masks", package="masks",

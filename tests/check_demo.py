@@ -24,6 +24,8 @@ def main() -> int:
     )
     ndr = outside.assign(maps=outside["experiment"].str.split("/").str[2])
     ndr = ndr.groupby("maps")["value"].first()
+    related = pd.read_csv(RESULTS / "doubt_correlations.csv")
+    related = related[related["part"] == "doubt"]["spearman"]
     checks = {
         "the experiments are there": set(board.index)
         >= {
@@ -46,6 +48,13 @@ def main() -> int:
         > max(best.seed_iou, best.seed_iou_best),
         "tuned figures are marked": metrics.query("tuned_on_masks")["stage"].eq("maps").all()
         and metrics["tuned_on_masks"].any(),
+        f"doubts find bad masks: rank correlation with the IoU {related.max():.2f} at most": (
+            related.max() < -0.3
+        ),
+        "every entry of masks has a contact sheet": {
+            path.name.split("-")[0] for path in RESULTS.glob("digits/sheets/*.html")
+        }
+        >= {"threshold", "crf", "irn"},
         "report.html is a whole page": (RESULTS / "report.html")
         .read_text(encoding="utf-8")
         .rstrip()

@@ -1,5 +1,6 @@
 """Choose the background score of maps without masks."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from tags2masks.data.index import images_sha, read_index, rows_of, spaced
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
 from tags2masks.data.views import WholeImages
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, prepare
@@ -23,7 +24,7 @@ from tags2masks.store import Shard
 def main() -> None:
     """Read the arguments, look at a sample of the training images, and write the score."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "model", "spec", "output")
+    add_paths(arguments, "root", "classes", "model", "spec", "output")
     arguments.add_argument("--maps", type=Path, nargs="+", required=True, help="all shards")
     add_index(arguments)
     args = arguments.parse_args()
@@ -32,15 +33,14 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     spec = method_block("scores", args.recipe, args.free)
     upstream = args.recipe["upstream"]
-    network, classes = load_trained("classifier", args.model, args.spec, upstream)
+    network, _ = load_trained("classifier", args.model, args.spec, upstream)
     network.to(machine.device).to(memory_format=torch.channels_last)
-    rows = rows_of(read_index(*args.index), "train")
+    index = read_index(*args.index)
+    rows, classes = rows_of(index, "train"), read_classes(args.classes, index)
     tagged = rows[rows["tags"].map(bool)]
     if tagged.empty:
         raise UserError("no training image has a tag: no background score can be chosen")
-    names = set(spaced(tagged["image"].tolist(), spec.images))
-    sample = tagged[tagged["image"].isin(names)].reset_index(drop=True)
-    maps = read_maps(args.maps, upstream["maps"], rows, sample)
+    maps, sample = read_maps(args.maps, upstream["maps"], rows, tagged, spec.images)
 
     method, measured = method_module("scores", args.recipe), {}
     loader = DataLoader(
@@ -55,9 +55,7 @@ def main() -> None:
             bar.update(len(numbers))
     chosen = method.choose([measured[number] for number in range(len(sample))])
     score = chosen["background_score"]
-    covered = [
-        dict(zip(present, shares(stored, score).tolist(), strict=True)) for present, stored in maps
-    ]
+    covered = [shares(present, stored, score) for present, stored in maps]
     warnings = doubts(covered, tagged["tags"].tolist(), classes)
     about = {"images": len(sample), "warnings": [list(warning) for warning in warnings]}
     write_record(args.output, provenance(args.recipe) | chosen | about)
@@ -65,19 +63,25 @@ def main() -> None:
 
 
 def read_maps(
-    files: list[Path], artifact_id: str, rows: pd.DataFrame, sample: pd.DataFrame
-) -> list[tuple[list[str], np.ndarray]]:
-    """The classes and the maps, float16 [K, h, w], of every image of the sample."""
-    stored = {}
-    for file in files:
-        number = int(file.name.partition(".")[0])
-        mine = sample.loc[sample["shard"] == number, "image"]
-        if mine.empty:
-            continue
-        with Shard(file, artifact_id, images_sha(rows_of(rows, "train", number))) as shard:
-            for image, maps, attributes in shard.read_all(mine):
-                stored[image] = attributes["classes"], maps
-    return [stored[image] for image in sample["image"]]
+    files: list[Path], artifact_id: str, rows: pd.DataFrame, tagged: pd.DataFrame, count: int
+) -> tuple[list[tuple[list[str], np.ndarray]], pd.DataFrame]:
+    """The classes and the maps, float16 [K, h, w], of `count` tagged images, and their rows.
+
+    The images are evenly spaced among those that have maps.
+    """
+    with ExitStack() as stack:
+        shards = {}
+        for file in files:
+            number = int(file.name.partition(".")[0])
+            sha = images_sha(rows_of(rows, "train", number))
+            shards[number] = stack.enter_context(Shard(file, artifact_id, sha))
+        located = tagged[
+            [shards[n].holds(i) for n, i in zip(tagged["shard"], tagged["image"], strict=True)]
+        ]
+        names = set(spaced(located["image"].tolist(), count))
+        sample = located[located["image"].isin(names)].reset_index(drop=True)
+        read = (shards[n].read(i) for n, i in zip(sample["shard"], sample["image"], strict=True))
+        return [(attributes["classes"], maps) for maps, attributes in read], sample
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from tags2masks.methods import method_block
 from tags2masks.parallel import map_ordered
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
-from tags2masks.scores.store import score_for
+from tags2masks.score_file import score_for
 from tags2masks.store import Shard, write_shard
 
 
@@ -26,11 +26,11 @@ def main() -> None:
 
     spec = method_block("masks", args.recipe, args.free)
     if args.score is not None:
-        score = score_for(args.score, args.recipe["upstream"]["score"])
-        spec = spec.model_copy(update={"background_score": score})
+        spec = spec.at_score(score_for(args.score, args.recipe["upstream"]["score"]))
     index = read_index(*args.index)
     rows = rows_of(index, args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
+    ids[None] = 0  # a background map
     sha, names = images_sha(rows), rows["image"].tolist()
 
     with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as shard:
@@ -38,7 +38,7 @@ def main() -> None:
         def items() -> Iterator[Item]:
             for name, file in zip(names, files_of(rows, args.root), strict=True):
                 maps, attributes = shard.read(name)
-                class_ids = [ids[c] for c in attributes["classes"]]
+                class_ids = [ids[name] for name in attributes["classes"]]
                 yield file, maps, class_ids, tuple(attributes["size"])
 
         results = map_ordered(
@@ -51,8 +51,8 @@ def main() -> None:
             total=len(names),
         )
         entries = (
-            (name, mask, {"size": list(mask.shape)}, further)
-            for name, (mask, further) in zip(names, results, strict=True)
+            (name, made.mask, {"size": list(made.mask.shape)} | made.attributes, made.further)
+            for name, made in zip(names, results, strict=True)
         )
         write_shard(args.output, provenance(args.recipe), sha, entries)
 

@@ -15,7 +15,14 @@ from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
 from tags2masks.maps.localizing import localized
 from tags2masks.methods import method_block, method_module
-from tags2masks.metrics.measuring import add_scores, arguments, maps_measured, work, write_empty
+from tags2masks.metrics.measuring import (
+    add_score,
+    add_thresholds,
+    arguments,
+    maps_measured,
+    work,
+    write_empty,
+)
 from tags2masks.metrics.rows import COLUMNS
 from tags2masks.nets.trained import load_epoch
 from tags2masks.program import add_paths, run
@@ -28,7 +35,8 @@ def main() -> None:
     add_paths(parser, "model", "spec", "image_root")
     parser.add_argument("--maps", type=json.loads, required=True, help="their recipe, as JSON")
     parser.add_argument("--epochs", type=int, required=True, help="of the classifier")
-    add_scores(parser)
+    add_score(parser)
+    add_thresholds(parser)
     args = parser.parse_args()
 
     states = [state_file(args.model.parent / "state", n + 1) for n in range(args.epochs)]

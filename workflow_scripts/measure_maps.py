@@ -2,7 +2,14 @@
 
 from tags2masks.data.tables import CRC, write_table
 from tags2masks.files import written_whole
-from tags2masks.metrics.measuring import add_scores, arguments, maps_measured, work, write_empty
+from tags2masks.metrics.measuring import (
+    add_score,
+    add_thresholds,
+    arguments,
+    maps_measured,
+    work,
+    write_empty,
+)
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS
 from tags2masks.program import add_paths, run
 
@@ -11,7 +18,8 @@ def main() -> None:
     """Read the arguments, measure, and write the figures and the curve."""
     parser = arguments(__doc__)
     add_paths(parser, "curve")
-    add_scores(parser)
+    add_score(parser)
+    add_thresholds(parser)
     args = parser.parse_args()
 
     job = work(args)

@@ -12,11 +12,12 @@ from tags2masks.files import written_whole
 from tags2masks.masks.single import scores_of
 from tags2masks.methods import method_block
 from tags2masks.metrics.curve import thresholds
-from tags2masks.metrics.measuring import arguments, work, write_empty
+from tags2masks.metrics.measuring import add_thresholds, arguments, work, write_empty
 from tags2masks.metrics.quality import label_confusion, map_confusions
 from tags2masks.metrics.rows import COLUMNS, CURVE_COLUMNS, label_rows, map_rows
 from tags2masks.parallel import fold
 from tags2masks.program import add_paths, run
+from tags2masks.score_file import score_for
 
 
 def main() -> None:
@@ -25,7 +26,8 @@ def main() -> None:
     add_paths(parser, "images", "curve", "image_root")
     parser.add_argument("--masks", type=json.loads, required=True, help="their recipe, as JSON")
     parser.add_argument("--maps", type=Path, nargs="+", required=True, help="shards, in order")
-    parser.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
+    parser.add_argument("--score", type=Path, nargs="*", help="the background score, if chosen")
+    add_thresholds(parser)
     args = parser.parse_args()
 
     chunks, table, classes, images = work(args)
@@ -35,6 +37,8 @@ def main() -> None:
         write_empty(args.curve, CURVE_COLUMNS)
         return
     spec = method_block("masks", args.masks)
+    if args.score:
+        spec = spec.at_score(score_for(args.score[0], args.masks["upstream"]["score"]))
     limits = thresholds(args.thresholds, spec.background_score)
     fold_chunks = partial(
         fold, combine=operator.add, workers=args.threads, scheduler=args.dask, total=len(chunks)

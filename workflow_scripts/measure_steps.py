@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.files import written_whole
-from tags2masks.metrics.measuring import arguments, work, write_empty
+from tags2masks.metrics.measuring import add_score, arguments, measured_at, work, write_empty
 from tags2masks.metrics.step_quality import step_quality
 from tags2masks.metrics.steps import noise_proportion, step_miou
 from tags2masks.parallel import fold
@@ -19,7 +19,7 @@ COLUMNS = ("step", "iou", "iou_so_far", "noise", "dr_amplification", "ndr_amplif
 def main() -> None:
     """Read the arguments, measure, and write a row per step."""
     parser = arguments(__doc__)
-    parser.add_argument("--background-score", type=float, required=True)
+    add_score(parser)
     args = parser.parse_args()
 
     chunks, table, classes, _ = work(args)
@@ -27,7 +27,7 @@ def main() -> None:
         write_empty(args.metrics, COLUMNS)
         return
     quality = fold(
-        partial(step_quality, table=table, classes=classes, background_score=args.background_score),
+        partial(step_quality, table=table, classes=classes, background_score=measured_at(args)),
         chunks,
         operator.add,
         workers=args.threads,

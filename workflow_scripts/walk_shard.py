@@ -1,43 +1,42 @@
-"""Make the pseudo-masks of a shard by a random walk of its maps along a network's affinities."""
+"""Walk the maps of a shard along a network's affinities."""
 
-from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
-from tags2masks.masks.walked import entries
+from pathlib import Path
+
+from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_block, method_module
+from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
+from tags2masks.score_file import score_for
 from tags2masks.store import Shard, write_shard
+from tags2masks.walks.walking import walked
 
 
 def main() -> None:
-    """Read the arguments, make the masks, and write the shard."""
+    """Read the arguments, walk, and write the shard."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "classes", "maps", "model", "spec", "output")
+    add_paths(arguments, "root", "maps", "model", "spec", "output")
     add_index(arguments)
+    arguments.add_argument("--score", type=Path, help="the background score, where it is auto")
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
-    # Lazy import: worker processes import this program, and torch costs 400 MB each.
-    from tags2masks.machine import Machine, prepare
-    from tags2masks.masks.walking import walked
-    from tags2masks.nets.trained import load_trained
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
-    spec = method_block("masks", args.recipe, args.free)
-    refine = method_module("masks", args.recipe).refine
-    upstream = args.recipe["upstream"]
+    spec, upstream = method_block("walks", args.recipe, args.free), args.recipe["upstream"]
+    if args.score is not None:
+        spec = spec.at_score(score_for(args.score, upstream["score"]))
+    refine = method_module("walks", args.recipe).refine
     network, _ = load_trained("affinity", args.model, args.spec, upstream)
-    index = read_index(*args.index)
-    rows = rows_of(index, args.split, args.shard)
-    ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
+    rows = rows_of(read_index(*args.index), args.split, args.shard)
     sha = images_sha(rows)
-
     with Shard(args.maps, upstream["maps"], sha) as shard:
-        walked_maps = walked(network, refine, rows, args.root, shard, ids, spec, machine)
-        masks = entries(
-            walked_maps, spec, args.threads, args.dask, args.recipe["method"], len(rows)
+        entries = walked(
+            network, refine, rows, args.root, shard, spec, machine, args.recipe["method"]
         )
-        write_shard(args.output, provenance(args.recipe), sha, masks)
+        write_shard(args.output, provenance(args.recipe), sha, entries)
 
 
 if __name__ == "__main__":

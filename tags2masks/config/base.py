@@ -61,6 +61,7 @@ class Entry(Block):
     helpers: further arguments of a map method, see `maps/localizing.py`.
     program: a program to use instead of the stage's.
     further_outputs: files beside the model, by name.
+    derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
     memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
     uses_gpu: whether its program runs a network.
     """
@@ -71,6 +72,7 @@ class Entry(Block):
     helpers: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str | None] = None
     further_outputs: ClassVar[dict[str, str]] = {}
+    derived: ClassVar[dict[str, "type[Entry]"]] = {}
     memory_mb: ClassVar[int] = 4000
     minutes: ClassVar[int] = 60
     uses_gpu: ClassVar[bool] = False

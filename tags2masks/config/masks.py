@@ -1,12 +1,19 @@
 """Pseudo-masks from maps: one block per method."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Block, Entry, added, free
-from tags2masks.config.scores import BackgroundScore, background_score
+from tags2masks.config.scores import (
+    BackgroundScore,
+    ChosenScore,
+    Levels,
+    background_score,
+    power_of,
+)
+from tags2masks.config.walks import IrnFields, IrnWalk, PsaFields, PsaWalk
 
 
 class Masks(Entry):
@@ -14,12 +21,16 @@ class Masks(Entry):
 
     has_curve: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
 
+    def at_score(self, record: dict) -> Self:
+        """The block with the chosen score of `score.json` in the place of `auto`."""
+        return self.model_copy(update={"background_score": record["background_score"]})
+
 
 class Threshold(Masks):
     """Background wherever no class scores above a constant."""
 
     method: Literal["threshold"] = "threshold"
-    background_score: BackgroundScore = background_score(0.3)
+    background_score: BackgroundScore = background_score()
 
 
 # The deviations have lower bounds because pydensecrf stores positions and colours, divided by the
@@ -59,42 +70,74 @@ class Crf(LabelCrf, Masks):
     """Dense conditional random field on the thresholded maps."""
 
     method: Literal["crf"] = "crf"
-    background_score: BackgroundScore = background_score(0.3)
+    background_score: BackgroundScore = background_score()
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-class Confident(LabelCrf, Masks):
+class Confident(Levels, LabelCrf, Masks):
     """Labels where two CRFs, of a high and a low background score, agree; 255 elsewhere."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2019irn", "krahenbuhl2011crf")
 
     method: Literal["confident"] = "confident"
-    foreground_score: float = Field(
-        0.3, ge=0, le=1, description="A class is certain where it scores above this."
+    foreground_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="A class is certain where it scores above this; null, with `background_score: "
+        "auto`: as its area has it.",
     )
-    background_score: float = Field(
-        0.05, ge=0, le=1, description="Background is certain where no class scores above this."
+    background_score: BackgroundScore = Field(
+        "auto",
+        description="Background is certain where no class scores above this; auto: a score is "
+        "chosen without masks, and the two levels lie around it, by the areas above them.",
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
     @model_validator(mode="after")
-    def _ordered(self):
-        if self.background_score > self.foreground_score:
+    def _both(self):
+        if isinstance(self.background_score, Entry):
+            if self.foreground_score is not None:
+                raise ValueError(
+                    "foreground_score is a number and background_score is auto; give both as "
+                    "numbers, or neither"
+                )
+        elif self.foreground_score is None:
+            raise ValueError(
+                "background_score is a number and foreground_score is not; give both as numbers, "
+                "or neither"
+            )
+        elif self.background_score > self.foreground_score:
             raise ValueError("background_score is the lower of the two")
         return self
 
+    def at_score(self, record: dict) -> Self:
+        """The block with two levels around the chosen score."""
+        upper, lower = self.levels(record)
+        return self.model_copy(update={"foreground_score": upper, "background_score": lower})
 
-class Agreed(DenseCrf, Masks):
+
+class Agreed(Levels, DenseCrf, Masks):
     """Labels where two CRFs, of a weak and a strong background map, agree; 255 elsewhere."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa", "krahenbuhl2011crf")
 
     method: Literal["agreed"] = "agreed"
-    low_power: float = Field(
-        4, gt=0, description="Background map (1 − highest score)^low_power, for certain classes."
+    low_power: float | None = Field(
+        None,
+        gt=0,
+        description="Background map (1 − highest score)^low_power, for certain classes; the "
+        "paper's is 4. null: as `background_score` has it.",
     )
-    high_power: float = Field(
-        32, gt=0, description="The same exponent for certain background; SEAM: 24."
+    high_power: float | None = Field(
+        None,
+        gt=0,
+        description="The same exponent for certain background; the paper's is 32, SEAM's 24.",
+    )
+    background_score: ChosenScore = Field(
+        "auto",
+        description="auto: a score is chosen without masks, and the powers make the background map "
+        "equal to a class's at levels around it, by the areas above them. null: powers are given.",
     )
     bilateral: Bilateral = Bilateral(sxy=80, srgb=13, compat=10)
     keep_probabilities: bool = added(
@@ -104,59 +147,69 @@ class Agreed(DenseCrf, Masks):
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _powers_first(cls, values: Any) -> Any:
+        given = isinstance(values, dict) and {"low_power", "high_power"} & _known(values)
+        return values | {"background_score": None} if given else values
+
     @model_validator(mode="after")
     def _ordered(self):
-        if self.low_power > self.high_power:
+        if (self.low_power is None) != (self.high_power is None):
+            raise ValueError("low_power and high_power: give both, or neither")
+        if self.low_power is None and self.background_score is None:
+            raise ValueError("background_score: null needs low_power and high_power")
+        if self.low_power is not None and self.low_power > self.high_power:
             raise ValueError("low_power is the lower of the two")
         return self
 
+    def at_score(self, record: dict) -> Self:
+        """The block with the powers of two levels around the chosen score."""
+        low, high = map(power_of, self.levels(record))
+        return self.model_copy(update={"low_power": low, "high_power": high})
 
-class Walk(Masks):
-    """A random walk of maps along affinities."""
 
-    program: ClassVar[str] = "walk_shard"
-    memory_mb: ClassVar[int] = 8000
-    uses_gpu: ClassVar[bool] = True
+def _known(values: dict) -> set[str]:
+    """The names of the values that are not null."""
+    return {name for name, value in values.items() if value is not None}
 
-    scale: float = Field(
-        1,
-        gt=0,
-        le=8,
-        description="Scale of the image for the network; above 1 for small images, whose objects "
-        "are few cells wide. The training's size is `affinity.augment`.",
-    )
-    radius: int = Field(5, ge=2, le=64, description="The walk moves to cells nearer than this.")
-    beta: float = Field(
-        10, gt=0, description="Exponent on affinities; larger keeps scores more local."
-    )
-    steps: int = Field(256, ge=0, description="Length of the walk (t).")
-    map_power: float = Field(
-        1,
-        gt=0,
-        description="Exponent on the maps before the walk; papers' values: docs/methods.md.",
-    )
+
+class Walked(Masks):
+    """Maps after a random walk along affinities, thresholded.
+
+    The walk is an artifact of its own, made of the block's fields that are those of `derived`.
+    """
+
     crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
-    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
+
+    @property
+    def walk(self) -> Entry:
+        """The walk's block."""
+        block = self.derived["walk"]
+        return block.model_validate({name: getattr(self, name) for name in block.model_fields})
+
+    def key(self) -> dict[str, Any]:
+        """The fields that are part of the masks' id; those of the walk are in `walk` alone."""
+        walk = self.walk.key()
+        shared = {"method", "instances"}
+        own = {name: v for name, v in super().key().items() if name in shared or name not in walk}
+        return own | {"walk": walk}
 
 
-class Irn(Walk):
+class Irn(IrnFields, Walked):
     """Maps spread by a random walk up to the boundaries of an inter-pixel relation network."""
 
-    cites: ClassVar[tuple[str, ...]] = ("ahn2019irn",)
+    derived: ClassVar[dict[str, type[Entry]]] = {"walk": IrnWalk}
 
     method: Literal["irn"] = "irn"
     labels: Confident = Confident()
     affinity: IrnTraining = IrnTraining()
-    background_score: float = Field(
-        0.25,
-        ge=0,
-        le=1,
-        description="Score of the background, relative to the image's highest score.",
-    )
-    flip: bool = Field(True, description="Average the boundaries with the mirrored image's.")
-    instances: bool = Field(
-        False, description="Separate instances by the displacements' centres, and store them."
-    )
+    background_score: BackgroundScore = background_score("walked maps")
+
+    @property
+    def has_curve(self) -> bool:
+        """Only without a CRF are masks the thresholded scores."""
+        return self.crf is None
 
     @model_validator(mode="after")
     def _has_centres(self):
@@ -189,7 +242,7 @@ class Smooth(Masks):
     has_curve: ClassVar[bool] = True
 
     method: Literal["smooth"] = "smooth"
-    background_score: BackgroundScore = background_score(0.3)
+    background_score: BackgroundScore = background_score()
     kernel: int = Field(13, ge=1, description="Side of the filter in pixels; odd.")
     sigma: float = Field(5, gt=0, description="Standard deviation in pixels.")
 
@@ -209,26 +262,20 @@ class Superpixel(Masks):
     has_curve: ClassVar[bool] = True
 
     method: Literal["superpixel"] = "superpixel"
-    background_score: BackgroundScore = background_score(0.3)
+    background_score: BackgroundScore = background_score()
     scale: float = Field(100, gt=0, description="Larger: larger superpixels.")
     sigma: float = Field(0.5, ge=0, description="Smoothing of the image beforehand, in pixels.")
     min_size: int = Field(50, ge=1, description="Smallest superpixel, in pixels.")
 
 
-class Psa(Walk):
+class Psa(PsaFields, Walked):
     """Maps and a background map spread along the affinities of AffinityNet."""
 
-    cites: ClassVar[tuple[str, ...]] = ("ahn2018psa",)
+    derived: ClassVar[dict[str, type[Entry]]] = {"walk": PsaWalk}
 
     method: Literal["psa"] = "psa"
     labels: Agreed = Agreed(keep_probabilities=True)
     affinity: PsaTraining = PsaTraining()
-    beta: float = Field(
-        8, gt=0, description="Exponent on affinities; larger keeps scores more local."
-    )
-    background_power: float = Field(
-        16, gt=0, description="α in the background map (1 − highest score)^α; SEAM: 6."
-    )
 
     @model_validator(mode="after")
     def _has_probabilities(self):

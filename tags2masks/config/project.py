@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
+from tags2masks.config.scores import BackgroundScore
 from tags2masks.stages import SECTIONS
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -40,8 +41,10 @@ def _entries(section: str) -> Any:
 class Evaluation(Block):
     """How quality is measured; after a change only measuring runs again."""
 
-    background_score: float = Field(
-        0.3, ge=0, le=1, description="The fixed background score at which maps are reported."
+    background_score: BackgroundScore = Field(
+        "auto",
+        description="Background score at which maps are reported, 0 to 1; auto: chosen for each "
+        "entry of maps without masks, as by masks with `background_score: auto`.",
     )
     thresholds: int = Field(
         100,
@@ -75,6 +78,14 @@ class Report(Block):
 
     examples: int = Field(
         3, ge=1, le=20, description="Example images per experiment: this many good, and bad ones."
+    )
+    sheets: Literal["auto", "all", "none"] = Field(
+        "auto",
+        description="Contact sheets, pages that show every pseudo-mask over its image: `auto`: of "
+        "data sets without pixel masks; `all`; `none`.",
+    )
+    sheet_size: int = Field(
+        256, ge=64, le=1024, description="Longer side of an image on a contact sheet, in pixels."
     )
 
 

@@ -13,13 +13,12 @@ from tags2masks.config.masks import Agreed
 from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.masks.seeds import upsample
+from tags2masks.masks.single import Made
 
 READS_IMAGES = True
 
 
-def make_mask(
-    image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Agreed
-) -> np.ndarray | tuple[np.ndarray, dict[str, np.ndarray]]:
+def make_mask(image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Agreed) -> Made:
     """Labels, uint8 [H, W]: 0 where the high power gives background, else the low power's, or 255.
 
     image: uint8 [H, W, 3]; maps: float16 [K, h, w]; class_ids: their K mask ids.
@@ -37,8 +36,8 @@ def make_mask(
     labels = np.where(strict == 0, IGNORED, strict).astype(np.uint8)
     labels[loose == 0] = 0
     if not spec.keep_probabilities:
-        return labels
-    return labels, {"probabilities": np.rint(255 * np.stack(both)).astype(np.uint8)}
+        return Made(labels)
+    return Made(labels, {"probabilities": np.rint(255 * np.stack(both)).astype(np.uint8)})
 
 
 def with_background(scores: np.ndarray, power: float) -> np.ndarray:

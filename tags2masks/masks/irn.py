@@ -1,110 +1,58 @@
-"""Masks by IRN: a random walk of maps up to class boundaries (Ahn, Cho & Kwak, CVPR 2019).
+"""Masks by IRN: maps that walked up to class boundaries (Ahn, Cho & Kwak, CVPR 2019), thresholded.
 
-As in the public code, maps are first multiplied by 1 − boundary, and final scores are divided by
-the image's highest score. Instances: every cell follows the displacements to a centre; cells of the
-same centre are one instance, and the walk is done for each class and instance separately.
+As in the public code, scores are divided by the image's highest score at full size.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from skimage.measure import label as connected
-from torch import Tensor
 
-from tags2masks.affinity.irn import EdgeDisplacement, affinity
-from tags2masks.affinity.pairs import half_disc
-from tags2masks.affinity.walk import transition, walk
 from tags2masks.config.masks import Irn
-from tags2masks.nets.resize import resized
+from tags2masks.masks.label_crf import refine
+from tags2masks.masks.single import Made
+from tags2masks.masks.walked import scores
 
-FOLLOWED = 300
-"""Number of times that a cell follows its displacement."""
+READS_IMAGES = True
 
-CENTRE = 2.5
-"""A cell whose displacement is shorter than this, in cells, is part of a centre."""
+FRAGMENT = 0.01
+"""Instances smaller than this share of the image have score 0, as in IRN's public code."""
 
 
-def relations(
-    network: EdgeDisplacement, images: Tensor, flip: bool
-) -> tuple[Tensor, Tensor | list[None]]:
-    """Boundaries [B, h, w], 0..1, and displacements [B, 2, h, w] of images [B, 3, H, W].
+def make_mask(image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Irn) -> Made:
+    """The mask, uint8 [H, W]: the best map of each pixel, or background; then the CRF, if any.
 
-    For a network without displacements a list of None.
+    image: uint8 [H, W, 3]; maps: after the walk, float16 [N, h, w]; class_ids: their N mask ids,
+    several times the same for instances of a class.
+    With `instances` also those: uint16 [H, W], 0 for none, and [class id, score] of each.
+    Raises UserError as `seeds.upsample`.
     """
-    logits, displacements = network(images)
-    if flip:
-        # The average is over logits, as in the public code.
-        logits = (logits + network(images.flip(-1))[0].flip(-1)) / 2
-    edges = logits.float().sigmoid().squeeze(1)
-    return edges, [None] * len(images) if displacements is None else displacements.float()
+    full = scores(image, maps, spec)
+    best = np.zeros(image.shape[:2], np.uint16)  # 1 + the number of the best map
+    if len(full):
+        best = (full.argmax(0) + 1).astype(np.uint16)
+        best[full.max(0) <= np.float32(spec.background_score)] = 0
+    mask = np.array([0, *class_ids], np.uint8)[best]
+    if spec.crf:
+        mask = refine(image, mask, spec.crf)
+    if not spec.instances:
+        return Made(mask)
+    numbers, objects = _instances(best, full, class_ids)
+    return Made(mask, {"instances": numbers}, {"instances": objects})
 
 
-def refine(
-    network: EdgeDisplacement, images: Tensor, maps: Sequence[np.ndarray], spec: Irn
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each image the maps after the walk, float32 [K·I, h, w], and the row in `maps` of each.
-
-    images: [B, 3, H, W] in 0 to 1; maps: float16 [K, ?, ?] of each image, resized to h = ceil(H /
-    4). I is 1 without instances; otherwise the instances of each class follow each other.
-    """
-    walks = []
-    for edges, displacements, own in zip(*relations(network, images, spec.flip), maps, strict=True):
-        scores = stretched(own, edges)
-        of_class = np.arange(len(scores))
-        if spec.instances and len(scores):
-            centres = instances(displacements.cpu().numpy())
-            regions = torch.from_numpy(centres == np.unique(centres)[:, None, None])
-            scores = (scores[:, None] * regions.to(scores.device)).flatten(0, 1)
-            of_class = of_class.repeat(len(regions))
-            some = scores.amax((1, 2)) > 0
-            scores, of_class = scores[some], of_class[some.cpu().numpy()]
-        walks.append((walked(scores, edges, spec).cpu().numpy(), of_class))
-    return walks
-
-
-def stretched(maps: np.ndarray, like: Tensor) -> Tensor:
-    """Resize maps [K, ?, ?] to the size and device of `like` [..., h, w]: float32 [K, h, w]."""
-    scores = torch.from_numpy(maps).to(like.device).float()
-    if not len(scores):
-        return scores.new_zeros(0, *like.shape[-2:])
-    return resized(scores[None], like.shape[-2:])[0]
-
-
-def walked(scores: Tensor, edges: Tensor, spec: Irn) -> Tensor:
-    """Scores [K, h, w] after the walk, 0..1; edges: [h, w], 0..1."""
-    if not len(scores):
-        return scores
-    offsets = half_disc(spec.radius)
-    affinities = [affinity(edges, offset) for offset in offsets]
-    matrix = transition(affinities, offsets, tuple(edges.shape), spec.beta)
-    return walk(matrix, scores.pow(spec.map_power) * (1 - edges), spec.steps)
-
-
-def instances(displacements: np.ndarray) -> np.ndarray:
-    """The number of the centre that each cell leads to: int [h, w], 0 for no centre.
-
-    displacements: float [2, h, w], down and right, in cells.
-    """
-    height, width = displacements.shape[1:]
-    limits = np.array([height - 1, width - 1], float)[:, None, None]
-    places = np.mgrid[:height, :width].astype(float)
-    for _ in range(FOLLOWED):
-        moved = (places + _at(displacements, places)).clip(0, limits)
-        if np.array_equal(moved, places):
-            break
-        places = moved
-    centres = connected(np.hypot(*displacements) < CENTRE, connectivity=1)
-    rows, columns = places.round().astype(int)
-    return centres[rows, columns]
-
-
-def _at(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Sample values [2, h, w] at places [2, h, w], bilinearly."""
-    before = np.floor(places).astype(int)
-    after = np.ceil(places).astype(int)
-    y, x = places - before
-    (top, left), (bottom, right) = before, after
-    upper = values[:, top, left] * (1 - x) + values[:, top, right] * x
-    lower = values[:, bottom, left] * (1 - x) + values[:, bottom, right] * x
-    return upper * (1 - y) + lower * y
+def _instances(
+    best: np.ndarray, scores: np.ndarray, class_ids: Sequence[int]
+) -> tuple[np.ndarray, list[list]]:
+    """Numbered connected components of each map's pixels, with class and highest score."""
+    parts = connected(best, background=0, connectivity=1).astype(np.uint16)
+    sizes = np.bincount(parts.ravel())
+    objects = []
+    for number in range(1, len(sizes)):
+        inside = parts == number
+        which = best[inside][0] - 1
+        large = sizes[number] >= FRAGMENT * parts.size
+        objects.append(
+            [int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0]
+        )
+    return parts, objects

@@ -1,5 +1,6 @@
 """The mask and the scores of one image, computed by a recipe's method in worker processes."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -13,15 +14,24 @@ from tags2masks.methods import method_module
 Item = tuple[ImageFile, np.ndarray, list[int], tuple[int, int]]
 
 
-def mask_of(item: Item, recipe: dict, spec: Block) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The mask, uint8 [H, W], and further arrays of the image by kind (`store.KINDS`).
+@dataclass(frozen=True)
+class Made:
+    """A mask, uint8 [H, W]; further arrays of the image by kind (`store.KINDS`); attributes."""
+
+    mask: np.ndarray
+    further: dict[str, np.ndarray] = field(default_factory=dict)
+    attributes: dict = field(default_factory=dict)
+
+
+def mask_of(item: Item, recipe: dict, spec: Block) -> Made:
+    """The mask and what its method makes beside it.
 
     recipe, spec: those of the masks.
     """
     file, maps, class_ids, size = item
     method = method_module("masks", recipe)
     result = method.make_mask(_image(method, file, size), maps, class_ids, spec)
-    return result if isinstance(result, tuple) else (result, {})
+    return result if isinstance(result, Made) else Made(result)
 
 
 def scores_of(

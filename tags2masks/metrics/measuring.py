@@ -21,6 +21,7 @@ from tags2masks.metrics.quality import Chunk, map_confusions
 from tags2masks.metrics.rows import map_rows
 from tags2masks.parallel import fold
 from tags2masks.program import add_index, add_paths, parser
+from tags2masks.score_file import score_for
 from tags2masks.store import Shard
 
 CHUNK = 32  # images that one worker measures at a time
@@ -100,24 +101,41 @@ def work(args: argparse.Namespace) -> Work:
     return Work(chunks, table, classes, count)
 
 
-def add_scores(options: argparse.ArgumentParser) -> None:
-    """Add the options for the background scores at which maps are measured."""
-    options.add_argument("--background-score", type=float, required=True, help="the fixed one")
+def add_score(options: argparse.ArgumentParser) -> None:
+    """Add the options for the background score at which maps are measured."""
+    options.add_argument("--background-score", type=float, help="the fixed one")
+    options.add_argument("--score", type=Path, nargs="*", help="the file of a chosen one instead")
+    options.add_argument("--score-id", help="its id")
+
+
+def measured_at(args: argparse.Namespace) -> float:
+    """The background score; args: with the options of `add_score`."""
+    if args.score:
+        return score_for(args.score[0], args.score_id)["background_score"]
+    return args.background_score
+
+
+def add_thresholds(options: argparse.ArgumentParser) -> None:
+    """Add the option for the background scores of curves."""
     options.add_argument("--thresholds", type=int, required=True, help="steps from 0 to 1")
 
 
 def maps_measured(
     args: argparse.Namespace, job: Work, desc: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows and the curve of maps, from `map_rows`; args: with the options of `add_scores`."""
-    limits = thresholds(args.thresholds, args.background_score)
+    """The rows and the curve of maps, from `map_rows`.
+
+    args: with the options of `add_score` and `add_thresholds`.
+    """
+    at = measured_at(args)
+    limits = thresholds(args.thresholds, at)
     quality = fold(
         partial(
             map_confusions,
             table=job.table,
             classes=job.classes,
             limits=limits,
-            contours_at=args.background_score,
+            contours_at=at,
         ),
         job.chunks,
         operator.add,
@@ -126,7 +144,7 @@ def maps_measured(
         desc=desc,
         total=len(job.chunks),
     )
-    return map_rows(quality, limits, args.background_score, job.classes, args.split, job.images)
+    return map_rows(quality, limits, at, job.classes, args.split, job.images)
 
 
 def write_empty(path: Path, columns: Sequence[str]) -> None:

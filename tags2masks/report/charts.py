@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from tags2masks.errors import UserError
+from tags2masks.provenance import read_provenance
 from tags2masks.report import plots, tables
 from tags2masks.report.lineage import ShownArtifact
+from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, giving
 
 # Columns of training.csv with schedules, not results.
@@ -36,12 +38,16 @@ def charts(
                 artifact.name: _marks(measured[measured["artifact"] == artifact.id])
                 for artifact in with_curve
             }
+            chosen = _separations(with_curve, artifacts["score"])
+            texts = [_points_text(name, points) for name, points in marks.items()]
+            texts += [f"{name}: {one.chosen:.2f} chosen" for name, one in chosen.items()]
             yield {
                 "title": title,
-                "svg": plots.curves(f"{key}-{stage}", lines, marks),
+                "svg": plots.curves(f"{key}-{stage}", lines, marks, list(chosen.values())),
                 "legend": lines,
-                "alt": "; ".join(_points_text(name, points) for name, points in marks.items()),
+                "alt": "; ".join(texts),
                 "marks": True,
+                "separations": bool(chosen),
                 "source": f"{stage}/…/curve.csv",
             }
     for stage in giving("network"):
@@ -190,6 +196,23 @@ def _series(artifact: ShownArtifact, values: pd.DataFrame) -> plots.Series:
 def _mean_curve(artifact: ShownArtifact) -> pd.DataFrame:
     curve = _table(artifact.folder / "curve.csv", {"class": str})
     return curve[curve["class"] == "mean"]
+
+
+def _separations(
+    artifacts: list[ShownArtifact], scores: list[ShownArtifact]
+) -> dict[str, plots.Separation]:
+    """How the background scores were chosen: of maps for themselves, of masks for theirs."""
+    records = [read_score(score.folder / STAGES["score"].file) for score in scores]
+    chosen = {}
+    for artifact in artifacts:
+        upstream = read_provenance(artifact.folder)["recipe"]["upstream"]
+        for record in records:
+            of_maps = record["recipe"]["upstream"]["maps"] == artifact.id
+            if "curves" in record and (of_maps or record["id"] == upstream.get("score")):
+                chosen[artifact.name] = plots.Separation(
+                    artifact.number, pd.DataFrame(record["curves"]), record["background_score"]
+                )
+    return chosen
 
 
 def _marks(rows: pd.DataFrame) -> list[plots.Mark]:

@@ -54,12 +54,22 @@ def artifacts_of(
     ]
     for experiment, depth, _, id in places:
         name, number = experiment["experiment"], numbers[experiment["experiment"]]
-        path, _, seed = name.partition("@")
-        label = "/".join(path.split("/")[1 : depth + 1]) + (f"@{seed}" if seed else "")
+        label = _label(experiment, depth)
         folder = results / experiment["dataset"] / stage / id
         artifact = artifacts.setdefault(id, ShownArtifact(stage, id, label, number, [], folder))
         artifact.users.append(name)
     return list(artifacts.values())
+
+
+def label_of(experiment: dict, stage: str) -> str:
+    """The entries that lead to the experiment's last artifact of a stage, without the data set."""
+    return _label(experiment, max(depth for depth, name, _ in experiment["steps"] if name == stage))
+
+
+def _label(experiment: dict, depth: int) -> str:
+    """The first entries of an experiment, with its seed if there are several."""
+    path, _, seed = experiment["experiment"].partition("@")
+    return "/".join(path.split("/")[1 : depth + 1]) + (f"@{seed}" if seed else "")
 
 
 def artifact_details(artifact: ShownArtifact) -> dict:

@@ -18,9 +18,18 @@ from tags2masks.report.lineage import (
     chain_numbers,
     chain_of,
     first_seeds,
+    label_of,
     path_of,
 )
 from tags2masks.report.pictures import BACKGROUND, HATCH
+from tags2masks.report.plausibility import COLUMNS as PLAUSIBILITY
+from tags2masks.report.plausibility import (
+    grouped_doubts,
+    read_doubt_correlations,
+    read_plausibility,
+    sheets_of,
+    shown_plausibility,
+)
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
 from tags2masks.report.summary import usual_split
@@ -65,10 +74,12 @@ def write_page(
     if any("sweep" in experiment for experiment in outline):
         swept = tables.read_sweep(results / "sweep.csv")
         swept = usual_split(swept[swept["experiment"].isin(numbers)])
-    related = None
+    related = doubted = None
     if any(experiment["has_truth"] for experiment in outline):
         related = tables.read_correlations(results / "correlations.csv")
         related = related[related["experiment"].isin(numbers)]
+        doubted = read_doubt_correlations(results / "doubt_correlations.csv")
+    plausible = read_plausibility(results / "plausibility.csv")
     datasets = [
         _dataset(
             [experiment for experiment in outline if experiment["dataset"] == name],
@@ -78,6 +89,8 @@ def write_page(
             metrics[metrics["dataset"] == name],
             None if swept is None else swept[swept["dataset"] == name],
             None if related is None else related[related["dataset"] == name],
+            plausible,
+            doubted,
             numbers,
             count,
             asked,
@@ -106,6 +119,7 @@ def write_page(
         stages=_stages(datasets, outline),
         headings=GROUPS,
         said_splits=SPLITS,
+        plausibility=PLAUSIBILITY,
         shades=plots.SHADES,
         series=plots.SERIES,
         background="#{:02x}{:02x}{:02x}".format(*BACKGROUND),
@@ -122,6 +136,8 @@ def _dataset(
     metrics: pd.DataFrame,
     swept: pd.DataFrame | None,
     related: pd.DataFrame | None,
+    plausible: pd.DataFrame,
+    doubted: pd.DataFrame | None,
     numbers: dict[str, int],
     count: int,
     asked: Sequence[Path],
@@ -138,6 +154,17 @@ def _dataset(
     of = {
         experiment["experiment"]: metrics[metrics["experiment"] == experiment["experiment"]]
         for experiment in outline
+    }
+    first = first_seeds(outline)
+    plausibility = {
+        experiment["experiment"]: shown_plausibility(
+            f"{key}-shares{at}",
+            experiment,
+            numbers[experiment["experiment"]],
+            plausible,
+            doubted if has_truth else None,
+        )
+        for at, experiment in enumerate(first)
     }
     return {
         "name": name,
@@ -168,6 +195,7 @@ def _dataset(
                     read.classes,
                     numbers[experiment["experiment"]],
                 ),
+                "plausibility": plausibility[experiment["experiment"]],
                 "classes": tables.class_figures(of[experiment["experiment"]], read.classes),
                 "means": tables.mean_figures(of[experiment["experiment"]]),
                 "gallery": (
@@ -176,7 +204,14 @@ def _dataset(
                     else None
                 ),
             }
-            for at, experiment in enumerate(first_seeds(outline))
+            for at, experiment in enumerate(first)
+        ],
+        "doubts": grouped_doubts(
+            {chain_of(e): shown for e in first if (shown := plausibility[e["experiment"]])}
+        ),
+        "sheets": [
+            (path, numbers[experiment["experiment"]], label_of(experiment, "masks"))
+            for path, experiment in sheets_of(outline).items()
         ],
         "properties": (
             tables.class_properties(tables.read_properties(results / name / "properties.csv"))

@@ -64,6 +64,17 @@ class Series(NamedTuple):
     values: pd.DataFrame
 
 
+class Separation(NamedTuple):
+    """How a background score was chosen without masks (`scores.separation`).
+
+    values: columns score, colour, features; chosen: the score.
+    """
+
+    number: int
+    values: pd.DataFrame
+    chosen: float
+
+
 class Mark(NamedTuple):
     """A point to mark on a curve."""
 
@@ -72,15 +83,21 @@ class Mark(NamedTuple):
     tuned: bool
 
 
-def curves(key: str, series: Sequence[Series], marks: Mapping[str, Sequence[Mark]]) -> str:
+def curves(
+    key: str,
+    series: Sequence[Series],
+    marks: Mapping[str, Sequence[Mark]],
+    separations: Sequence[Separation] = (),
+) -> str:
     """Mean IoU (%) against the background score; values: columns threshold, iou (0..1).
 
     key: prefix of the chart's ids, unique in the page.
-    marks: by the series' name. A filled circle marks the fixed score, a hollow diamond the score
+    marks: by the series' name. A filled circle marks the reported score, a hollow diamond the score
     that was chosen with pixel masks.
+    separations: drawn below, as shares of their highest value: colour solid, features dotted.
     """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, (axes,) = _figure(3.0, 1)
+        figure, (axes, *below) = _figure(*((4.2, 2) if separations else (3.0, 1)))
         for line in series:
             table = line.values.sort_values("threshold")
             axes.plot(table["threshold"], 100 * table["iou"], **_look(line.number))
@@ -99,10 +116,25 @@ def curves(key: str, series: Sequence[Series], marks: Mapping[str, Sequence[Mark
                 )
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("background score")
         axes.set_title("mean IoU, %")
         axes.grid(True)
+        for panel in below:
+            _separations(panel, separations)
+            axes.tick_params(labelbottom=False)
+        (below or [axes])[-1].set_xlabel("background score")
         return _svg(figure, key)
+
+
+def _separations(axes: Axes, separations: Sequence[Separation]) -> None:
+    for one in separations:
+        table = one.values
+        for column, style in (("colour", "-"), ("features", DASHES[2])):
+            share = 100 * table[column] / max(table[column].max(), 1e-12)
+            axes.plot(table["score"], share, color=_colour(one.number), linestyle=style)
+        axes.axvline(one.chosen, color=_colour(one.number), linewidth=0.9)
+    axes.set_ylim(0, 105)
+    axes.set_title("separation without masks, % of its highest")
+    axes.grid(True)
 
 
 def training(key: str, series: Sequence[Series], measure: str, title: str) -> str:
@@ -209,10 +241,14 @@ def class_bars(
     stages: Sequence[str],
     values: Sequence[tuple[str, Sequence[float | None]]],
     number: int,
+    title: str = "IoU, %",
+    ranges: Sequence[Sequence[tuple[float, float] | None]] = (),
 ) -> str:
     """IoU (%) of each class, one bar per stage (of `SHADES`), earlier stages paler.
 
     values: (class, one value 0..1 per stage or None), drawn from the top; number: the colour's.
+    title: of the axis, for other figures than IoU; ranges: for each class and stage the ends of a
+    line across the bar, or None.
     """
     row = 0.105 * len(stages) + 0.06  # inches
     colour = _colour(number)
@@ -229,13 +265,21 @@ def class_bars(
                 edgecolor=colour,
                 linewidth=0.6,
             )
+            lines = [(at, of[place]) for at, of in enumerate(ranges) if of[place] is not None]
+            axes.hlines(
+                [at + (place - (len(stages) - 1) / 2) * height for at, _ in lines],
+                [100 * low for _, (low, _) in lines],
+                [100 * high for _, (_, high) in lines],
+                color=INK,
+                linewidth=1.1,
+            )
         axes.set_yticks(range(len(values)), [_short(name) for name, _ in values])
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.set_xlim(0, 100)
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
-        axes.set_xlabel("IoU, %")
+        axes.set_xlabel(title)
         return _svg(figure, key)
 
 

@@ -12,7 +12,7 @@ from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.curve import thresholds as limits_of
 from tags2masks.report.lineage import path_of
-from tags2masks.scores.store import read_score
+from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
 
@@ -56,7 +56,11 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
             kind = STAGES[stage].measured
             if kind == "tags" or (kind and experiment["has_truth"]):
                 splits = ["", "val-"] if artifact in experiment["val"] else [""]
-                parts = [_measured(folder, of, stage, evaluation) for of in splits]
+                at = evaluation
+                if chosen := experiment["seed_scores"].get(artifact):
+                    record = _score(results / experiment["dataset"], chosen)
+                    at = evaluation | {"background_score": record["background_score"]}
+                parts = [_measured(folder, of, stage, at) for of in splits]
                 table = pd.concat(parts, ignore_index=True)
             else:
                 continue
@@ -110,7 +114,7 @@ def _check_thresholds(
     if fixed - {background_score}:
         raise UserError(
             f"{folder / f'{of}metrics.csv'}: measured at the background score {fixed.pop()}, but "
-            f"evaluation.background_score is {background_score}; delete it and run again"
+            f"evaluation.background_score is {background_score:g} for it; delete it and run again"
         )
     curve = _read(folder / f"{of}curve.csv", ["threshold"], read_table)
     scores = set(curve["threshold"].astype("float32"))
@@ -147,11 +151,14 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
 
 
 def _score_warnings(experiment: dict, folder: Path) -> list[list[str]]:
-    """Warnings on the background score that an experiment chose, if it did."""
-    artifact = experiment["artifacts"].get("score")
-    if artifact is None:
-        return []
-    return read_score(folder / "score" / artifact / STAGES["score"].file)["warnings"]
+    """Warnings on the background scores that were chosen for an experiment, each once."""
+    chosen = dict.fromkeys(id_ for _, stage, id_ in experiment["steps"] if stage == "score")
+    warnings = [tuple(warning) for id_ in chosen for warning in _score(folder, id_)["warnings"]]
+    return [list(warning) for warning in dict.fromkeys(warnings)]
+
+
+def _score(folder: Path, artifact: str) -> dict:
+    return read_score(folder / "score" / artifact / STAGES["score"].file)
 
 
 def _partial_means(metrics: pd.DataFrame, experiment: str, classes: list[str]) -> list[Warned]:

@@ -15,14 +15,18 @@ FEWEST_IMAGES, FEWEST_OF_A_CLASS = 60, 10
 EVERYWHERE = 0.95
 
 
-def shares(maps: np.ndarray, score: float) -> np.ndarray:
-    """The share of an image's pixels that each class wins above the score: [K].
+def shares(classes: Sequence[str], maps: np.ndarray, score: float) -> dict[str, float]:
+    """The share of an image's pixels that each class wins above the score.
 
-    maps: [K, h, w], as they are stored.
+    maps: [N, h, w], as they are stored; classes: of each map, once or, of instances, repeatedly.
     """
     best, ids = best_class(maps.astype(np.float32), range(1, len(maps) + 1))
     ids[best <= np.float32(score)] = 0
-    return np.bincount(ids.ravel(), minlength=len(maps) + 1)[1:] / ids.size
+    won = np.bincount(ids.ravel(), minlength=len(maps) + 1)[1:] / ids.size
+    total = dict.fromkeys(classes, 0.0)
+    for name, share in zip(classes, won.tolist(), strict=True):
+        total[name] += share
+    return total
 
 
 def doubts(

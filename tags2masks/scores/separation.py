@@ -155,7 +155,7 @@ def choose(measured: Sequence[tuple[Sums, Sums]]) -> dict:
     """The chosen score as `background_score`, and how it was chosen, as plain JSON values.
 
     measured: `measure` of all images. `by_colour`, `by_features`: the scores at which A and B are
-    highest; `curves`: A and B at each score of GRID.
+    highest; `curves`: A and B at each score of GRID; `areas`: the share of pixels above scores.
     """
     curves = {
         "score": GRID,
@@ -165,9 +165,15 @@ def choose(measured: Sequence[tuple[Sums, Sums]]) -> dict:
     by_colour, by_features = (
         round(float(GRID[curves[name].argmax()]), 2) for name in ("colour", "features")
     )
+    counts = sum(colours.counts for colours, _ in measured)
+    above = counts[::-1].cumsum()[::-1] / counts.sum()
     return {
         "background_score": max(by_colour, by_features),
         "by_colour": by_colour,
         "by_features": by_features,
         "curves": {n: [float(f"{x:.6g}") for x in values] for n, values in curves.items()},
+        "areas": {
+            "score": [0, *(round(float(score), 2) for score in GRID), 1],
+            "share": [*(float(f"{share:.6g}") for share in above), 0],
+        },
     }

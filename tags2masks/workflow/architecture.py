@@ -75,6 +75,7 @@ STEPS = """
 4. The program gets the recipe as JSON, finds block and module by the method's name
    (`tags2masks/methods.py`), writes its output under a temporary name and renames it.
 5. `rules/measuring.smk` measures artifacts against `truth.csv`, which no other rule may read;
+   `rules/plausibility.smk` looks at masks without it and draws contact sheets;
    `rules/summary.smk` and `rules/report.smk` make tables and the page from the figures.
 
 [Add a method](add-a-method.md) describes what a new method needs.

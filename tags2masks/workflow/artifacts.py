@@ -151,38 +151,63 @@ class _Builder:
         for depth, (section, name) in enumerate(self.chain[1:], start=1):
             block = getattr(self.config, section)[name]
             self._check(block, depth, before)
-            before = self._entry(f"{section}.{name}", block, SECTIONS[section], depth, before)
+            upstream = {} if before is None else {before.stage: before}
+            before = self._make(f"{section}.{name}", SECTIONS[section], block, upstream, depth)
         return self.products
 
-    def _entry(
-        self, where: str, block: Entry, stage: Stage, depth: int, before: Artifact | None
+    def _make(
+        self, where: str, stage: Stage, block: Entry, upstream: dict[str, Artifact], depth: int
     ) -> Artifact:
-        spec, upstream = block.key(), {} if before is None else {before.stage: before}
+        """The artifact of an entry or of a part of one, after those of its own parts."""
+        spec = block.key()
         # A field such as the background score is a number in one entry and a part in another.
         parts = [part for part in STAGES.values() if isinstance(spec.get(part.part), dict)]
         specs = {part.name: spec.pop(part.part) for part in parts}
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
-        needed: dict[str, Artifact] = {}
+        latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
-            below = {source: self.latest[source] for source in part.takes}
-            below |= self._start(f"{where}.{part.part}", inner)
-            part_artifact = self._artifact(
-                part, inner, inner.method, specs[part.name], below, depth
-            )
-            for source in part.takes:
+            sources = inner.takes or part.takes
+            for source in sources:
+                if source not in latest:
+                    raise ConfigError(
+                        f"{where}.{part.part}: {inner.method} needs a {source}, and '{self.path}' "
+                        "has none before it"
+                    )
+            below = {source: latest[source] for source in sources}
+            self._check_supervision(f"{where}.{part.part}", inner)
+            made = self._make(f"{where}.{part.part}", part, inner, below, depth)
+            for source in sources:
                 needed.pop(source, None)  # upstream of a part, not of the entry
-            needed[part.name] = part_artifact
-        upstream |= needed | self._start(where, block)
+            latest[part.name] = made
+            if part.replaces:
+                latest[part.replaces] = upstream[part.replaces] = made
+            else:
+                needed[part.name] = made
+        upstream = upstream | needed | self._start(where, block)
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
         for part in (part for part in parts if stage.name in part.takes):
             values, inner = specs[part.name], getattr(block, part.part)
             if part.split == "evaluated":
                 values |= {"split": self.config.datasets[self.dataset].evaluate_on}
             self._artifact(part, inner, block.method, values, {stage.name: artifact}, depth)
+        if stage.measured == "maps":
+            self._score(artifact, depth)
         return artifact
+
+    def _score(self, maps: Artifact, depth: int) -> None:
+        """The background score at which maps are measured, if it is chosen for them."""
+        block = self.config.evaluation.background_score
+        measured = self.config.datasets[self.dataset].has_truth
+        if not measured or not isinstance(block, Entry):
+            return
+        sources = block.takes or STAGES["score"].takes
+        if self.latest.keys() >= set(sources):
+            self._check_supervision("evaluation.background_score", block)
+            below = {source: self.latest[source] for source in sources}
+            self._artifact(STAGES["score"], block, block.method, block.key(), below, depth)
 
     def _artifact(
         self,
@@ -234,25 +259,13 @@ class _Builder:
                     f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; take "
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
-        data = self.config.datasets[self.dataset]
-        if "masks" in block.learns_from and (data.labelled is None or not data.offers_masks):
-            raise ConfigError(
-                f"{where}: {block.method} learns from masks, and datasets.{self.dataset} "
-                + (
-                    "names none; set labelled in it: a number, a share, a list of images, or all"
-                    if data.offers_masks
-                    else "has none"
-                )
-            )
-        if "masks" in block.learns_from and before is not None and data.labelled == "all":
+        self._check_supervision(where, block)
+        all_labelled = self.config.datasets[self.dataset].labelled == "all"
+        if "masks" in block.learns_from and before is not None and all_labelled:
             raise ConfigError(
                 f"{where}: {block.method} also learns from images without a true mask, and "
                 f"datasets.{self.dataset}.labelled names all; label fewer, or let another "
                 "segmenter follow the masks of method full"
-            )
-        if "boxes" in block.learns_from and not data.offers_boxes:
-            raise ConfigError(
-                f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
             )
         images = getattr(block, "images", None)
         if images and at + 1 < len(self.chain):
@@ -265,6 +278,23 @@ class _Builder:
             raise ConfigError(
                 f"evaluation.epoch_images: {where} does not keep what it was after each epoch; set "
                 "keep_states: true in it, or leave out epoch_images"
+            )
+
+    def _check_supervision(self, where: str, block: Entry) -> None:
+        """Raise ConfigError if the block learns from what the data set does not have."""
+        data = self.config.datasets[self.dataset]
+        if "masks" in block.learns_from and (data.labelled is None or not data.offers_masks):
+            raise ConfigError(
+                f"{where}: {block.method} learns from masks, and datasets.{self.dataset} "
+                + (
+                    "names none; set labelled in it: a number, a share, a list of images, or all"
+                    if data.offers_masks
+                    else "has none"
+                )
+            )
+        if "boxes" in block.learns_from and not data.offers_boxes:
+            raise ConfigError(
+                f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:
@@ -317,8 +347,9 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:
     """The classifier behind an artifact of maps or masks, if there is one."""
-    maps = artifact.upstream.get("maps", artifact)
-    return maps.upstream.get("classifier") if maps.stage == "maps" else None
+    while "maps" in artifact.upstream:
+        artifact = artifact.upstream["maps"]
+    return artifact.upstream.get("classifier") if artifact.stage == "maps" else None
 
 
 def reference_cams(

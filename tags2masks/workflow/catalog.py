@@ -6,7 +6,6 @@ Light to import: no torch, no pandas.
 import re
 from collections.abc import Callable
 
-from tags2masks.config import masks
 from tags2masks.config.base import ConfigError
 from tags2masks.config.dataset_base import Dataset
 from tags2masks.config.datasets import KINDS
@@ -23,16 +22,16 @@ from tags2masks.workflow.artifacts import (
 )
 from tags2masks.workflow.sources import module_path
 
-# Mask methods that threshold scores, and so can be measured at every background score.
-WITH_CURVE = [name for name, block in masks.METHODS.items() if block.has_curve]
-
-
 # Other names in results/, which a data set cannot have.
 TAKEN = re.compile(
     r"predict|README\.md|report\.html|(metrics|leaderboard|warnings|correlations|sweep)\.csv"
+    r"|(plausibility|doubt_correlations)\.csv"
     r"|experiments-.*\.json",
     re.IGNORECASE,
 )
+
+# Each is compared with at most this number of others: the cost is their product.
+MOST_OTHERS = 8
 
 # Stages that also process val's images, if `evaluation.splits` has val.
 EVALUATED_TWICE = [stage.name for stage in SECTIONS.values() if stage.gives == "shards"]
@@ -108,7 +107,12 @@ class Catalog:
     def with_curve(self) -> list[Artifact]:
         """The artifacts that are measured at every background score."""
         artifacts = self.with_truth("maps", "masks")
-        return [a for a in artifacts if a.stage == "maps" or a.method in WITH_CURVE]
+        return [a for a in artifacts if a.stage == "maps" or a.block.has_curve]
+
+    @property
+    def masks_with_curve(self) -> str:
+        """A regular expression of the ids of those that are masks; it may match nothing."""
+        return "|".join(a.id for a in self.with_curve() if a.stage == "masks") or "(?!)"
 
     def datasets_of_kind(self, kind: str, wanted: Callable[[Dataset], bool] = bool) -> str:
         """A regular expression of the names of data sets of a kind; it may match nothing.
@@ -138,6 +142,44 @@ class Catalog:
             and "maps" in {artifact.stage, *artifact.upstream}
         )
         return ["", "val-"] if twice else [""]
+
+    def others(self, artifact: Artifact) -> list[Artifact]:
+        """The masks that an artifact's are compared with: the first `MOST_OTHERS` of its stage,
+        data set and seed that were made with no supervision that it was made without.
+        """
+        alike = [
+            other
+            for other in self.of_stage(artifact.stage)
+            if other.dataset == artifact.dataset
+            and other.recipe["seed"] == artifact.recipe["seed"]
+            and set(other.supervision) <= set(artifact.supervision)
+            and other.id != artifact.id
+        ]
+        return alike[:MOST_OTHERS]
+
+    def has_sheets(self, dataset: str) -> bool:
+        """Whether the masks of a data set get contact sheets."""
+        wanted, spec = self.config.report.sheets, self.config.datasets[dataset]
+        return wanted == "all" or (wanted == "auto" and not spec.has_truth)
+
+    @property
+    def sheets(self) -> list[str]:
+        """The contact sheets of all masks that get one."""
+        masks = [a for a in self.of_stage("masks") if self.has_sheets(a.dataset)]
+        return [f"results/{a.dataset}/sheets/{a.id}.html" for a in masks]
+
+    def seed_score(self, maps: Artifact) -> Artifact | None:
+        """The chosen background score at which maps are measured; None for a number."""
+        wanted = self.config.evaluation.background_score
+        if isinstance(wanted, float):
+            return None
+        for score in self.of_stage("score"):
+            if score.upstream["maps"].key == maps.key and score.block.key() == wanted.key():
+                return score
+        raise ConfigError(
+            f"evaluation.background_score: auto needs a classifier, and maps {maps.id} have none; "
+            "write a number"
+        )
 
     @property
     def step_tables(self) -> list[str]:

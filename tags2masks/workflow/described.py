@@ -58,6 +58,7 @@ class Described(Catalog):
         With everything else that the tables and the report depend on.
         """
         evaluation = self.config.evaluation
+        number = evaluation.background_score
         experiments = [
             {
                 "experiment": e.name,
@@ -71,7 +72,9 @@ class Described(Catalog):
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.products],
                 "val": [a.id for _, a in e.products if len(self.splits_of(a)) > 1],
+                "sheets": self.has_sheets(e.dataset),
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
+                "seed_scores": self._seed_scores(e),
             }
             | _setting(e)
             for e in self.experiments
@@ -80,12 +83,20 @@ class Described(Catalog):
             {
                 "experiments": experiments,
                 "evaluation": {
-                    "background_score": evaluation.background_score,
+                    "background_score": number if isinstance(number, float) else None,
                     "thresholds": evaluation.thresholds,
                 },
                 "report": {"examples": self.config.report.examples},
             }
         )
+
+    def _seed_scores(self, experiment: Experiment) -> dict[str, str]:
+        """The ids of the background scores that were chosen to measure maps, by the maps' ids."""
+        if not self.config.datasets[experiment.dataset].has_truth:
+            return {}
+        maps = [artifact for _, artifact in experiment.products if artifact.stage == "maps"]
+        chosen = {artifact.id: self.seed_score(artifact) for artifact in maps}
+        return {of: score.id for of, score in chosen.items() if score is not None}
 
     @property
     def outline_file(self) -> str:

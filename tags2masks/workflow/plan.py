@@ -153,6 +153,19 @@ class Plan(Described):
         """Param function: the argument for this table."""
         return options({"left-out": input.left_out})
 
+    def score_file(self, stage: str) -> Callable:
+        """Input function: the chosen background score of maps, or of masks, if it is chosen."""
+
+        def file(wildcards) -> list[str]:
+            score = self._score(stage, wildcards)
+            return [f"{score.folder}/{STAGES['score'].file}"] if score else []
+
+        return file
+
+    def _score(self, stage: str, wildcards) -> Artifact | None:
+        artifact = self.get(stage, wildcards)
+        return self.seed_score(artifact) if stage == "maps" else artifact.upstream.get("score")
+
     def region_shards(self, stage: str | None = None) -> Callable:
         """Input function: the shards of the CAM that defines an artifact's regions, if any."""
 
@@ -164,6 +177,20 @@ class Plan(Described):
 
     def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
         return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
+
+    def other_masks(self, wildcards) -> list[str]:
+        """Input function: the shards of the masks that an artifact is compared with."""
+        artifact = self.get(wildcards.stage, wildcards)
+        return [shard for other in self.others(artifact) for shard in self.shard_files(other)]
+
+    def sheet_folders(self, of: str) -> Callable:
+        """Input function: the pictures of all shards on a contact sheet; of: `images` or `{id}`."""
+
+        def folders(wildcards) -> list[str]:
+            name, count = of.format(id=wildcards.id), self.config.datasets[wildcards.dataset].shards
+            return [f"{self.own(wildcards)}/sheets/{name}/{shard}" for shard in range(count)]
+
+        return folders
 
     def example_quality(self, wildcards) -> list[str]:
         """Input function: the table of each image's quality, for the choice of examples."""
@@ -194,7 +221,7 @@ class Plan(Described):
         def split(wildcards) -> str:
             if STAGES[stage or wildcards.stage].split == "evaluated":
                 return self.config.datasets[wildcards.dataset].evaluate_on
-            return "val" if wildcards.of else "train"
+            return "val" if getattr(wildcards, "of", "") else "train"
 
         return split
 
@@ -229,6 +256,13 @@ class Plan(Described):
         value = getattr(getattr(self.config, block), name)
         return lambda wildcards: kept(f"{block}.{name}", value, f"{block}.{name} of the config")
 
+    def seed_at(self, wildcards) -> str:
+        """Param function: the arguments for the background score at which maps are measured."""
+        score = self.seed_score(self.get("maps", wildcards))
+        name, number = "evaluation.background_score", self.config.evaluation.background_score
+        kept(name, str(number), f"{name} of the config")
+        return f"--score-id {score.id}" if score else f"--background-score {number}"
+
     def predictor_recipe(self, wildcards) -> str:
         """Param function: the recipe of the predictions for new images."""
         return as_param(self.predictor(wildcards.name).recipe)
@@ -246,6 +280,22 @@ class Plan(Described):
         """Param function: the argument for the number of images with maps, if not all."""
         count = self.get("maps", wildcards).block.images
         return f"--only {count}" if count else ""
+
+    def compared(self, wildcards) -> str:
+        """Param function: the argument with the ids of the masks to compare with, if any."""
+        others = self.others(self.get(wildcards.stage, wildcards))
+        return options({"others": [other.id for other in others]})
+
+    def sheet_title(self, wildcards) -> str:
+        """Param function: the entries that lead to masks, in the first experiment with them."""
+        masks = self.get("masks", wildcards)
+        return next(
+            "/".join(entry.name for entry in experiment.chain[: depth + 1])
+            + (f"@{experiment.seed}" if experiment.repeated else "")
+            for experiment in self.experiments
+            for depth, artifact in experiment.products
+            if artifact.key == masks.key
+        )
 
     def epoch_counts(self, wildcards) -> str:
         """Param function: the arguments for the numbers of epochs, shards and images."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from tags2masks.errors import UserError
 from tags2masks.stages import STAGES
 
-# A folder of examples holds one shard per predictions artifact.
-EXAMPLES = "examples"
+# Folders with what is shown of artifacts, and the stage of these: `examples/<id>.zarr.zip`, and
+# `sheets/<id>.html` beside `sheets/<id>/`.
+SHOWN = {"examples": "predictions", "sheets": "masks"}
 ID = re.compile(r"[a-z0-9_]+-[0-9a-f]{8}")
 SHARD = re.compile(r"(?:val-)?([0-9]+)\.zarr\.zip")
 DELETED = ".deleted"
@@ -30,17 +31,18 @@ def unused(results: Path, used: set[tuple[str, str, str]], shards: dict[str, int
     indexes, images or the user's own files.
     """
     leftovers = []
-    for stage in (*STAGES, EXAMPLES):
+    for stage in (*STAGES, *SHOWN):
         for path in sorted(results.glob(f"*/{stage}/*")):
             if path.parts[-3] not in shards:
                 continue
             name = path.name.removesuffix(DELETED).lstrip(".")
-            name = name.removesuffix(".zarr.zip") if stage == EXAMPLES else name
-            whose = "predictions" if stage == EXAMPLES else stage
+            if stage in SHOWN:
+                name = name.removesuffix(".zarr.zip").removesuffix(".html")
+            whose = SHOWN.get(stage, stage)
             wanted = (path.parts[-3], whose, name) in used and not path.name.endswith(DELETED)
             if ID.fullmatch(name) and not wanted:
                 leftovers.append(Unused(path, _bytes(path)))
-            elif stage != EXAMPLES and wanted:
+            elif stage not in SHOWN and wanted:
                 leftovers += _stale_shards(path, shards[path.parts[-3]])
     return leftovers
 

@@ -16,17 +16,31 @@ from tags2masks.data.index import (
     SPLITS,
     build_index,
     images_sha,
+    read_classes,
     read_index,
     rows_of,
     write_classes,
 )
+from tags2masks.data.tables import write_table
 from tags2masks.data.truth import write_truth
 from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.properties import COLUMNS as PROPERTIES
 from tags2masks.metrics.properties import CORRELATIONS
 from tags2masks.palette import write_palette_png
+from tags2masks.plausibility import (
+    DOUBTS,
+    PLAUSIBILITY,
+    SHARES,
+    Chunk,
+    Masks,
+    class_table,
+    doubt_table,
+    measure,
+    share_table,
+)
 from tags2masks.report.examples import choose
 from tags2masks.report.gallery import image_iou
+from tags2masks.report.plausibility import doubt_correlations, tidy_plausibility
 from tags2masks.report.summary import LEADERBOARD, METRICS, WARNINGS
 from tags2masks.report.tables import STAGE_NAMES
 from tags2masks.store import write_shard
@@ -81,7 +95,15 @@ DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 
 def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
     """The experiment with these artifacts."""
     steps = [[DEPTHS[stage], stage, artifact] for stage, artifact in artifacts.items()]
-    about = {"seed": 0, "supervision": ["tags"], "full": False, "val": [], "data": "d"}
+    about = {
+        "seed": 0,
+        "supervision": ["tags"],
+        "full": False,
+        "val": [],
+        "data": "d",
+        "seed_scores": {},
+        "sheets": not one["has_truth"],
+    }
     return one | about | {"artifacts": artifacts, "steps": steps}
 
 
@@ -145,6 +167,7 @@ def fabricate(folder: Path) -> tuple[list[dict], dict[str, dict]]:
     for one in OUTLINE:
         if "predictions" in one["artifacts"]:
             _examples(one, folder)
+    _plausibility(folder / "results")
     _metrics().to_csv(folder / "results" / "metrics.csv", index=False)
     _leaderboard().to_csv(folder / "results" / "leaderboard.csv", index=False)
     warnings = [("pets", "", "few", "fewer than 5 training images are tagged with <cat> (3)")]
@@ -321,6 +344,36 @@ def _examples(one, folder):
             for row in chosen.to_dict("records")
         ],
     )
+
+
+def _plausibility(results):
+    """The tables of masks and predictions without truth, as the workflow's programs write them."""
+    for one in OUTLINE:
+        of_dataset = [other["artifacts"] for other in OUTLINE if other["dataset"] == one["dataset"]]
+        index = read_index(*(results / one["dataset"] / f"{split}.csv" for split in SPLITS))
+        classes = read_classes(results / one["dataset"] / "classes.txt")
+        for stage, split in (("masks", "train"), ("predictions", "val")):
+            ids = dict.fromkeys(made[stage] for made in of_dataset if stage in made)
+            if stage not in one["artifacts"]:
+                continue
+            mine = one["artifacts"][stage]
+            home, measured = results / one["dataset"] / stage, []
+            for number in sorted(set(index["shard"])):
+                rows = rows_of(index, split, number)
+                first, *others = [
+                    Masks(str(home / name / f"{number}.zarr.zip"), name)
+                    for name in (mine, *(name for name in ids if name != mine))
+                ]
+                chunk = Chunk(first, others, images_sha(rows), rows["image"].tolist())
+                measured += measure(chunk, len(classes))
+            tags = dict(zip(index["image"], index["tags"], strict=True))
+            shares = share_table(measured, tags, classes)
+            write_table(home / mine / "shares.csv", shares, SHARES)
+            write_table(home / mine / "doubts.csv", doubt_table(measured, shares), DOUBTS)
+            table = class_table(measured, shares, classes, split)
+            write_table(home / mine / "plausibility.csv", table, PLAUSIBILITY)
+    tidy_plausibility(OUTLINE, results).to_csv(results / "plausibility.csv", index=False)
+    doubt_correlations(OUTLINE, results).to_csv(results / "doubt_correlations.csv", index=False)
 
 
 def _curve(artifact):

@@ -15,7 +15,11 @@ BASE = {
     "datasets": {"digits": {"kind": "digits"}},
     "classifiers": {"vanilla": {"method": "vanilla"}},
     "maps": {"cam": {"method": "cam"}},
-    "masks": {"crf": {"method": "crf"}, "plain": {"method": "threshold"}},
+    "masks": {
+        "crf": {"method": "crf", "background_score": 0.3},
+        "plain": {"method": "threshold", "background_score": 0.3},
+    },
+    "evaluation": {"background_score": 0.3},
     "segmenters": {"net": {"method": "deeplabv3plus"}},
     "experiments": ["digits / vanilla / cam / {plain,crf} / net"],
 }
@@ -267,19 +271,27 @@ def test_maps_of_some_images_end_their_experiment_and_tell_no_regions_apart():
         build_experiments(parse_config(changed(BASE, "maps.cam.images", 5)))
 
 
-def with_irn(**affinity):
+def with_irn(background_score=0.25, **affinity):
     """BASE with a chain that walks along IRN's affinities."""
-    raw = changed(BASE, "masks.irn", {"method": "irn", "affinity": affinity})
+    irn = {"method": "irn", "affinity": affinity, "background_score": background_score}
+    raw = changed(BASE, "masks.irn", irn)
     return raw | {"experiments": ["digits / vanilla / cam / irn"]}
 
 
 def test_labels_and_affinity_are_artifacts_of_their_own():
     made = build_experiments(parse_config(with_irn()))[0].artifacts
-    assert list(made) == ["classifier", "maps", "labels", "affinity", "masks"]
-    assert {stage: set(made[stage].upstream) for stage in ("labels", "affinity", "masks")} == {
-        "labels": {"maps"}, "affinity": {"labels"}, "masks": {"maps", "affinity"}
+    assert list(made) == ["classifier", "maps", "score", "labels", "affinity", "walk", "masks"]
+    assert {stage: set(made[stage].upstream) for stage in list(made)[2:]} == {
+        "score": {"maps", "classifier"}, "labels": {"maps", "score"}, "affinity": {"labels"},
+        "walk": {"maps", "affinity"}, "masks": {"maps"},
     }  # fmt: skip
-    assert not {"labels", "affinity"} & set(made["masks"].recipe["spec"])
+    assert made["masks"].upstream["maps"] == made["walk"]
+    walked = build_experiments(parse_config(with_irn("auto")))[0].artifacts
+    assert walked["score"].upstream["maps"] == walked["walk"] == walked["masks"].upstream["maps"]
+    assert walked["labels"].upstream["score"].upstream["maps"] == walked["maps"]
+    assert set(made["masks"].recipe["spec"]) == {"method", "instances", "background_score", "crf"}
+    assert made["walk"].recipe["spec"]["beta"] == 10
+    assert not {"labels", "affinity"} & set(made["walk"].recipe["spec"])
     own = build_experiments(parse_config(with_irn(init_from_classifier=True)))[0].artifacts
     assert own["affinity"].upstream["classifier"].id == own["classifier"].id
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tags2masks.report.charts import charts as dataset_charts
 from tags2masks.report.lineage import ShownArtifact
-from tags2masks.report.plots import Mark, Series, class_bars, curves, training
+from tags2masks.report.plots import Mark, Separation, Series, class_bars, curves, training
 from tests.unit.read_page import Page
 
 
@@ -35,6 +35,28 @@ def test_charts_are_inline_and_alike_every_time():
     assert "var(--series-1)" in charts[0]  # the ninth colour is the first again, but one
     assert "validation mAP, %" in charts[1]
     assert "&lt;b&gt;" in charts[2] and "<b>" not in charts[2]
+
+
+def test_how_a_score_was_chosen_is_drawn_below_its_curve():
+    curve = Series("m", 0, pd.DataFrame({"threshold": [0, 0.5, 1], "iou": [0.1, 0.5, 0.2]}))
+    values = pd.DataFrame({"score": [0.25, 0.5], "colour": [2.0, 1.0], "features": [0.0, 0.1]})
+    plain = curves("a", [curve], {})
+    at_half, at_quarter = (
+        curves("a", [curve], {}, [Separation(0, values, chosen)]) for chosen in (0.5, 0.25)
+    )
+    assert "separation without masks" not in plain and "separation without masks" in at_half
+    (moved,) = (
+        (one, other)
+        for one, other in zip(at_half.splitlines(), at_quarter.splitlines(), strict=True)
+        if one != other and one.startswith("<path")
+    )  # the vertical line alone
+    left, right = sorted(float(re.search(r"M ([\d.]+)", line)[1]) for line in moved)
+    # From 0.25 to 0.5 is as far as from the colour's first point to its second.
+    xs = [
+        tuple(map(float, found))
+        for found in re.findall(r"M ([\d.]+) [\d.]+\nL ([\d.]+) [\d.]+\n", at_half)
+    ]
+    assert any(np.allclose((left, right), pair, atol=0.01) for pair in xs)
 
 
 def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):

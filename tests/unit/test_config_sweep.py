@@ -19,7 +19,11 @@ BASE = {
     "datasets": {"digits": {"kind": "digits"}},
     "classifiers": {"vanilla": {"method": "vanilla"}},
     "maps": {"cam": {"method": "cam"}, "small": {"method": "cam", "scales": [1]}},
-    "masks": {"crf": {"method": "crf"}, "plain": {"method": "threshold"}},
+    "masks": {
+        "crf": {"method": "crf", "background_score": 0.3},
+        "plain": {"method": "threshold", "background_score": 0.3},
+    },
+    "evaluation": {"background_score": 0.3},
     "experiments": ["digits / vanilla / {cam,small} / plain"],
 }
 STRIDES = {"entry": "maps.cam", "field": "stride", "values": [2, 4, 8]}

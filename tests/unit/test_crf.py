@@ -115,7 +115,7 @@ def test_a_seed_of_one_label_is_left_alone(label):
 
 
 def test_an_image_without_classes_is_background():
-    mask = make_mask(two_colours(), np.zeros((0, 5, 6), np.float16), [], Crf())
+    mask = make_mask(two_colours(), np.zeros((0, 5, 6), np.float16), [], Crf(background_score=0.3))
     assert mask.shape == (20, 24) and mask.dtype == np.uint8 and not mask.any()
 
 
@@ -150,7 +150,9 @@ def test_the_parameters_count():
 
 
 def test_a_field_that_is_not_finite_is_told():
-    spec = Crf(gaussian=Gaussian().model_copy(update={"compat": float("inf")}))
+    spec = Crf(
+        background_score=0.3, gaussian=Gaussian().model_copy(update={"compat": float("inf")})
+    )
     with pytest.raises(UserError, match="the CRF gave no finite numbers; lower compat, inf of gau"):
         make_mask(two_colours(), np.full((1, 20, 24), 0.5, np.float16) + _ramp(), [1], spec)
 

@@ -7,19 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from tags2masks.config.base import Entry
 from tags2masks.config.methods import METHODS
 from tags2masks.data.labelled import TrueMasks
 from tags2masks.machine import Machine, prepare
 from tags2masks.masks.full import labelled_masks
-from tags2masks.masks.walked import Walked, finish
+from tags2masks.masks.single import Made
 from tags2masks.methods import method_module
 from tags2masks.palette import write_palette_png
+from tags2masks.walks.walking import divided
 from tests.unit.tiny import SIZES, built, every_option, small
 
 IDS = [7, 2, 20]
+CHOSEN = {"background_score": 0.45, "areas": {"score": [0, 1], "share": [1, 0]}}
 STRIDE = 4
 
 MAPS = {
@@ -46,7 +47,9 @@ def by_make_mask(spec, image, maps, ids, folder):
     """As `make_masks` does it; a method with `scores` gives those the mask is made from."""
     module = method_module("masks", {"method": spec.method})
     if isinstance(getattr(spec, "background_score", None), Entry):
-        spec = spec.model_copy(update={"background_score": 0.45})  # an artifact of its own
+        spec = spec.at_score(CHOSEN)  # an artifact of its own
+    if spec.derived:
+        maps, ids = walked(spec, image, maps, ids)
     if spec.has_curve:
         scores = module.scores(image, maps, spec)
         assert scores.dtype == np.float32 and scores.shape == (len(ids), *image.shape[:2])
@@ -54,30 +57,33 @@ def by_make_mask(spec, image, maps, ids, folder):
         np.testing.assert_array_equal(scores, module.scores(image, maps, spec))
     may_ignore = "255" in module.make_mask.__doc__
     made = module.make_mask(image, maps, ids, spec)
-    if isinstance(made, tuple):
-        made, further = made
-        assert list(further) == ["probabilities"] and further["probabilities"].dtype == np.uint8
-        assert further["probabilities"].shape == (2, 1 + len(ids), *image.shape[:2])
-    return made, may_ignore
+    if not isinstance(made, Made):
+        return made, may_ignore
+    if "probabilities" in made.further:
+        probabilities = made.further["probabilities"]
+        assert probabilities.dtype == np.uint8
+        assert probabilities.shape == (2, 1 + len(ids), *image.shape[:2])
+    if getattr(spec, "instances", False):
+        numbers, objects = made.further["instances"], made.attributes["instances"]
+        assert numbers.shape == made.mask.shape and numbers.dtype == np.uint16
+        assert numbers.max(initial=0) == len(objects)
+        assert all(number in ids and 0 <= score <= 1 for number, score in objects)
+    return made.mask, may_ignore
 
 
-def by_walk(spec, image, maps, ids, folder):
+def walked(spec, image, maps, ids):
     """As `walk_shard` does it, with an affinity network that has learned nothing."""
-    path = folder / "image.png"
-    Image.fromarray(image).save(path)
     network = built("affinity", spec.affinity)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    refine = method_module("masks", {"method": spec.method}).refine
-    ((scores, of_class),) = refine(network, pixels, [maps], spec)
+    refine = method_module("walks", {"method": spec.method}).refine
+    walk = spec.walk
+    if isinstance(getattr(walk, "background_score", None), Entry):
+        walk = walk.at_score(CHOSEN)
+    ((scores, of_class),) = refine(network, pixels, [maps], walk)
     assert scores.dtype == np.float32 and scores.ndim == 3 and len(scores) == len(of_class)
     assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
     class_ids = np.array([*ids, 0], np.uint8)[of_class]
-    made = finish(Walked("image", path, scores, class_ids, image.shape[:2]), spec)
-    if getattr(spec, "instances", False):
-        assert made.instances.shape == made.mask.shape and made.instances.dtype == np.uint16
-        assert made.instances.max(initial=0) == len(made.objects)
-        assert all(number in ids and 0 <= score <= 1 for number, score in made.objects)
-    return made.mask, False
+    return divided(scores).astype(np.float16), class_ids.tolist()
 
 
 def by_reading(spec, image, maps, ids, folder):
@@ -91,7 +97,7 @@ def by_reading(spec, image, maps, ids, folder):
     return mask, True
 
 
-BY_PROGRAM = {None: by_make_mask, "walk_shard": by_walk, "read_masks": by_reading}
+BY_PROGRAM = {None: by_make_mask, "read_masks": by_reading}
 
 
 def check(spec, size, kind, ids, folder, brightness=1):

@@ -31,7 +31,7 @@ from tags2masks.errors import UserError
 from tags2masks.nets.checkpoint import load_model, read_spec, save_model
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes, write_prototypes
 from tags2masks.provenance import provenance, read_provenance, write_record
-from tags2masks.scores.store import read_score
+from tags2masks.score_file import read_score
 from tags2masks.store import Shard, write_shard
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -157,7 +157,7 @@ def spec(path):
 
 
 def score(path):
-    write_record(path, provenance(RECIPE) | {"background_score": 0.45, "warnings": []})
+    write_record(path, provenance(RECIPE) | {"background_score": 0.45, "areas": {}, "warnings": []})
 
 
 KINDS = [

@@ -12,8 +12,8 @@ from tags2masks.affinity.pairs import half_disc
 from tags2masks.config.affinity import IrnTraining
 from tags2masks.config.masks import Irn
 from tags2masks.config.training import Backbone
-from tags2masks.masks import irn as masks
 from tags2masks.training import Moment
+from tags2masks.walks import irn as walks
 
 SPEC = IrnTraining(backbone=Backbone(name="test_resnet", weights=None), radius=3)
 
@@ -153,8 +153,8 @@ def test_boundaries_alone_are_the_same_boundaries():
     maps = [np.random.default_rng(0).random((1, 8, 6)).astype(np.float16)] * 2
     with torch.no_grad():
         assert alone.eval()(images / 255)[1] is None
-        [(first, _), _] = masks.refine(alone, images / 255, maps, Irn(radius=3, steps=4))
-        [(again, _), _] = masks.refine(whole.eval(), images / 255, maps, Irn(radius=3, steps=4))
+        [(first, _), _] = walks.refine(alone, images / 255, maps, Irn(radius=3, steps=4))
+        [(again, _), _] = walks.refine(whole.eval(), images / 255, maps, Irn(radius=3, steps=4))
     np.testing.assert_allclose(first, again, atol=1e-6)
 
 
@@ -200,7 +200,7 @@ def test_instances_by_hand():
     columns = np.arange(12)
     displacements[1] = np.where(columns < 6, 2 - columns, 9 - columns)  # to column 2, to column 9
     displacements[0] = (2 - np.arange(5))[:, None]
-    found = masks.instances(displacements)
+    found = walks.instances(displacements)
     left, right = found[:, :6], found[:, 6:]
     assert (left == left[0, 0]).all() and (right == right[0, 0]).all()
     assert left[0, 0] != right[0, 0] and 0 not in (left[0, 0], right[0, 0])
@@ -213,15 +213,15 @@ def test_refined_maps(flip):
     maps = [np.random.default_rng(0).random((2, 8, 6)).astype(np.float16), np.zeros((0, 8, 6))]
     spec = Irn(flip=flip, radius=3, steps=16)
     with torch.no_grad():
-        (scores, of_class), (none, of_none) = masks.refine(network, images, maps, spec)
-        edges, _ = masks.relations(network, images, flip)
+        (scores, of_class), (none, of_none) = walks.refine(network, images, maps, spec)
+        edges, _ = walks.relations(network, images, flip)
     assert scores.shape == (2, 8, 6) and of_class.tolist() == [0, 1]
     assert none.shape == (0, 8, 6) and len(of_none) == 0
-    again = masks.walked(torch.from_numpy(maps[0]).float(), edges[0], spec)
+    again = walks.walked(torch.from_numpy(maps[0]).float(), edges[0], spec)
     np.testing.assert_allclose(scores, again, atol=1e-6)
     if flip:
         with torch.no_grad():
-            mirrored, _ = masks.relations(network, images.flip(-1), True)
+            mirrored, _ = walks.relations(network, images.flip(-1), True)
         np.testing.assert_allclose(mirrored.flip(-1), edges, atol=1e-5)
 
 
@@ -231,8 +231,8 @@ def test_instances_share_out_their_class():
     maps = np.random.default_rng(0).random((2, 8, 6)).astype(np.float16)
     spec = Irn(instances=True, radius=3, steps=0)
     with torch.no_grad():
-        [(scores, of_class)] = masks.refine(network, images, [maps], spec)
-        edges, _ = masks.relations(network, images, True)
+        [(scores, of_class)] = walks.refine(network, images, [maps], spec)
+        edges, _ = walks.relations(network, images, True)
     # Without a step the parts of a class are its map off the boundaries, cut up.
     for row in (0, 1):
         parts = scores[of_class == row]

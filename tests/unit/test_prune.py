@@ -58,6 +58,21 @@ def test_shards_of_when_there_were_more_are_pruned(maps, monkeypatch, capsys):
     assert "Every artifact in results belongs to an experiment" in printed
 
 
+def test_contact_sheets_go_with_their_masks(maps, monkeypatch, capsys):
+    masks = {"masks": {"threshold": {"method": "threshold"}}}
+    config = CONFIG | masks | {"experiments": ["digits / vanilla / cam / threshold"]}
+    Path("config.yaml").write_text(yaml.safe_dump(config))
+    (experiment,) = build_experiments(parse_config(config))
+    sheets, used = Path("results/digits/sheets"), experiment.artifacts["masks"].id
+    for name in (used, "crf-01234567"):
+        (sheets / name / "0").mkdir(parents=True)
+        (sheets / f"{name}.html").touch()
+    (sheets / "images" / "0").mkdir(parents=True)  # of all masks
+    printed = prune(monkeypatch, capsys, "--delete")
+    assert "deleted: 2 artifacts and 3 shards" in printed
+    assert names(sheets) == sorted([used, f"{used}.html", "images"])
+
+
 def test_data_sets_that_no_config_names_are_left_alone(maps, monkeypatch, capsys):
     other = Path("results/mine/maps/cam-01234567")
     other.mkdir(parents=True)

@@ -16,9 +16,10 @@ from tags2masks.data.index import images_sha
 from tags2masks.data.masked import ProbabilityViews
 from tags2masks.masks import agreed
 from tags2masks.masks import psa as masks
-from tags2masks.masks.walked import Walked, finish
 from tags2masks.store import write_shard
 from tags2masks.training import Moment
+from tags2masks.walks import psa as walks
+from tags2masks.walks.walking import divided
 
 SPEC = PsaTraining(backbone=Backbone(name="test_resnet", output_stride=8), radius=3)
 # A CRF that changes nothing.
@@ -90,27 +91,27 @@ def test_agreed_labels_by_hand():
     maps = np.array([[[0.8, 0.4, 0.1, 0.01]], [[0.1, 0.3, 0.05, 0.005]]], np.float16)
     image = np.zeros((1, 4, 3), np.uint8)
     spec = Agreed(low_power=2, high_power=8, **STILL)
-    assert agreed.make_mask(image, maps, [4, 9], spec).tolist() == [[4, 4, 0, 0]]
+    assert agreed.make_mask(image, maps, [4, 9], spec).mask.tolist() == [[4, 4, 0, 0]]
     maps[0, 0, 1] = 0.35  # 0.42 and 0.03: background for the low power alone
-    assert agreed.make_mask(image, maps, [4, 9], spec).tolist() == [[4, 255, 0, 0]]
+    assert agreed.make_mask(image, maps, [4, 9], spec).mask.tolist() == [[4, 255, 0, 0]]
     none = agreed.make_mask(image, np.zeros((0, 1, 4), np.float16), [], spec)
-    assert none.tolist() == [[0] * 4]
+    assert none.mask.tolist() == [[0] * 4]
 
 
 def test_probabilities_are_kept_in_255ths():
     maps = np.array([[[0.8, 0.4]], [[0.1, 0.3]]], np.float16)
     spec = Agreed(low_power=1, high_power=2, keep_probabilities=True, **STILL)
-    labels, further = agreed.make_mask(np.zeros((1, 2, 3), np.uint8), maps, [4, 9], spec)
-    assert labels.tolist() == [[4, 255]]
+    made = agreed.make_mask(np.zeros((1, 2, 3), np.uint8), maps, [4, 9], spec)
+    assert made.mask.tolist() == [[4, 255]]
     # Background, class 4 and class 9, over their sums 1.1 and 1.3, and 0.94 and 1.06.
     low, high = [[0.2, 0.6], [0.8, 0.4], [0.1, 0.3]], [[0.04, 0.36], [0.8, 0.4], [0.1, 0.3]]
-    for found, expected in zip(further["probabilities"][:, :, 0], (low, high), strict=True):
+    for found, expected in zip(made.further["probabilities"][:, :, 0], (low, high), strict=True):
         expected = np.array(expected)
         np.testing.assert_allclose(found, 255 * expected / expected.sum(0), atol=0.6)
-    _, none = agreed.make_mask(
+    none = agreed.make_mask(
         np.zeros((1, 2, 3), np.uint8), np.zeros((0, 1, 2), np.float16), [], spec
     )
-    assert none["probabilities"].tolist() == [[[[255, 255]]]] * 2
+    assert none.further["probabilities"].tolist() == [[[[255, 255]]]] * 2
 
 
 def test_labels_of_cells_by_the_means_of_probabilities():
@@ -182,7 +183,7 @@ def test_refined_maps():
     maps = [np.random.default_rng(0).random((2, 8, 6)).astype(np.float16), np.zeros((0, 8, 6))]
     spec = Psa(radius=3, steps=0, background_power=2)
     with torch.no_grad():
-        (scores, rows), (alone, row) = masks.refine(network, images, maps, spec)
+        (scores, rows), (alone, row) = walks.refine(network, images, maps, spec)
     assert rows.tolist() == [-1, 0, 1] and row.tolist() == [-1]
     # Without a step: means over 2 × 2 stored cells, and the background of them.
     means = maps[0].astype(float).reshape(2, 4, 2, 3, 2).mean((2, 4))
@@ -196,12 +197,12 @@ def test_the_walk_follows_the_features():
     features[..., 2:] = 20  # nothing in common with the left
     scores = torch.zeros(1, 3, 4)
     scores[0, 1, 0] = 1
-    found = masks.walked(scores, features, Psa(radius=2))
+    found = walks.walked(scores, features, Psa(radius=2, background_power=16))
     assert found[1, :, :2].min() > 0.05 and found[1, :, 2:].max() < 1e-6
     assert found[0, :, 2:].min() > 0.999  # all background there
 
 
 def test_the_highest_map_wins_and_the_background_is_one_of_them():
     scores = np.array([[[0.2, 0.9]], [[0.3, 0.1]]], np.float32)
-    walked = Walked("a", "none.png", scores, np.array([0, 7], np.uint8), (1, 2))
-    assert finish(walked, Psa()).mask.tolist() == [[7, 0]]
+    image, stored = np.zeros((1, 2, 3), np.uint8), divided(scores).astype(np.float16)
+    assert masks.make_mask(image, stored, [0, 7], Psa()).tolist() == [[7, 0]]

@@ -39,11 +39,14 @@ from tests.unit.fabricated_report import (
     COUNT,
     OTHER,
     OUTLINE,
+    PHOTOS,
     TRAIL,
     fabricate,
     with_steps,
 )
 from tests.unit.read_page import Page, decoded, table_of
+
+SHEET = "photos/sheets/crf-00000008.html"
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +264,10 @@ def test_sections_and_well_formedness(page):
     assert parsed.named("h1") == [{}]
     assert all(image["alt"] for image in parsed.named("img"))
     assert all("scope" in cell for cell in parsed.named("th"))
-    # One chart of curves, two of training per data set, one of bars per measured experiment.
-    assert sum("aria-label" in div and div.get("role") == "img" for div in parsed.named("div")) == 8
+    # One chart of curves, two of training per data set, one of bars per measured experiment, one of
+    # shares per experiment with masks.
+    charts = [div for div in parsed.named("div") if div.get("role") == "img"]
+    assert len(charts) == 11 and all("aria-label" in chart for chart in charts)
     assert page.count("Well done<") == page.count("Badly done<") == 2
     assert page.count("Spread evenly<") == 2  # the chain without masks, the set without truth
 
@@ -270,7 +275,9 @@ def test_sections_and_well_formedness(page):
 def test_nothing_is_loaded_from_anywhere(page):
     for attributes in Page(page).named("img", "link", "script", "use", "a", "source", "iframe"):
         for name in ("src", "href", "srcset", "data"):
-            assert re.match(r"data:|#|$", attributes.get(name, "")), attributes
+            value = attributes.get(name, "")
+            # A contact sheet is followed by those who want it.
+            assert re.match(r"data:|#|$", value) or value == SHEET, attributes
     assert not re.findall(r"https?://|url\((?!#)|@import", page)
 
 
@@ -332,6 +339,31 @@ def test_properties_of_the_classes_stand_beside_their_correlations(made, page):
     assert found[:3] == [row.format(10) for row in rows]
     assert [cell.split()[1] for cell in cells[4:7]] == ["4"] * 3
     assert 'id="d1-classes"' not in page  # photos have no masks
+
+
+def test_quality_without_masks_stands_in_the_page(made, page):
+    """The figures are checked in test_plausibility.py; here, that they are those of the files."""
+    sections = re.findall(r'<h3 id="d\d-plausibility">.*?<p class="source">From', page, re.DOTALL)
+    assert len(sections) == 2  # pets, photos
+    known = pd.read_csv(made[0] / "plausibility.csv")
+    shown = re.findall(r"<caption>(\w+), (\w+) images</caption>", sections[0])
+    assert shown == [("Mask", "training"), ("Prediction", "validation")] * 2
+    rows = re.findall(r'<th scope="row">([^<]*)</th>((?:<td class="num">[^<]*</td>)+)', sections[1])
+    cells = {html.unescape(name): re.findall(">([^<>]+)</td>", more) for name, more in rows[:3]}
+    assert list(cells) == ["(any)", *PHOTOS]
+    mine = known[(known["dataset"] == "photos") & (known["stage"] == "masks")].set_index("class")
+    for name, (images, share, *_, agreement) in cells.items():
+        assert images == str(mine["images"][name]) and agreement == "–"  # masks of one kind
+        assert share == f"{100 * mine['share'][name]:.1f}"
+    assert f'<a href="{SHEET}">all masks of' in sections[1] and "<a " not in sections[0]
+    # Where there are true masks: how well doubts find the worst, as a figure of evaluation.
+    related = pd.read_csv(made[0] / "doubt_correlations.csv")
+    mine = related[(related["part"] == "doubt") & (related["experiment"] == TRAIL)]
+    doubt = mine.set_index("stage")["spearman"]
+    assert f"with the IoU of its mask, {doubt['masks']:.2f}." in sections[0]
+    assert np.isnan(doubt["predictions"])  # those of the two segmenters are equal, without a doubt
+    assert "with the IoU of its prediction" not in sections[0]
+    assert "Evaluation with masks" not in sections[1]
 
 
 def test_contours_are_explained_where_they_were_measured(page):

@@ -6,8 +6,9 @@ import torch
 from skimage.color import rgb2lab
 from torch import nn
 
-from tags2masks.config.masks import Threshold
-from tags2masks.config.scores import Separation
+from tags2masks.config.masks import Agreed, Confident, Psa, Threshold
+from tags2masks.config.scores import Separation, level, power_of
+from tags2masks.config.walks import PsaWalk
 from tags2masks.masks.seeds import upsample
 from tags2masks.scores.doubts import doubts, shares
 from tags2masks.scores.separation import (
@@ -125,8 +126,9 @@ def test_small_images_are_enlarged_for_the_features():
 
 def test_doubts_that_need_no_mask():
     maps = np.array([[[0.9, 0.9], [0.9, 0.2]], [[0.1, 0.1], [0.1, 0.4]]], np.float16)
-    assert shares(maps, 0.3).tolist() == [0.75, 0.25]
-    assert shares(maps, 0.5).tolist() == [0.75, 0]
+    assert shares(["cat", "dog"], maps, 0.3) == {"cat": 0.75, "dog": 0.25}
+    assert shares(["cat", "dog"], maps, 0.5) == {"cat": 0.75, "dog": 0}
+    assert shares(["cat", "cat"], maps, 0.3) == {"cat": 1}  # instances
     tags = [("cat",)] * 70 + [("dog", "cat")] * 9 + [("cow",)] * 20
     found = [{"cat": 0.5}, {"cat": 0.6, "dog": 0.001}, {"cow": 0.2}]
     notes = [one.note for one in doubts(found, tags, ["cat", "dog", "cow"])]
@@ -144,8 +146,8 @@ def test_doubts_that_need_no_mask():
 
 
 def test_the_config_takes_a_number_or_auto():
-    assert Threshold().key()["background_score"] == 0.3
-    auto = Threshold(background_score="auto")
+    assert Threshold(background_score=0.3).key()["background_score"] == 0.3
+    auto = Threshold()
     assert auto.key()["background_score"] == {"method": "separation", "images": 100}
     assert auto == Threshold(background_score={"method": "separation"})
     assert Threshold(background_score={"images": 20}).background_score == Separation(images=20)
@@ -156,3 +158,54 @@ def test_the_config_takes_a_number_or_auto():
     ):
         with pytest.raises(ValueError, match=said):
             Threshold(background_score=wrong)
+
+
+RECORD = {
+    "background_score": 0.5,
+    "areas": {"score": [0, 0.25, 0.5, 0.75, 1], "share": [1, 0.5, 0.3, 0.1, 0]},
+}
+
+
+def test_levels_around_a_score_by_their_areas():
+    assert level(RECORD, 1) == pytest.approx(0.5)
+    assert level(RECORD, 2 / 3) == pytest.approx(0.625)  # 0.2 lies halfway from 0.3 to 0.1
+    assert level(RECORD, 4 / 3) == pytest.approx(0.375)  # 0.4 halfway from 0.5 to 0.3
+    assert level(RECORD, 10) == pytest.approx(0)  # all of it
+    flat = {
+        "background_score": 0.5,
+        "areas": {"score": [0, 0.5, 0.9, 1], "share": [1, 0.2, 0.2, 0]},
+    }
+    assert level(flat, 0.5) == pytest.approx(0.95)
+    assert power_of(0) == power_of(0.01) and power_of(0.5) == 1
+
+
+def test_labels_have_two_levels_around_the_score():
+    labels = Confident(foreground_area=2 / 3, background_area=4 / 3).at_score(RECORD)
+    assert labels.foreground_score == pytest.approx(0.625)
+    assert labels.background_score == pytest.approx(0.375)
+    powers = Agreed(foreground_area=2 / 3, background_area=4 / 3).at_score(RECORD)
+    assert (1 - 0.625) ** powers.low_power == pytest.approx(0.625)
+    assert (1 - 0.375) ** powers.high_power == pytest.approx(0.375)
+    assert Psa().walk.at_score(RECORD).background_power == pytest.approx(1)  # 1 - s = s at 0.5
+    for block, given, said in (
+        (Confident, {"foreground_score": 0.4}, "background_score is auto; give both"),
+        (Confident, {"background_score": 0.4}, "foreground_score is not; give both"),
+        (Agreed, {"low_power": 4}, "give both, or neither"),
+        (Agreed, {"background_score": None}, "null needs low_power and high_power"),
+        (Agreed, {"background_score": 0.3}, "0.3 is a number; write auto, or null"),
+        (PsaWalk, {"background_score": None}, "null needs background_power"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            block(**given)
+    assert Agreed(low_power=4, high_power=32).background_score is None
+    assert Psa(background_power=16).walk.key()["background_score"] is None
+
+
+def test_areas_are_shares_of_all_pixels():
+    image = np.zeros((4, 4, 3), np.uint8)
+    maps = np.zeros((1, 4, 4), np.float16)
+    maps[0, 0], maps[0, 1] = 0.97, 0.22
+    sums = colour_sums(image, maps)
+    chosen = choose([(sums, sums)])
+    areas = dict(zip(chosen["areas"]["score"], chosen["areas"]["share"], strict=True))
+    assert (areas[0], areas[0.2], areas[0.25], areas[0.95], areas[1]) == (1, 0.5, 0.25, 0.25, 0)

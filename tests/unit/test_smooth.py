@@ -53,7 +53,9 @@ def test_images_smaller_than_the_kernel_keep_a_plateau(size):
 
 
 def test_an_image_without_classes_is_background():
-    mask = smooth.make_mask(blank(3, 5), np.zeros((0, 1, 2), np.float16), [], Smooth())
+    mask = smooth.make_mask(
+        blank(3, 5), np.zeros((0, 1, 2), np.float16), [], Smooth(background_score=0.3)
+    )
     assert mask.shape == (3, 5) and not mask.any()
 
 

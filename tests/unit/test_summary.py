@@ -10,6 +10,7 @@ from tags2masks.data.index import write_classes
 from tags2masks.data.tables import write_table
 from tags2masks.data.warnings import Warned, write_warnings
 from tags2masks.errors import UserError
+from tags2masks.provenance import RECIPE, write_record
 from tags2masks.report.summary import (
     LEADERBOARD,
     WARNINGS,
@@ -38,24 +39,41 @@ def write(path, text):
     write_table(path, frame, frame.columns)
 
 
-def tidied(folder, background_score, thresholds, cut=None):
-    """The tidy table of an artifact measured at 0, 1/2, 1 and 0.3; cut: bytes that are left."""
+def tidied(folder, background_score, thresholds, cut=None, chosen=None):
+    """The tidy table of an artifact measured at 0, 1/2, 1 and 0.3.
+
+    cut: bytes that are left; chosen: a background score chosen for these maps.
+    """
     home = folder / "pets/maps/cam-01234567"
     write(home / "metrics.csv", METRICS)
     (home / "metrics.csv").write_bytes((home / "metrics.csv").read_bytes()[:cut])
     (home / "curve.csv").write_text(CURVE)
     evaluation = {"background_score": background_score, "thresholds": thresholds}
-    return tidy_metrics([ONE], evaluation, folder)
+    one = ONE
+    if chosen is not None:
+        one = ONE | {"seed_scores": {"cam-01234567": "separation-0"}}
+        recipe = dict.fromkeys(RECIPE)
+        about = {"id": "separation-0", "recipe": recipe, "warnings": [], "areas": {}}
+        record = about | {"background_score": chosen}
+        (folder / "pets/score/separation-0").mkdir(parents=True)
+        write_record(folder / "pets/score/separation-0/score.json", record)
+    return tidy_metrics([one], evaluation, folder)
 
 
 def test_figures_of_this_config_are_taken_as_they_are(tmp_path):
     assert tidied(tmp_path, 0.3, 2)["value"].tolist() == [0.4, 0.5]
 
 
+def test_maps_are_measured_at_the_score_that_was_chosen_for_them(tmp_path):
+    assert tidied(tmp_path / "same", None, 2, chosen=0.3)["value"].tolist() == [0.4, 0.5]
+    with pytest.raises(UserError, match=r"at the background score 0\.3, but .* is 0\.35 for"):
+        tidied(tmp_path / "other", None, 2, chosen=0.35)
+
+
 @pytest.mark.parametrize(
     ("background_score", "thresholds", "cut", "said"),
     [
-        (0.5, 2, None, "measured at the background score 0.3, but .* is 0.5; delete it and"),
+        (0.5, 2, None, "measured at the background score 0.3, but .* is 0.5 for it; delete it and"),
         (0.3, 4, None, "measured at 4 background scores, .*thresholds: 4; delete it and run"),
         (0.3, 2, -9, "ends in the middle of a line; delete it and run again"),
     ],

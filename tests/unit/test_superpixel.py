@@ -6,7 +6,7 @@ import pytest
 from tags2masks.config.masks import Superpixel
 from tags2masks.masks import superpixel
 
-SPEC = Superpixel(sigma=0, min_size=1)
+SPEC = Superpixel(sigma=0, min_size=1, background_score=0.3)
 
 
 def halves(height=4, width=6):
@@ -51,11 +51,9 @@ def test_one_superpixel_has_the_plain_mean():
 def test_tiny_and_thin_images(size):
     maps = np.full((1, 1, 1), 0.5, np.float16)
     image = np.random.default_rng(1).integers(0, 255, (*size, 3)).astype(np.uint8)
-    assert (
-        superpixel.make_mask(image, maps, [3], Superpixel()).tolist() == [[3] * size[1]] * size[0]
-    )
+    assert superpixel.make_mask(image, maps, [3], SPEC).tolist() == [[3] * size[1]] * size[0]
 
 
 def test_an_image_without_classes_is_background():
-    mask = superpixel.make_mask(halves(), np.zeros((0, 1, 2), np.float16), [], Superpixel())
+    mask = superpixel.make_mask(halves(), np.zeros((0, 1, 2), np.float16), [], SPEC)
     assert mask.shape == (4, 6) and mask.dtype == np.uint8 and not mask.any()

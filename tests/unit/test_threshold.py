@@ -75,7 +75,10 @@ def test_mask_by_hand():
 
 def test_an_image_without_classes_is_background():
     mask = threshold.make_mask(
-        np.zeros((3, 5, 3), np.uint8), np.zeros((0, 1, 2), np.float16), [], Threshold()
+        np.zeros((3, 5, 3), np.uint8),
+        np.zeros((0, 1, 2), np.float16),
+        [],
+        Threshold(background_score=0.3),
     )
     assert mask.shape == (3, 5) and mask.dtype == np.uint8 and not mask.any()
 
@@ -85,6 +88,6 @@ def test_images_need_not_be_read():
     maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float16)
     one, other = (np.full((9, 13, 3), fill, np.uint8) for fill in (0, 200))
     np.testing.assert_array_equal(
-        threshold.make_mask(one, maps, [1, 2], Threshold()),
-        threshold.make_mask(other, maps, [1, 2], Threshold()),
+        threshold.make_mask(one, maps, [1, 2], Threshold(background_score=0.3)),
+        threshold.make_mask(other, maps, [1, 2], Threshold(background_score=0.3)),
     )

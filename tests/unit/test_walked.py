@@ -2,63 +2,84 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 from pydantic import ValidationError
 
 from tags2masks.config.masks import Bilateral, Confident, Gaussian, Irn, LabelCrf
-from tags2masks.masks import confident
-from tags2masks.masks.walked import Walked, finish
+from tags2masks.masks import confident, irn
+from tags2masks.walks.walking import divided
 
 # A CRF that changes nothing.
 STILL = {"gaussian": Gaussian(compat=0), "bilateral": Bilateral(compat=0)}
 
 
-def walked(scores, class_ids, size=None, path="none.png"):
-    scores = np.asarray(scores, np.float32)
-    return Walked("a", path, scores, np.asarray(class_ids, np.uint8), size or scores.shape[1:])
+FIXED = Irn(background_score=0.25)
+WITH_INSTANCES = Irn(background_score=0.25, instances=True)
+
+
+def made(scores, class_ids, spec=FIXED, image=None):
+    """The mask of stored maps; without an image one of their size."""
+    stored = divided(np.asarray(scores, np.float32)).astype(np.float16)
+    image = np.zeros((*stored.shape[1:], 3), np.uint8) if image is None else image
+    return irn.make_mask(image, stored, class_ids, spec)
 
 
 def test_scores_are_divided_by_the_highest():
-    finished = finish(walked([[[0.4, 0.09, 0.11]], [[0.1, 0.0, 0.2]]], [7, 3]), Irn())
+    finished = made([[[0.4, 0.09, 0.11]], [[0.1, 0.0, 0.2]]], [7, 3])
     assert finished.mask.tolist() == [[7, 0, 3]]  # 0.09 / 0.4 is below 0.25
-    assert finished.mask.dtype == np.uint8 and finished.instances is None
+    assert finished.mask.dtype == np.uint8 and not finished.further
+
+
+def test_stored_maps_are_divided_by_the_highest():
+    np.testing.assert_array_equal(divided(np.array([[[0.2, 0.05]]])), [[[1, 0.25]]])
+    assert not divided(np.zeros((2, 1, 3))).any() and divided(np.zeros((0, 1, 3))).shape == (
+        0,
+        1,
+        3,
+    )
+
+
+def test_scores_are_divided_again_at_full_size():
+    image = np.zeros((1, 6, 3), np.uint8)
+    maps = np.array([[[0, 1.0, 0]]], np.float16)  # no pixel has its centre in the middle of a cell
+    expected = np.array([0, 1, 3, 3, 1, 0]) / 3
+    np.testing.assert_allclose(irn.scores(image, maps, FIXED)[0, 0], expected, atol=1e-6)
 
 
 def test_no_class_and_no_score_is_background():
-    empty = finish(walked(np.zeros((0, 2, 3)), [], (8, 12)), Irn())
+    image = np.zeros((8, 12, 3), np.uint8)
+    empty = made(np.zeros((0, 2, 3)), [], image=image)
     assert empty.mask.shape == (8, 12) and not empty.mask.any()
-    assert not finish(walked(np.zeros((1, 2, 3)), [4], (8, 12)), Irn()).mask.any()
+    assert not made(np.zeros((1, 2, 3)), [4], image=image).mask.any()
 
 
 def test_instances_by_hand():
     first = [[1, 0.8, 0, 0, 0, 0]]
     second = [[0, 0, 0, 0.5, 0.6, 0]]
     other = [[0, 0, 0.9, 0, 0, 0.3]]
-    finished = finish(walked([first, second, other], [2, 2, 5]), Irn(instances=True))
+    finished = made([first, second, other], [2, 2, 5], WITH_INSTANCES)
     assert finished.mask.tolist() == [[2, 2, 5, 2, 2, 5]]
-    numbers = finished.instances[0].tolist()
+    numbers = finished.further["instances"][0].tolist()
     assert numbers == [1, 1, 2, 3, 3, 4]  # one class, two instances; one map, two parts
-    assert [c for c, _ in finished.objects] == [2, 5, 2, 5]
-    np.testing.assert_allclose([s for _, s in finished.objects], [1, 0.9, 0.6, 0.3], atol=1e-6)
+    objects = finished.attributes["instances"]
+    assert [c for c, _ in objects] == [2, 5, 2, 5]
+    np.testing.assert_allclose([s for _, s in objects], [1, 0.9, 0.6, 0.3], atol=1e-3)  # float16
 
 
 def test_fragments_have_no_score():
     scores = np.zeros((1, 20, 20), np.float32)
     scores[0, :10] = 1
     scores[0, 15, 3] = 0.9  # 1 of 400 pixels
-    finished = finish(walked(scores, [1]), Irn(instances=True))
-    assert finished.objects == [[1, 1.0], [1, 0.0]]
+    finished = made(scores, [1], WITH_INSTANCES)
+    assert finished.attributes["instances"] == [[1, 1.0], [1, 0.0]]
 
 
-def test_a_crf_afterwards(tmp_path):
-    path = tmp_path / "a.png"
+def test_a_crf_afterwards():
     image = np.zeros((16, 16, 3), np.uint8)
     image[:, 8:] = 255
-    Image.fromarray(image).save(path)
     scores = np.zeros((1, 16, 16), np.float32)
     scores[0, :, :9] = 1  # a column too far
-    plain = finish(walked(scores, [1]), Irn())
-    refined = finish(walked(scores, [1], path=path), Irn(crf=LabelCrf()))
+    plain = made(scores, [1], image=image)
+    refined = made(scores, [1], Irn(background_score=0.25, crf=LabelCrf()), image)
     assert (plain.mask[:, :9] == 1).all()
     assert (refined.mask[:, :8] == 1).all() and not refined.mask[:, 8:].any()
 

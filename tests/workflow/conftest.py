@@ -8,11 +8,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playwright.sync_api import sync_playwright
 
 from tests.workflow.preloaded import python, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("Snakefile", "rules", "workflow_scripts", "tags2masks", "slurm")
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
 
 NETWORK = {"name": "test_resnet", "output_stride": 8}
 VIEWS = {"resize": [28, 36], "crop": 32, "flip": 0.5}
@@ -41,7 +53,10 @@ CONFIG = {
         }
     },
     "maps": {"cam": {"method": "cam", "scales": [1]}},
-    "masks": {"threshold": {"method": "threshold"}, "crf": {"method": "crf", "iterations": 1}},
+    "masks": {
+        "threshold": {"method": "threshold", "background_score": 0.3},
+        "crf": {"method": "crf", "background_score": 0.3, "iterations": 1},
+    },
     "segmenters": {
         "net": {
             "method": "deeplabv3plus",
@@ -53,6 +68,7 @@ CONFIG = {
         }
     },
     "experiments": ["digits / vanilla / cam / {threshold,crf} / net"],
+    "evaluation": {"background_score": 0.3},
     "report": {"examples": 1},
 }
 
@@ -136,3 +152,14 @@ def finished(tmp_path_factory) -> Project:
 def copy(finished, tmp_path) -> Project:
     """A copy of the finished run with Snakemake's records, to do anything with."""
     return finished.copied_to(tmp_path, records=True)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A running Chromium; skips where there is none."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs Chromium at {CHROMIUM} (Debian's package chromium)")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+        yield running
+        running.close()

@@ -10,9 +10,13 @@ import zarr
 
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
-END = {"lineage": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
-IRN = {"irn": 2, "measure_labels": 1} | END
-PSA = {"psa": 2, "measure_labels": 1} | END
+END = {
+    "lineage": 1, "collect": 1, "correlate": 1, "collect_plausibility": 1, "correlate_doubts": 1,
+    "report_page": 1, "outline": 1,
+}  # fmt: skip
+LOOKED_AT = {"measure_plausibility": 3}  # other masks of the run are compared with those of a chain
+IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_labels": 1} | LOOKED_AT | END
+PSA = {"psa_walk": 2, "psa": 2, "measure_labels": 1} | LOOKED_AT | END
 TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
 
 
@@ -21,10 +25,21 @@ def config_of(irn=None, psa=None, net=None):
     config = copying.deepcopy(CONFIG)
     frozen = {"backbone": NETWORK, "init_from_classifier": True} | TRAINING
     config["masks"] = {
-        "irn": {"method": "irn", "affinity": frozen, "instances": True, "crf": {"iterations": 1}}
+        "irn": {
+            "method": "irn",
+            "affinity": frozen,
+            "instances": True,
+            "crf": {"iterations": 1},
+        }
         | (irn or {}),
-        "psa": {"method": "psa", "affinity": {"backbone": NETWORK} | TRAINING} | (psa or {}),
-        "sure": {"method": "confident"},
+        "psa": {
+            "method": "psa",
+            "labels": {"low_power": 4, "high_power": 32},
+            "affinity": {"backbone": NETWORK} | TRAINING,
+            "background_power": 16,
+        }
+        | (psa or {}),
+        "sure": {"method": "confident", "foreground_score": 0.3, "background_score": 0.05},
     }
     config["segmenters"]["net"] |= {"growing": {"stride": 4}} | (net or {})
     config["experiments"] = ["digits / vanilla / cam / {irn,psa}", "digits/vanilla/cam/sure/net"]
@@ -69,8 +84,9 @@ def test_lineage_names_every_step(made):
     chain = json.loads(path.read_text())
     steps = [(one["stage"], one["recipe"]["method"]) for one in chain]
     assert steps == [
-        ("classifier", "vanilla"), ("maps", "cam"), ("labels", "confident"),
-        ("affinity", "irn"), ("masks", "irn"),
+        ("classifier", "vanilla"), ("maps", "cam"), ("score", "separation"),
+        ("labels", "confident"), ("affinity", "irn"), ("walk", "irn"), ("score", "separation"),
+        ("masks", "irn"),
     ]  # fmt: skip
 
 
@@ -79,14 +95,20 @@ def test_lineage_names_every_step(made):
     [
         ({"irn": {"beta": 4}}, IRN),
         ({"irn": {"steps": 16}}, IRN),
+        ({"irn": {"background_score": 0.3}}, {"irn": 2, "measure_labels": 1} | LOOKED_AT | END),
+        ({"irn": {"crf": None}}, {"irn": 2, "measure_scores": 1} | LOOKED_AT | END),
         ({"psa": {"background_power": 8}}, PSA),
-        ({"irn": {"labels": {"foreground_score": 0.4}}},
+        ({"irn": {"labels": {"foreground_score": 0.4, "background_score": 0.1}}},
          {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
-        ({"psa": {"labels": {"low_power": 3}}},
+        ({"irn": {"labels": {"foreground_area": 0.5}}},
+         {"confident_labels": 2, "irn_affinity": 1} | IRN | {"measure_labels": 2}),
+        ({"psa": {"background_power": None}}, PSA),  # irn's labels have the score already
+        ({"psa": {"labels": {"low_power": 3, "high_power": 32}}},
          {"agreed_labels": 2, "psa_affinity": 1} | PSA | {"measure_labels": 2}),
         ({"irn": {"batch_size": 2}}, {}),
         ({"net": {"growing": None}},
-         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1} | END),
+         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "measure_plausibility": 1,
+          "examples": 1} | END),
     ],
 )  # fmt: skip
 def test_a_changed_parameter(made, changes, expected):
@@ -100,13 +122,18 @@ def test_a_changed_parameter(made, changes, expected):
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("affinity/walk.py", {"irn": 2, "psa": 2, "measure_labels": 2}),
-        ("masks/irn.py", {"irn": 2, "measure_labels": 1}),
-        ("affinity/psa.py", {"psa_affinity": 1, "psa": 2, "measure_labels": 1}),
+        ("affinity/walk.py",
+         {"irn_walk": 2, "separation": 1, "irn": 2, "psa_walk": 2, "psa": 2,
+          "measure_labels": 2} | LOOKED_AT),
+        ("masks/irn.py", {"irn": 2, "measure_labels": 1} | LOOKED_AT),
+        ("affinity/psa.py",
+         {"psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 1} | LOOKED_AT),
         ("masks/agreed.py",
-         {"agreed_labels": 2, "psa_affinity": 1, "psa": 2, "measure_labels": 2}),
+         {"agreed_labels": 2, "psa_affinity": 1, "psa_walk": 2, "psa": 2, "measure_labels": 2}
+         | LOOKED_AT),
         ("segmenters/dsrg.py",
-         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "examples": 1}),
+         {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 1, "measure_plausibility": 1,
+          "examples": 1}),
     ],
 )  # fmt: skip
 def test_an_edited_source(made, file, expected):

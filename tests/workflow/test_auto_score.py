@@ -21,11 +21,17 @@ def masks_of(config: dict) -> str:
 
 def test_a_chain_at_a_chosen_score_ends_in_figures(copy):
     config = copying.deepcopy(CONFIG)
-    config["masks"]["auto"] = {"method": "threshold", "background_score": "auto"}
-    config["experiments"].append("digits / vanilla / cam / auto")
+    config["masks"]["auto"] = {"method": "threshold"}
+    config["masks"]["even"] = {"method": "smooth"}
+    config["masks"]["few"] = {"method": "threshold", "background_score": {"method": "few_masks"}}
+    config["datasets"]["digits"]["labelled"] = 4
+    config["experiments"].append("digits / vanilla / cam / {auto,even,few}")
+    config["evaluation"] = {"background_score": "auto"}
     copy.configure(config)
     planned = copy.would_run()
-    assert (planned["separation"], planned["threshold"]) == (1, 2)
+    assert (planned["separation"], planned["threshold"], planned["smooth"]) == (1, 4, 2)
+    assert planned["few_masks"] == 1
+    assert planned["measure_maps"] == 1  # for these maps one score serves all
     assert planned.keys() & {"vanilla", "cam", "digits"} == set()
     jobs = jobs_of(copy)
     assert leaks(jobs) == set() and undeclared(jobs, copy) == set()
@@ -47,6 +53,15 @@ def test_a_chain_at_a_chosen_score_ends_in_figures(copy):
     copy.make()
     board = pd.read_csv(copy.folder / "results/leaderboard.csv").set_index("experiment")
     fixed = board.loc["digits/vanilla/cam/fixed"]
+    assert board.loc[NAME.replace("auto", "few"), "supervision"] == "tags + 4 masks"
+    assert board.loc[NAME, "supervision"] == "tags"
     assert board.loc[NAME, "mask_iou"] == fixed["mask_iou"]
+    # Seeds are measured at the chosen score too, and masks with a curve.
+    assert set(board["seed_background_score"]) == {score}
+    assert board.loc[NAME, "seed_iou"] == fixed["mask_iou"]
+    figures = pd.read_csv(copy.folder / "results/metrics.csv")
+    even = figures[(figures["experiment"] == NAME.replace("auto", "even"))]
+    even = even[(even["stage"] == "masks") & (even["metric"] == "iou") & ~even["tuned_on_masks"]]
+    assert set(even["threshold"]) == {score}
     assert "background score of few images" in board.loc[NAME, "note"]
-    assert "background score of few images" not in str(fixed["note"])
+    assert "background score of few images" in fixed["note"]  # its seed's was chosen

@@ -17,8 +17,8 @@ def run(tmp_path_factory):
     config["classifiers"]["vanilla"]["epochs"] = 1
     config["datasets"] = {"digits": digits | {"labelled": "all"}, "few": digits | {"labelled": 4}}
     config["masks"] = {
-        "threshold": {"method": "threshold"},
-        "smooth": {"method": "smooth"},
+        "threshold": {"method": "threshold", "background_score": 0.3},
+        "smooth": {"method": "smooth", "background_score": 0.3},
         "full": {"method": "full"},
     }
     config["experiments"] = [

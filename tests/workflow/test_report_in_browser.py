@@ -6,23 +6,12 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tags2masks.report.page import write_page
 from tests.unit.fabricated_report import COUNT, fabricate
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-)
 # Fonts that matplotlib brings, so that no test depends on those of the machine: regular, bold, the
 # space between letters. The last is wider than any that people read.
 FONTS = {
@@ -44,17 +33,6 @@ def styled(name: str) -> str:
         faces.append(f"@font-face {{ font-family: given; {source} }}")
     rule = f"* {{ font-family: given !important; letter-spacing: {spacing} !important; }}"
     return "\n".join([*faces, rule])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A running Chromium; skips where there is none."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium at {CHROMIUM} (Debian's package chromium)")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +70,7 @@ def test_sections_are_there_and_pictures_load(page):
     for name in ("summary", "leaderboard", "d0", "d1", "supervision", "artifacts"):
         assert page.locator(f"#{name}").is_visible()
         assert page.locator(f"#{name} h2").is_visible()
-    assert page.locator(".chart svg").count() == 8
+    assert page.locator(".chart svg").count() == 11
     widths = page.evaluate("Array.from(document.images, image => image.naturalWidth)")
     # 64 pixels or a thumbnail's 156 to 240: the placeholder of a shared picture has one.
     assert len(widths) > 40 and min(widths) == 64

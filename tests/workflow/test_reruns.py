@@ -15,12 +15,22 @@ from PIL import Image
 from tests.workflow.conftest import CONFIG, fresh_project
 
 # Jobs of the small config, from a stage to the end; two shards, two masks methods.
-END = {"collect": 1, "correlate": 1, "report_page": 1}
+MEASURED = {"collect": 1, "correlate": 1, "correlate_doubts": 1, "report_page": 1}
+END = {"collect_plausibility": 1} | MEASURED
 MADE = {"lineage": 1} | END
-PREDICTIONS = {"predictions": 4, "measure_labels": 2, "examples": 2} | MADE
+PREDICTIONS = {
+    "predictions": 4,
+    "measure_labels": 2,
+    "measure_plausibility": 2,
+    "examples": 2,
+} | MADE
 SEGMENTER = {"deeplabv3plus": 2} | PREDICTIONS
-ONE_CHAIN = {"deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "examples": 1} | MADE
-MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4}
+# Masks and predictions of the other chain are compared with those of this one.
+ONE_CHAIN = {
+    "deeplabv3plus": 1, "predictions": 2, "measure_labels": 2, "measure_plausibility": 4,
+    "examples": 1,
+} | MADE  # fmt: skip
+MASKS = {"threshold": 2, "crf": 2} | SEGMENTER | {"measure_labels": 4, "measure_plausibility": 4}
 MAPS = {"cam": 2, "measure_maps": 1} | MASKS
 CLASSIFIER = {"vanilla": 1, "measure_classifier": 1} | MAPS
 LISTED = {"digits": 1, "digits_val": 1, "digits_ood": 1}
@@ -61,7 +71,7 @@ def test_a_finished_run_has_nothing_to_do(finished):
         (
             "evaluation.regions",
             False,
-            {"measure_maps": 1, "measure_labels": 2, "examples": 2} | END,
+            {"measure_maps": 1, "measure_labels": 2, "examples": 2} | MEASURED,
         ),
         ("report.examples", 2, {"examples": 2} | END | OUTLINE),
         ("threads", 2, {}),
@@ -112,7 +122,8 @@ def test_a_new_experiment_makes_only_what_is_new(finished):
     more["experiments"].append("digits / vanilla / cam / low")
     finished.configure(more)
     try:
-        assert finished.would_run() == {"threshold": 2, "measure_labels": 1} | END | OUTLINE
+        made = {"threshold": 2, "measure_labels": 1, "measure_plausibility": 3}
+        assert finished.would_run() == made | END | OUTLINE
     finally:
         finished.configure(CONFIG)
 
@@ -120,7 +131,8 @@ def test_a_new_experiment_makes_only_what_is_new(finished):
 def test_fewer_experiments_make_only_new_tables(finished):
     finished.configure(changed("experiments", ["digits / vanilla / cam / crf"]))
     try:
-        assert finished.would_run() == END | OUTLINE
+        # What is left is compared with less.
+        assert finished.would_run() == {"measure_plausibility": 1} | END | OUTLINE
     finally:
         finished.configure(CONFIG)
 
@@ -257,7 +269,8 @@ def planned_with(pets, change):
 def test_other_images_of_val_train_nothing_again(pets, change):
     assert planned_with(pets, change) == {
         "describe": 1, "folder_val": 1, "measure_classifier": 1, "predictions": 1,
-        "lineage": 1, "collect": 1, "report_page": 1,
+        "measure_plausibility": 1, "collect_plausibility": 1, "lineage": 1, "collect": 1,
+        "report_page": 1,
     }  # fmt: skip
 
 

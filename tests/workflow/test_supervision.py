@@ -25,7 +25,8 @@ MEASURING = {
     "measure_steps",
     "report_page",
 }
-EVALUATION = MEASURING | {"collect", "correlate", "sweep_table", "examples", "all"}
+TABLES = {"collect", "correlate", "correlate_doubts", "sweep_table"}
+EVALUATION = MEASURING | TABLES | {"examples", "all"}
 TRUTH = re.compile(r"\w+_truth")
 # Rules that make a file of supervision, by the word that config blocks have for it. Tags are in the
 # index, which everything may read.
@@ -169,6 +170,26 @@ def test_measured_figures_given_to_a_method_are_found(tmp_path):
     (maps,) = {a.id for a in artifacts_of(CONFIG) if a.stage == "maps"}
     given(project, "masks", f"results/{{dataset}}/maps/{maps}/curve.csv")
     assert leaks(jobs_of(project)) >= {"threshold", "deeplabv3plus", "predictions"}
+
+
+def test_what_is_said_without_masks_is_said_without_masks(tmp_path):
+    config = copying.deepcopy(CONFIG) | {"report": {"sheets": "all"}}
+    config["datasets"]["digits"]["labelled"] = 4
+    config["masks"]["full"] = {"method": "full"}
+    config["experiments"].append("digits / full")
+    project = fresh_project(tmp_path, config)
+    jobs = jobs_of(project)
+    looks = {"measure_plausibility", "collect_plausibility", "contact_sheet"}
+    assert looks <= set(jobs.rules.values()) and not looks & EVALUATION
+    assert leaks(jobs) == set()
+    # True masks are compared with others, and these not with them.
+    assert undeclared(jobs, project) == set()
+    path = project.folder / "rules" / "plausibility.smk"
+    text, plain = path.read_text(encoding="utf-8"), "        others=plan.other_masks,\n"
+    assert text.count(plain) == 1
+    further = '        truth="results/{dataset}/truth.csv",\n'
+    path.write_text(text.replace(plain, plain + further), encoding="utf-8")
+    assert leaks(jobs_of(project)) == looks
 
 
 @pytest.mark.parametrize(("source", "file"), [("boxes", "boxes.csv"), ("masks", "labelled.csv")])

@@ -1,0 +1,1 @@
+"""Maps after a random walk: one module per affinity network."""
