@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.segmenters import Inference
+from tags2masks.config.inference import Inference
 from tags2masks.data.images import SUFFIXES, image_files, inspect_image
 from tags2masks.data.index import files_of, with_reading
 from tags2masks.data.readers import dataset_block

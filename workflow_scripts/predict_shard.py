@@ -1,6 +1,6 @@
 """Segment a shard's evaluation images with a trained network."""
 
-from tags2masks.config.segmenters import Inference
+from tags2masks.config.inference import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.program import add_index, add_paths, parser, run

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tags2masks.config.segmenters import Inference
+from tags2masks.config.inference import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance

@@ -61,6 +61,7 @@ class Entry(Block):
     helpers: further arguments of a map method, see `maps/localizing.py`.
     program: a program to use instead of the stage's.
     further_outputs: files beside the model, by name.
+    chains: fields that name a chain (`config.chains`), and the stage that it must end in.
     derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
     memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
     uses_gpu: whether its program runs a network.
@@ -72,6 +73,7 @@ class Entry(Block):
     helpers: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str | None] = None
     further_outputs: ClassVar[dict[str, str]] = {}
+    chains: ClassVar[dict[str, str]] = {}
     derived: ClassVar[dict[str, "type[Entry]"]] = {}
     memory_mb: ClassVar[int] = 4000
     minutes: ClassVar[int] = 60

@@ -79,7 +79,7 @@ def expand_experiments(config: Config) -> list[Chain]:
         try:
             paths = expand_braces(text)
             for path in paths:
-                chains[_chain(config, [name.strip() for name in path.split("/")])] = None
+                chains[chain_of(config, [name.strip() for name in path.split("/")])] = None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
     return list(chains)
@@ -90,7 +90,11 @@ def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
     return entry.takes or SECTIONS[section].takes
 
 
-def _chain(config: Config, names: list[str]) -> Chain:
+def chain_of(config: Config, names: list[str]) -> Chain:
+    """The chain of these entries, the data set first.
+
+    Raises ConfigError naming the entry that does not exist or may not follow the one before it.
+    """
     if len(names) < 2:
         raise ConfigError(
             "too short; write dataset / classifier, and further stages if you like: / maps / masks "

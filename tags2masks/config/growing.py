@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tags2masks.config.masks import Bilateral, DenseCrf, Gaussian
+from tags2masks.config.crf import Bilateral, DenseCrf, Gaussian
 
 
 class Growing(DenseCrf):

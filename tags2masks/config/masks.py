@@ -5,7 +5,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.affinity import IrnTraining, PsaTraining
-from tags2masks.config.base import Block, Entry, added, free
+from tags2masks.config.base import Entry, added, free
+from tags2masks.config.chains import ChainName
+from tags2masks.config.crf import Bilateral, DenseCrf, LabelCrf
+from tags2masks.config.inference import Inference
 from tags2masks.config.scores import (
     BackgroundScore,
     ChosenScore,
@@ -31,39 +34,6 @@ class Threshold(Masks):
 
     method: Literal["threshold"] = "threshold"
     background_score: BackgroundScore = background_score()
-
-
-# The deviations have lower bounds because pydensecrf stores positions and colours, divided by the
-# deviations, in 16 bits, and writes out of bounds where they overflow.
-class Gaussian(Block):
-    """Pairwise term on position."""
-
-    sxy: float = Field(3, ge=0.5, description="Deviation in pixels.")
-    compat: float = Field(3, ge=0, le=1e4)
-
-
-class Bilateral(Block):
-    """Pairwise term on position and colour."""
-
-    sxy: float = Field(50, ge=0.5, description="Deviation in pixels.")
-    srgb: float = Field(5, ge=0.1, description="Deviation in colour values, 0 to 255.")
-    compat: float = Field(10, ge=0, le=1e4)
-
-
-class DenseCrf(Block):
-    """A dense conditional random field."""
-
-    cites: ClassVar[tuple[str, ...]] = ("krahenbuhl2011crf",)
-
-    iterations: int = Field(10, ge=1)
-    gaussian: Gaussian = Gaussian()
-    bilateral: Bilateral = Bilateral()
-
-
-class LabelCrf(DenseCrf):
-    """A dense CRF on labels; the defaults are those of IRN's public code."""
-
-    gt_prob: float = Field(0.7, gt=0, lt=1, description="Confidence in the label of a pixel.")
 
 
 class Crf(LabelCrf, Masks):
@@ -287,6 +257,33 @@ class Psa(PsaFields, Walked):
         return self
 
 
+class Predicted(Masks):
+    """The predictions of another chain's segmenter on the training images (self-training)."""
+
+    takes: ClassVar[tuple[str, ...]] = ("dataset",)
+    learns_from: ClassVar[tuple[str, ...]] = ("tags",)
+    chains: ClassVar[dict[str, str]] = {"of": "segmenter"}
+    program: ClassVar[str] = "predict_masks"
+    memory_mb: ClassVar[int] = 12000
+    uses_gpu: ClassVar[bool] = True
+
+    method: Literal["predicted"] = "predicted"
+    of: ChainName | None = Field(
+        None,
+        description="The chain that ends in the segmenter, without the data set, such as "
+        "`vanilla/cam/crf/deeplabv3plus`.",
+    )
+    tags: bool = Field(
+        True,
+        description="Only the background and the classes that the image is tagged with; their "
+        "probabilities then sum to 1.",
+    )
+    confidence: float = Field(
+        0, ge=0, lt=1, description="Pixels whose highest probability is below it are ignored (255)."
+    )
+    inference: Inference = Field(Inference(), description="How the segmenter is applied.")
+
+
 METHODS = {
     "threshold": Threshold,
     "crf": Crf,
@@ -297,4 +294,5 @@ METHODS = {
     "irn": Irn,
     "psa": Psa,
     "full": Full,
+    "predicted": Predicted,
 }

@@ -9,36 +9,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tags2masks.config.base import Block, Entry, free
+from tags2masks.config.base import Block
 from tags2masks.config.growing import Growing
-from tags2masks.config.maps import Scales
-from tags2masks.config.masks import Bilateral, DenseCrf, Gaussian
+from tags2masks.config.inference import Inference, NetworkCrf
 from tags2masks.config.training import Augment, Backbone, Optimizer, Share, Training
-
-
-class NetworkCrf(DenseCrf):
-    """Dense conditional random field on a network's probabilities, as in DeepLab-v2.
-
-    Values of its public code: Gaussian weight 3 and deviation 1; bilateral weight 4 and deviations
-    67 and 3.
-    """
-
-    gaussian: Gaussian = Gaussian(sxy=1, compat=3)
-    bilateral: Bilateral = Bilateral(sxy=67, srgb=3, compat=4)
-
-
-class Inference(Entry):
-    """How a trained network is applied; a change trains nothing again."""
-
-    memory_mb: ClassVar[int] = 12000
-    uses_gpu: ClassVar[bool] = True
-
-    scales: Scales = Field((1.0,), description="Sizes relative to the image, averaged.")
-    flip: bool = Field(False, description="Average with the mirrored image.")
-    crf: NetworkCrf | None = Field(
-        None, description="Refine the averaged probabilities; `{}`: as DeepLab-v2, null: don't."
-    )
-    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
 
 
 class Segmenter(Training):

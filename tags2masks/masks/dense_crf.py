@@ -6,7 +6,7 @@ Does not import torch: worker processes import this module.
 import numpy as np
 from pydensecrf.densecrf import DenseCRF2D
 
-from tags2masks.config.masks import DenseCrf
+from tags2masks.config.crf import DenseCrf
 from tags2masks.errors import UserError
 
 SMALLEST = 1e-5  # avoids the infinite energy of a probability of 0; pydensecrf's bound

@@ -6,7 +6,7 @@ Does not import torch: worker processes import this module.
 import numpy as np
 from pydensecrf.utils import unary_from_labels
 
-from tags2masks.config.masks import LabelCrf
+from tags2masks.config.crf import LabelCrf
 from tags2masks.masks.dense_crf import mean_field
 
 

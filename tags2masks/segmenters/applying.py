@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tags2masks.config.segmenters import Inference
+from tags2masks.config.inference import Inference
 from tags2masks.data.views import WholeImages
 from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
@@ -26,15 +26,13 @@ def segmented(
 
     A CRF runs in `machine.threads` processes while the network processes the next images.
     """
-    network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
     views = WholeImages(rows, root, inference.batch_size)
-    batches = iter(DataLoader(views, batch_size=None, num_workers=machine.loaders))
-    seen = _seen(network, batches, inference, machine.device)
+    seen = probabilities(network, views, inference, machine)
     if inference.crf is None:
-        best = (shares.argmax(0).to(torch.uint8).cpu().numpy() for _, shares in seen)
+        best = (shares.argmax(0).to(torch.uint8).cpu().numpy() for _, _, shares in seen)
         masks = progress(best, "segment", total=len(rows))
     else:
-        items = ((image.permute(1, 2, 0).numpy(), shares.cpu().numpy()) for image, shares in seen)
+        items = ((pixels.permute(1, 2, 0).numpy(), s.cpu().numpy()) for _, pixels, s in seen)
         workers = max(1, min(machine.threads, len(rows)))
         few = 2 * workers  # probabilities are large: 16 MB for an image of VOC
         masks = map_ordered(
@@ -51,13 +49,14 @@ def segmented(
         yield image, mask, {"size": list(mask.shape)}
 
 
-def _seen(
-    network: nn.Module,
-    batches: Iterator[tuple[list[int], Tensor]],
-    inference: Inference,
-    device: str,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image, uint8 [3, H, W], and its probabilities [K+1, H, W], on the device."""
-    for _, batch in batches:
-        shares = predict(network, batch.to(device).float() / 255, inference)
-        yield from zip(batch, shares, strict=True)
+def probabilities(
+    network: nn.Module, views: WholeImages, inference: Inference, machine: Machine
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Every image's row number, its pixels, uint8 [3, H, W], and its probabilities [K + 1, H, W].
+
+    Probabilities are on the device.
+    """
+    network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
+    for numbers, batch in DataLoader(views, batch_size=None, num_workers=machine.loaders):
+        shares = predict(network, batch.to(machine.device).float() / 255, inference)
+        yield from zip(numbers, batch, shares, strict=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tags2masks.config.segmenters import Inference
+from tags2masks.config.inference import Inference
 from tags2masks.nets.resize import at_scale, resized
 
 

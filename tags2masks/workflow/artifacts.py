@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tags2masks.config.base import Block, ConfigError, Entry
-from tags2masks.config.experiments import Chain
+from tags2masks.config.experiments import Chain, EntryName, chain_of
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
@@ -137,10 +137,13 @@ def build_experiments(config: Config) -> list[Experiment]:
 
 
 class _Builder:
-    """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far."""
+    """Builds the artifacts of one chain; `latest` has the last artifact of each stage so far.
 
-    def __init__(self, config: Config, chain: Chain, seed: int):
-        self.config, self.chain, self.seed = config, chain, seed
+    above: the entries that are made from the chain, if other entries name it.
+    """
+
+    def __init__(self, config: Config, chain: Chain, seed: int, above: tuple[EntryName, ...] = ()):
+        self.config, self.chain, self.seed, self.above = config, chain, seed, above
         self.dataset, self.path = chain[0].name, "/".join(entry.name for entry in chain)
         self.latest: dict[str, Artifact] = {}
         self.products: list[tuple[int, Artifact]] = []
@@ -166,6 +169,11 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
+        for name, end in block.chains.items():
+            path = spec.pop(name)
+            if path is None:
+                raise ConfigError(f"{where}.{name}: missing; name a chain that ends in a {end}")
+            upstream[end] = self._named(f"{where}.{name}", path, end, self.chain[depth])
         latest, needed = dict(self.latest), {}
         for part in (part for part in parts if stage.name not in part.takes):
             inner = getattr(block, part.part)
@@ -248,6 +256,31 @@ class _Builder:
         return build_artifact(
             self.config, self.seed, self.dataset, "classifier", block, block.method, spec, upstream
         )
+
+    def _named(self, where: str, path: str, stage: str, entry: EntryName) -> Artifact:
+        """The artifact that a chain ends in, which an entry names; stage: where it must end."""
+        first, *_ = names = path.split("/")
+        if first in self.config.datasets:
+            raise ConfigError(f"{where}: '{path}': leave out the data set; it is the entry's own")
+        try:
+            chain = chain_of(self.config, [self.dataset, *names])
+        except ConfigError as error:
+            raise ConfigError(f"{where}: '{path}': {error}") from None
+        end = SECTIONS[chain[-1].section]
+        if end.name != stage:
+            raise ConfigError(
+                f"{where}: '{path}' ends in {end.plural}, and should end in {STAGES[stage].plural}"
+            )
+        above = (*self.above, entry)
+        for one in chain[1:]:
+            if one in above:
+                raise ConfigError(
+                    f"{where}: '{path}': {one.name} is itself made from this chain; name one "
+                    "without it"
+                )
+        builder = _Builder(self.config, chain, self.seed, above)
+        builder.build()
+        return builder.latest[stage]
 
     def _check(self, block: Entry, at: int, before: Artifact | None) -> None:
         """Raise ConfigError if the entry cannot follow `before` at this place of the chain."""

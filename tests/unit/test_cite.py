@@ -19,6 +19,7 @@ WITHOUT_A_PAPER = {
     "few_masks",
     "folder",
     "full",
+    "predicted",
     "separation",
     "threshold",
 }

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tags2masks.config.masks import Bilateral, Crf, Gaussian
+from tags2masks.config.crf import Bilateral, Gaussian
+from tags2masks.config.masks import Crf
 from tags2masks.errors import UserError
 from tags2masks.masks.crf import make_mask
 from tags2masks.masks.label_crf import probabilities, refine

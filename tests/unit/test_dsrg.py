@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from tags2masks.config.crf import Bilateral, DenseCrf, Gaussian
 from tags2masks.config.growing import Growing
-from tags2masks.config.masks import Bilateral, Crf, DenseCrf, Gaussian
+from tags2masks.config.masks import Crf
 from tags2masks.config.segmenters import DeepLabV2
 from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.masks.label_crf import probabilities as field_of_labels

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from tags2masks.config.inference import Inference
 from tags2masks.config.methods import METHODS
-from tags2masks.config.segmenters import Inference
 from tags2masks.data.index import rows_of
 from tags2masks.data.masked import MaskedViews
 from tags2masks.machine import Machine, prepare

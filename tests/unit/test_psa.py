@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from tags2masks.affinity import psa
 from tags2masks.affinity.losses import affinity_loss, labels_of_cells
 from tags2masks.config.affinity import PsaTraining
-from tags2masks.config.masks import Agreed, Bilateral, Gaussian, Psa
+from tags2masks.config.crf import Bilateral, Gaussian
+from tags2masks.config.masks import Agreed, Psa
 from tags2masks.config.training import Augment, Backbone, Optimizer
 from tags2masks.data.index import images_sha
 from tags2masks.data.masked import ProbabilityViews

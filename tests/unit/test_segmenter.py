@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from tags2masks.checkpoints import State
 from tags2masks.config import segmenters
-from tags2masks.config.masks import Bilateral, Gaussian
+from tags2masks.config.crf import Bilateral, Gaussian
 from tags2masks.config.segmenters import Cct, DeepLabV1, DeepLabV2, DeepLabV3Plus, Mixed, UPerNet
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine

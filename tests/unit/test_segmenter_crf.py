@@ -10,8 +10,9 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config import segmenters
-from tags2masks.config.masks import Bilateral, Gaussian
-from tags2masks.config.segmenters import DeepLabV1, DeepLabV2, NetworkCrf
+from tags2masks.config.crf import Bilateral, Gaussian
+from tags2masks.config.inference import NetworkCrf
+from tags2masks.config.segmenters import DeepLabV1, DeepLabV2
 from tags2masks.data.images import read_image
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tags2masks.config.masks import Bilateral, Confident, Gaussian, Irn, LabelCrf
+from tags2masks.config.crf import Bilateral, Gaussian, LabelCrf
+from tags2masks.config.masks import Confident, Irn
 from tags2masks.masks import confident, irn
 from tags2masks.walks.walking import divided
 
