@@ -1,5 +1,7 @@
 """Random views of training images with the labels of an artifact."""
 
+from collections.abc import Callable
+
 from tags2masks.data.masked import MaskedViews
 from tags2masks.errors import UserError
 from tags2masks.mask_ids import IGNORED
@@ -7,22 +9,31 @@ from tags2masks.store import Shard
 from tags2masks.task import Task
 
 
-def labelled_views(task: Task, stage: str, kind: type[MaskedViews] = MaskedViews) -> MaskedViews:
+def labelled_views(
+    task: Task, stage: str, kind: Callable[..., MaskedViews] = MaskedViews
+) -> MaskedViews:
     """Random views of the training images with the labels of the stage's upstream artifact.
 
-    kind: the class of the views. Raises UserError as `MaskedViews`, and if no pixel of any image
-    has a label.
+    kind: makes the views. Raises UserError as `MaskedViews`, and if no pixel of any image has a
+    label.
     """
-    shards, artifact = task.upstream(stage)
-    spec = task.spec
-    views = kind(task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean)
+    views = unchecked_views(task, stage, kind)
     if not _some_label(views):
         raise UserError(
-            f"{shards[0].parent}: every pixel of every image is ignored (255), so there is nothing "
-            "to learn from; make the labels less strict, for example with a lower foreground_score "
-            "or a higher background_score"
+            f"{views.files[0].parent}: every pixel of every image is ignored (255), so there is "
+            "nothing to learn from; make the labels less strict, for example with a lower "
+            "foreground_score or a higher background_score"
         )
     return views
+
+
+def unchecked_views(
+    task: Task, stage: str, kind: Callable[..., MaskedViews] = MaskedViews
+) -> MaskedViews:
+    """`labelled_views`, of which no pixel need have a label."""
+    shards, artifact = task.upstream(stage)
+    spec = task.spec
+    return kind(task.rows("train"), task.root, shards, artifact, spec.augment, spec.backbone.mean)
 
 
 def _some_label(views: MaskedViews) -> bool:

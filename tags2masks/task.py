@@ -39,6 +39,8 @@ class Task:
     model: the output file of the network; checkpoints are stored beside it.
     files: for each stage upstream, its shards in order, or its model with spec.json beside it.
     weights: the file of `backbone.weights`, if it names one.
+    labelled, mask_root: the table of training images with true masks, and the folder of these, for
+        methods that learn from masks.
     source: digest of the code; a checkpoint of other code is not resumed.
     """
 
@@ -52,6 +54,8 @@ class Task:
     files: dict[str, list[Path]] = field(default_factory=dict)
     weights: Path | None = None
     source: str = ""
+    labelled: Path | None = None
+    mask_root: Path | None = None
 
     @cached_property
     def spec(self) -> Training:

@@ -55,6 +55,11 @@ class Moment:
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(count * self.ranks, generator=generator)[self.rank :: self.ranks]
 
+    def generator(self, device: torch.device) -> torch.Generator:
+        """A generator of this step's random numbers on a device, another one for each process."""
+        seeds = np.random.SeedSequence((*self.seeds, self.rank, 1))
+        return torch.Generator(device).manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
+
 
 # A method's training step on a batch of its stage. Returns named figures, among them "loss", which
 # the network minimises, and optionally "second_loss" for the second network.

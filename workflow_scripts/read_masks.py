@@ -1,8 +1,8 @@
 """Store the true masks of the labelled training images of a shard."""
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.labelled import read_true_masks
 from tags2masks.data.readers import dataset_block, reader_module
-from tags2masks.data.tables import read_checked
 from tags2masks.masks.full import labelled_masks
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
@@ -21,9 +21,7 @@ def main() -> None:
     rows = rows_of(read_index(*args.index), args.split, args.shard)
     spec = dataset_block(args.recipe["dataset"])
     table = reader_module(spec.kind).mask_table(spec, read_classes(args.classes))
-    labelled = read_checked(args.labelled, ("image", "mask"), "run again")
-    labelled = labelled.set_index("image")["mask"]
-    entries = labelled_masks(rows, labelled.to_dict(), args.mask_root, table)
+    entries = labelled_masks(rows, read_true_masks(args.labelled, args.mask_root, table))
     about = provenance(args.recipe) | {"partial": True}
     write_shard(args.output, about, images_sha(rows), entries)
 

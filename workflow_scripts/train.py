@@ -25,6 +25,8 @@ def arguments() -> argparse.ArgumentParser:
         "--val", type=Path, help="table of val's images: measured after epochs, never learned from"
     )
     options.add_argument("--weights", type=Path, help="the file behind backbone.weights")
+    options.add_argument("--labelled", type=Path, help="table of training images with true masks")
+    options.add_argument("--mask-root", type=Path, help="the folder of these masks")
     for name, stage in STAGES.items():
         what = "model, its spec.json beside it" if stage.gives == "network" else "shards, in order"
         options.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
@@ -48,6 +50,8 @@ def main() -> None:
         {name: getattr(args, name) for name in STAGES},
         args.weights,
         args.source,
+        args.labelled,
+        args.mask_root,
     )
     network, rows = train(task)
     if not is_main_process():

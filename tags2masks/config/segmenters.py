@@ -7,11 +7,12 @@ in VOC.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from tags2masks.config.base import Block
 from tags2masks.config.growing import Growing
 from tags2masks.config.inference import Inference, NetworkCrf
-from tags2masks.config.training import Augment, Backbone, Optimizer, Training
+from tags2masks.config.training import Augment, Backbone, Optimizer, Share, Training
 
 
 class Segmenter(Training):
@@ -22,17 +23,22 @@ class Segmenter(Training):
     init_from_classifier: bool = Field(
         False, description="Start the encoder from the classifier of the same experiment."
     )
+    test: Inference = Inference()
+
+
+class CrossEntropySegmenter(Segmenter):
+    """Options of segmenters that learn from labels alone, which may grow."""
+
     growing: Growing | None = Field(
         None, description="Let labels grow during training; `{}`: as DSRG, null: don't."
     )
-    test: Inference = Inference()
 
     def modules(self) -> list[str]:
         """`dsrg` is imported by name, so an edit of it affects only segmenters with `growing`."""
         return ["segmenters.dsrg"] if self.growing else []
 
 
-class DeepLabV3Plus(Segmenter):
+class DeepLabV3Plus(CrossEntropySegmenter):
     """DeepLabV3+ of segmentation-models-pytorch on a timm encoder."""
 
     cites: ClassVar[tuple[str, ...]] = ("chen2018deeplabv3plus",)
@@ -48,7 +54,7 @@ class DeepLabV3Plus(Segmenter):
     decoder_channels: int = Field(256, ge=8)
 
 
-class DeepLabV1(Segmenter):
+class DeepLabV1(CrossEntropySegmenter):
     """DeepLab with one large field of view on ResNet-38d, as SEAM's public code trains it.
 
     The code's 20,000 steps of 10 images of VOC are 18.9 epochs; its scales 0.5 to 1.5 are long
@@ -69,7 +75,7 @@ class DeepLabV1(Segmenter):
     )
 
 
-class DeepLabV2(Segmenter):
+class DeepLabV2(CrossEntropySegmenter):
     """DeepLab with parallel dilated convolutions (ASPP) on any convolutional network.
 
     20,000 steps of 10 images of VOC are 18.9 epochs. LPCAM's paper has batches of 5: `batch_size:
@@ -92,7 +98,7 @@ class DeepLabV2(Segmenter):
     test: Inference = Inference(crf=NetworkCrf())
 
 
-class UPerNet(Segmenter):
+class UPerNet(CrossEntropySegmenter):
     """UPerNet of segmentation-models-pytorch on a timm encoder, by default a Swin transformer.
 
     LPCAM's 40,000 steps of 16 images of VOC (662 steps an epoch) are 60.4 epochs. Its resizing to
@@ -112,9 +118,92 @@ class UPerNet(Segmenter):
     decoder_channels: int = Field(512, ge=8)
 
 
+class Mixed(DeepLabV3Plus):
+    """DeepLabV3+ on the true masks of labelled images and the pseudo-masks of the others.
+
+    The images are those that the data set's `labelled` names. Half of a batch is of each kind.
+    """
+
+    learns_from: ClassVar[tuple[str, ...]] = ("masks",)
+
+    method: Literal["mixed"] = "mixed"
+    batch_size: int = Field(
+        16,
+        ge=2,
+        multiple_of=2,
+        description="Images per step, over all GPUs: half of them labelled; at least two per GPU.",
+    )
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Perturbations(Block):
+    """Auxiliary decoders for each perturbation of the features, and its strength."""
+
+    dropout: Count = Field(6, description="Decoders whose features have channels dropped.")
+    dropout_rate: float = Field(0.5, ge=0, lt=1, description="Share of channels dropped.")
+    cutout: Count = Field(6, description="Decoders with a rectangle cut out of each object.")
+    cutout_share: Share = Field(0.4, description="Of an object's height and width.")
+    vat: Count = Field(2, description="Decoders with features moved adversarially.")
+    vat_distance: float = Field(2, ge=0, description="Length of this move (ε).")
+    context_masking: Count = Field(2, description="Decoders that see objects alone.")
+    object_masking: Count = Field(2, description="Decoders that see background alone.")
+    feature_drop: Count = Field(6, description="Decoders without the most active cells.")
+    drop_range: tuple[Share, Share] = Field(
+        (0.7, 0.9),
+        description="Cells are dropped from a share of the highest activity on, drawn from this "
+        "range; an earlier version of the code has 0.6 to 0.9.",
+    )
+    feature_noise: Count = Field(6, description="Decoders with noise on the features.")
+    noise_range: float = Field(0.3, ge=0, description="Largest relative change by noise.")
+
+    @field_validator("drop_range")
+    @classmethod
+    def _ordered(cls, value):
+        if value[0] > value[1]:
+            raise ValueError("drop_range is a range: smallest share first")
+        return value
+
+
+class Cct(Segmenter):
+    """Cross-consistency training on true masks, images without one, and their pseudo-masks.
+
+    The data set's `labelled` names the images with true masks. An epoch is a pass over the others.
+    After masks of method `full` there are no pseudo-masks, and the images' tags are not used.
+    The public code trains for 80 epochs.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("ouali2020cct",)
+    learns_from: ClassVar[tuple[str, ...]] = ("masks",)
+
+    method: Literal["cct"] = "cct"
+    backbone: Backbone = Backbone(output_stride=8)
+    epochs: int = Field(50, ge=1, description="Passes over the images without a true mask.")
+    batch_size: int = Field(
+        10,
+        ge=2,
+        description="Labelled images per step, and as many others, over all GPUs; at least two per "
+        "GPU.",
+    )
+    optimizer: Optimizer = Optimizer(lr=1e-3, momentum=0.9)
+    augment: Augment = Augment(resize=(200, 800), crop=320)
+    freeze_bn: bool = False
+    perturbations: Perturbations = Perturbations()
+    consistency_weight: float = Field(30, ge=0, description="Final weight of the consistency loss.")
+    weak_weight: float = Field(
+        0.4, ge=0, description="Final weight of the auxiliary decoders' loss on pseudo-masks."
+    )
+    ramp_up: Share = Field(
+        0.1, description="Share of the training over which both weights rise, from e⁻⁵ of the last."
+    )
+
+
 METHODS = {
     "deeplabv3plus": DeepLabV3Plus,
     "deeplabv1": DeepLabV1,
     "deeplabv2": DeepLabV2,
     "upernet": UPerNet,
+    "mixed": Mixed,
+    "cct": Cct,
 }

@@ -8,10 +8,13 @@ The random order depends on each image's own name, so that a new image does not 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from tags2masks.data.tables import write_table
+from tags2masks.data.tables import read_checked, write_table
+from tags2masks.data.truth import MaskTable, read_mask
 from tags2masks.errors import UserError, raise_together
 
 COLUMNS = ("image", "mask")
@@ -81,6 +84,25 @@ def with_all_masks(masks: pd.DataFrame) -> pd.DataFrame:
             f"{lacks.iloc[0]}; add it, or list images that have masks"
         )
     return masks
+
+
+class TrueMasks(NamedTuple):
+    """The masks of the labelled images: their files by image, and the data set's mask table."""
+
+    files: dict[str, Path]
+    table: MaskTable
+
+    def read(self, image: str, size: tuple[int, int]) -> np.ndarray:
+        """An image's mask: uint8 [H, W], 255 ignored. Raises as `data.truth.read_mask`."""
+        return read_mask(self.files[image], self.table, size)
+
+
+def read_true_masks(path: Path | str, root: Path, table: MaskTable) -> TrueMasks:
+    """Read the table that `write_labelled` wrote; root: the folder that its paths start from."""
+    rows = read_checked(path, COLUMNS, "run again")
+    return TrueMasks(
+        {image: root / mask for image, mask in zip(rows["image"], rows["mask"], strict=True)}, table
+    )
 
 
 def write_labelled(path: Path | str, masks: pd.DataFrame) -> None:

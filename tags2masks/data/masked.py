@@ -65,7 +65,9 @@ class MaskedViews(Dataset):
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         place, *seeds = draw
-        row = self.masked[place % len(self.masked)]
+        return self._view(self.masked[place % len(self.masked)], seeds)
+
+    def _view(self, row: int, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         view, labels = random_view(
             read_image(self.paths[row], self.sizes[row]),
             self._labels(row),

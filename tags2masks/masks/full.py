@@ -5,24 +5,19 @@ from the others.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from tags2masks.data.truth import read_mask
+from tags2masks.data.labelled import TrueMasks
 from tags2masks.store import Entry
 
 
-def labelled_masks(
-    rows: pd.DataFrame, masks: dict[str, str], root: Path, table: np.ndarray
-) -> Iterator[Entry]:
+def labelled_masks(rows: pd.DataFrame, masks: TrueMasks) -> Iterator[Entry]:
     """Yield the store's entries of the rows with a mask: uint8 [H, W], 255 ignored.
 
-    rows: with image, height, width. masks: file by image, relative to root; table: the mask table.
-    Raises as `data.truth.read_mask`.
+    rows: with image, height, width. Raises as `data.truth.read_mask`.
     """
     for image, height, width in zip(rows["image"], rows["height"], rows["width"], strict=True):
-        if image in masks:
-            mask = read_mask(root / masks[image], table, (height, width))
+        if image in masks.files:
+            mask = masks.read(image, (height, width))
             yield image, mask, {"size": list(mask.shape)}

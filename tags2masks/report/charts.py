@@ -13,7 +13,7 @@ from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, giving
 
 # Columns of training.csv with schedules, not results.
-SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc")
+SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc", "consistency_weight")
 
 
 def charts(

@@ -10,6 +10,7 @@ from tags2masks.config.datasets import KINDS
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
+from tags2masks.report.costs import cost_chart, cost_group
 from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.lineage import (
     artifact_details,
@@ -93,6 +94,8 @@ def write_page(
             numbers,
             count,
             asked,
+            cost_group(name, outline),
+            board,
             tables.grouped_warnings(warned[warned["dataset"] == name]),
         )
         for place, name in enumerate(names)
@@ -138,6 +141,8 @@ def _dataset(
     numbers: dict[str, int],
     count: int,
     asked: Sequence[Path],
+    group: list[dict],
+    board: pd.DataFrame,
     warned: list[str],
 ) -> dict:
     """The page's data for a data set."""
@@ -175,6 +180,7 @@ def _dataset(
         "has_regions": bool((metrics["metric"] == "dr_recall").any()),
         "best": _best(outline, usual),
         "charts": [
+            *cost_chart(key, group, board, numbers),
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
             *charts(key, artifacts, usual, asked),
         ],

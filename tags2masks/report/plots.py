@@ -9,7 +9,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tags2masks.stages import STAGES
 
@@ -215,6 +215,24 @@ def sensitivity(
             panel.tick_params(labelbottom=panel is axes[-1])
         axes[-1].set_xticks(list(place.values()), [_short(setting) for setting in settings])
         axes[-1].set_xlabel(parameter)
+        return _svg(figure, key)
+
+
+def over_costs(key: str, series: Sequence[Series], label: str) -> str:
+    """Mean IoU (%) against a cost on a logarithmic axis; values: columns cost (> 0), iou (0..1)."""
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
+        figure, (axes,) = _figure(3.0, 1)
+        for line in series:
+            table, number = line.values, line.number
+            axes.plot(table["cost"], 100 * table["iou"], marker="o", markersize=5, **_look(number))
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(label)
+        axes.set_title("mean IoU, %")
+        axes.grid(True)
         return _svg(figure, key)
 
 

@@ -24,7 +24,7 @@ from scipy.ndimage import label
 from torch import Tensor, nn
 
 from tags2masks.config.growing import Growing
-from tags2masks.config.segmenters import Segmenter
+from tags2masks.config.segmenters import CrossEntropySegmenter
 from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.training import Moment
@@ -33,7 +33,7 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
 def step(
-    network: nn.Module, batch: list[Tensor], moment: Moment, spec: Segmenter
+    network: nn.Module, batch: list[Tensor], moment: Moment, spec: CrossEntropySegmenter
 ) -> dict[str, Tensor]:
     """`growing_step` on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 for none."""
     images, labels = batch

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tags2masks.config.segmenters import Segmenter
+from tags2masks.config.segmenters import CrossEntropySegmenter
 from tags2masks.data.masked import MaskedViews
 from tags2masks.labels import labelled_views
 from tags2masks.mask_ids import IGNORED
@@ -18,8 +18,12 @@ from tags2masks.training import Moment
 
 
 def views(task: Task) -> MaskedViews:
-    """Random views: batches are (images, labels). Raises UserError as `labelled_views` does."""
-    return labelled_views(task, "masks")
+    """Random views: batches are (images, labels). Raises UserError as `labelled_views` does.
+
+    The module of a method that learns from true masks too has its own `views`.
+    """
+    own = getattr(task.method, "views", None)
+    return own(task) if own else labelled_views(task, "masks")
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -32,7 +36,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def step(
-    network: nn.Module, batch: list[Tensor], moment: Moment, spec: Segmenter
+    network: nn.Module, batch: list[Tensor], moment: Moment, spec: CrossEntropySegmenter
 ) -> dict[str, Tensor]:
     """The loss on a batch: uint8 images [B, 3, S, S] and labels [B, S, S], 255 ignored.
 

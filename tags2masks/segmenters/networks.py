@@ -20,9 +20,15 @@ def on_whole_cells(network: Callable[[Tensor], Tensor], images: Tensor, stride: 
     `align_corners=False` (the public code aligns the corners).
     """
     height, width = images.shape[-2:]
-    padded = F.pad(images, (0, -width % stride, 0, -height % stride))
+    padded = pad_to_cells(images, stride)
     logits = network(padded)
     return resized(logits, padded.shape[-2:])[..., :height, :width]
+
+
+def pad_to_cells(images: Tensor, stride: int) -> Tensor:
+    """Normalised images [B, 3, H, W] with sides rounded up to multiples of the stride."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % stride, 0, -height % stride))
 
 
 class OnFeatures(nn.Module):

@@ -309,6 +309,13 @@ class _Builder:
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
         self._check_supervision(where, block)
+        all_labelled = self.config.datasets[self.dataset].labelled == "all"
+        if "masks" in block.learns_from and before is not None and all_labelled:
+            raise ConfigError(
+                f"{where}: {block.method} also learns from images without a true mask, and "
+                f"datasets.{self.dataset}.labelled names all; label fewer, or let another "
+                "segmenter follow the masks of method full"
+            )
         images = getattr(block, "images", None)
         if images and at + 1 < len(self.chain):
             raise ConfigError(

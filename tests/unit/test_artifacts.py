@@ -203,9 +203,12 @@ def test_an_encoder_can_only_start_from_a_classifier_of_its_kind():
         build_experiments(parse_config(raw))
 
 
+SOME_MASKS = changed(BASE, "datasets.digits.labelled", 4)
+
+
 @pytest.mark.parametrize("method", SEGMENTERS)
 def test_another_test_of_a_segmenter_is_other_predictions_alone(method):
-    raw = changed(BASE, "segmenters.net", {"method": method, "test": {"crf": None}})
+    raw = changed(SOME_MASKS, "segmenters.net", {"method": method, "test": {"crf": None}})
     before = ids(raw)
     for value in ({}, {"iterations": 1}, {"gaussian": {"compat": 3}}):
         after = ids(changed(raw, "segmenters.net.test.crf", value))
@@ -217,7 +220,7 @@ def test_another_test_of_a_segmenter_is_other_predictions_alone(method):
 @pytest.mark.parametrize("method", SEGMENTERS)
 def test_every_segmenter_can_start_from_the_classifier(method):
     backbone = {"name": "resnet18"}
-    raw = changed(BASE, "classifiers.vanilla.backbone", backbone)
+    raw = changed(SOME_MASKS, "classifiers.vanilla.backbone", backbone)
     raw["segmenters"]["net"] = {
         "method": method,
         "backbone": backbone,

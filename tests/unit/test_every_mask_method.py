@@ -10,6 +10,7 @@ import torch
 
 from tags2masks.config.base import Entry
 from tags2masks.config.methods import METHODS
+from tags2masks.data.labelled import TrueMasks
 from tags2masks.machine import Machine, prepare
 from tags2masks.masks.full import labelled_masks
 from tags2masks.masks.single import Made
@@ -91,7 +92,7 @@ def by_reading(spec, image, maps, ids, folder):
     write_palette_png(folder / "mask.png", drawn)
     rows = pd.DataFrame({"image": ["a"], "height": [len(image)], "width": [image.shape[1]]})
     table = np.arange(256, dtype=np.uint8)
-    ((_, mask, _),) = labelled_masks(rows, {"a": "mask.png"}, folder, table)
+    ((_, mask, _),) = labelled_masks(rows, TrueMasks({"a": folder / "mask.png"}, table))
     np.testing.assert_array_equal(mask, drawn)
     return mask, True
 

@@ -59,13 +59,15 @@ def trained(data, folder, package, method, **changes):
     spec = small(METHODS[package][method], **changes)
     recipe = {"stage": STAGE_OF[package], "method": method, "spec": spec.key(), "seed": 3}
     task = Task(
-        recipe | {"upstream": data.upstream},
+        recipe | {"upstream": data.upstream, "dataset": data.dataset},
         data.index,
         CLASSES,
         data.folder,
         MACHINE,
         folder / "model.safetensors",
         files=data.files,
+        labelled=data.labelled,
+        mask_root=data.folder,
     )
     folder.mkdir(exist_ok=True)
     prepare(MACHINE, 3)

@@ -9,7 +9,7 @@ import pytest
 from tags2masks.config.datasets import Digits
 from tags2masks.config.training import Augment
 from tags2masks.data.index import images_sha, write_classes, write_index
-from tags2masks.data.labelled import write_labelled
+from tags2masks.data.labelled import TrueMasks, write_labelled
 from tags2masks.data.masked import MaskedViews
 from tags2masks.data.truth import plain_table, write_truth
 from tags2masks.errors import UserError
@@ -35,11 +35,15 @@ def rows(tmp_path):
     )  # fmt: skip
 
 
+def true_masks(folder, masks):
+    return TrueMasks({image: folder / name for image, name in masks.items()}, plain_table(2))
+
+
 def shards(folder, rows, masks):
     files = []
     for number in (0, 1):
         part = rows[rows["shard"] == number].reset_index(drop=True)
-        entries = labelled_masks(part, masks, folder, plain_table(2))
+        entries = labelled_masks(part, true_masks(folder, masks))
         files.append(folder / f"{number}.zarr.zip")
         about = {"id": "full-01234567", "partial": True}
         write_shard(files[-1], about, images_sha(part), entries)
@@ -84,7 +88,7 @@ def test_whole_shards_give_each_image_once(tmp_path, rows):
 def test_a_mask_of_another_size_is_told(tmp_path, rows):
     other = rows.assign(height=9)
     with pytest.raises(UserError, match=r"b-mask\.png: 8 × 8 pixels, but its image has 8 × 9"):
-        list(labelled_masks(other, {"b": "b-mask.png"}, tmp_path, plain_table(2)))
+        list(labelled_masks(other, true_masks(tmp_path, {"b": "b-mask.png"})))
 
 
 @pytest.mark.parametrize(

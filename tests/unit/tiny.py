@@ -15,12 +15,15 @@ from tags2masks.config.maps import Maps
 from tags2masks.config.masks import Masks
 from tags2masks.config.methods import METHODS
 from tags2masks.config.prototypes import Prototypes
-from tags2masks.config.segmenters import Segmenter
+from tags2masks.config.segmenters import Mixed, Perturbations, Segmenter
 from tags2masks.config.training import Training
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
+from tags2masks.data.labelled import write_labelled
 from tags2masks.methods import method_module
 from tags2masks.nets.checkpoint import save_model
+from tags2masks.palette import write_palette_png
 from tags2masks.provenance import provenance, write_record
+from tags2masks.segmenters.perturbations import PERTURBATIONS
 from tags2masks.stages import giving
 from tags2masks.store import write_shard
 from tags2masks.workflow.ids import artifact_id
@@ -28,7 +31,7 @@ from tags2masks.workflow.ids import artifact_id
 VIEWS = {"resize": (20, 32), "crop": 32}
 
 # Defaults are for large networks. What the blocks of a base class have instead, those that have it.
-SMALLER: dict[type[Entry], dict[str, Any]] = {
+SMALLER: dict[type[Block], dict[str, Any]] = {
     Training: {
         "backbone": {"name": "test_resnet", "weights": None},
         "augment": VIEWS,
@@ -37,6 +40,8 @@ SMALLER: dict[type[Entry], dict[str, Any]] = {
         "radius": 3,
     },
     Segmenter: {"head_channels": 8, "decoder_channels": 8},
+    Mixed: {"batch_size": 2},
+    Perturbations: dict.fromkeys(PERTURBATIONS, 1),
     Prototypes: {"clusters": 2, "samples": 20},
     Maps: {
         "scales": (1.0, 0.5, 1.5),
@@ -106,12 +111,17 @@ def built(package: str, spec: Entry) -> nn.Module:
 
 @dataclass(frozen=True)
 class Data:
-    """Three training images, one of each size, and one of val, with all that a stage is given."""
+    """Three training images, one of each size, and one of val, with all that a stage is given.
+
+    dataset: the recipe's; labelled: the table of the second image's true mask, which is in folder.
+    """
 
     folder: Path
     index: pd.DataFrame
     upstream: dict[str, str]
     files: dict[str, list[Path]]
+    dataset: dict[str, str]
+    labelled: Path
 
 
 def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -> Data:
@@ -119,6 +129,7 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
 
     tags: of each image; labels: those that an image's labels are drawn from. At least the last
     image has one that is not ignored, at a pixel that no view shows, being half as large or less.
+    The second one's true mask is as its labels, but known at its first pixel.
     The upstream has a vanilla classifier with random weights, and these labels for all masks, with
     probabilities that have nothing to do with them.
     """
@@ -143,4 +154,10 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
     write_record(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
     upstream = dict.fromkeys(giving("shards"), MADE) | {"classifier": artifact_id(recipe)}
     files = {stage: [masks] for stage in giving("shards")} | {"classifier": [model]}
-    return Data(folder, index, upstream, files)
+    name, known, *_ = entries[1]
+    known = known.copy()
+    known[0, 0] = 0
+    write_palette_png(folder / "mask.png", known)
+    write_labelled(folder / "labelled.csv", pd.DataFrame({"image": [name], "mask": ["mask.png"]}))
+    dataset = {"kind": "folder"}
+    return Data(folder, index, upstream, files, dataset, folder / "labelled.csv")
