@@ -55,7 +55,8 @@ def crf(**values):
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
-            "choose from agreed, confident, crf, full, irn, psa, smooth, superpixel, threshold",
+            "choose from agreed, confident, crf, full, irn, predicted, psa, smooth, superpixel, "
+            "threshold",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
