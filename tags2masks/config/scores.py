@@ -3,7 +3,6 @@
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError
 
 from tags2masks.config.base import Block, Entry, added, free
@@ -96,6 +95,8 @@ def level(record: dict, area: float) -> float:
     record: `score.json`, with the share of pixels above each of some scores (`areas`). Between
     these scores it is interpolated.
     """
+    import numpy as np  # not at parse time, which every job of a cluster pays
+
     scores, shares = record["areas"]["score"], record["areas"]["share"]
     wanted = min(1, area * np.interp(record["background_score"], scores, shares))
     return float(np.interp(wanted, shares[::-1], scores[::-1]))

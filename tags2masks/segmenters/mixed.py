@@ -10,7 +10,7 @@ from functools import partial
 from tags2masks.data.mixed import MixedViews
 from tags2masks.errors import UserError
 from tags2masks.labels import labelled_views
-from tags2masks.segmenters.deeplabv3plus import build
+from tags2masks.segmenters.encoder_deeplab import build
 from tags2masks.segmenters.learning import step
 from tags2masks.segmenters.true_masks import check_true_masks, true_masks
 from tags2masks.task import Task

@@ -51,7 +51,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "companions": 2,
         "augment": VIEWS,
     },
-    Masks: {"steps": 16, "radius": 3},
+    Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
 }
 
 CLASSES = ["cat", "dog", "cow"]
