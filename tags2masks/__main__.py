@@ -15,13 +15,8 @@ from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
-from tags2masks.workflow.artifacts import (
-    Experiment,
-    all_artifacts,
-    build_experiments,
-    reference_cams,
-    with_upstream,
-)
+from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
+from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.prune import SHOWN, Unused, other_datasets, remove, unused
 
 

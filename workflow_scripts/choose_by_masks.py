@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
+from tags2masks.data.labelled import read_true_masks
 from tags2masks.data.readers import dataset_block, reader_module
-from tags2masks.data.tables import read_checked
-from tags2masks.data.truth import read_mask
 from tags2masks.errors import UserError
 from tags2masks.masks.seeds import upsample
 from tags2masks.methods import method_module
@@ -29,7 +28,7 @@ def main() -> None:
     spec, index = dataset_block(args.recipe["dataset"]), read_index(*args.index)
     rows, classes = rows_of(index, "train"), read_classes(args.classes, index)
     table = reader_module(spec.kind).mask_table(spec, classes)
-    masks = read_checked(args.labelled, ("image", "mask"), "run again").set_index("image")["mask"]
+    true_masks = read_true_masks(args.labelled, args.mask_root, table)
     ids = {name: number for number, name in enumerate(classes, start=1)}
     method, histogram, used = method_module("scores", args.recipe), np.int64(0), 0
     with progress(args.maps, args.recipe["method"], total=len(args.maps)) as files:
@@ -39,9 +38,9 @@ def main() -> None:
                 for image, height, width in zip(
                     mine["image"], mine["height"], mine["width"], strict=True
                 ):
-                    if image not in masks.index or not shard.holds(image):
+                    if image not in true_masks.files or not shard.holds(image):
                         continue
-                    truth = read_mask(args.mask_root / masks[image], table, (height, width))
+                    truth = true_masks.read(image, (height, width))
                     maps, about = shard.read(image)
                     present = [ids[name] for name in about["classes"]]
                     full = upsample(maps, truth.shape)

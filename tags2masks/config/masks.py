@@ -23,6 +23,7 @@ class Masks(Entry):
     """Base class of mask methods."""
 
     has_curve: ClassVar[bool] = False  # whether it has `scores`, measured at every background score
+    reads_images: ClassVar[bool] = True  # whether an image's pixels matter, or its size alone
 
     def at_score(self, record: dict) -> Self:
         """The block with the chosen score of `score.json` in the place of `auto`."""
@@ -31,6 +32,8 @@ class Masks(Entry):
 
 class Threshold(Masks):
     """Background wherever no class scores above a constant."""
+
+    reads_images: ClassVar[bool] = False
 
     method: Literal["threshold"] = "threshold"
     background_score: BackgroundScore = background_score()
@@ -153,6 +156,11 @@ class Walked(Masks):
     crf: LabelCrf | None = Field(None, description="A CRF on the masks; null: none.")
 
     @property
+    def reads_images(self) -> bool:
+        """Only the CRF looks at images."""
+        return self.crf is not None
+
+    @property
     def walk(self) -> Entry:
         """The walk's block."""
         block = self.derived["walk"]
@@ -210,6 +218,7 @@ class Smooth(Masks):
     cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
 
     has_curve: ClassVar[bool] = True
+    reads_images: ClassVar[bool] = False
 
     method: Literal["smooth"] = "smooth"
     background_score: BackgroundScore = background_score()

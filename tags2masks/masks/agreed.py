@@ -15,8 +15,6 @@ from tags2masks.masks.dense_crf import on_probabilities
 from tags2masks.masks.seeds import upsample
 from tags2masks.masks.single import Made
 
-READS_IMAGES = True
-
 
 def make_mask(image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Agreed) -> Made:
     """Labels, uint8 [H, W]: 0 where the high power gives background, else the low power's, or 255.

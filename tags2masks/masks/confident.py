@@ -14,8 +14,6 @@ from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import seed, upsample
 
-READS_IMAGES = True
-
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Confident

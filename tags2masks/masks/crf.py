@@ -8,8 +8,6 @@ from tags2masks.config.masks import Crf
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.seeds import seed, upsample
 
-READS_IMAGES = True
-
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Crf

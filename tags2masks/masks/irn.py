@@ -13,8 +13,6 @@ from tags2masks.masks.label_crf import refine
 from tags2masks.masks.single import Made
 from tags2masks.masks.walked import scores
 
-READS_IMAGES = True
-
 FRAGMENT = 0.01
 """Instances smaller than this share of the image have score 0, as in IRN's public code."""
 

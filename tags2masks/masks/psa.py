@@ -8,8 +8,6 @@ from tags2masks.config.masks import Psa
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.walked import scores
 
-READS_IMAGES = True
-
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Psa

@@ -12,8 +12,6 @@ from scipy.ndimage import correlate1d
 from tags2masks.config.masks import Smooth
 from tags2masks.masks.seeds import seed, upsample
 
-READS_IMAGES = False  # only the image's height and width matter
-
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Smooth

@@ -13,8 +13,6 @@ from skimage.segmentation import felzenszwalb
 from tags2masks.config.masks import Superpixel
 from tags2masks.masks.seeds import seed, upsample
 
-READS_IMAGES = True
-
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Superpixel

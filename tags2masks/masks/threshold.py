@@ -7,8 +7,6 @@ import numpy as np
 from tags2masks.config.masks import Threshold
 from tags2masks.masks.seeds import seed, upsample
 
-READS_IMAGES = False  # only the image's height and width matter
-
 
 def make_mask(
     image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spec: Threshold

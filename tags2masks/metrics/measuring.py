@@ -103,7 +103,7 @@ def work(args: argparse.Namespace) -> Work:
 
 def add_score(options: argparse.ArgumentParser) -> None:
     """Add the options for the background score at which maps are measured."""
-    options.add_argument("--background-score", type=float, help="the fixed one")
+    options.add_argument("--background-score", type=float, help="a fixed one")
     options.add_argument("--score", type=Path, nargs="*", help="the file of a chosen one instead")
     options.add_argument("--score-id", help="its id")
 

@@ -45,21 +45,21 @@ def threshold_rows(
     images: int,
     regions: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """The rows that confusions give, twice: at the fixed background score, and at the best one.
+    """The rows that confusions give, twice: at the reported background score, and at the best one.
 
     They are those of `label_rows` less `labelled` and `contour_f`.
     matrices: [T, K + 1, K + 1]; limits: float32 [T]; regions: [2, T, K + 1, K + 1], the same
     outside DR and in DR. The best threshold is the (first) one of the highest mean iou; it is
     chosen with pixel masks, so its rows have tuned_on_masks set.
-    Raises ValueError when the fixed score is not among the thresholds.
+    Raises ValueError when the reported score is not among the thresholds.
     """
-    at_fixed = np.flatnonzero(limits == np.float32(background_score))
-    if not len(at_fixed):
+    at_reported = np.flatnonzero(limits == np.float32(background_score))
+    if not len(at_reported):
         raise ValueError(f"background score {background_score} is not among the thresholds")
     mean_iou = class_mean(scores(matrices)["iou"])
     at_best = 0 if np.isnan(mean_iou).all() else np.nanargmax(mean_iou)
     parts = []
-    for at, tuned in ((at_fixed[0], False), (at_best, True)):
+    for at, tuned in ((at_reported[0], False), (at_best, True)):
         rows = _rows(matrices[at], classes, None if regions is None else regions[:, at])
         parts.append(_frame(rows, split, _plain(limits[at]), tuned, images))
     return pd.concat(parts, ignore_index=True)
@@ -75,7 +75,7 @@ def map_rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All rows of maps (`threshold_rows`, `contour_rows`, `regions.share_rows`), and the curve.
 
-    Contours are those of the seeds at the fixed background score; there are no rows if they were
+    Contours are those of the seeds at the reported background score; there are no rows if they were
     not counted. The threshold of the shares is the score from which a pixel counts as high.
     """
     parts = np.stack([confusions(histogram) for histogram in quality.histogram])

@@ -88,13 +88,13 @@ def _epoch_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
             "svg": plots.over_epochs(
                 f"{key}-epochs",
                 [
-                    plots.Panel("value", "at the fixed score, %", lines[False], 100),
+                    plots.Panel("value", "at the reported score, %", lines[False], 100),
                     plots.Panel("value", "at the best score (tuned on masks), %", lines[True], 100),
                 ],
             ),
             "legend": lines[False],
             "alt": "; ".join(
-                f"{line.name}, at the fixed score: "
+                f"{line.name}, at the reported score: "
                 + ", ".join(tables.percent(value) for value in line.values["value"])
                 for line in lines[False]
             ),
@@ -216,7 +216,7 @@ def _separations(
 
 
 def _marks(rows: pd.DataFrame) -> list[plots.Mark]:
-    """The marks at the fixed and the tuned background score, from an artifact's rows of metrics."""
+    """The marks at the reported and the tuned score, from an artifact's rows of metrics."""
     means = rows[(rows["metric"] == "iou") & (rows["class"] == "mean")]
     means = means.drop_duplicates(["threshold", "tuned_on_masks"])
     return [
@@ -227,7 +227,7 @@ def _marks(rows: pd.DataFrame) -> list[plots.Mark]:
 
 def _points_text(name: str, marks: list[plots.Mark]) -> str:
     parts = [
-        f"{tables.percent(mark.value)} % at the {'best' if mark.tuned else 'fixed'} score "
+        f"{tables.percent(mark.value)} % at the {'best' if mark.tuned else 'reported'} score "
         f"{mark.threshold:.2f}"
         for mark in marks
     ]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tags2masks.config.datasets import KINDS
 from tags2masks.report import gallery as examples
@@ -33,6 +32,7 @@ from tags2masks.report.plausibility import (
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import published_tables
 from tags2masks.report.summary import usual_split
+from tags2masks.report.templates import page_template
 from tags2masks.stages import STAGES
 
 GROUPS = {
@@ -100,15 +100,7 @@ def write_page(
         )
         for place, name in enumerate(names)
     ]
-    environment = Environment(
-        loader=PackageLoader("tags2masks.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    return environment.get_template("page.html.jinja").render(
+    return page_template("page.html.jinja").render(
         datasets=datasets,
         experiments=len(outline),
         masked=sum("masks" in experiment["supervision"] for experiment in outline),

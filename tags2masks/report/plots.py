@@ -181,7 +181,7 @@ def over_epochs(key: str, panels: Sequence[Panel], over: str = "epoch") -> str:
 def sensitivity(
     key: str, panels: Sequence[tuple[str, Sequence[Series], Sequence[Series]]], parameter: str
 ) -> str:
-    """Figures (%) against a parameter, in panels: title, series at the fixed score, at the best.
+    """Figures (%) against a parameter, in panels: title, series at the reported score, at the best.
 
     values: columns setting (text), value (0..1). If all settings are numbers the axis is numeric,
     otherwise they are spaced evenly in the order of first occurrence.

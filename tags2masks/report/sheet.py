@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tags2masks.data.tables import read_checked
 from tags2masks.plausibility import DOUBTS, PARTS, SHARES
 from tags2masks.report.pictures import mask_colours
+from tags2masks.report.templates import page_template
 from tags2masks.report.thumbnails import SUFFIXES
 from tags2masks.scores.doubts import MOST
 
@@ -35,15 +35,8 @@ def write_sheet(
     that are not in `doubts` have no mask and are left out. Equal files give equal text.
     Raises UserError for a table that cannot be read.
     """
-    environment = Environment(
-        loader=PackageLoader("tags2masks.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in mask_colours()]
-    return environment.get_template("sheet.html.jinja").render(
+    return page_template("sheet.html.jinja").render(
         title=title,
         id=artifact_id,
         classes=classes,

@@ -188,7 +188,8 @@ def leaderboard(
 
     Figures are means over the classes with background, except `…_contour_f`, without background.
     `seed_iou_best` is at the background score with the best IoU on the training images' masks
-    (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the config's fixed score.
+    (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the score of `evaluation`,
+    fixed or chosen without masks.
     `…_val`: maps and masks of val's images, made from these images' tags.
     train_images, prediction_images: number of measured training images, and of measured images of
     the predictions' split; if nothing is measured, the number of images.

@@ -247,7 +247,7 @@ def _cell(column: Column, row: dict[str, str], deviation: str, best: float | Non
 def class_figures(metrics: pd.DataFrame, classes: Sequence[str]) -> Figures:
     """IoU (%) of the mean, the background and each class at every stage of an experiment.
 
-    metrics: the experiment's rows. Seeds are at the fixed score and at the score tuned on masks.
+    metrics: the experiment's rows. Seeds are at the reported score and at the one tuned on masks.
     """
     rows = metrics[(metrics["metric"] == "iou") & metrics["stage"].isin(STAGE_NAMES)]
     return _figures(rows, "class", {name: name for name in ("mean", "background", *classes)})

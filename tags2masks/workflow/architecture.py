@@ -19,7 +19,8 @@ from tags2masks.config.reference import DOCS, write_or_check
 from tags2masks.methods import methods_of, part_blocks
 from tags2masks.stages import SECTIONS, STAGES, Stage
 from tags2masks.workflow import sources
-from tags2masks.workflow.artifacts import Artifact, build_experiments
+from tags2masks.workflow.artifacts import Artifact
+from tags2masks.workflow.building import build_experiments
 
 PAGE = DOCS / "architecture.md"
 PROGRAMS = "workflow_scripts"

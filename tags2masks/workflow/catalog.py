@@ -13,13 +13,8 @@ from tags2masks.config.methods import METHODS
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
-from tags2masks.workflow.artifacts import (
-    Artifact,
-    Experiment,
-    all_artifacts,
-    build_experiments,
-    reference_cams,
-)
+from tags2masks.workflow.artifacts import Artifact, Experiment, all_artifacts, reference_cams
+from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.sources import module_path
 
 # Other names in results/, which a data set cannot have.

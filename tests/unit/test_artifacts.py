@@ -9,7 +9,8 @@ import pytest
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import parse_config
 from tags2masks.config.segmenters import METHODS as SEGMENTERS
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments, reference_cams
+from tags2masks.workflow.artifacts import all_artifacts, reference_cams
+from tags2masks.workflow.building import build_experiments
 
 BASE = {
     "datasets": {"digits": {"kind": "digits"}},

@@ -108,7 +108,7 @@ def test_tables_that_were_asked_for_are_drawn_and_no_others(tmp_path):
     assert len(list(dataset_charts("d", made, metrics))) == 1
     asked = [tmp_path / name for name in tables]
     _, of_epochs, of_steps = dataset_charts("d", made, metrics, asked)
-    assert of_epochs["alt"] == "c/advcam, at the fixed score: 10.0, 20.0"
+    assert of_epochs["alt"] == "c/advcam, at the reported score: 10.0, 20.0"
     assert of_steps["alt"] == "c/advcam, of all steps so far: 30.0, 35.0"
     assert ">step<" in of_steps["svg"] and ">epoch<" in of_epochs["svg"]
     assert "at the best score (tuned on masks), %" in of_epochs["svg"]

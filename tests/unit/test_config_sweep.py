@@ -12,7 +12,7 @@ from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
 from tags2masks.report.charts import sweep_charts
 from tags2masks.report.summary import METRICS, SWEEP
 from tags2masks.report.tables import read_sweep
-from tags2masks.workflow.artifacts import build_experiments
+from tags2masks.workflow.building import build_experiments
 from workflow_scripts import tabulate_sweep
 
 BASE = {

@@ -9,7 +9,7 @@ from tags2masks.config.project import parse_config
 from tags2masks.config.scores import FewMasks
 from tags2masks.metrics.curve import score_histogram
 from tags2masks.scores.few_masks import GRID, choose
-from tags2masks.workflow.artifacts import build_experiments
+from tags2masks.workflow.building import build_experiments
 
 
 def histogram_of(scores, truth):

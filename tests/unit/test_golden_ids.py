@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from tags2masks.config.project import parse_config
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments, reference_cams
+from tags2masks.workflow.artifacts import all_artifacts, reference_cams
+from tags2masks.workflow.building import build_experiments
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("golden_ids.json")

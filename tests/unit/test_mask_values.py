@@ -8,7 +8,8 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import Voc
 from tags2masks.config.project import parse_config
 from tags2masks.data import voc
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import all_artifacts
+from tags2masks.workflow.building import build_experiments
 from tests.unit.test_config import BASE
 
 COLOURS = {"#00FF00": "cat", "[0, 0, 0]": "background", "255, 0,0": "dog"}

@@ -24,7 +24,7 @@ from tags2masks.segmenters import cct, mixed
 from tags2masks.store import write_shard
 from tags2masks.task import Task
 from tags2masks.training import Moment, epoch_batches
-from tags2masks.workflow.artifacts import build_experiments
+from tags2masks.workflow.building import build_experiments
 
 ID = "crf-01234567"
 VIEWS = Augment(resize=(8, 8), crop=8, flip=0)

@@ -12,7 +12,8 @@ from tags2masks.config.masks import Masks
 from tags2masks.config.project import parse_config
 from tags2masks.provenance import RECORDS, lineage, provenance, write_record
 from tags2masks.stages import STAGES, unnumbered
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import all_artifacts
+from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.ids import artifact_id
 from tags2masks.workflow.plan import Plan
 

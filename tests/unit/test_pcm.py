@@ -11,7 +11,7 @@ from tags2masks.config.maps import Pcm
 from tags2masks.config.project import parse_config
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.pcm import localize
-from tags2masks.workflow.artifacts import build_experiments
+from tags2masks.workflow.building import build_experiments
 from tests.unit.learning import TINY
 
 

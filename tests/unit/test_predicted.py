@@ -9,7 +9,8 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.masks import Predicted
 from tags2masks.config.project import parse_config
 from tags2masks.masks.predicted import make_mask
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import all_artifacts
+from tags2masks.workflow.building import build_experiments
 
 OF = "vanilla/cam/crf/net"
 # Background and classes 1 to 3 of four pixels.

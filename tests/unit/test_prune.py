@@ -9,7 +9,7 @@ import yaml
 from tags2masks import __main__ as command
 from tags2masks.config.project import parse_config
 from tags2masks.errors import UserError
-from tags2masks.workflow.artifacts import build_experiments
+from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.prune import Unused, remove
 
 CONFIG = {

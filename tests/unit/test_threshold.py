@@ -84,7 +84,7 @@ def test_an_image_without_classes_is_background():
 
 
 def test_images_need_not_be_read():
-    assert threshold.READS_IMAGES is False
+    assert not Threshold().reads_images
     maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float16)
     one, other = (np.full((9, 13, 3), fill, np.uint8) for fill in (0, 200))
     np.testing.assert_array_equal(

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 
 from tags2masks.config.project import parse_config
-from tags2masks.workflow.artifacts import build_experiments
+from tags2masks.workflow.building import build_experiments
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 

@@ -12,7 +12,8 @@ import yaml
 from tags2masks.config.classifiers import METHODS as CLASSIFIERS
 from tags2masks.config.datasets import MNIST_FILES
 from tags2masks.config.project import parse_config
-from tags2masks.workflow.artifacts import all_artifacts, build_experiments
+from tags2masks.workflow.artifacts import all_artifacts
+from tags2masks.workflow.building import build_experiments
 from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 
 # What may depend on pixel masks: figures, tables, and the page with the examples that it shows.
