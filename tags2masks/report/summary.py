@@ -114,7 +114,7 @@ def _check_thresholds(
     if fixed - {background_score}:
         raise UserError(
             f"{folder / f'{of}metrics.csv'}: measured at the background score {fixed.pop()}, but "
-            f"evaluation.background_score is {background_score:g} for it; delete it and run again"
+            f"evaluation.background_score is {background_score:g}; delete it and run again"
         )
     curve = _read(folder / f"{of}curve.csv", ["threshold"], read_table)
     scores = set(curve["threshold"].astype("float32"))

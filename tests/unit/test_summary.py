@@ -66,14 +66,14 @@ def test_figures_of_this_config_are_taken_as_they_are(tmp_path):
 
 def test_maps_are_measured_at_the_score_that_was_chosen_for_them(tmp_path):
     assert tidied(tmp_path / "same", None, 2, chosen=0.3)["value"].tolist() == [0.4, 0.5]
-    with pytest.raises(UserError, match=r"at the background score 0\.3, but .* is 0\.35 for"):
+    with pytest.raises(UserError, match=r"at the background score 0\.3, but .* is 0\.35;"):
         tidied(tmp_path / "other", None, 2, chosen=0.35)
 
 
 @pytest.mark.parametrize(
     ("background_score", "thresholds", "cut", "said"),
     [
-        (0.5, 2, None, "measured at the background score 0.3, but .* is 0.5 for it; delete it and"),
+        (0.5, 2, None, "measured at the background score 0.3, but .* is 0.5; delete it and"),
         (0.3, 4, None, "measured at 4 background scores, .*thresholds: 4; delete it and run"),
         (0.3, 2, -9, "ends in the middle of a line; delete it and run again"),
     ],
