@@ -43,6 +43,13 @@ class _Builder:
 
     def build(self) -> list[tuple[int, Artifact]]:
         """All artifacts, in the order of making."""
+        if not self.config.datasets[self.dataset].tagged:
+            kind = self.config.datasets[self.dataset].kind
+            raise ConfigError(
+                f"datasets.{self.dataset}: of kind {kind}, which has no tags to learn from; name "
+                "it as ood.candidates of a classifier of method wood, and begin experiments with "
+                "another"
+            )
         before: Artifact | None = None
         for depth, (section, name) in enumerate(self.chain[1:], start=1):
             block = getattr(self.config, section)[name]
@@ -69,7 +76,10 @@ class _Builder:
             )
         upstream |= named
         latest, needed = dict(self.latest), {}
-        for part in (part for part in parts if stage.name not in part.takes):
+        if ordinary := upstream.get(stage.name):
+            latest[stage.name] = ordinary  # a classifier's parts are made with the ordinary one
+        after = [part for part in parts if stage.name in part.takes and not ordinary]
+        for part in (part for part in parts if part not in after):
             inner = getattr(block, part.part)
             sources = inner.takes or part.takes
             for source in sources:
@@ -90,7 +100,7 @@ class _Builder:
                 needed[part.name] = made
         upstream = upstream | needed | self._start(where, block)
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
-        for part in (part for part in parts if stage.name in part.takes):
+        for part in after:
             values, inner = specs[part.name], getattr(block, part.part)
             if part.split == "evaluated":
                 values |= {"split": self.config.datasets[self.dataset].evaluate_on}
@@ -178,6 +188,11 @@ class _Builder:
             )
         block, upstream = known[name], {}
         spec = block.key()
+        if "ood" in block.learns_from:
+            raise ConfigError(
+                f"{where}.ordinary: {name} is of method {block.method}, whose candidates are not "
+                "ranked for an ordinary classifier; name one that learns from tags alone"
+            )
         if "ordinary" in spec:
             below = spec.pop("ordinary")
             upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
@@ -196,6 +211,7 @@ class _Builder:
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
         self._check_supervision(where, block)
+        self._check_candidates(where, block)
         all_labelled = self.config.datasets[self.dataset].labelled == "all"
         if "masks" in block.learns_from and before is not None and all_labelled:
             raise ConfigError(
@@ -231,6 +247,30 @@ class _Builder:
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
+            )
+
+    def _check_candidates(self, where: str, block: Entry) -> None:
+        """Raise ConfigError for candidates that are no data set, and for centres of another
+        backbone.
+        """
+        if "ood" not in block.learns_from:
+            return
+        known, name = self.config.datasets, block.candidates
+        if name is not None and (name not in known or name == self.dataset):
+            others = [other for other in known if other != self.dataset]
+            said = f"no entry '{name}' in datasets" if name not in known else "the experiment's own"
+            raise ConfigError(
+                f"{where}.ood.candidates: {said}; {choices(name, others)}, or leave it out for the "
+                f"images of split ood of {self.dataset}"
+            )
+        ordinary = self.config.classifiers.get(block.ordinary)
+        if ordinary is None:  # reported by `_ordinary`
+            return
+        ours, theirs = block.backbone, ordinary.backbone
+        if (ours.name, ours.args) != (theirs.name, theirs.args):
+            raise ConfigError(
+                f"{where}.backbone: {ours.name} is not {theirs.name}, that of the ordinary "
+                f"classifier {block.ordinary}; use the same name and args in both"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

@@ -56,7 +56,7 @@ class Catalog:
 
     def _check_files(self) -> None:
         """Fail early, naming the config key, for files that are absent or cannot be inputs."""
-        for name in self.datasets():
+        for name in [*self.datasets(), *self.pools()]:
             for path in self.config.datasets[name].all_files():
                 _check_file(f"datasets.{name}", path, "; correct its path or root")
         for artifact in self.artifacts.values():
@@ -90,6 +90,20 @@ class Catalog:
         """The data sets that experiments use; with_truth: only those with pixel masks."""
         names = dict.fromkeys(e.dataset for e in self.experiments)
         return [n for n in names if self.config.datasets[n].has_truth or not with_truth]
+
+    def pools(self) -> list[str]:
+        """The data sets that only candidates for out-of-distribution images come from."""
+        named = (getattr(a.block, "candidates", None) for a in self.artifacts.values())
+        own = self.datasets()
+        return [name for name in dict.fromkeys(filter(None, named)) if name not in own]
+
+    def candidate_splits(self, artifact: Artifact) -> list[tuple[str, str]]:
+        """The (data set, split) pairs whose images are an artifact's candidates."""
+        pool = artifact.block.candidates
+        if pool is None:
+            return [(artifact.dataset, "ood")]
+        tagged = self.config.datasets[pool].tagged
+        return [(pool, split) for split in (("train", "ood") if tagged else ("ood",))]
 
     def of_stage(self, *stages: str) -> list[Artifact]:
         """All artifacts of the stages, each once."""

@@ -22,6 +22,7 @@ WITHOUT_A_PAPER = {
     "predicted",
     "separation",
     "threshold",
+    "untagged",
 }
 
 

@@ -50,7 +50,7 @@ def test_the_block_and_the_reader_alone_know_a_kind():
     speaking = {
         path.relative_to(ROOT).as_posix() for path in places if known.search(path.read_text())
     }
-    assert speaking == {"tags2masks/config/datasets.py"}
+    assert speaking == {"tags2masks/config/datasets.py", "tags2masks/config/pools.py"}
 
 
 def test_places_are_given_beside_the_recipe():
