@@ -69,8 +69,8 @@ for kind, block in KINDS.items():
                 f"{kind}_{split}"
             input:
                 plan.image_folder,
-                description=plan.described(split),
                 **({"train": TRAIN, "classes": CLASSES} if block.tagged else {}),
+                description=plan.described(split),
             output:
                 **(
                     {"drawn": directory(f"results/{{dataset}}/images/{split}")}

@@ -25,7 +25,6 @@ high CAM of the class that the ordinary classifier sees, divided by its maximum.
 """
 
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -39,11 +38,19 @@ from tags2masks.classifiers.ood_terms import Centres, WithCentres, with_ood
 from tags2masks.classifiers.validation import applied, plain_views
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Wood
-from tags2masks.data.candidates import candidates_of, kept_images, read_ranked
+from tags2masks.data.candidates import (
+    candidates_of,
+    kept_images,
+    read_answers,
+    read_ranked,
+    waiting_warnings,
+)
 from tags2masks.data.index import multi_hot
 from tags2masks.data.ood_images import OodImages, OodViews, PlainOod
 from tags2masks.data.views import PlainViews
+from tags2masks.data.warnings import write_warnings
 from tags2masks.errors import UserError
+from tags2masks.machine import is_main_process
 from tags2masks.nets.backbones import fill
 from tags2masks.nets.classifier import Classifier
 from tags2masks.task import Task
@@ -95,13 +102,24 @@ def _seam() -> ModuleType:
 def views(task: Task) -> OodViews:
     """Random views of tagged and out-of-distribution images.
 
-    Raises UserError without out-of-distribution images (`chosen_images`).
+    Writes a table of warnings beside the model. Raises UserError as `read_answers`, `kept_images`
+    and `chosen_rows`.
     """
     train, spec = task.rows("train"), task.spec
     (table,), _ = task.upstream("ood")
     ranked = read_ranked(table)
     candidates = candidates_of(task.candidates, train, task.classes)
-    rows = chosen_images(task, ranked, candidates, table.with_name("review.html"))
+    names, warnings = ranked["image"].tolist(), []
+    if spec.keep_table:
+        if task.keep is None:
+            raise UserError("this recipe learns from images that a person keeps; give --keep")
+        page, digest = table.with_name("review.html"), task.recipe["tables"]["keep"]
+        answers = read_answers(task.keep, ranked, candidates, page, digest)
+        names = kept_images(task.keep, answers)
+        warnings = waiting_warnings(task.keep, answers, page)
+    if is_main_process():
+        write_warnings(task.model.with_name(spec.further_outputs["warnings"]), warnings)
+    rows = chosen_rows(names, candidates, spec, task.recipe["seed"])
     images = OodImages(rows, task.candidate_root, spec.backbone.mean)
     if spec.keep == "erased":
         classes = ranked.set_index("image")["class"].loc[rows["image"]].map(task.classes.index)
@@ -110,32 +128,26 @@ def views(task: Task) -> OodViews:
     return OodViews(images, train, task.root, tags, spec.augment, spec.backbone.mean)
 
 
-def chosen_images(
-    task: Task, ranked: pd.DataFrame, candidates: pd.DataFrame, page: Path
-) -> pd.DataFrame:
+def chosen_rows(names: list[str], candidates: pd.DataFrame, spec: Wood, seed: int) -> pd.DataFrame:
     """The rows of the candidates that the training uses, as `keep` and `images` say.
 
-    Raises UserError if there are fewer than `images`, fewer than clusters, or none.
+    names: those that are ranked, and kept if a person was asked.
+    Raises UserError if there are fewer than `images`, or fewer than clusters.
     """
-    spec, names = task.spec, ranked["image"].tolist()
-    if spec.keep_table:
-        if task.keep is None:
-            raise UserError("this recipe learns from images that a person keeps; give --keep")
-        digest = task.recipe["tables"]["keep"]
-        names = kept_images(task.keep, ranked, candidates, page, digest)
     count = len(names) if spec.images is None else spec.images
     if spec.keep == "random":
         names = candidates["image"].tolist()
     if count > len(names):
-        raise UserError(f"images: {count}, but there are {len(names)} to use; lower it")
+        raise UserError(
+            f"images: {count} out-of-distribution images, but there are {len(names)}; lower it"
+        )
     if spec.clustering == "kmeans" and count < spec.clusters:
         raise UserError(
             f"clusters: {spec.clusters} of {count} out-of-distribution images; lower clusters, or "
             "keep more images"
         )
-    rng = np.random.default_rng([task.recipe["seed"], len(names)])
-    drawn = set(rng.choice(np.array(names, object), count, replace=False))
-    return candidates[candidates["image"].isin(drawn)].reset_index(drop=True)
+    drawn = np.random.default_rng(seed).choice(np.array(names, object), count, replace=False)
+    return candidates[candidates["image"].isin(set(drawn))].reset_index(drop=True)
 
 
 @torch.no_grad()

@@ -263,6 +263,7 @@ class Wood(Seam):
     cites: ClassVar[tuple[str, ...]] = ("lee2022wood",)
 
     learns_from: ClassVar[tuple[str, ...]] = ("tags", "ood")
+    further_outputs: ClassVar[dict[str, str]] = {"warnings": "warnings.csv"}
 
     method: Literal["wood"] = "wood"
     backbone: Backbone = Backbone()

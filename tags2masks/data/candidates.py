@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.data.tables import read_checked
+from tags2masks.data.warnings import Warned
 from tags2masks.errors import UserError, raise_together
 from tags2masks.user_tables import NO_TABLE, clean_path, keep_rows, kept_digest
 
@@ -47,16 +48,16 @@ def read_ranked(path: Path | str) -> pd.DataFrame:
     return ranked.assign(score=ranked["score"].astype(float))
 
 
-def kept_images(
+def read_answers(
     table: Path, ranked: pd.DataFrame, candidates: pd.DataFrame, page: Path, digest: str
-) -> list[str]:
-    """The ranked candidates that a person keeps, in the order of ranking.
+) -> dict[str, str]:
+    """A person's answer (`user_tables.ANSWERS`) on every ranked candidate, in their order.
 
-    table: the person's; candidates: the rows of all of them; page: where a person answers; digest:
-    of the answers that the run began with. Prints how many wait for an answer. A candidate that the
-    ordinary classifier does not rank is no hard one, and not used, whatever the answer.
-    Raises UserError without a table, without a kept image, for other answers than at the beginning,
-    and with the line of every image that is no candidate.
+    table: the person's; candidates: the rows of all candidates; page: where a person answers;
+    digest: of the answers that the run began with. A candidate that the ordinary classifier does
+    not rank may be answered too: rankings with other seeds share a table.
+    Raises UserError without a table, for other answers than at the beginning, and with the line of
+    every image that is no candidate.
     """
     if kept_digest(table) != digest:
         raise UserError(f"{table} was edited after this run began; start the run again")
@@ -75,20 +76,38 @@ def kept_images(
                 f"{table}, line {number}: '{row['image']}' is none of the candidates; is it the "
                 f"table of {page}?"
             )
+        elif image in answers:
+            problems.append(f"{table}, line {number}: '{row['image']}' is answered twice; keep one")
         else:
             answers[image] = row["keep"]
     raise_together(problems)
-    said = [answers.get(image, "") for image in ranked["image"]]
-    if waiting := said.count(""):
-        print(
-            f"warning: {waiting} of {len(ranked)} candidates wait for a person's yes or no and are "
-            f"not used; open {page}",
-            file=sys.stderr,
-        )
-    kept = [image for image, answer in zip(ranked["image"], said, strict=True) if answer == "yes"]
+    return {image: answers.get(image, "") for image in ranked["image"]}
+
+
+def kept_images(table: Path, answers: dict[str, str]) -> list[str]:
+    """The images that a person keeps; raises UserError naming the table if there are none.
+
+    answers: from `read_answers`.
+    """
+    kept = [image for image, answer in answers.items() if answer == "yes"]
     if not kept:
         raise UserError(
-            f"{table}: keeps none of the {len(ranked)} ranked candidates; answer yes to some, or "
+            f"{table}: keeps none of the {len(answers)} ranked candidates; answer yes to some, or "
             "take other candidates"
         )
     return kept
+
+
+def waiting_warnings(table: Path, answers: dict[str, str], page: Path) -> list[Warned]:
+    """A warning if candidates wait for an answer."""
+    waiting = list(answers.values()).count("")
+    if not waiting:
+        return []
+    said = f"{waiting} of {len(answers)} candidates"
+    return [
+        Warned(
+            f"{said} for out-of-distribution images without an answer",
+            f"{said} wait for a person's yes or no and are not used; open {page}, load {table}, "
+            "answer, save, and run again",
+        )
+    ]

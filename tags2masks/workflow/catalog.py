@@ -65,6 +65,8 @@ class Catalog:
         for path in self.published:
             _check_braces("published", path)
             _check_file("published", path, "; correct its path")
+        for name in self.pools():
+            _check_braces(f"datasets.{name}", self.config.datasets[name].image_root(""))
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
@@ -209,6 +211,12 @@ class Catalog:
         """The tables of published figures for the report."""
         paths = self.config.published
         return [paths] if isinstance(paths, str) else list(paths)
+
+    @property
+    def training_warnings(self) -> list[str]:
+        """The tables of warnings of trainings that write one."""
+        files = {a.folder: a.block.further_outputs.get("warnings") for a in self.artifacts.values()}
+        return [f"{folder}/{file}" for folder, file in files.items() if file]
 
     @property
     def lineages(self) -> list[str]:
