@@ -129,18 +129,16 @@ def views(task: Task) -> OodViews:
 
 
 def chosen_rows(names: list[str], candidates: pd.DataFrame, spec: Wood, seed: int) -> pd.DataFrame:
-    """The rows of the candidates that the training uses, as `keep` and `images` say.
+    """The rows of the candidates that the training uses, as `keep` and `ood_images` say.
 
     names: those that are ranked, and kept if a person was asked.
-    Raises UserError if there are fewer than `images`, or fewer than clusters.
+    Raises UserError if there are fewer than `ood_images`, or fewer than clusters.
     """
-    count = len(names) if spec.images is None else spec.images
+    count = len(names) if spec.ood_images is None else spec.ood_images
     if spec.keep == "random":
         names = candidates["image"].tolist()
     if count > len(names):
-        raise UserError(
-            f"images: {count} out-of-distribution images, but there are {len(names)}; lower it"
-        )
+        raise UserError(f"ood_images: {count}, but there are {len(names)} to use; lower it")
     if spec.clustering == "kmeans" and count < spec.clusters:
         raise UserError(
             f"clusters: {spec.clusters} of {count} out-of-distribution images; lower clusters, or "

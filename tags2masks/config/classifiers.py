@@ -299,7 +299,7 @@ class Wood(Seam):
         "person: `all` ranked candidates; `random` candidates, as many as are ranked; `erased`, "
         "all ranked ones without the CAM of their class.",
     )
-    images: int | None = Field(
+    ood_images: int | None = Field(
         None, ge=1, description="Use this number of these images, drawn at random; null: all."
     )
     erase_score: float = Field(

@@ -351,24 +351,24 @@ def test_how_many_images_are_used_and_which():
 
     ranked = list("hgfedc")
     assert used(ranked) == "cdefgh"
-    few = used(ranked, images=5)
+    few = used(ranked, ood_images=5)
     assert len(few) == 5 and set(few) < set(ranked)
-    assert few == used(ranked, images=5)
+    assert few == used(ranked, ood_images=5)
     assert any(few != "".join(
-        wood.chosen_rows(ranked, CANDIDATES, spec(images=5), seed)["image"]
+        wood.chosen_rows(ranked, CANDIDATES, spec(ood_images=5), seed)["image"]
     ) for seed in range(1, 9))  # fmt: skip
     # As many of all candidates as are ranked, or as many as are asked for.
-    drawn = {used(ranked, keep="random", images=count) for count in (None, 6)}
+    drawn = {used(ranked, keep="random", ood_images=count) for count in (None, 6)}
     assert len(drawn) == 1 and len(drawn.pop()) == 6
-    assert used(ranked, keep="random", images=8) == "abcdefgh"
+    assert used(ranked, keep="random", ood_images=8) == "abcdefgh"
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"images": 7}, r"images: 7 out-of-distribution images, but there are 6; lower it"),
+        ({"ood_images": 7}, r"ood_images: 7, but there are 6 to use; lower it"),
         ({"clusters": 7}, r"clusters: 7 of 6 out-of-distribution images; lower clusters, or keep"),
-        ({"images": 3}, r"clusters: 5 of 3 out-of-distribution images"),
+        ({"ood_images": 3}, r"clusters: 5 of 3 out-of-distribution images"),
     ],
 )
 def test_too_few_images_are_told(changes, said):
