@@ -57,8 +57,8 @@ def stand_ins(config: dict, folder: Path) -> dict:
             for name in filter(None, map(spec.get, ("train_annotations", "val_annotations"))):
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_text('{"images": [], "annotations": [], "categories": []}')
-        if "tags" in spec:
-            spec["tags"] = str(empty)
+        for name in {"tags", "labels", "descriptions"} & set(spec):
+            spec[name] = str(empty)
     if "published" in config:
         config["published"] = str(empty)
     blocks = [*config.get("classifiers", {}).values(), *config.get("segmenters", {}).values()]
