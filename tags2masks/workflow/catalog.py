@@ -125,7 +125,8 @@ class Catalog:
 
     def figures(self) -> list[str]:
         """The tables of figures of all measured artifacts, on val too if so configured."""
-        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        pixels = measured("maps", "objects", "labels")
+        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*pixels)
         return [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
