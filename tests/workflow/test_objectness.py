@@ -1,4 +1,4 @@
-"""Objects of any class: found with hints, refined, given in a folder; they guide labels, cut seeds."""
+"""Objects of any class: hinted, refined, or given in a folder; they guide labels and cut seeds."""
 
 import copy as copying
 
