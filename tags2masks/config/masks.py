@@ -341,6 +341,25 @@ class SaliencyCut(Masks):
     )
 
 
+class SaliencyCheck(Masks):
+    """The masks that it follows, without the pixels where they and maps of objects disagree."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021rib",)
+
+    takes: ClassVar[tuple[str, ...]] = ("masks",)
+    program: ClassVar[str] = "check_masks"
+
+    method: Literal["saliency_check"] = "saliency_check"
+    saliency: ChainPath = chain_ending_in(
+        "objectness",
+        description="The chain of the maps of objects, without the data set, such as `c2am` or "
+        "`c2am_h/refined`.",
+    )
+    saliency_score: float = Field(
+        0.5, ge=0, le=1, description="An object is salient where its map is above it."
+    )
+
+
 METHODS = {
     "threshold": Threshold,
     "crf": Crf,
@@ -352,5 +371,6 @@ METHODS = {
     "psa": Psa,
     "full": Full,
     "predicted": Predicted,
+    "saliency_check": SaliencyCheck,
     "saliency_cut": SaliencyCut,
 }

@@ -55,8 +55,8 @@ def crf(**values):
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
-            "choose from agreed, confident, crf, full, irn, predicted, psa, saliency_cut, smooth, "
-            "superpixel, threshold",
+            "choose from agreed, confident, crf, full, irn, predicted, psa, saliency_check, "
+            "saliency_cut, smooth, superpixel, threshold",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (

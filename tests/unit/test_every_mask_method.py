@@ -113,7 +113,19 @@ def by_predicting(spec, image, maps, ids, folder):
     return np.where(np.isin(mask, [0, 255, *ids]), mask, 0).astype(np.uint8), True
 
 
-BY_PROGRAM = {None: by_make_mask, "read_masks": by_reading, "predict_masks": by_predicting}
+def by_checking(spec, image, maps, ids, folder):
+    """As `check_masks` does it: no maps, but masks of any kind, and maps of objects."""
+    drawn = np.random.default_rng(0).choice(np.array([0, 255, *ids], np.uint8), image.shape[:2])
+    module = method_module("masks", {"method": spec.method})
+    return module.make_mask(drawn, spec, stored("random", image.shape[:2], 1)), True
+
+
+BY_PROGRAM = {
+    None: by_make_mask,
+    "read_masks": by_reading,
+    "predict_masks": by_predicting,
+    "check_masks": by_checking,
+}
 
 
 def check(spec, size, kind, ids, folder, brightness=1):

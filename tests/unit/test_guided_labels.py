@@ -6,8 +6,8 @@ import torch
 
 from tags2masks.affinity.psa import agreed_cells
 from tags2masks.config.crf import Bilateral, Gaussian
-from tags2masks.config.masks import Agreed, Confident, SaliencyCut
-from tags2masks.masks import agreed, confident, saliency_cut
+from tags2masks.config.masks import Agreed, Confident, SaliencyCheck, SaliencyCut
+from tags2masks.masks import agreed, confident, saliency_check, saliency_cut
 from tags2masks.masks.guides import guided
 
 # A CRF without pairwise terms leaves labels as they are.
@@ -93,3 +93,11 @@ def test_edams_cut_by_hand():
     image = np.zeros((1, 5, 3), np.uint8)
     labels = saliency_cut.make_mask(image, row(0.5, 0.5, 0.5, 1.0, 0.0), [7], spec, saliency)
     assert labels.tolist() == [[0, 7, 0, 7, 0]]
+
+
+def test_masks_are_checked_by_hand():
+    mask = np.array([[0, 0, 7, 7, 255]], np.uint8)
+    spec = SaliencyCheck(saliency="c2am")
+    checked = saliency_check.make_mask(mask, spec, row(0.5, 0.6, 0.6, 0.5, 0.9))
+    assert checked.tolist() == [[0, 255, 7, 255, 255]]
+    assert mask.tolist() == [[0, 0, 7, 7, 255]]

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tags2masks.config.base import ConfigError
 from tags2masks.config.object_masks import ObjectCrf
 from tags2masks.config.objectness import Given
 from tags2masks.errors import UserError
@@ -15,6 +16,7 @@ from tags2masks.object_masks.crf import make_mask
 from tags2masks.objectness.given import read_maps
 from tags2masks.palette import write_palette_png
 from tags2masks.store import write_shard
+from tags2masks.workflow.catalog import Catalog
 
 TABLE = np.arange(256, dtype=np.uint8)
 CLASSES = ["cat", "dog"]
@@ -145,3 +147,16 @@ def test_masks_of_objects_by_hand():
     assert make_mask(np.zeros((1, 4, 3), np.uint8), maps, spec).tolist() == [[0, 1, 1, 1]]
     spec = ObjectCrf(score=0.5, **still)
     assert make_mask(np.zeros((1, 4, 3), np.uint8), maps, spec).tolist() == [[0, 0, 0, 1]]
+
+
+def test_a_folder_of_maps_that_is_absent_is_told_before_anything_runs(tmp_path):
+    config = {
+        "datasets": {"digits": {"kind": "digits"}},
+        "objectness": {"detector": {"method": "given", "folder": str(tmp_path)}},
+        "experiments": ["digits / detector"],
+    }
+    Catalog(config)
+    for folder, message in ((tmp_path / "absent", "is no folder"), ("{a}", "has braces in it")):
+        config["objectness"]["detector"]["folder"] = str(folder)
+        with pytest.raises(ConfigError, match=f"objectness given-.*: folder: .*{message}"):
+            Catalog(config)

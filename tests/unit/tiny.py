@@ -12,7 +12,7 @@ from torch import nn
 
 from tags2masks.config.base import Block, Entry
 from tags2masks.config.maps import Maps
-from tags2masks.config.masks import Masks, SaliencyCut
+from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut
 from tags2masks.config.methods import METHODS
 from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
@@ -57,6 +57,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "augment": VIEWS,
     },
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
+    SaliencyCheck: {"saliency": "c2am"},
     SaliencyCut: {"saliency": "c2am"},
 }
 

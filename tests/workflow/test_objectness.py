@@ -29,6 +29,7 @@ MASKS = {
         "foreground_score": 0.4,
         "iterations": 1,
     },
+    "check": {"method": "saliency_check", "saliency": "detector"},
     "cut": {"method": "saliency_cut", "saliency": "detector", "background": "cut"},
 }
 
@@ -38,7 +39,8 @@ def test_objects_guide_labels_and_cut_seeds(copy):
     config |= {"objectness": copying.deepcopy(OBJECTNESS), "masks": MASKS}
     config["objectness"]["c2am"]["network"]["backbone"] = NETWORK | {"weights": None}
     config["experiments"] = [
-        "digits / vanilla / cam / {guided,cut}",
+        "digits / vanilla / cam / guided / check",
+        "digits / vanilla / cam / cut",
         "digits / c2am",
         "digits / hinted / refined",
     ]
@@ -56,7 +58,8 @@ def test_objects_guide_labels_and_cut_seeds(copy):
     networks = ("c2am_network", "c2am_h_network", "refined_network")
     assert [planned[rule] for rule in networks] == [1, 1, 1] and "cam" not in planned
     assert [planned[rule] for rule in ("c2am", "c2am_h", "refined", "given")] == [2] * 4
-    assert (planned["object_crf"], planned["confident"], planned["saliency_cut"]) == (2, 2, 2)
+    of_masks = ("object_crf", "confident", "saliency_cut", "saliency_check")
+    assert [planned[rule] for rule in of_masks] == [2] * 4
     jobs = jobs_of(copy)
     assert leaks(jobs) == set() and undeclared(jobs, copy) == set()
 
@@ -65,7 +68,7 @@ def test_objects_guide_labels_and_cut_seeds(copy):
     results = copy.folder / "results"
     board = pd.read_csv(results / "leaderboard.csv").set_index("experiment")
     assert board["supervision"].to_dict() == {
-        "digits/vanilla/cam/guided": "tags",
+        "digits/vanilla/cam/guided/check": "tags + saliency",
         "digits/vanilla/cam/cut": "tags + saliency",
         "digits/c2am": "none",
         "digits/hinted/refined": "tags",
