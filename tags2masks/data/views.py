@@ -38,7 +38,7 @@ def random_view(
     Raises ValueError for labels with RandAugment, which may move objects.
     """
     long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
-    image, labels = _resize(image, labels, long_side)
+    image, labels = _resize(image, labels, long_side, augment.square)
     if isinstance(augment, TagAugment):
         if labels is not None and augment.randaugment:
             raise ValueError("RandAugment moves what is in the image, but not its labels")
@@ -86,13 +86,16 @@ def plain_view(image: np.ndarray, augment: Augment, fill: Sequence[float]) -> np
 
 def whole_view(image: np.ndarray, augment: Augment) -> np.ndarray:
     """The whole image at the mean of the training sizes, not padded: uint8 [h, w, 3]."""
-    return _resize(image, None, min(sum(augment.resize) // 2, augment.crop))[0]
+    long_side = min(sum(augment.resize) // 2, augment.crop)
+    return _resize(image, None, long_side, augment.square)[0]
 
 
-def _resize(image, labels, long_side):
+def _resize(image, labels, long_side, square):
     height, width = image.shape[:2]
     factor = long_side / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if square:
+        size = (long_side, long_side)
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     if labels is not None:
         planes = np.atleast_3d(labels).transpose(2, 0, 1)

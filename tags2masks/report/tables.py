@@ -20,6 +20,7 @@ METRIC_NAMES = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
+    "prior_iou": "IoU with the true classes",
     "fg_precision": "Foreground precision",
     "contour_f": "Contour F",
     "dr_recall": "DR-Recall",

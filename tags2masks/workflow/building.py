@@ -74,12 +74,15 @@ class _Builder:
             raise TypeError(
                 f"{block.method} both follows {twice} and names a chain that ends there"
             )
+        if stage.gives == "network" and stage.name != "classifier" and "classifier" in named:
+            _check_backbones(f"{where}.start", block, named["classifier"])
         upstream |= named
         latest, needed = dict(self.latest), {}
         if ordinary := upstream.get(stage.name):
             latest[stage.name] = ordinary  # a classifier's parts are made with the ordinary one
-        after = [part for part in parts if stage.name in part.takes and not ordinary]
-        for part in (part for part in parts if part not in after):
+        # A part that takes the entry's stage is made of the entry, or of what that follows.
+        own = () if ordinary or stage.name in block.for_parts else (stage.name,)
+        for part in (part for part in parts if not set(own) & set(part.takes)):
             inner = getattr(block, part.part)
             sources = inner.takes or part.takes
             for source in sources:
@@ -99,8 +102,9 @@ class _Builder:
             else:
                 needed[part.name] = made
         upstream = upstream | needed | self._start(where, block)
+        upstream = {role: of for role, of in upstream.items() if role not in block.for_parts}
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
-        for part in after:
+        for part in (part for part in parts if set(own) & set(part.takes)):
             values, inner = specs[part.name], getattr(block, part.part)
             if part.split == "evaluated":
                 values |= {"split": self.config.datasets[self.dataset].evaluate_on}
@@ -143,8 +147,10 @@ class _Builder:
         The role is the stage, numbered from 1 in a list: `segmenter`, or `maps_1`, `maps_2`, …
         """
         found = {}
-        for name, ends_in in named_chains(block).items():
+        for name, ends_in in named_chains(type(block)).items():
             paths = getattr(block, name)
+            if paths is None:
+                continue
             if isinstance(paths, str):
                 found[ends_in] = self._end_of(f"{where}.{name}", paths, ends_in, entry)
                 continue
@@ -288,13 +294,18 @@ class _Builder:
                 f"{where}.init_from_classifier: '{self.path}' has no classifier; set it to false "
                 "in an entry of its own"
             )
-        ours, theirs = block.backbone, classifier.block.backbone
-        if (ours.name, ours.args) != (theirs.name, theirs.args):
-            raise ConfigError(
-                f"{where}.init_from_classifier: the backbone {ours.name} is not the "
-                f"classifier's {theirs.name}; use the same name and args in both"
-            )
+        _check_backbones(f"{where}.init_from_classifier", block, classifier)
         return {"classifier": classifier}
+
+
+def _check_backbones(where: str, block: Entry, classifier: Artifact) -> None:
+    """Raise ConfigError unless a network can start from a classifier's backbone."""
+    ours, theirs = block.backbone, classifier.block.backbone
+    if (ours.name, ours.args) != (theirs.name, theirs.args):
+        raise ConfigError(
+            f"{where}: the backbone {ours.name} is not the classifier's {theirs.name}; use the "
+            "same name and args in both"
+        )
 
 
 def _offering(stage: str, need: str) -> list[str]:

@@ -19,6 +19,7 @@ WITHOUT_A_PAPER = {
     "few_masks",
     "folder",
     "full",
+    "given",
     "predicted",
     "separation",
     "threshold",
