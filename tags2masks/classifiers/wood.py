@@ -163,7 +163,7 @@ def erasing_maps(task: Task, images: OodImages, classes: list[int]) -> list[np.n
 def begin(task: Task, network: Classifier, views: OodViews) -> None:
     """Give the network the ordinary classifier's weights, and its centres."""
     first, spec = ordinary(task), task.spec
-    if spec.start == "ordinary":
+    if spec.initial == "ordinary":
         _, name = task.upstream("classifier")
         # What the ordinary classifier does not have, such as SEAM's correlation, stays new.
         fill(network, network.state_dict() | first.state_dict(), name)

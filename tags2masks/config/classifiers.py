@@ -279,7 +279,7 @@ class Wood(Seam):
         "computed with, and that the training starts from. Its backbone has the same name and "
         "args.",
     )
-    start: Literal["ordinary", "backbone"] = Field(
+    initial: Literal["ordinary", "backbone"] = Field(
         "ordinary",
         description="Initial weights: those of the ordinary classifier, as in the public code, or "
         "those of `backbone.weights`.",

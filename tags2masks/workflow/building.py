@@ -69,6 +69,8 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
+            if "ood" in block.learns_from:
+                _check_backbones(f"{where}.ordinary", block, upstream["classifier"])
         named = self._named(where, block, self.chain[depth])
         if twice := {unnumbered(role) for role in named} & upstream.keys():
             raise TypeError(
@@ -256,9 +258,7 @@ class _Builder:
             )
 
     def _check_candidates(self, where: str, block: Entry) -> None:
-        """Raise ConfigError for candidates that are no data set, and for centres of another
-        backbone.
-        """
+        """Raise ConfigError for candidates that are no other data set."""
         if "ood" not in block.learns_from:
             return
         known, name = self.config.datasets, block.candidates
@@ -268,15 +268,6 @@ class _Builder:
             raise ConfigError(
                 f"{where}.ood.candidates: {said}; {choices(name, others)}, or leave it out for the "
                 f"images of split ood of {self.dataset}"
-            )
-        ordinary = self.config.classifiers.get(block.ordinary)
-        if ordinary is None:  # reported by `_ordinary`
-            return
-        ours, theirs = block.backbone, ordinary.backbone
-        if (ours.name, ours.args) != (theirs.name, theirs.args):
-            raise ConfigError(
-                f"{where}.backbone: {ours.name} is not {theirs.name}, that of the ordinary "
-                f"classifier {block.ordinary}; use the same name and args in both"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

@@ -193,8 +193,8 @@ def test_no_other_method_is_given_candidates():
         ),
         (
             changed({"backbone": {"name": "resnet101"}}),
-            "classifiers.wood.backbone: resnet101 is not resnet50, that of the ordinary "
-            "classifier vanilla; use the same name and args in both",
+            "classifiers.wood.ordinary: the backbone resnet101 is not the classifier's resnet50; "
+            "use the same name and args in both",
         ),
         (
             changed({"ordinary": "vanila"}),

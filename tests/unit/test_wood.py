@@ -290,8 +290,9 @@ def test_it_begins_as_the_ordinary_classifier(data, tmp_path, host):
     network, _ = begun(task)
     for name, weight in first_of(task).state_dict().items():
         assert torch.equal(network.state_dict()[name], weight), name
-    other, _ = begun(task_of(data, tmp_path, host=host, start="backbone"))
-    assert not torch.equal(other.head.weight, network.head.weight)
+    other, _ = begun(task_of(data, tmp_path, host=host, initial="backbone"))
+    for name in ("head.weight", "backbone.conv1.0.weight"):
+        assert not torch.equal(other.state_dict()[name], network.state_dict()[name]), name
     assert torch.equal(other.centres.of_ood, network.centres.of_ood)
 
 
