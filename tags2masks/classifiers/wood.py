@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from tags2masks.classifiers.learning import ordinary
@@ -202,5 +203,7 @@ def class_centres(features: Tensor, own: Tensor) -> Tensor:
 
 def kmeans_centres(features: Tensor, clusters: int, seed: int) -> Tensor:
     """The centres of K-Means, [clusters, C]; features: [N, C] with N ≥ clusters."""
-    means = KMeans(clusters, n_init=10, random_state=seed).fit(features.numpy())
+    # Several threads add up in the order in which they end, so that results would differ.
+    with threadpool_limits(1):
+        means = KMeans(clusters, n_init=10, random_state=seed).fit(features.numpy())
     return torch.from_numpy(means.cluster_centers_)
