@@ -32,6 +32,12 @@ class Ranked(Entry):
         description="Keep candidates that the ordinary classifier gives this probability of a "
         "class, or more.",
     )
+    per_class: int | None = Field(
+        None,
+        ge=1,
+        description="Keep at most this number of candidates of each class, the highest scores; "
+        "null: all. review.html takes some 20 kB for each.",
+    )
     thumbnail: int = free(
         320, ge=32, le=2048, description="Longer side of the images in review.html, in pixels."
     )

@@ -36,4 +36,7 @@ def rank(logits: Tensor, images: list[str], classes: list[str], spec: Ranked) ->
             f"no candidate scores {spec.min_score:g} or more (the highest of {len(images)}: "
             f"{table['score'].max():.3f}); lower ood.min_score, or take other candidates"
         )
-    return ranked.sort_values(["score", "image"], ascending=[False, True], ignore_index=True)
+    ranked = ranked.sort_values(["score", "image"], ascending=[False, True])
+    if spec.per_class is not None:
+        ranked = ranked.groupby("class", sort=False).head(spec.per_class)
+    return ranked.reset_index(drop=True)

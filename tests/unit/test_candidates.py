@@ -74,6 +74,9 @@ def test_candidates_of_a_half_and_more_are_ranked():
     assert table["score"].tolist() == pytest.approx([0.9, 0.6, 0.5, 0.5])
     few = ranked.rank(logits, list("badce"), CLASSES, Ranked(min_score=0.85))
     assert few["image"].tolist() == ["d"]
+    first = ranked.rank(logits, list("badce"), CLASSES, Ranked(per_class=1))
+    assert first["image"].tolist() == ["d", "c"]
+    assert len(ranked.rank(logits, list("badce"), CLASSES, Ranked(per_class=3))) == 4
 
 
 def test_no_candidate_above_the_limit_is_told():
