@@ -39,9 +39,10 @@ class WithCentres(nn.Module):
     def climbed(self, images: Tensor, reach: float) -> Tensor:
         """Images after one step towards their highest logits, which are summed.
 
-        The largest change of a batch is `reach`, in units of the channels' deviations; values stay
-        within the range of the batch's. images: [B, 3, H, W] in 0 to 1. Call it without gradients,
-        so that processes that train together do not wait for this backward pass.
+        The largest change of a batch (of one process's part of it) is `reach`, in units of the
+        channels' deviations; values stay within the range of the batch's. images: [B, 3, H, W] in 0
+        to 1. Call it without gradients, so that processes that train together do not wait for this
+        backward pass.
         """
         with torch.enable_grad():
             inputs = images.detach().requires_grad_()
