@@ -20,9 +20,11 @@ WITHOUT_A_PAPER = {
     "folder",
     "full",
     "given",
+    "mean",
     "predicted",
     "separation",
     "threshold",
+    "vote",
 }
 
 
