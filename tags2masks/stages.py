@@ -106,7 +106,7 @@ _ALL = (
         "objectness", "Objectness", "maps of objects", package="objectness",
         section="objectness", about="Where there is an object, of any class.", takes=("dataset",),
         program="find_objects", gives="shards", message="Find objects:", reads=("index",),
-        measured="objects", curves=True, figure="objects",
+        measured="objects", curves=True, figure="object",
     ),
     Stage(
         "labels", "Certain labels", "labels", package="masks",

@@ -1,6 +1,6 @@
 """Pseudo-masks from maps: one block per method."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -360,6 +360,20 @@ class SaliencyCheck(Masks):
     )
 
 
+class Vote(Masks):
+    """What most of several chains' masks say of a pixel; 255 where as many say something else."""
+
+    takes: ClassVar[tuple[str, ...]] = ("dataset",)
+    program: ClassVar[str] = "vote_masks"
+
+    method: Literal["vote"] = "vote"
+    of: Annotated[tuple[ChainPath, ...], Field(min_length=2)] = chain_ending_in(
+        "masks",
+        description="The chains, without the data set, such as `[vanilla/cam/crf, "
+        "vanilla/lpcam/irn]`.",
+    )
+
+
 METHODS = {
     "threshold": Threshold,
     "crf": Crf,
@@ -373,4 +387,5 @@ METHODS = {
     "predicted": Predicted,
     "saliency_check": SaliencyCheck,
     "saliency_cut": SaliencyCut,
+    "vote": Vote,
 }

@@ -17,6 +17,7 @@ from tags2masks.objectness.c2am_h import find as find_hinted
 from tags2masks.objectness.refined import find as find_refined
 from tags2masks.saliency_networks import c2am, c2am_h, refined
 from tags2masks.saliency_networks.contrast import alike, border_mean, contrast, unlike
+from tags2masks.training import make_optimizer
 
 TINY = Backbone(name="test_resnet", output_stride=8)
 
@@ -229,6 +230,16 @@ def test_a_micro_batch_moves_the_statistics_of_batch_norm_once():
     assert moved and all(buffers[name].any() for name in moved)
     for name, buffer in buffers.items():
         torch.testing.assert_close(others[name], buffer, rtol=1e-6, atol=1e-12)
+
+
+def test_the_new_layer_learns_faster_and_batch_norm_learns():
+    spec = C2am(backbone=TINY)
+    network = c2am.build(spec, 3)
+    backbone, head = make_optimizer(network, spec.optimizer).param_groups
+    assert head["lr"] == pytest.approx(10 * backbone["lr"])
+    assert {id(p) for p in head["params"]} == {id(p) for p in network.head.parameters()}
+    learned = {id(p) for p in backbone["params"]}
+    assert learned == {id(p) for p in network.backbone.parameters()}
 
 
 def test_weights_of_a_self_supervised_checkpoint(tmp_path):

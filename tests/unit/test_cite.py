@@ -20,10 +20,12 @@ WITHOUT_A_PAPER = {
     "folder",
     "full",
     "given",
+    "mean",
     "predicted",
     "separation",
     "threshold",
     "untagged",
+    "vote",
 }
 
 

@@ -56,7 +56,7 @@ def crf(**values):
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
             "choose from agreed, confident, crf, full, irn, predicted, psa, saliency_check, "
-            "saliency_cut, smooth, superpixel, threshold",
+            "saliency_cut, smooth, superpixel, threshold, vote",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (

@@ -120,11 +120,19 @@ def by_checking(spec, image, maps, ids, folder):
     return module.make_mask(drawn, spec, stored("random", image.shape[:2], 1)), True
 
 
+def by_voting(spec, image, maps, ids, folder):
+    """As `vote_masks` does it: no maps, but the masks of several chains."""
+    rng, size = np.random.default_rng(0), (len(spec.of), *image.shape[:2])
+    drawn = rng.choice(np.array([0, 255, *ids], np.uint8), size)
+    return method_module("masks", {"method": spec.method}).make_mask(list(drawn), spec), True
+
+
 BY_PROGRAM = {
     None: by_make_mask,
     "read_masks": by_reading,
     "predict_masks": by_predicting,
     "check_masks": by_checking,
+    "vote_masks": by_voting,
 }
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from tags2masks.config.base import Block, Entry
 from tags2masks.config.classifiers import Wood
-from tags2masks.config.maps import Maps
-from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut
+from tags2masks.config.maps import Maps, MeanMaps
+from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
 from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
@@ -61,6 +61,8 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "augment": VIEWS,
     },
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
+    MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},
+    Vote: {"of": ["vanilla/cam/crf", "vanilla/cam/irn"]},
     SaliencyCheck: {"saliency": "c2am"},
     SaliencyCut: {"saliency": "c2am"},
 }

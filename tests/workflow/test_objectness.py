@@ -78,7 +78,7 @@ def test_objects_guide_labels_and_cut_seeds(copy):
     assert set(of_objects["metric"]) == {"iou", "precision", "recall", "f1", "prior_iou"}
     assert of_objects.loc[of_objects["metric"] == "prior_iou", "tuned_on_masks"].all()
     page = (results / "report.html").read_text(encoding="utf-8")
-    assert "Objects IoU against the background score" in page
+    assert "Object IoU against the background score" in page
     assert "Training of the saliency networks" in page
 
     # One map is lost: a line names it and says what to do.
