@@ -61,7 +61,10 @@ def serving() -> Iterator[dict[str, str]]:
     """A server at work; what the environment must hold so that it is called."""
     with tempfile.TemporaryDirectory(prefix="preloaded-") as folder:
         address, shell = Path(folder) / "socket", Path(folder) / "bash_env"
-        server = subprocess.Popen([sys.executable, __file__, str(address)])
+        # Bytecode is written even where the environment forbids it, for other checkouts: else every
+        # job of a run would compile the project's sources anew.
+        own = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        server = subprocess.Popen([sys.executable, __file__, str(address)], env=own)
         try:
             while not address.exists():
                 assert server.poll() is None, "the server did not start"
