@@ -14,6 +14,7 @@ from benchmarks import (
     curve,
     dag,
     memory,
+    objects,
     prototypes,
     saliency,
     store,
@@ -26,6 +27,7 @@ from tags2masks.files import written_whole
 SUBJECTS = {
     "curve": curve,
     "training": training,
+    "objects": objects,
     "cam": cam,
     "saliency": saliency,
     "climbing": climbing,

@@ -164,6 +164,45 @@ rule measure_epochs:
         " --metrics {output:q} 2>&1 | tee {log:q}"
 
 
+rule measure_objects:
+    input:
+        index=plan.measured_index(),
+        classes=CLASSES,
+        truth=TRUTH,
+        left_out=plan.left_out(),
+        shards=plan.shards(),
+    output:
+        metrics="results/{dataset}/{stage}/{id}/metrics.csv",
+        curve=report(
+            "results/{dataset}/{stage}/{id}/curve.csv",
+            category="Objects",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/{stage}/{id}/metrics.log",
+    wildcard_constraints:
+        stage="|".join(measured("objects")),
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=plan.measuring_source("measure_objects"),
+        scores=plan.object_scores,
+        root=plan.truth_root,
+        dask=plan.dask,
+        left_out=plan.leave_out,
+    message:
+        "Measure the {wildcards.stage} {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_objects --recipe {params.recipe:q} --id {wildcards.id}"
+        " --split train {params.scores} --root {params.root:q} {params.dask} --threads {threads}"
+        " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
+        " {params.left_out} --shards {input.shards:q} --metrics {output.metrics:q}"
+        " --curve {output.curve:q} 2>&1 | tee {log:q}"
+
+
 rule measure_labels:
     input:
         index=plan.measured_index(),

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import get_args
 
 from tags2masks.config.base import Entry
+from tags2masks.config.chains import named_chains
 from tags2masks.config.methods import METHODS
 from tags2masks.errors import UserError
 from tags2masks.stages import SECTIONS, STAGES, Stage, giving
@@ -60,5 +61,21 @@ def method_module(package: str, recipe: dict) -> ModuleType:
 
 
 def method_block(package: str, recipe: dict, free: dict | None = None) -> Entry:
-    """The config block of the recipe's method; free: the fields that are not in recipes."""
-    return METHODS[package][recipe["method"]].model_validate(recipe["spec"] | (free or {}))
+    """The config block of the recipe's method; free: the fields that are not in recipes.
+
+    Parts of the block, and chains that it names, are upstream in the recipe, by their ids. Those
+    that have no default are filled in, with chains called `named`.
+    """
+    block = METHODS[package][recipe["method"]]
+    return block.model_validate(_upstream_fields(block) | recipe["spec"] | (free or {}))
+
+
+def _upstream_fields(block: type[Entry]) -> dict:
+    """A value for each required field of a block that names chains, or is a block with such."""
+    values, chains = {}, named_chains(block)
+    for name, info in block.model_fields.items():
+        if info.is_required() and name in chains:
+            values[name] = "named" if info.annotation is str else ["named"]
+        elif info.is_required() and part_blocks(block, name):
+            values[name] = _upstream_fields(info.annotation)
+    return values

@@ -46,7 +46,7 @@ def provenance(recipe: dict) -> dict:
     return {
         "id": artifact_id(recipe),
         "recipe": recipe,
-        "learns_from": list(block_of(recipe).learns_from),
+        "learns_from": list(block_of(recipe).model_construct(**recipe["spec"]).learns_from),
         "versions": versions(),
     }
 

@@ -35,8 +35,8 @@ class Stage:
     about: description of the section in the config reference.
     reads: tables of the data set that its program gets.
     split: the split it works on; `evaluated` is the data set's `evaluate_on`.
-    measured: how it is measured: `tags` (of val), `maps` (pixels, at every background score) or
-        `labels` (pixels); None: not measured.
+    measured: how it is measured: `tags` (of val), `maps` (pixels, at every background score),
+        `objects` (pixels of any class, at every score) or `labels` (pixels); None: not measured.
     curves: whether some of its artifacts are measured at every background score.
     course: the figure that the report plots for its training.
     replaces: the role of a part's artifact for what its entry makes after it. None: its own name.
@@ -82,6 +82,24 @@ _ALL = (
         section="maps", about="Where in an image its classes are.", takes=("classifier",),
         program="localize", gives="shards", message="Localize:", reads=("index",),
         measured="maps", curves=True, figure="seed",
+    ),
+    Stage(
+        "object_masks", "Object masks", "object masks", package="object_masks",
+        part="masks", takes=("objectness",),
+        program="mask_objects", gives="shards", rule="object_{method}", message="Object masks:",
+        reads=("index",), measured="objects",
+    ),
+    Stage(
+        "saliency_network", "Saliency network", "saliency networks", package="saliency_networks",
+        part="network", takes=(),
+        program="train", gives="network", rule="{method}_network",
+        message="Train the saliency network", course=Course("salient", "share of salient pixels"),
+    ),
+    Stage(
+        "objectness", "Objectness", "maps of objects", package="objectness",
+        section="objectness", about="Where there is an object, of any class.", takes=("dataset",),
+        program="find_objects", gives="shards", message="Find objects:", reads=("index",),
+        measured="objects", curves=True, figure="object",
     ),
     Stage(
         "labels", "Certain labels", "labels", package="masks",
@@ -146,7 +164,9 @@ def giving(*kinds: str) -> tuple[str, ...]:
 
 
 def measured(*kinds: str) -> tuple[str, ...]:
-    """The names of the stages that are measured in one of these ways: `tags`, `maps`, `labels`."""
+    """The names of the stages that are measured in one of these ways: `tags`, `maps`, `objects`,
+    `labels`.
+    """
     return tuple(name for name, stage in STAGES.items() if stage.measured in kinds)
 
 

@@ -15,7 +15,7 @@ SECONDS = {"tags": 20.0, "boxes": 38.1, "masks": 239.7}
 
 
 def supervision_text(sources: Iterable[str], labelled: int, images: int) -> str:
-    """The text for a leaderboard: `tags`, `tags + ood`, `boxes`, `tags + 12 masks`, `masks`.
+    """The text for a leaderboard: `tags`, `tags + ood`, `boxes`, `tags + 12 masks`, or `none`.
 
     labelled: number of training images with masks to learn from; images: of all training images.
     """
@@ -24,7 +24,7 @@ def supervision_text(sources: Iterable[str], labelled: int, images: int) -> str:
         words.append("masks" if labelled >= images else f"{labelled} masks")
     if "boxes" in words and "tags" in words:
         words.remove("tags")  # boxes include the classes
-    return " + ".join(words)
+    return " + ".join(words) or "none"
 
 
 def label_cost(sources: Iterable[str], labelled: int, images: int) -> float:

@@ -124,7 +124,7 @@ def train(task: Task) -> tuple[nn.Module, list[dict[str, float]]]:
 
 def _initialize(backbone: nn.Module, task: Task) -> None:
     """Load a backbone's initial weights, from the upstream classifier or as `weights` says."""
-    if getattr(task.spec, "init_from_classifier", False):
+    if getattr(task.spec, "init_from_classifier", False) or getattr(task.spec, "start", None):
         (classifier,), _ = task.upstream("classifier")
         state = read_weights(classifier, "delete it and run again")
         inner = {name.removeprefix("backbone."): tensor for name, tensor in state.items()}

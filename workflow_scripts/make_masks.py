@@ -1,6 +1,7 @@
 """Make the pseudo-masks of a shard from its maps."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -20,26 +21,32 @@ def main() -> None:
     add_paths(arguments, "root", "classes", "maps", "output")
     add_index(arguments)
     arguments.add_argument("--score", type=Path, help="the background score, where it is auto")
+    arguments.add_argument("--objectness", type=Path, help="maps of objects, where they guide")
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
-    spec = method_block("masks", args.recipe, args.free)
+    spec, upstream = method_block("masks", args.recipe, args.free), args.recipe["upstream"]
     if args.score is not None:
-        spec = spec.at_score(score_for(args.score, args.recipe["upstream"]["score"]))
+        spec = spec.at_score(score_for(args.score, upstream["score"]))
     index = read_index(*args.index)
     rows = rows_of(index, args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
     ids[None] = 0  # a background map
     sha, names = images_sha(rows), rows["image"].tolist()
 
-    with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as shard:
+    with ExitStack() as stack:
+        shard = stack.enter_context(Shard(args.maps, upstream["maps"], sha))
+        guides = None
+        if args.objectness is not None:
+            guides = stack.enter_context(Shard(args.objectness, upstream["objectness"], sha))
 
         def items() -> Iterator[Item]:
             for name, file in zip(names, files_of(rows, args.root), strict=True):
                 maps, attributes = shard.read(name)
                 class_ids = [ids[name] for name in attributes["classes"]]
-                yield file, maps, class_ids, tuple(attributes["size"])
+                further = {} if guides is None else {"saliency": guides.read(name)[0]}
+                yield Item(file, maps, class_ids, tuple(attributes["size"]), further)
 
         results = map_ordered(
             partial(mask_of, recipe=args.recipe, spec=spec),

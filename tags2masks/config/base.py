@@ -62,6 +62,7 @@ class Entry(Block):
     program: a program to use instead of the stage's.
     further_outputs: files beside the model, by name.
     derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
+    for_parts: what it follows that its parts alone are made from, not the entry itself.
     memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
     uses_gpu: whether its program runs a network.
     """
@@ -73,9 +74,14 @@ class Entry(Block):
     program: ClassVar[str | None] = None
     further_outputs: ClassVar[dict[str, str]] = {}
     derived: ClassVar[dict[str, "type[Entry]"]] = {}
+    for_parts: ClassVar[tuple[str, ...]] = ()
     memory_mb: ClassVar[int] = 4000
     minutes: ClassVar[int] = 60
     uses_gpu: ClassVar[bool] = False
+
+    def folders(self) -> dict[str, str]:
+        """The user's folders that the program reads, by the name of its option."""
+        return {}
 
     @property
     def offers(self) -> frozenset[str]:

@@ -24,17 +24,17 @@ def _checked(path: str) -> str:
 ChainPath = Annotated[str, AfterValidator(_checked)]
 
 
-def chain_ending_in(stage: str, **field: Any) -> Any:
-    """A required field that names a chain, or several, which must end in this stage.
+def chain_ending_in(stage: str, default: Any = ..., **field: Any) -> Any:
+    """A field that names a chain, or several, which must end in this stage; without one required.
 
-    Its type is `ChainPath`, or a tuple of them.
+    Its type is `ChainPath`, or a tuple of them, or with None as default one of these or None.
     """
-    return Field(..., json_schema_extra={"in_key": False, "ends_in": stage}, **field)
+    return Field(default, json_schema_extra={"in_key": False, "ends_in": stage}, **field)
 
 
-def named_chains(block: Entry) -> dict[str, str]:
+def named_chains(block: type[Entry]) -> dict[str, str]:
     """The fields of a block that name chains, with the stage that these must end in."""
-    extras = {name: info.json_schema_extra for name, info in type(block).model_fields.items()}
+    extras = {name: info.json_schema_extra for name, info in block.model_fields.items()}
     return {
         name: extra["ends_in"]
         for name, extra in extras.items()

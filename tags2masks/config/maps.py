@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from tags2masks.config.base import Entry, added, free
+from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Augment, Precision
 
@@ -308,6 +309,24 @@ class Rib(Maps):
         return value
 
 
+class MeanMaps(Maps):
+    """The mean of the maps of several chains.
+
+    What it follows is the classifier by whose features a background score is chosen for the mean.
+    """
+
+    for_parts: ClassVar[tuple[str, ...]] = ("classifier",)
+    program: ClassVar[str] = "average_maps"
+    memory_mb: ClassVar[int] = 4000
+    uses_gpu: ClassVar[bool] = False
+
+    method: Literal["mean"] = "mean"
+    of: Annotated[tuple[ChainPath, ...], Field(min_length=2)] = chain_ending_in(
+        "maps",
+        description="The chains, without the data set, such as `[vanilla/cam, vanilla/lpcam]`.",
+    )
+
+
 METHODS = {
     "cam": Cam,
     "pcm": Pcm,
@@ -322,4 +341,5 @@ METHODS = {
     "disccrop": DiscCrop,
     "advcam": AdvCam,
     "rib": Rib,
+    "mean": MeanMaps,
 }

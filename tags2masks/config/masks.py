@@ -1,6 +1,6 @@
 """Pseudo-masks from maps: one block per method."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,6 +8,7 @@ from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Entry, added, free
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.crf import Bilateral, DenseCrf, LabelCrf
+from tags2masks.config.guided import Guided
 from tags2masks.config.inference import Inference
 from tags2masks.config.scores import (
     BackgroundScore,
@@ -47,7 +48,7 @@ class Crf(LabelCrf, Masks):
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-class Confident(Levels, LabelCrf, Masks):
+class Confident(Guided, Levels, LabelCrf, Masks):
     """Labels where two CRFs, of a high and a low background score, agree; 255 elsewhere."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2019irn", "krahenbuhl2011crf")
@@ -66,6 +67,18 @@ class Confident(Levels, LabelCrf, Masks):
         "chosen without masks, and the two levels lie around it, by the areas above them.",
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_classes(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not _known(values) >= {"saliency", "foreground_score"}:
+            return values
+        given = values.get("background_score")
+        if isinstance(given, int | float) and given != values["foreground_score"]:
+            raise ValueError(
+                "background_score: the saliency tells the background; leave background_score out"
+            )
+        return values | {"background_score": values["foreground_score"]}
 
     @model_validator(mode="after")
     def _both(self):
@@ -90,7 +103,7 @@ class Confident(Levels, LabelCrf, Masks):
         return self.model_copy(update={"foreground_score": upper, "background_score": lower})
 
 
-class Agreed(Levels, DenseCrf, Masks):
+class Agreed(Guided, Levels, DenseCrf, Masks):
     """Labels where two CRFs, of a weak and a strong background map, agree; 255 elsewhere."""
 
     cites: ClassVar[tuple[str, ...]] = ("ahn2018psa", "krahenbuhl2011crf")
@@ -123,8 +136,11 @@ class Agreed(Levels, DenseCrf, Masks):
     @model_validator(mode="before")
     @classmethod
     def _powers_first(cls, values: Any) -> Any:
-        given = isinstance(values, dict) and {"low_power", "high_power"} & _known(values)
-        return values | {"background_score": None} if given else values
+        if not isinstance(values, dict) or not {"low_power", "high_power"} & _known(values):
+            return values
+        alone = "saliency" in _known(values) and "high_power" not in _known(values)
+        low = {"high_power": values.get("low_power")} if alone else {}
+        return values | {"background_score": None} | low
 
     @model_validator(mode="after")
     def _ordered(self):
@@ -292,6 +308,72 @@ class Predicted(Masks):
     inference: Inference = Field(Inference(), description="How the segmenter is applied.")
 
 
+class SaliencyCut(Masks):
+    """The best class where it beats the background that a chain's maps of objects leave."""
+
+    cites: ClassVar[tuple[str, ...]] = ("david2023pnoc", "wu2021edam")
+
+    reads_images: ClassVar[bool] = False
+
+    method: Literal["saliency_cut"] = "saliency_cut"
+    saliency: ChainPath = chain_ending_in(
+        "objectness",
+        description="The chain of the maps of objects, without the data set, such as `c2am` or "
+        "`c2am_h/refined`.",
+    )
+    background: Literal["complement", "cut"] = Field(
+        "complement",
+        description="complement: background scores 1 − saliency, as P-NOC's table 3 has it; cut: "
+        "1 where nothing is salient, else 0, as in EDAM's public code.",
+    )
+    saliency_score: float = Field(
+        20 / 255, ge=0, le=1, description="With cut: something is salient where it is above this."
+    )
+    peak: float = Field(
+        0.99999,
+        gt=0,
+        le=1,
+        description="With cut: a class that scores above this stands where nothing is salient. "
+        "Maps are stored with 11 bits, so that 0.9998 and above are 1.",
+    )
+    least: float = Field(
+        1e-6, ge=0, lt=1, description="With cut: a class that scores below this is background."
+    )
+
+
+class SaliencyCheck(Masks):
+    """The masks that it follows, without the pixels where they and maps of objects disagree."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021rib",)
+
+    takes: ClassVar[tuple[str, ...]] = ("masks",)
+    program: ClassVar[str] = "check_masks"
+
+    method: Literal["saliency_check"] = "saliency_check"
+    saliency: ChainPath = chain_ending_in(
+        "objectness",
+        description="The chain of the maps of objects, without the data set, such as `c2am` or "
+        "`c2am_h/refined`.",
+    )
+    saliency_score: float = Field(
+        0.5, ge=0, le=1, description="An object is salient where its map is above it."
+    )
+
+
+class Vote(Masks):
+    """What most of several chains' masks say of a pixel; 255 where as many say something else."""
+
+    takes: ClassVar[tuple[str, ...]] = ("dataset",)
+    program: ClassVar[str] = "vote_masks"
+
+    method: Literal["vote"] = "vote"
+    of: Annotated[tuple[ChainPath, ...], Field(min_length=2)] = chain_ending_in(
+        "masks",
+        description="The chains, without the data set, such as `[vanilla/cam/crf, "
+        "vanilla/lpcam/irn]`.",
+    )
+
+
 METHODS = {
     "threshold": Threshold,
     "crf": Crf,
@@ -303,4 +385,7 @@ METHODS = {
     "psa": Psa,
     "full": Full,
     "predicted": Predicted,
+    "saliency_check": SaliencyCheck,
+    "saliency_cut": SaliencyCut,
+    "vote": Vote,
 }

@@ -7,9 +7,9 @@ in VOC.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tags2masks.config.base import Block
+from tags2masks.config.base import Block, added
 from tags2masks.config.growing import Growing
 from tags2masks.config.inference import Inference, NetworkCrf
 from tags2masks.config.training import Augment, Backbone, Optimizer, Share, Training
@@ -32,6 +32,21 @@ class CrossEntropySegmenter(Segmenter):
     growing: Growing | None = Field(
         None, description="Let labels grow during training; `{}`: as DSRG, null: don't."
     )
+    label_smoothing: float = added(
+        0,
+        ge=0,
+        lt=1,
+        description="This share of each pixel's target is spread over all classes; P-NOC's code "
+        "has 0.1.",
+    )
+
+    @model_validator(mode="after")
+    def _loss_of_one_kind(self):
+        if self.growing and self.label_smoothing:
+            raise ValueError(
+                "growing has losses of its own; set label_smoothing to 0, or growing to null"
+            )
+        return self
 
     def modules(self) -> list[str]:
         """`dsrg` is imported by name, so an edit of it affects only segmenters with `growing`."""
@@ -52,6 +67,12 @@ class DeepLabV3Plus(CrossEntropySegmenter):
         16, ge=2, description="Images per step, over all GPUs; at least two per GPU."
     )
     decoder_channels: int = Field(256, ge=8)
+    decoder_groups: int | None = added(
+        None,
+        ge=1,
+        description="Group norm of so many groups in the decoder, which small batches do not "
+        "disturb, as P-NOC has it; null: batch norm.",
+    )
 
 
 class DeepLabV1(CrossEntropySegmenter):

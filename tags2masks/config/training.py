@@ -25,6 +25,11 @@ class Backbone(Block):
         description="A .safetensors or weights-only .pth file (its name, not its folder, is in "
         "the artifact's id), 'pretrained' for timm's hub, or null for random.",
     )
+    weights_prefix: str = added(
+        "",
+        description="What the names of the network's tensors begin with in the file; others in it "
+        "are skipped. MoCo-v2's and DetCo's is `module.encoder_q.`.",
+    )
     output_stride: Literal[8, 16, 32] = Field(16, description="Input pixels per feature pixel.")
     args: dict[str, str | int | float | bool] = Field(
         {}, description="Further arguments of timm.create_model, such as pad_type."
@@ -60,6 +65,9 @@ class Augment(Block):
     )
     crop: int = Field(512, ge=8, description="Side of the square crop; smaller images are padded.")
     flip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip.")
+    square: bool = added(
+        False, description="Resize to a square of the long side; false: keep the aspect ratio."
+    )
 
     @field_validator("resize")
     @classmethod

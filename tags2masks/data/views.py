@@ -38,7 +38,7 @@ def random_view(
     Raises ValueError for labels with RandAugment, which may move objects.
     """
     long_side = int(rng.integers(augment.resize[0], augment.resize[1] + 1))
-    image, labels = _resize(image, labels, long_side)
+    image, labels = _resize(image, labels, long_side, augment.square)
     if isinstance(augment, TagAugment):
         if labels is not None and augment.randaugment:
             raise ValueError("RandAugment moves what is in the image, but not its labels")
@@ -82,14 +82,16 @@ def perturb(view: np.ndarray, augment: TagAugment, rng: np.random.Generator) -> 
 def plain_view(image: np.ndarray, augment: Augment, fill: Sequence[float]) -> np.ndarray:
     """The whole image, centred, at the mean of the training sizes: uint8 [crop, crop, 3]."""
     long_side = min(sum(augment.resize) // 2, augment.crop)
-    image, _ = _resize(image, None, long_side)
+    image, _ = _resize(image, None, long_side, augment.square)
     return _place(image, None, augment.crop, fill, (0.5, 0.5))[0]
 
 
-def _resize(image, labels, long_side):
+def _resize(image, labels, long_side, square):
     height, width = image.shape[:2]
     factor = long_side / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if square:
+        size = (long_side, long_side)
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     if labels is not None:
         planes = np.atleast_3d(labels).transpose(2, 0, 1)

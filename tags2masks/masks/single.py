@@ -9,8 +9,20 @@ from tags2masks.config.masks import Masks
 from tags2masks.data.images import ImageFile, read_image
 from tags2masks.methods import method_module
 
-# An image's file, its maps, the ids of their classes, and its height and width.
-Item = tuple[ImageFile, np.ndarray, list[int], tuple[int, int]]
+
+@dataclass(frozen=True)
+class Item:
+    """What an image's mask is made from.
+
+    maps: float16 [K, h, w]; class_ids: of the K classes; size: (H, W); further: arguments that the
+    method takes by name, such as `saliency`.
+    """
+
+    file: ImageFile
+    maps: np.ndarray
+    class_ids: list[int]
+    size: tuple[int, int]
+    further: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,9 +39,9 @@ def mask_of(item: Item, recipe: dict, spec: Masks) -> Made:
 
     recipe, spec: those of the masks.
     """
-    file, maps, class_ids, size = item
-    method = method_module("masks", recipe)
-    result = method.make_mask(_image(spec, file, size), maps, class_ids, spec)
+    make_mask = method_module("masks", recipe).make_mask
+    image = _image(spec, item.file, item.size)
+    result = make_mask(image, item.maps, item.class_ids, spec, **item.further)
     return result if isinstance(result, Made) else Made(result)
 
 

@@ -71,10 +71,11 @@ def correlations(properties: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFram
     stage that was measured, at nothing that was tuned on masks. classes: how many have an IoU and
     the property. NaN for fewer than three classes, or where all have the same value.
     """
+    headed = figured("maps", "labels")  # the stages with figures of every class
     iou = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"].astype(bool)]
     rows = []
     for experiment, mine in iou.groupby("experiment", sort=False):
-        stage = max(set(mine["stage"]) & set(figured()), key=figured().index, default=None)
+        stage = max(set(mine["stage"]) & set(headed), key=headed.index, default=None)
         if stage is None:
             continue
         last = mine[(mine["stage"] == stage) & ~mine["class"].isin(("mean", "background"))]

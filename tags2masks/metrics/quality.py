@@ -105,7 +105,7 @@ def map_confusions(
     sides = len(classes) + 1, len(classes) + 1, len(limits) + 1
     total, high = np.zeros((count, *sides), np.int64), np.zeros((2, 2, sides[0]), np.int64)
     contours = np.zeros((4, len(classes)), np.int64)
-    for measured in _measured(chunk, table, classes):
+    for measured in measured_images(chunk, table, classes):
         present = _present(measured.where, measured.attributes, measured.truth, ids)
         full = _scores(measured.where, scored, measured.file, measured.array, measured.truth)
         regions = np.intp(0) if measured.regions is None else measured.regions
@@ -181,7 +181,7 @@ def label_confusion(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> 
     inside = np.zeros_like(total)
     contours = np.zeros((4, len(classes)), np.int64)
     images = []
-    for measured in _measured(chunk, table, classes):
+    for measured in measured_images(chunk, table, classes):
         try:
             matrix = confusion(measured.truth, measured.array, len(classes))
         except ValueError as error:
@@ -197,7 +197,8 @@ def label_confusion(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> 
     return LabelQuality(total, images, contours, regions)
 
 
-def _measured(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> Iterator[Measured]:
+def measured_images(chunk: Chunk, table: np.ndarray, classes: Sequence[str]) -> Iterator[Measured]:
+    """The images of a chunk, with their true masks and what the shard has of them."""
     ids = _numbered(classes)
     with ExitStack() as stack:
         shard = stack.enter_context(Shard(chunk.shard, chunk.artifact_id, chunk.images_sha))

@@ -33,7 +33,7 @@ def label_rows(
     rows = _rows(quality.matrix, classes, quality.regions)
     rows.append(("labelled", "mean", labelled_share(quality.matrix)))
     rows += contour_rows(quality.contours, classes)
-    return _frame(rows, split, threshold, False, images)
+    return frame(rows, split, threshold, False, images)
 
 
 def threshold_rows(
@@ -61,7 +61,7 @@ def threshold_rows(
     parts = []
     for at, tuned in ((at_reported[0], False), (at_best, True)):
         rows = _rows(matrices[at], classes, None if regions is None else regions[:, at])
-        parts.append(_frame(rows, split, _plain(limits[at]), tuned, images))
+        parts.append(frame(rows, split, plain(limits[at]), tuned, images))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -82,10 +82,10 @@ def map_rows(
     matrices = parts.sum(axis=0)
     regions = parts if len(parts) > 1 else None
     rows = threshold_rows(matrices, limits, background_score, classes, split, images, regions)
-    further = [(contour_rows(quality.contours, classes), _plain(np.float32(background_score)))]
+    further = [(contour_rows(quality.contours, classes), plain(np.float32(background_score)))]
     if regions is not None:
-        further.append((share_rows(quality.high, classes), _plain(MAP_THRESHOLD)))
-    frames = [_frame(part, split, threshold, False, images) for part, threshold in further]
+        further.append((share_rows(quality.high, classes), plain(MAP_THRESHOLD)))
+    frames = [frame(part, split, threshold, False, images) for part, threshold in further]
     rows = pd.concat([rows, *(frame for frame in frames if len(frame))], ignore_index=True)
     return rows, curve_rows(matrices, limits, classes)
 
@@ -102,7 +102,7 @@ def ranking_rows(
     rows += [
         ("average_precision", name, value) for name, value in zip(classes, precisions, strict=True)
     ]
-    return _frame(rows, split, np.nan, False, images)
+    return frame(rows, split, np.nan, False, images)
 
 
 def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str])
     names = ["background", *classes, "mean"]
     return pd.DataFrame(
         [
-            (_plain(limit), name, value)
+            (plain(limit), name, value)
             for limit, values in zip(limits, table, strict=True)
             for name, value in zip(names, values, strict=True)
             if not np.isnan(value)
@@ -135,7 +135,8 @@ def _rows(matrix: np.ndarray, classes: Sequence[str], regions: np.ndarray | None
     return rows if regions is None else rows + recall_rows(regions, classes)
 
 
-def _frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -> pd.DataFrame:
+def frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -> pd.DataFrame:
+    """Rows of figures as a table (`COLUMNS`); those without a value are left out."""
     return pd.DataFrame(
         [
             (split, metric, name, float(value), threshold, tuned, images)
@@ -146,6 +147,6 @@ def _frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -
     )
 
 
-def _plain(limit: np.float32) -> float:
+def plain(limit: np.float32) -> float:
     """The threshold as written: 0.3 instead of its float32 value 0.30000001192…"""
     return float(str(limit))

@@ -184,7 +184,22 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
         state = read_weights(backbone.weights)
         if isinstance(network, ResNet38d):
             state = from_published(state)
+        state = _of_prefix(state, backbone.weights_prefix, backbone.weights)
         fill(network, state, backbone.weights)
+
+
+def _of_prefix(state: dict[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it.
+
+    Raises UserError naming the file if there are none.
+    """
+    inner = {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
+    if not inner:
+        raise UserError(
+            f"{source}: no tensor's name begins with '{prefix}' (backbone.weights_prefix); the "
+            f"first is '{next(iter(state), '')}'"
+        )
+    return inner
 
 
 def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ def charts(
             artifact for artifact in artifacts[stage] if (measured["artifact"] == artifact.id).any()
         ]
         if with_curve:
-            lines = [_series(artifact, _mean_curve(artifact)) for artifact in with_curve]
+            lines = _apart([_series(artifact, _mean_curve(artifact)) for artifact in with_curve])
             marks = {
                 artifact.name: _marks(measured[measured["artifact"] == artifact.id])
                 for artifact in with_curve
@@ -53,10 +53,12 @@ def charts(
     for stage in giving("network"):
         course = STAGES[stage].course
         if artifacts[stage]:
-            lines = [
-                _series(artifact, _table(artifact.folder / "training.csv"))
-                for artifact in artifacts[stage]
-            ]
+            lines = _apart(
+                [
+                    _series(artifact, _table(artifact.folder / "training.csv"))
+                    for artifact in artifacts[stage]
+                ]
+            )
             yield {
                 "title": f"Training of the {STAGES[stage].plural}",
                 "svg": plots.training(f"{key}-{stage}", lines, course.column, course.title),
@@ -191,6 +193,16 @@ def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iter
 
 def _series(artifact: ShownArtifact, values: pd.DataFrame) -> plots.Series:
     return plots.Series(artifact.name, artifact.number, values)
+
+
+def _apart(lines: list[plots.Series]) -> list[plots.Series]:
+    """Lines of one experiment, which have its colour, in different dashes."""
+    seen: dict[int, int] = {}
+    apart = []
+    for line in lines:
+        times = seen[line.number] = seen.get(line.number, -1) + 1
+        apart.append(line._replace(number=line.number + plots.SERIES * times))
+    return apart
 
 
 def _mean_curve(artifact: ShownArtifact) -> pd.DataFrame:

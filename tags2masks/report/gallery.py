@@ -114,7 +114,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
     stored = {
         stage: _read_shards(dataset, chosen, folder, stage, artifacts)
-        for stage in figured()
+        for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
     labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}

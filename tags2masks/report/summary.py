@@ -36,7 +36,7 @@ SWEEP = (
 )  # fmt: skip
 
 WARNINGS = ("dataset", "experiment", *Warned._fields)
-HEADLINES = {stage: f"{STAGES[stage].figure}_iou" for stage in figured()}
+HEADLINES = {stage: f"{STAGES[stage].figure}_iou" for stage in figured("maps", "labels")}
 
 MEND = "run again"
 
@@ -85,7 +85,9 @@ def read_outline(path: Path) -> dict:
 
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
     """Rows of metrics.csv or sweep.csv, without those of maps and masks of val's images."""
-    of_train = [name for name in measured("maps", "labels") if STAGES[name].split == "train"]
+    of_train = [
+        name for name in measured("maps", "objects", "labels") if STAGES[name].split == "train"
+    ]
     return figures[~figures["stage"].isin(of_train) | (figures["split"] == "train")]
 
 
@@ -233,7 +235,7 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
 
     split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
     predicted = (index["split"] == split).sum() if split else None
-    counted = {stage: value(stage, "iou", "images") for stage in figured()}
+    counted = {stage: value(stage, "iou", "images") for stage in HEADLINES}
     return {
         "path": path_of(experiment),
         "experiment": experiment["experiment"],

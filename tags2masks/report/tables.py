@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from tags2masks.data.tables import read_table
+from tags2masks.metrics.objects import OBJECT
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
 from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP, WARNINGS
@@ -15,11 +16,13 @@ from tags2masks.stages import STAGES, figured
 NOTHING = "–"
 MEND = "run the workflow again"
 STAGE_NAMES = {name: STAGES[name].figure for name in figured()}
+ANY_CLASS = ("mean", "background", OBJECT)  # the last for maps of objects alone
 METRIC_NAMES = {
     "iou": "IoU",
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
+    "prior_iou": "IoU with the true classes",
     "fg_precision": "Foreground precision",
     "contour_f": "Contour F",
     "dr_recall": "DR-Recall",
@@ -250,7 +253,7 @@ def class_figures(metrics: pd.DataFrame, classes: Sequence[str]) -> Figures:
     metrics: the experiment's rows. Seeds are at the reported score and at the one tuned on masks.
     """
     rows = metrics[(metrics["metric"] == "iou") & metrics["stage"].isin(STAGE_NAMES)]
-    return _figures(rows, "class", {name: name for name in ("mean", "background", *classes)})
+    return _figures(rows, "class", {name: name for name in (*ANY_CLASS, *classes)})
 
 
 def mean_figures(metrics: pd.DataFrame) -> Figures:
@@ -302,8 +305,7 @@ def class_values(
         if len(part := rows[rows["stage"] == stage])
     }
     table = [
-        (name, [column.get(name) for column in known.values()])
-        for name in ("mean", "background", *classes)
+        (name, [column.get(name) for column in known.values()]) for name in (*ANY_CLASS, *classes)
     ]
     return list(known), [row for row in table if any(value is not None for value in row[1])]
 

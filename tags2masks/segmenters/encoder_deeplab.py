@@ -16,7 +16,7 @@ def build(spec: DeepLabV3Plus, classes: int) -> nn.Module:
     stride = spec.backbone.output_stride
     if stride == 32:
         raise UserError("segmenters: DeepLabV3+ takes backbone.output_stride 8 or 16")
-    return OnEncoder(
+    network = OnEncoder(
         smp.DeepLabV3Plus,
         "DeepLabV3+",
         spec.backbone,
@@ -25,3 +25,20 @@ def build(spec: DeepLabV3Plus, classes: int) -> nn.Module:
         decoder_channels=spec.decoder_channels,
         **spec.backbone.args,
     )
+    if spec.decoder_groups:
+        _group_norm(network.network.decoder, spec.decoder_groups)
+    return network
+
+
+def _group_norm(module: nn.Module, groups: int) -> None:
+    """Put group norm in the place of all batch norm in a module."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            if child.num_features % groups:
+                raise UserError(
+                    f"decoder_groups: {groups} groups do not divide the decoder's "
+                    f"{child.num_features} channels; choose a divisor, such as 4"
+                )
+            setattr(module, name, nn.GroupNorm(groups, child.num_features))
+        else:
+            _group_norm(child, groups)

@@ -26,13 +26,17 @@ def views(task: Task) -> MaskedViews:
     return own(task) if own else labelled_views(task, "masks")
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0) -> Tensor:
     """The mean over the pixels that are not ignored; 0 where all are.
 
-    logits: [B, K+1, H, W]; labels: integers [B, H, W].
+    logits: [B, K+1, H, W]; labels: integers [B, H, W]; smoothing: share of a pixel's target that is
+    spread over all K + 1.
     """
     count = (labels != IGNORED).sum().clamp(min=1)
-    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / count
+    total = F.cross_entropy(
+        logits, labels, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
+    )
+    return total / count
 
 
 def step(
@@ -50,4 +54,5 @@ def step(
     known = labels != IGNORED
     with torch.no_grad():
         agreement = ((logits.argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
-    return {"loss": cross_entropy(logits, labels), "pixel_agreement": agreement}
+    loss = cross_entropy(logits, labels, spec.label_smoothing)
+    return {"loss": loss, "pixel_agreement": agreement}

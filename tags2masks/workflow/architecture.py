@@ -251,6 +251,7 @@ def _stage_rows() -> list[str]:
     measured = {
         "tags": "average precision",
         "maps": "IoU at every background score",
+        "objects": "IoU of objects at every score",
         "labels": "IoU",
         None: "–",
     }
@@ -276,7 +277,7 @@ def _stage_rows() -> list[str]:
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(f"`{name}`" for name in names) or "–"
 
 
 def _entries(stage: Stage) -> str:

@@ -142,8 +142,8 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:
     """The classifier behind an artifact of maps or masks, if there is one."""
-    while "maps" in artifact.upstream:
-        artifact = artifact.upstream["maps"]
+    while before := artifact.upstream.get("maps", artifact.upstream.get("masks")):
+        artifact = before
     return artifact.upstream.get("classifier") if artifact.stage == "maps" else None
 
 

@@ -67,9 +67,13 @@ class _Builder:
             raise TypeError(
                 f"{block.method} both follows {twice} and names a chain that ends there"
             )
+        if stage.gives == "network" and stage.name != "classifier" and "classifier" in named:
+            _check_backbones(f"{where}.start", block, named["classifier"])
         upstream |= named
         latest, needed = dict(self.latest), {}
-        for part in (part for part in parts if stage.name not in part.takes):
+        # A part that takes the entry's stage is made of the entry, or of what that follows.
+        own = () if stage.name in block.for_parts else (stage.name,)
+        for part in (part for part in parts if not set(own) & set(part.takes)):
             inner = getattr(block, part.part)
             sources = inner.takes or part.takes
             for source in sources:
@@ -89,8 +93,9 @@ class _Builder:
             else:
                 needed[part.name] = made
         upstream = upstream | needed | self._start(where, block)
+        upstream = {role: of for role, of in upstream.items() if role not in block.for_parts}
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
-        for part in (part for part in parts if stage.name in part.takes):
+        for part in (part for part in parts if set(own) & set(part.takes)):
             values, inner = specs[part.name], getattr(block, part.part)
             if part.split == "evaluated":
                 values |= {"split": self.config.datasets[self.dataset].evaluate_on}
@@ -133,8 +138,10 @@ class _Builder:
         The role is the stage, numbered from 1 in a list: `segmenter`, or `maps_1`, `maps_2`, …
         """
         found = {}
-        for name, ends_in in named_chains(block).items():
+        for name, ends_in in named_chains(type(block)).items():
             paths = getattr(block, name)
+            if paths is None:
+                continue
             if isinstance(paths, str):
                 found[ends_in] = self._end_of(f"{where}.{name}", paths, ends_in, entry)
                 continue
@@ -248,13 +255,18 @@ class _Builder:
                 f"{where}.init_from_classifier: '{self.path}' has no classifier; set it to false "
                 "in an entry of its own"
             )
-        ours, theirs = block.backbone, classifier.block.backbone
-        if (ours.name, ours.args) != (theirs.name, theirs.args):
-            raise ConfigError(
-                f"{where}.init_from_classifier: the backbone {ours.name} is not the "
-                f"classifier's {theirs.name}; use the same name and args in both"
-            )
+        _check_backbones(f"{where}.init_from_classifier", block, classifier)
         return {"classifier": classifier}
+
+
+def _check_backbones(where: str, block: Entry, classifier: Artifact) -> None:
+    """Raise ConfigError unless a network can start from a classifier's backbone."""
+    ours, theirs = block.backbone, classifier.block.backbone
+    if (ours.name, ours.args) != (theirs.name, theirs.args):
+        raise ConfigError(
+            f"{where}: the backbone {ours.name} is not the classifier's {theirs.name}; use the "
+            "same name and args in both"
+        )
 
 
 def _offering(stage: str, need: str) -> list[str]:

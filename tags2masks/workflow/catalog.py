@@ -5,6 +5,7 @@ Light to import: no torch, no pandas.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from tags2masks.config.base import ConfigError
 from tags2masks.config.dataset_base import Dataset
@@ -62,6 +63,11 @@ class Catalog:
         for artifact in self.artifacts.values():
             for path in weights_of(artifact):
                 _check_file(f"{artifact.stage} {artifact.id}: backbone.weights", path)
+            for name, path in artifact.block.folders().items():
+                where = f"{artifact.stage} {artifact.id}: {name}"
+                _check_braces(where, path)
+                if not Path(path).is_dir():
+                    raise ConfigError(f"{where}: {path} is no folder; correct its path")
         for path in self.published:
             _check_braces("published", path)
             _check_file("published", path, "; correct its path")
@@ -125,7 +131,8 @@ class Catalog:
 
     def figures(self) -> list[str]:
         """The tables of figures of all measured artifacts, on val too if so configured."""
-        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*measured("maps", "labels"))
+        pixels = measured("maps", "objects", "labels")
+        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*pixels)
         return [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
 
     def splits_of(self, artifact: Artifact) -> list[str]:

@@ -44,6 +44,7 @@ class Plan(Described):
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
+            named |= artifact.block.folders()
             for role, upstream in artifact.upstream.items():
                 for option, given in self._upstream_files(
                     stage, unnumbered(role), upstream, wildcards
@@ -269,6 +270,15 @@ class Plan(Described):
         name, number = "evaluation.background_score", self.config.evaluation.background_score
         kept(name, str(number), f"{name} of the config")
         return f"--score-id {score.id}" if score else f"--background-score {number}"
+
+    def object_scores(self, wildcards) -> str:
+        """Param function: the arguments for the scores at which objects are measured.
+
+        Masks of objects have one, at which all of theirs are 1.
+        """
+        block, masks = self.get(wildcards.stage, wildcards).block, wildcards.stage == "object_masks"
+        steps = 0 if masks else self.config.evaluation.thresholds
+        return f"--score {0.5 if masks else block.score:g} --thresholds {steps}"
 
     def predictor_recipe(self, wildcards) -> str:
         """Param function: the recipe of the predictions for new images."""

@@ -14,6 +14,7 @@ from benchmarks import (
     climbing,
     crf,
     curve,
+    objects,
     prototypes,
     saliency,
     store,
@@ -337,6 +338,16 @@ def test_every_classifiers_training_is_measured():
     rows = training.measure(quick=True)  # compares the double sum too
     assert [row.what.split(",")[0] for row in rows[:7]] == list(training.specs(64))
     assert len(rows) == 10 and all(row.ratio > 0 for row in rows)
+
+
+def test_the_training_of_saliency_networks_is_measured():
+    rows = objects.measure(quick=True)
+    assert [row.what.split(",")[0] for row in rows] == [
+        "c2am",
+        "c2am_h",
+        "c2am in micro-batches of 1",
+    ]
+    assert all(row.ratio > 0 for row in rows)
 
 
 def test_crfs_on_two_processes_are_those_on_one():

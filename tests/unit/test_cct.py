@@ -28,6 +28,7 @@ from tags2masks.training import Moment
 
 OFF = dict.fromkeys(PERTURBATIONS, 0)
 ONE_EACH = dict.fromkeys(PERTURBATIONS, 1)
+WITHOUT = {"growing": None, "label_smoothing": 0}  # options of plain segmenters
 MOMENT = Moment(0.05, 5, (0, 1, 5))
 
 
@@ -269,7 +270,7 @@ def test_without_auxiliary_decoders_it_is_plain_training_on_the_labelled_half():
     means = network.pool.join[1].running_mean.clone()
     torch.manual_seed(0)
     network = cct.build(spec, 2)
-    plain = plain_step(network, images_of(0), MOMENT, spec.model_copy(update={"growing": None}))
+    plain = plain_step(network, images_of(0), MOMENT, spec.model_copy(update=WITHOUT))
     plain["loss"].backward()
     assert torch.equal(found["loss"], plain["loss"])
     others = [p.grad for p in network.parameters() if p.grad is not None]

@@ -8,6 +8,7 @@ import pandas as pd
 from tags2masks.report.charts import charts as dataset_charts
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.plots import Mark, Separation, Series, class_bars, curves, training
+from tags2masks.stages import STAGES
 from tests.unit.read_page import Page
 
 
@@ -62,7 +63,7 @@ def test_how_a_score_was_chosen_is_drawn_below_its_curve():
 def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
     plain = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
     rising = plain.assign(lambda_re=[1.0, 4.0], delta_noc=[0.2, 0.2])
-    made = {"maps": [], "masks": [], "affinity": [], "segmenter": [], "classifier": []}
+    made: dict = {name: [] for name in STAGES}
     for number, (name, table) in enumerate({"vanilla": plain, "pnoc": rising}.items()):
         (tmp_path / name).mkdir()
         table.to_csv(tmp_path / name / "training.csv", index=False)
@@ -96,7 +97,7 @@ def test_tables_that_were_asked_for_are_drawn_and_no_others(tmp_path):
     steps = pd.DataFrame(
         {"step": [0, 1], "iou": [0.3, 0.2], "iou_so_far": [0.3, 0.35], "noise": [0.5, np.nan]}
     )
-    made = {"masks": [], "affinity": [], "segmenter": [], "classifier": []}
+    made: dict = {name: [] for name in STAGES}
     training_csv = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
     training_csv.to_csv(tmp_path / "training.csv", index=False)
     made["classifier"] = [ShownArtifact("classifier", "c", "c", 0, [], tmp_path)]

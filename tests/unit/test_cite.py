@@ -19,9 +19,12 @@ WITHOUT_A_PAPER = {
     "few_masks",
     "folder",
     "full",
+    "given",
+    "mean",
     "predicted",
     "separation",
     "threshold",
+    "vote",
 }
 
 

@@ -22,6 +22,9 @@ from tests.unit.tiny import CLASSES, MADE, SIZES, built, every_option, small, th
 MACHINE = Machine(threads=1)
 ALL, ONE, NONE = [True] * 3, [False, True, False], [False] * 3
 ODD = SIZES[1]
+# The others are made from other maps.
+LOCALIZING = [method for method, block in METHODS["maps"].items() if not block.program]
+OPTIONS = [option for option in every_option("maps") if option[0] in LOCALIZING]
 
 
 def nothing_learned(network: nn.Module) -> None:
@@ -152,13 +155,30 @@ def check(given, spec, case):
         assert present.max() > 0.9
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("method", [m for m in METHODS["maps"] if m not in LOCALIZING])
+def test_maps_made_from_maps_are_in_form(method, size, count):
+    spec, rng = small(METHODS["maps"][method]), np.random.default_rng(0)
+    fine, coarse = (
+        rng.random((count, *(-(-side // stride) for side in size))).astype(np.float16)
+        for stride in (4, 16)
+    )
+    module = method_module("maps", {"method": method})
+    for maps in ([fine, coarse], [fine * 0, coarse * 0], [fine, fine * 0 + 1]):
+        mean, again = (module.average(maps, spec) for _ in range(2))
+        assert mean.dtype == np.float16 and mean.shape == fine.shape
+        assert np.isfinite(mean).all() and (mean >= 0).all() and (mean <= 1).all()
+        np.testing.assert_array_equal(mean, again)
+
+
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("method", METHODS["maps"])
+@pytest.mark.parametrize("method", LOCALIZING)
 def test_maps_are_in_form(given, method, case):
     check(given, small(METHODS["maps"][method]), case)
 
 
-@pytest.mark.parametrize(("method", "field", "value"), every_option("maps"))
+@pytest.mark.parametrize(("method", "field", "value"), OPTIONS)
 def test_maps_by_every_option_are_in_form(given, method, field, value):
     for case in ("37x53", "head of zeros"):
         check(given, small(METHODS["maps"][method], **{field: value}), case)

@@ -56,7 +56,8 @@ def by_make_mask(spec, image, maps, ids, folder):
         assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
         np.testing.assert_array_equal(scores, module.scores(image, maps, spec))
     may_ignore = "255" in module.make_mask.__doc__
-    made = module.make_mask(image, maps, ids, spec)
+    guide = {"saliency": stored("random", image.shape[:2], 1)} if _guided(spec) else {}
+    made = module.make_mask(image, maps, ids, spec, **guide)
     if not isinstance(made, Made):
         return made, may_ignore
     if "probabilities" in made.further:
@@ -69,6 +70,11 @@ def by_make_mask(spec, image, maps, ids, folder):
         assert numbers.max(initial=0) == len(objects)
         assert all(number in ids and 0 <= score <= 1 for number, score in objects)
     return made.mask, may_ignore
+
+
+def _guided(spec):
+    """Whether maps of objects guide the method."""
+    return getattr(spec, "saliency", None) is not None
 
 
 def walked(spec, image, maps, ids):
@@ -107,7 +113,27 @@ def by_predicting(spec, image, maps, ids, folder):
     return np.where(np.isin(mask, [0, 255, *ids]), mask, 0).astype(np.uint8), True
 
 
-BY_PROGRAM = {None: by_make_mask, "read_masks": by_reading, "predict_masks": by_predicting}
+def by_checking(spec, image, maps, ids, folder):
+    """As `check_masks` does it: no maps, but masks of any kind, and maps of objects."""
+    drawn = np.random.default_rng(0).choice(np.array([0, 255, *ids], np.uint8), image.shape[:2])
+    module = method_module("masks", {"method": spec.method})
+    return module.make_mask(drawn, spec, stored("random", image.shape[:2], 1)), True
+
+
+def by_voting(spec, image, maps, ids, folder):
+    """As `vote_masks` does it: no maps, but the masks of several chains."""
+    rng, size = np.random.default_rng(0), (len(spec.of), *image.shape[:2])
+    drawn = rng.choice(np.array([0, 255, *ids], np.uint8), size)
+    return method_module("masks", {"method": spec.method}).make_mask(list(drawn), spec), True
+
+
+BY_PROGRAM = {
+    None: by_make_mask,
+    "read_masks": by_reading,
+    "predict_masks": by_predicting,
+    "check_masks": by_checking,
+    "vote_masks": by_voting,
+}
 
 
 def check(spec, size, kind, ids, folder, brightness=1):
@@ -136,6 +162,19 @@ def test_masks_of_empty_and_full_maps_are_in_form(tmp_path, method, kind):
     for ids in (IDS[:1], IDS):
         check(small(METHODS["masks"][method]), SIZES[1], kind, ids, tmp_path)
         check(small(METHODS["masks"][method]), SIZES[0], kind, ids, tmp_path, brightness=0)
+
+
+@pytest.mark.parametrize("disagreement", ["ignored", "cut"])
+@pytest.mark.parametrize("options", [{}, {"keep_probabilities": True}], ids=str)
+@pytest.mark.parametrize("method", ["confident", "agreed"])
+def test_guided_labels_are_in_form(tmp_path, method, options, disagreement):
+    block = METHODS["masks"][method]
+    own = {name: value for name, value in options.items() if name in block.model_fields}
+    spec = small(block, saliency="c2am", disagreement=disagreement, **own)
+    for kind in MAPS:
+        for ids in ([], IDS):
+            check(spec, SIZES[1], kind, ids, tmp_path)
+            check(spec, SIZES[0], kind, ids, tmp_path, brightness=0)
 
 
 @pytest.mark.parametrize(("method", "field", "value"), every_option("masks"))

@@ -34,6 +34,7 @@ DATA = {
 
 def test_every_method_has_its_tester():
     tested = {"maps", "prototypes", "scores", "walks", "masks", *STAGE_OF}
+    tested |= {"objectness", "object_masks"}
     assert tested == set(METHODS), "write a tests/unit/test_every_….py for what the stage makes"
 
 

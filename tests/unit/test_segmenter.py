@@ -18,9 +18,10 @@ from tags2masks.machine import Machine
 from tags2masks.methods import method_module
 from tags2masks.nets.backbones import fill
 from tags2masks.nets.classifier import Classifier
+from tags2masks.segmenters import encoder_deeplab
 from tags2masks.segmenters.deeplabv2 import Aspp
 from tags2masks.segmenters.inference import predict
-from tags2masks.segmenters.learning import step
+from tags2masks.segmenters.learning import cross_entropy, step
 from tags2masks.training import Moment, fit
 
 RESNET8 = {"name": "test_resnet", "output_stride": 8}
@@ -285,3 +286,31 @@ def test_upernet_on_swin_takes_images_of_any_size():
     network = build(spec, 2).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 3, 37, 70)).shape == (1, 3, 37, 70)
+
+
+def test_label_smoothing_by_hand():
+    # One pixel of class 1 of two: p = (0.2, 0.8); half of 0.2 of the target is the other class's.
+    logits = torch.tensor([0.2, 0.8]).log().reshape(1, 2, 1, 1).expand(1, 2, 1, 3)
+    labels = torch.tensor([[[1, 255, 1]]])
+    plain, smooth = -math.log(0.8), -0.9 * math.log(0.8) - 0.1 * math.log(0.2)
+    assert cross_entropy(logits, labels).item() == pytest.approx(plain, abs=1e-6)
+    assert cross_entropy(logits, labels, 0.2).item() == pytest.approx(smooth, abs=1e-6)
+
+
+def test_a_decoder_with_group_norm():
+    spec = DeepLabV3Plus(backbone=RESNET8, decoder_channels=8, decoder_groups=4)
+    network = encoder_deeplab.build(spec, 2)
+    inner = network.network
+    norms = [m for m in inner.decoder.modules() if isinstance(m, nn.GroupNorm)]
+    assert norms and all(norm.num_groups == 4 for norm in norms)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in inner.decoder.modules())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in inner.encoder.modules())
+    heads = {id(parameter) for parameter in network.head_parameters()}
+    assert all(id(norm.weight) in heads for norm in norms)
+    with pytest.raises(UserError, match="decoder_groups: 5 groups do not divide the decoder's"):
+        encoder_deeplab.build(spec.model_copy(update={"decoder_groups": 5}), 2)
+
+
+def test_growing_and_label_smoothing_exclude_each_other():
+    with pytest.raises(ValueError, match="growing has losses of its own"):
+        DeepLabV2(growing={}, label_smoothing=0.1)

@@ -11,10 +11,12 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.maps import Maps
-from tags2masks.config.masks import Masks
+from tags2masks.config.maps import Maps, MeanMaps
+from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
+from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
+from tags2masks.config.saliency_networks import C2amH
 from tags2masks.config.segmenters import Mixed, Perturbations, Segmenter
 from tags2masks.config.training import Training
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
@@ -41,6 +43,9 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
     },
     Segmenter: {"head_channels": 8, "decoder_channels": 8},
     Mixed: {"batch_size": 2},
+    C2amH: {"hints": "vanilla/cam"},
+    C2amHMaps: {"network": {"hints": "vanilla/cam"}},
+    Given: {"folder": "saliency"},
     Perturbations: dict.fromkeys(PERTURBATIONS, 1),
     Prototypes: {"clusters": 2, "samples": 20},
     Maps: {
@@ -52,6 +57,10 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "augment": VIEWS,
     },
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
+    MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},
+    Vote: {"of": ["vanilla/cam/crf", "vanilla/cam/irn"]},
+    SaliencyCheck: {"saliency": "c2am"},
+    SaliencyCut: {"saliency": "c2am"},
 }
 
 CLASSES = ["cat", "dog", "cow"]
@@ -130,10 +139,10 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
     tags: of each image; labels: those that an image's labels are drawn from. At least the last
     image has one that is not ignored, at a pixel that no view shows, being half as large or less.
     The second one's true mask is as its labels, but known at its first pixel.
-    The upstream has a vanilla classifier with random weights, and these labels for all masks, with
-    probabilities that have nothing to do with them.
+    The upstream has a vanilla classifier with random weights, random maps, and these labels for all
+    masks, with probabilities that have nothing to do with them.
     """
-    rng, rows, entries = np.random.default_rng(0), [], []
+    rng, rows, entries, maps = np.random.default_rng(0), [], [], []
     for number, size in enumerate([*SIZES, SIZES[-1]]):
         name, split = f"image {number}", "train" if number < len(SIZES) else "val"
         Image.fromarray(rng.integers(256, size=(*size, 3), dtype=np.uint8)).save(
@@ -145,15 +154,20 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
             drawn[0, 0] = 0 if size == SIZES[-1] else drawn[0, 0]
             both = rng.integers(256, size=(2, 1 + len(rows[-1][3]), *size), dtype=np.uint8)
             entries.append((name, drawn, {"size": list(size)}, {"probabilities": both}))
+            own, cells = list(rows[-1][3]), [-(-side // 4) for side in size]
+            scores = np.random.default_rng(number).random((len(own), *cells)).astype(np.float16)
+            maps.append((name, scores, {"classes": own, "size": list(size)}))
     index = assign_shards(pd.DataFrame(rows, columns=COLUMNS[:-1]), 1)
     masks, model = folder / "0.zarr.zip", folder / "model.safetensors"
-    write_shard(masks, {"id": MADE}, images_sha(rows_of(index, "train")), entries)
+    for path, stored in ((masks, entries), (folder / "maps.zarr.zip", maps)):
+        write_shard(path, {"id": MADE}, images_sha(rows_of(index, "train")), stored)
     spec = small(METHODS["classifiers"]["vanilla"])
     save_model(built("classifiers", spec), model)
     recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "upstream": {}}
     write_record(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
     upstream = dict.fromkeys(giving("shards"), MADE) | {"classifier": artifact_id(recipe)}
-    files = {stage: [masks] for stage in giving("shards")} | {"classifier": [model]}
+    files = {stage: [masks] for stage in giving("shards")}
+    files |= {"maps": [folder / "maps.zarr.zip"], "classifier": [model]}
     name, known, *_ = entries[1]
     known = known.copy()
     known[0, 0] = 0

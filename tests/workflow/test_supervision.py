@@ -21,6 +21,7 @@ MEASURING = {
     "measure_classes",
     "measure_epochs",
     "measure_maps",
+    "measure_objects",
     "measure_labels",
     "measure_scores",
     "measure_steps",
@@ -59,6 +60,7 @@ def stand_ins(config: dict, folder: Path) -> dict:
         config["published"] = str(empty)
     blocks = [*config.get("classifiers", {}).values(), *config.get("segmenters", {}).values()]
     blocks += [block.get("affinity", {}) for block in config.get("masks", {}).values()]
+    blocks += [block.get("network", {}) for block in config.get("objectness", {}).values()]
     for block in blocks:
         if block.get("backbone", {}).get("weights") not in (None, "pretrained"):
             block["backbone"]["weights"] = str(empty)

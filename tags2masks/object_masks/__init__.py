@@ -1,0 +1,1 @@
+"""Masks of objects of any class: one module per method."""

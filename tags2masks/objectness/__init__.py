@@ -1,0 +1,1 @@
+"""Maps of objects of any class: one module per method."""

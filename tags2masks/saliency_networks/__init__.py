@@ -1,0 +1,1 @@
+"""Networks that tell objects of any class from the background: one module per method."""
