@@ -27,7 +27,7 @@ test: $(READY)
 
 # Files with one bit flipped, and whatever else takes minutes.
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m slow
 
 # A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
 test-slurm: $(READY)

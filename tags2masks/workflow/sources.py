@@ -33,13 +33,23 @@ def imports_in(tree: ast.AST) -> list[tuple[str, int]]:
     relative imports (ruff's TID252).
     """
     imports = []
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             imports += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             imports += [(name, node.lineno) for name in names]
     return imports
+
+
+def statements(tree: ast.AST) -> list[ast.AST]:
+    """The tree and all its statements, nested ones too; expressions hold none."""
+    found = [tree]
+    for node in found:
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            inner = getattr(node, block, ())
+            found += inner if isinstance(inner, list) else ()
+    return found
 
 
 def module_path(module: str) -> Path | None:
@@ -55,14 +65,15 @@ def module_path(module: str) -> Path | None:
 
 def _closure(roots: tuple[str, ...]) -> dict[str, str]:
     trees: dict[str, str] = {}
-    waiting = list(roots)
+    waiting, met = list(roots), set()
     for name in roots:
         if module_path(name) is None:
             raise ModuleNotFoundError(f"no module {name} under {ROOT}")
     while waiting:
         name = waiting.pop()
-        if name in trees or name.startswith(NOT_FOLLOWED):
+        if name in met or name.startswith(NOT_FOLLOWED):
             continue
+        met.add(name)
         path = module_path(name)
         if path is None:
             continue  # a name in a module; the module itself is followed
@@ -76,8 +87,8 @@ def _closure(roots: tuple[str, ...]) -> dict[str, str]:
 def _read(path: Path, _stamp: int) -> tuple[str, list[str]]:
     """The module's syntax tree as text, and the names it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    imported = [name for name, _ in imports_in(tree)]
-    for node in ast.walk(tree):
+    imported = [name for name, _ in imports_in(tree) if name.partition(".")[0] in PACKAGES]
+    for node in statements(tree):
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):

@@ -1,5 +1,6 @@
 """A small complete run of a copy of the workflow, made once; and dry runs of what would follow."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -142,10 +143,24 @@ def preloaded():
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """The small run, finished. Tests may change its config, and must put it back."""
-    project = fresh_project(tmp_path_factory.mktemp("finished"), CONFIG)
-    project.make()
-    return project
+    """The small run, finished. Tests may change its config, and must put it back.
+
+    It is made once: of several test processes the first makes it, and each has a copy of its own.
+    """
+    folder = tmp_path_factory.mktemp("finished")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        project = fresh_project(folder, CONFIG)
+        project.make()
+        return project
+    shared = tmp_path_factory.getbasetemp().parent / "finished"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "made").exists():
+            shutil.rmtree(shared, ignore_errors=True)
+            shared.mkdir()
+            fresh_project(shared, CONFIG).make()
+            (shared / "made").touch()
+    return Project(shared, CONFIG).copied_to(folder, records=True)
 
 
 @pytest.fixture

@@ -3,20 +3,20 @@
 `python -m MODULE …` becomes a call to the server. It forks, and the fork runs the module with the
 caller's arguments, environment, folder and outputs, as a new Python would. Of this project nothing
 is imported before: every copy of the workflow runs its own sources. What is saved is the import of
-snakemake, torch, timm, pandas, zarr and scipy: one second of a dry run, up to four of a job.
+PACKAGES: one second of a dry run, up to five of a job.
 
 Jobs are shells that call `python`; Bash reads the file that BASH_ENV names, and there finds a
 function of this name. Tests that stop jobs by signals, or that start Python in a way of their own,
 take BASH_ENV out of the environment (`alone`), and everything is started as usual.
 """
 
-import array
 import atexit
 import contextlib
 import gc
 import json
 import os
 import runpy
+import select
 import shlex
 import socket
 import subprocess
@@ -28,7 +28,26 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-PACKAGES = ("snakemake.cli", "torch", "timm", "pandas", "scipy.stats", "zarr")
+PACKAGES = (
+    "snakemake.cli",
+    "snakemake.report.html_reporter",  # found among Snakemake's plugins in every run
+    "smart_open",
+    "yte",
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning_fabric",
+    "segmentation_models_pytorch",
+    "pandas",
+    "scipy.stats",
+    "sklearn.metrics",
+    "skimage",
+    "zarr",
+    "dask.base",
+    "matplotlib.pyplot",
+    "jinja2",
+)
+CALL = Path(__file__).with_name("preloaded_call.py")
 ADDRESS = "PRELOADED_PYTHON"
 FUNCTION = """\
 python() {{
@@ -42,7 +61,10 @@ def serving() -> Iterator[dict[str, str]]:
     """A server at work; what the environment must hold so that it is called."""
     with tempfile.TemporaryDirectory(prefix="preloaded-") as folder:
         address, shell = Path(folder) / "socket", Path(folder) / "bash_env"
-        server = subprocess.Popen([sys.executable, __file__, str(address)])
+        # Bytecode is written even where the environment forbids it, for other checkouts: else every
+        # job of a run would compile the project's sources anew.
+        own = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        server = subprocess.Popen([sys.executable, __file__, str(address)], env=own)
         try:
             while not address.exists():
                 assert server.poll() is None, "the server did not start"
@@ -65,53 +87,46 @@ def alone(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _caller(address: str) -> list[str]:
-    return [sys.executable, "-I", "-S", str(Path(__file__)), address]
-
-
-def call(address: str, arguments: list[str]) -> int:
-    """Have the server run `python ARGUMENTS`; the exit status."""
-    about = {
-        "arguments": arguments,
-        "folder": str(Path.cwd()),
-        "environment": dict(os.environ),
-        "umask": os.umask(0),
-    }
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(address)
-        handles = array.array("i", [0, 1, 2])
-        connection.sendmsg([b"-"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
-        connection.sendall(json.dumps(about).encode() + b"\n")
-        status = connection.recv(16)
-    return int(status) if status else 137
+    return [sys.executable, "-I", "-S", str(CALL), address]
 
 
 def serve(address: str) -> dict:
-    """Wait for calls. Returns in each fork that is to run a program: what it was called for."""
+    """Wait for calls. Returns in each fork that is to run a program: what it was called for.
+
+    One fork per call: with all that is imported, it takes longer than many a program's own work.
+    """
+    running: dict[int, tuple[int, socket.socket]] = {}  # handle of a process -> its id, its caller
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"{address}.new")
         listening.listen(16)
         Path(f"{address}.new").rename(address)
         while True:
-            connection, _ = listening.accept()
-            if os.fork():
-                connection.close()
-                with contextlib.suppress(ChildProcessError):
-                    while os.waitpid(-1, os.WNOHANG)[0]:
-                        pass
-                continue
-            listening.close()
-            with connection:
-                _, handles, _, _ = socket.recv_fds(connection, 1, 3)
-                about = json.loads(connection.makefile().readline())
+            ready, _, _ = select.select([listening, *running], [], [])
+            for ended in set(ready) & running.keys():
+                program, caller = running.pop(ended)
+                os.close(ended)
+                status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+                with caller, contextlib.suppress(BrokenPipeError):  # a killed caller
+                    caller.sendall(str(status if status >= 0 else 128 - status).encode())
+            if listening in ready:
+                caller, _ = listening.accept()
+                _, handles, _, _ = socket.recv_fds(caller, 1, 3)
+                with caller.makefile() as lines:
+                    line = lines.readline()
                 program = os.fork()
-                if program:
-                    status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
-                    connection.sendall(str(status if status >= 0 else 128 - status).encode())
-                    os._exit(0)
-            for own, given in enumerate(handles):
-                os.dup2(given, own)
-                os.close(given)
-            return about
+                if not program:
+                    break
+                running[os.pidfd_open(program)] = program, caller
+                for handle in handles:
+                    os.close(handle)
+    caller.close()
+    for other, (_, connection) in running.items():
+        os.close(other)
+        connection.close()
+    for own, given in enumerate(handles):
+        os.dup2(given, own)
+        os.close(given)
+    return json.loads(line)
 
 
 def become(about: dict, paths: list[str]) -> None:
@@ -154,6 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[2:]:
-        sys.exit(call(sys.argv[1], sys.argv[2:]))
     main()
