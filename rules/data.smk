@@ -23,7 +23,8 @@ rule describe:
 
 
 # What a reader draws is a further output of its rules.
-for kind, block in KINDS.items():
+tagged = {kind: block for kind, block in KINDS.items() if block.tagged}
+for kind, block in tagged.items():
 
     rule:
         name:
@@ -58,15 +59,18 @@ for kind, block in KINDS.items():
             " --classes {output.classes:q} --warnings {output.warnings:q}"
             " --shards {params.shards} --threads {threads} {params.needed} 2>&1 | tee {log:q}"
 
-    for split in ("val", "ood"):
+
+# Splits other than train; kinds without tags have candidates alone.
+for kind, block in KINDS.items():
+    for split in ("val", "ood") if block.tagged else ("ood",):
 
         rule:
             name:
                 f"{kind}_{split}"
             input:
+                plan.image_folder,
+                **({"train": TRAIN, "classes": CLASSES} if block.tagged else {}),
                 description=plan.described(split),
-                train=TRAIN,
-                classes=CLASSES,
             output:
                 **(
                     {"drawn": directory(f"results/{{dataset}}/images/{split}")}
@@ -91,15 +95,17 @@ for kind, block in KINDS.items():
                 free=plan.dataset_free,
                 root=plan.root,
                 needed=plan.needed(split),
+                beside=plan.train_tables,
             message:
                 f"List the {split} images of {{wildcards.dataset}}"
             shell:
                 "python -m workflow_scripts.list_images --recipe {params.recipe:q}"
                 " --free {params.free:q} --root {params.root:q} --split {params.split}"
-                " --train {input.train:q} --output {output.index:q} --classes {input.classes:q}"
-                " --warnings {output.warnings:q} --shards {params.shards} --threads {threads}"
-                " {params.needed} 2>&1 | tee {log:q}"
+                " {params.beside} --output {output.index:q} --warnings {output.warnings:q}"
+                " --shards {params.shards} --threads {threads} {params.needed} 2>&1 | tee {log:q}"
 
+
+for kind, block in tagged.items():
     for split, of in (("train", ""), ("val", "val-")):
 
         rule:

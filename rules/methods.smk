@@ -43,8 +43,8 @@ for stage in map(STAGES.get, giving("network")):
                 "python -m workflow_scripts.{params.program} --recipe {params.recipe:q}"
                 " --free {params.free:q} {params.machine} --threads {threads}"
                 " --source {params.source} --root {params.root:q} {params.weights}"
-                " {params.mask_root} {params.inputs} --model {output.model:q} --spec {output.spec:q}"
-                " --training {output.training:q} 2>&1 | tee {log:q}"
+                " {params.mask_root} {params.ood} {params.inputs} --model {output.model:q}"
+                " --spec {output.spec:q} --training {output.training:q} 2>&1 | tee {log:q}"
 
 
 # Something of every image, a shard at a time.
@@ -94,7 +94,8 @@ for stage in map(STAGES.get, giving("table")):
             input:
                 unpack(plan.inputs(stage)),
             output:
-                f"{folder}/{stage.file}",
+                **{name: f"{folder}/{file}" for name, file in block.further_outputs.items()},
+                table=f"{folder}/{stage.file}",
             log:
                 f"logs/{{dataset}}/{stage.name}/{{id}}.log",
             benchmark:
@@ -114,5 +115,5 @@ for stage in map(STAGES.get, giving("table")):
             shell:
                 "python -m workflow_scripts.{params.program} --recipe {params.recipe:q}"
                 " --free {params.free:q} {params.machine} --threads {threads}"
-                " --root {params.root:q} {params.mask_root} {params.inputs} --output {output:q}"
-                " 2>&1 | tee {log:q}"
+                " --root {params.root:q} {params.mask_root} {params.ood} {params.inputs}"
+                " --output {output.table:q} 2>&1 | tee {log:q}"

@@ -55,7 +55,11 @@ rule report_page:
         curves=[f"{a.folder}/curve.csv" for a in plan.with_curve()],
         scores=[f"{a.folder}/{STAGES[a.stage].file}" for a in plan.of_stage("score")],
         images=[f"{a.folder}/images.csv" for a in plan.with_truth(*figured("labels"))],
-        shards=[shard for a in plan.of_stage(*figured("maps", "labels")) for shard in plan.shard_files(a)],
+        shards=[
+            shard
+            for a in plan.of_stage(*figured("maps", "labels"))
+            for shard in plan.shard_files(a)
+        ],
         prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],
         examples=[
             f"results/{a.dataset}/examples/{a.id}.zarr.zip" for a in plan.of_stage("predictions")

@@ -28,7 +28,8 @@ class Stage:
         `table` (a single file).
     file: name of the single file.
     takes: what an entry of the stage may follow in an experiment: `dataset`, or names of stages. A
-        config block may override it. For a part: the stages that it is made from.
+        config block may override it. For a part: the stages that it is made from. A part of a
+        classifier's entry takes the ordinary classifier of the entry.
     section: the config section of its entries. None: its artifacts are described by the field
         `part` of other stages' entries; other fields of those entries are not in their ids.
     rule: name of its rules, with {method}. message: what the rules print.
@@ -65,6 +66,12 @@ class Stage:
 
 
 _ALL = (
+    Stage(
+        "ood", "Ranked candidates", "ranked candidates", package="ood",
+        part="ood", takes=("classifier",),
+        program="rank_candidates", gives="table", message="Rank the candidates:",
+        file="ranked.csv",
+    ),
     Stage(
         "classifier", "Classifier", "classifiers", package="classifiers",
         section="classifiers", about="Learned from the tags.", takes=("dataset",),

@@ -6,6 +6,7 @@ What differs between stages is in the module `learning` of the stage's package. 
 
 and optionally
 
+- `begin(task, network, views)`: called before training, with the network at its initial weights;
 - `consulted(task) -> nn.Module | None`: a second network that training steps use;
 - `measure(task) -> Measure`: a measurement after each epoch;
 - `finish(task, network, second)`: called in the main process after training.
@@ -41,6 +42,8 @@ class Task:
     weights: the file of `backbone.weights`, if it names one.
     labelled, mask_root: the table of training images with true masks, and the folder of these, for
         methods that learn from masks.
+    candidates, candidate_root: the index of candidates for out-of-distribution images, and the
+        folder of these, for methods that learn from them; keep: a person's answers on them.
     source: digest of the code; a checkpoint of other code is not resumed.
     """
 
@@ -56,6 +59,9 @@ class Task:
     source: str = ""
     labelled: Path | None = None
     mask_root: Path | None = None
+    candidates: pd.DataFrame | None = None
+    candidate_root: Path | None = None
+    keep: Path | None = None
 
     @cached_property
     def spec(self) -> Training:
@@ -89,9 +95,10 @@ class Task:
         return self.files[stage], artifact
 
     def state(self) -> State:
-        """The folder and fingerprint of checkpoints of this recipe, code and training images."""
-        images = images_sha(self.rows("train"))
-        fingerprint = "-".join([artifact_id(self.recipe), self.source, images])
+        """The folder and fingerprint of checkpoints of this recipe, code and images."""
+        used = [self.rows("train"), *([] if self.candidates is None else [self.candidates])]
+        images = map(images_sha, used)
+        fingerprint = "-".join([artifact_id(self.recipe), self.source, *images])
         return State(self.model.parent / "state", fingerprint)
 
 
@@ -104,11 +111,14 @@ def train(task: Task) -> tuple[nn.Module, list[dict[str, float]]]:
     stage = learning_module(package_of(task.recipe))
     network = task.method.build(task.spec, len(task.classes))
     _initialize(network.backbone, task)
+    views = stage.views(task)
+    if hasattr(stage, "begin"):
+        stage.begin(task, network, views)
     second = stage.consulted(task) if hasattr(stage, "consulted") else None
     further = {"measure": stage.measure(task)} if hasattr(stage, "measure") else {}
     rows = fit(
         network,
-        stage.views(task),
+        views,
         task.method.step,
         task.spec,
         task.recipe["seed"],

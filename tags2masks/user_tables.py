@@ -19,6 +19,9 @@ from tags2masks.given import open_given, read_given
 TAGS = ("image", "tags", "split")
 SPLITS = ("train", "val", "ood")
 BOXES = ("image", "class", "x1", "y1", "x2", "y2")
+KEEP = ("image", "class", "score", "keep")
+ANSWERS = ("yes", "no", "")
+NO_TABLE = "absent"
 
 REGION = re.compile(rb'"segmentation"\s*:\s*(\{|\[\s*[^\]\s])')
 
@@ -69,6 +72,48 @@ def tag_rows(table: Path) -> list[Row]:
 def box_rows(table: Path) -> list[Row]:
     """The rows of a folder's table of boxes: image, class, corners, and optionally difficult."""
     return read_rows(table, BOXES, ("difficult",), key="boxes")
+
+
+def keep_rows(table: Path) -> list[Row]:
+    """The rows of a person's answers on candidates: image and keep, which is in `ANSWERS`.
+
+    Raises UserError naming the table and the line of every mistake.
+    """
+    rows = read_rows(table, ("image", "keep"), ("class", "score"), key="keep")
+    first: dict[str, int] = {}
+    problems = []
+    for number, row in rows:
+        if not row["image"]:
+            problems.append(f"line {number}: the image is blank; write its name")
+        elif (twin := first.setdefault(row["image"], number)) != number:
+            problems.append(f"line {number}: '{row['image']}' is in line {twin} already; keep one")
+        if row["keep"] not in ANSWERS:
+            problems.append(
+                f"line {number}: keep is '{row['keep']}'; write yes (the image shows none of the "
+                "classes), no, or nothing"
+            )
+    raise_together([f"{table}, {problem}" for problem in problems])
+    return rows
+
+
+def kept_digest(table: Path) -> str:
+    """Digest of the images that a person's table keeps, in any order; `NO_TABLE` without a file.
+
+    Raises UserError as `keep_rows`.
+    """
+    try:
+        return _kept_digest(*_as_it_is(table))
+    except FileNotFoundError:
+        return NO_TABLE
+    except OSError as error:
+        raise UserError(f"{table}: cannot be read ({error.strerror}); make it readable") from None
+
+
+@cache
+def _kept_digest(table: Path, size: int, changed: int) -> str:
+    return rows_digest(
+        {"image": row["image"]} for _, row in keep_rows(table) if row["keep"] == "yes"
+    )
 
 
 def row_id(row: dict[str, str]) -> str:

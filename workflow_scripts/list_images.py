@@ -31,7 +31,8 @@ from tags2masks.user_tables import SPLITS
 def main() -> None:
     """Read the arguments, list and check the images, write the index and the classes."""
     arguments = parser(__doc__)
-    add_paths(arguments, "root", "output", "classes", "warnings")
+    add_paths(arguments, "root", "output", "warnings")
+    arguments.add_argument("--classes", type=Path, help="written for train; absent without tags")
     arguments.add_argument("--split", choices=SPLITS, required=True)
     arguments.add_argument("--train", type=Path, help="the index of train, for the other splits")
     arguments.add_argument("--shards", type=int, required=True)
@@ -43,12 +44,14 @@ def main() -> None:
     spec = dataset_block(args.recipe["dataset"], args.free)
     reader = reader_module(spec.kind)
     first = args.split == "train"
-    classes = reader.list_classes(spec, args.root) if first else read_classes(args.classes)
+    if first or not spec.tagged:
+        classes, train = reader.list_classes(spec, args.root), None
+    else:
+        classes, train = read_classes(args.classes), read_index(args.train)
     listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
-    train = None if first else read_index(args.train)
-    if not first:
+    if train is not None:
         listing = apart(listing, train)
-    elif listing.empty:
+    elif first and listing.empty:
         raise UserError("no training image; give images the split train")
     if args.needed and listing.empty:
         raise UserError(

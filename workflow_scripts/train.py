@@ -27,8 +27,14 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--weights", type=Path, help="the file behind backbone.weights")
     options.add_argument("--labelled", type=Path, help="table of training images with true masks")
     options.add_argument("--mask-root", type=Path, help="the folder of these masks")
+    options.add_argument(
+        "--candidates", type=Path, nargs="+", help="tables of candidates for images to learn from"
+    )
+    options.add_argument("--candidate-root", type=Path, help="the folder of these images")
+    options.add_argument("--keep", type=Path, help="table of a person's answers on them")
     for name, stage in STAGES.items():
-        what = "model, its spec.json beside it" if stage.gives == "network" else "shards, in order"
+        whats = {"network": "model, its spec.json beside it", "table": "table"}
+        what = whats.get(stage.gives, "shards, in order")
         options.add_argument(f"--{name}", type=Path, nargs="+", default=[], help=what)
     options.add_argument("--source", default="", help="digest of the code")
     return options
@@ -52,6 +58,9 @@ def main() -> None:
         args.source,
         args.labelled,
         args.mask_root,
+        read_index(*args.candidates) if args.candidates else None,
+        args.candidate_root,
+        args.keep,
     )
     network, rows = train(task)
     if not is_main_process():

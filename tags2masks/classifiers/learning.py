@@ -13,20 +13,35 @@ from tags2masks.training import Measure
 
 
 def views(task: Task) -> TaggedViews:
-    """Random views: batches are (images, tags)."""
+    """Random views: batches are (images, tags). The module of a method may have its own `views`."""
+    if own := getattr(task.method, "views", None):
+        return own(task)
     train, spec = task.rows("train"), task.spec
     tags = multi_hot(train["tags"], task.classes)
     return TaggedViews(train, task.root, tags, spec.augment, spec.backbone.mean)
 
 
+def begin(task: Task, network: nn.Module, views: TaggedViews) -> None:
+    """What the module of a method does before the training, if it has a `begin`."""
+    if own := getattr(task.method, "begin", None):
+        own(task, network, views)
+
+
 def consulted(task: Task) -> nn.Module | None:
-    """The ordinary classifier of methods that have one; with ORDINARY_LEARNS it is trained too."""
-    if not hasattr(task.spec, "ordinary"):
+    """The ordinary classifier of methods that have one; with ORDINARY_LEARNS it is trained too.
+
+    Methods with a `begin` use it there alone.
+    """
+    if not hasattr(task.spec, "ordinary") or hasattr(task.method, "begin"):
         return None
+    return ordinary(task).requires_grad_(_learns(task))
+
+
+def ordinary(task: Task) -> nn.Module:
+    """The ordinary classifier, in evaluation mode and frozen."""
     (model,), _ = task.upstream("classifier")
     spec = model.with_name("spec.json")
-    network, _ = load_trained("classifier", model, spec, task.recipe["upstream"])
-    return network.requires_grad_(_learns(task))
+    return load_trained("classifier", model, spec, task.recipe["upstream"])[0]
 
 
 def measure(task: Task) -> Measure:

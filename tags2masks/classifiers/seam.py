@@ -96,7 +96,12 @@ class RefinedClassifier(Classifier):
         return self._refined(images)[1][:, 1:]
 
     def _refined(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        images, features, stages = tapped(self, images)
+        return self.refine(*tapped(self, images))
+
+    def refine(
+        self, images: Tensor, features: Tensor, stages: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """The score maps and the refined maps of one batch, from what `tapped` returns."""
         maps = self.head(features)
         shown = beside_background(over_maximum(maps.detach().float()))
         return maps, self.correlation(shown, images, stages)

@@ -1,11 +1,12 @@
-"""Average precision of a classifier on images that it was not trained on."""
+"""What a classifier says of whole images: average precision on val, and other functions."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tags2masks.config.classifiers import TagTraining
@@ -26,6 +27,15 @@ def plain_views(
 
 
 @torch.no_grad()
+def applied(
+    function: Callable[[Tensor], Tensor], views: PlainViews, machine: Machine
+) -> Iterator[Tensor]:
+    """A function of every batch of the views, on the CPU; it gets images [B, 3, S, S] in 0 to 1."""
+    for images, _ in DataLoader(views, batch_size=BATCH, num_workers=machine.loaders):
+        images = images.to(machine.device).float() / 255
+        yield function(images.contiguous(memory_format=torch.channels_last)).float().cpu()
+
+
 def average_precisions_of(network: nn.Module, views: PlainViews, machine: Machine) -> np.ndarray:
     """The average precision of each class, [K], from the network's logits; NaN without images.
 
@@ -33,8 +43,5 @@ def average_precisions_of(network: nn.Module, views: PlainViews, machine: Machin
     """
     if not len(views):
         return np.full(views.targets.shape[1], np.nan)
-    scores = []
-    for images, _ in DataLoader(views, batch_size=BATCH, num_workers=machine.loaders):
-        images = images.to(machine.device).float() / 255
-        scores.append(network(images.contiguous(memory_format=torch.channels_last)))
-    return average_precisions(torch.cat(scores).float().cpu().numpy(), views.targets.numpy())
+    scores = torch.cat(list(applied(network, views, machine)))
+    return average_precisions(scores.numpy(), views.targets.numpy())

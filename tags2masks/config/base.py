@@ -55,12 +55,12 @@ class Entry(Block):
 
     takes: what the entry follows in an experiment, if not the default of its stage
         (`tags2masks.stages`).
-    learns_from: the supervision that the method itself reads: "tags", "boxes", "masks". Its program
-        gets nothing else. Upstream artifacts may have used more.
+    learns_from: the supervision that the method itself reads: "tags", "ood", "boxes", "masks". Its
+        program gets nothing else. Upstream artifacts may have used more.
     offers: capabilities for later stages; needs: capabilities that it requires of what it follows.
     helpers: further arguments of a map method, see `maps/localizing.py`.
     program: a program to use instead of the stage's.
-    further_outputs: files beside the model, by name.
+    further_outputs: files beside the model or table, by name.
     derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
     for_parts: what it follows that its parts alone are made from, not the entry itself.
     memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
@@ -87,6 +87,10 @@ class Entry(Block):
     def offers(self) -> frozenset[str]:
         """Capabilities for later stages, such as `pixel_correlation`."""
         return frozenset()
+
+    def tables_read(self) -> dict[str, str]:
+        """Digests of the user's tables that the method reads, by field; part of the id."""
+        return {}
 
     def modules(self) -> list[str]:
         """Modules of `tags2masks` that it imports by name, in addition to its method's."""

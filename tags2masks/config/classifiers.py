@@ -1,11 +1,14 @@
 """Image classifiers learned from tags: one block per method."""
 
-from typing import Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tags2masks.config.base import added, free
+from tags2masks.config.ood import Ranked
 from tags2masks.config.training import Augment, Backbone, Optimizer, Ramp, Training
+from tags2masks.user_tables import kept_digest
 
 
 class TagAugment(Augment):
@@ -247,6 +250,137 @@ class Sampling(SeamTraining):
         return frozenset({"pixel_correlation"} if self.host == "seam" else ())
 
 
+# Candidates that are used without a person's answers (the thesis's table 4.6).
+UNPRUNED = ("all", "random", "erased")
+
+
+class Wood(Seam):
+    """W-OoD: out-of-distribution images teach what does not belong to a class (CVPR 2022).
+
+    A further training of the ordinary classifier, plain or SEAM.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2022wood",)
+
+    learns_from: ClassVar[tuple[str, ...]] = ("tags", "ood")
+    further_outputs: ClassVar[dict[str, str]] = {"warnings": "warnings.csv"}
+
+    method: Literal["wood"] = "wood"
+    backbone: Backbone = Backbone()
+    epochs: int = Field(5, ge=1)
+    batch_size: int = Field(
+        16, ge=1, description="Tagged images per step, over all GPUs, and as many others."
+    )
+    optimizer: Optimizer = Optimizer(lr=0.1, momentum=1e-4)
+    augment: TagAugment = TagAugment()
+    ordinary: str = Field(
+        "vanilla",
+        description="The entry of `classifiers` that ranks the candidates, that the centres are "
+        "computed with, and that the training starts from. Its backbone has the same name and "
+        "args.",
+    )
+    initial: Literal["ordinary", "backbone"] = Field(
+        "ordinary",
+        description="Initial weights: those of the ordinary classifier, as in the public code, or "
+        "those of `backbone.weights`.",
+    )
+    host: Literal["vanilla", "seam"] = Field(
+        "vanilla",
+        description="The losses on tagged images. vanilla: scale, taps, dropout, ecr_share, "
+        "min_weight and min_share are unused. seam: take backbone, optimizer, augment, batch_size "
+        "and epochs as of `seam`.",
+    )
+    ood: Ranked = Ranked()
+    keep: str = Field(
+        min_length=1,
+        description="The table that a person saves from review.html, with the columns image, "
+        "class, score and keep (yes, no or blank): images of yes are used. Without the file the "
+        "run stops when the page is made. Its answers, not its name, are in the id. Or without a "
+        "person: `all` ranked candidates; `random` candidates, as many as are ranked; `erased`, "
+        "all ranked ones without the CAM of their class.",
+    )
+    ood_images: int | None = Field(
+        None, ge=1, description="Use this number of these images, drawn at random; null: all."
+    )
+    erase_score: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="With `keep: erased`, fill pixels whose CAM is above this share of its maximum "
+        "with the mean colour. The paper gives no number.",
+    )
+    clustering: Literal["kmeans", "predicted"] = Field(
+        "kmeans",
+        description="Clusters of the out-of-distribution images. predicted: one for each class, of "
+        "the images that the ordinary classifier takes for it.",
+    )
+    clusters: int = Field(50, ge=1, description="K, the number of clusters of kmeans.")
+    closest: float = Field(
+        0.2, gt=0, le=1, description="τ: the share of the clusters that images are kept away from."
+    )
+    selection: Literal["image", "batch"] = Field(
+        "image",
+        description="The closest clusters of each image, as in the paper, or the smallest of all "
+        "distances of a batch, as in the public code.",
+    )
+    distance_weight: float = Field(
+        0.007,
+        ge=0,
+        description="λ, the weight of the distance loss. The published number goes with "
+        "`distance_mean: clusters`; with `sum` and 50 clusters the same weight is 1.4e-4.",
+    )
+    distance_mean: Literal["clusters", "sum"] = Field(
+        "clusters",
+        description="sum: eq. 4.2 of the thesis. clusters: divided by the number of clusters, as "
+        "in the public code.",
+    )
+    distance_in: float = Field(
+        1, ge=0, description="Factor of the distances to the centres of an image's own classes."
+    )
+    distance_ood: float = Field(
+        1, ge=0, description="Factor of the distances to out-of-distribution clusters."
+    )
+    ood_weight: float = Field(
+        1,
+        ge=0,
+        description="Weight of the classification loss on out-of-distribution images, which have "
+        "no class. The public code: 0.25.",
+    )
+    climb: float = Field(
+        0,
+        ge=0,
+        description="Before that loss, move these images one step towards their highest logit, "
+        "this far at most, in units of the channels' deviations. In the public code alone: 0.07.",
+    )
+
+    @property
+    def candidates(self) -> str | None:
+        """The data set of the candidates, as `Ranked`."""
+        return self.ood.candidates
+
+    @property
+    def keep_table(self) -> Path | None:
+        """The person's table; None without one."""
+        return None if self.keep in UNPRUNED else Path(self.keep)
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """With `host: seam` it has a pixel correlation module."""
+        return frozenset({"pixel_correlation"} if self.host == "seam" else ())
+
+    def key(self) -> dict[str, Any]:
+        """As for all blocks, but without the name of the person's table."""
+        return super().key() | ({"keep": "table"} if self.keep_table else {})
+
+    def tables_read(self) -> dict[str, str]:
+        """The digest of the person's answers."""
+        return {"keep": kept_digest(self.keep_table)} if self.keep_table else {}
+
+    def modules(self) -> list[str]:
+        """The module of SEAM's losses, where they are the host."""
+        return ["classifiers.wood_seam"] if self.host == "seam" else []
+
+
 METHODS = {
     "vanilla": Vanilla,
     "puzzle": Puzzle,
@@ -255,4 +389,5 @@ METHODS = {
     "pnoc": Pnoc,
     "seam": Seam,
     "sampling": Sampling,
+    "wood": Wood,
 }

@@ -40,6 +40,8 @@ class Dataset(Block):
 
     title: ClassVar[str]
     """The name of the kind in the report."""
+    tagged: ClassVar[bool] = True
+    """Whether its images have tags to learn from. Without, all are of split ood."""
     has_boxes: ClassVar[bool] = False
     """Whether the reader gives a box for every object."""
     makes_images: ClassVar[bool] = False

@@ -21,6 +21,7 @@ from tags2masks.config.dataset_base import (
     refuse_others,
 )
 from tags2masks.config.mask_values import MaskValues, check_mask_values, mask_values_field
+from tags2masks.config.pools import OpenImages, Untagged
 from tags2masks.user_tables import (
     SPLITS,
     box_rows,
@@ -374,6 +375,8 @@ KINDS: dict[str, type[Dataset]] = {
     "digits": Digits,
     "folder": Folder,
     "mnist": Mnist,
+    "openimages": OpenImages,
+    "untagged": Untagged,
     "voc": Voc,
 }
 

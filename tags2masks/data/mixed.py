@@ -45,7 +45,7 @@ class MixedViews(MaskedViews):
         half = position.bit_count() % 2
         rows = (self.labelled, self.masked)[half]
         place = epoch * -(-len(self) // 2) + position // 2
-        return self._view(_cycled(rows, place, seed, half), draw[1:])
+        return self._view(cycled(rows, place, seed, half), draw[1:])
 
     def true_mask_known(self) -> bool:
         """Whether a pixel of some true mask is not ignored; usually one file is read."""
@@ -70,7 +70,7 @@ class PairedViews(MixedViews):
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         row, seed, epoch, position = draw
-        labelled = _cycled(self.labelled, epoch * len(self) + position, seed, 0)
+        labelled = cycled(self.labelled, epoch * len(self) + position, seed, 0)
         seeds = (seed, epoch, position)
         return *self._view(labelled, (*seeds, 1)), *self._view(self.unlabelled[row], seeds)
 
@@ -81,7 +81,7 @@ class PairedViews(MixedViews):
         return np.full(self.sizes[row], IGNORED, np.uint8)
 
 
-def _cycled(rows: Sequence[int], place: int, seed: int, half: int) -> int:
+def cycled(rows: Sequence[int], place: int, seed: int, half: int) -> int:
     """The row at a place of an endless sequence of passes, each in a random order of its own."""
     again, within = divmod(place, len(rows))
     order = np.random.default_rng([seed, again, half, 1]).permutation(len(rows))

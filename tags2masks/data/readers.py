@@ -4,7 +4,8 @@ Every reader has these functions:
 
 list_classes(spec, root) -> list of names, in the order of our ids
 list_images(spec, root, split, classes, seed) -> DataFrame[image, path, split, tags]: the images of
-    one split; tags are tuples of class names
+    one split; tags are tuples of class names. Kinds without tags are asked for split ood alone, and
+    have no function but these two.
 list_boxes(spec, root, index, classes, seed) -> DataFrame[image, class, x1, y1, x2, y2, difficult]:
     see `data.boxes`; index: the images of train or val. Called where the block `offers_boxes`.
 list_masks(spec, root, index, seed, folder) -> DataFrame[image, mask, instances, lacks]: the masks

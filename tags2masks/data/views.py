@@ -81,9 +81,13 @@ def perturb(view: np.ndarray, augment: TagAugment, rng: np.random.Generator) -> 
 
 def plain_view(image: np.ndarray, augment: Augment, fill: Sequence[float]) -> np.ndarray:
     """The whole image, centred, at the mean of the training sizes: uint8 [crop, crop, 3]."""
+    return _place(whole_view(image, augment), None, augment.crop, fill, (0.5, 0.5))[0]
+
+
+def whole_view(image: np.ndarray, augment: Augment) -> np.ndarray:
+    """The whole image at the mean of the training sizes, not padded: uint8 [h, w, 3]."""
     long_side = min(sum(augment.resize) // 2, augment.crop)
-    image, _ = _resize(image, None, long_side, augment.square)
-    return _place(image, None, augment.crop, fill, (0.5, 0.5))[0]
+    return _resize(image, None, long_side, augment.square)[0]
 
 
 def _resize(image, labels, long_side, square):

@@ -147,9 +147,16 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
             for warned in (
                 *_partial_means(metrics, experiment["experiment"], classes),
                 *_score_warnings(experiment, results / name),
+                *_training_warnings(experiment, results / name),
             )
         ]
     return pd.DataFrame(rows, columns=list(WARNINGS))
+
+
+def _training_warnings(experiment: dict, folder: Path) -> list[Warned]:
+    """Warnings of an experiment's trainings, of those that write a table of them."""
+    files = [folder / stage / id_ / "warnings.csv" for _, stage, id_ in experiment["steps"]]
+    return [warned for file in files if file.exists() for warned in read_warnings(file)]
 
 
 def _score_warnings(experiment: dict, folder: Path) -> list[list[str]]:

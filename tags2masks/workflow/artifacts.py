@@ -104,7 +104,10 @@ def build_artifact(
     spec: dict,
     upstream: dict[str, Artifact],
 ) -> Artifact:
-    """Make an artifact with its recipe, from all that its id depends on."""
+    """Make an artifact with its recipe, from all that its id depends on.
+
+    Raises UserError for a table of the user that the block reads and that has mistakes.
+    """
     spec_of_data = config.datasets[dataset]
     data = spec_of_data.key()
     if "masks" in block.learns_from:
@@ -117,6 +120,10 @@ def build_artifact(
         "dataset": data,
         "upstream": {role: artifact.id for role, artifact in upstream.items()},
     }
+    if pool := getattr(block, "candidates", None):
+        recipe["candidates"] = config.datasets[pool].key()
+    if tables := block.tables_read():
+        recipe["tables"] = tables
     return Artifact(stage, dataset, recipe, block, upstream)
 
 

@@ -43,6 +43,13 @@ class _Builder:
 
     def build(self) -> list[tuple[int, Artifact]]:
         """All artifacts, in the order of making."""
+        if not self.config.datasets[self.dataset].tagged:
+            kind = self.config.datasets[self.dataset].kind
+            raise ConfigError(
+                f"datasets.{self.dataset}: of kind {kind}, which has no tags to learn from; name "
+                "it as ood.candidates of a classifier of method wood, and begin experiments with "
+                "another"
+            )
         before: Artifact | None = None
         for depth, (section, name) in enumerate(self.chain[1:], start=1):
             block = getattr(self.config, section)[name]
@@ -62,6 +69,8 @@ class _Builder:
         if "ordinary" in spec:
             name = spec.pop("ordinary")  # the recipe has the id, not the name
             upstream["classifier"] = self._ordinary(where, name, (self.chain[depth].name,))
+            if "ood" in block.learns_from:
+                _check_backbones(f"{where}.ordinary", block, upstream["classifier"])
         named = self._named(where, block, self.chain[depth])
         if twice := {unnumbered(role) for role in named} & upstream.keys():
             raise TypeError(
@@ -71,8 +80,10 @@ class _Builder:
             _check_backbones(f"{where}.start", block, named["classifier"])
         upstream |= named
         latest, needed = dict(self.latest), {}
+        if ordinary := upstream.get(stage.name):
+            latest[stage.name] = ordinary  # a classifier's parts are made with the ordinary one
         # A part that takes the entry's stage is made of the entry, or of what that follows.
-        own = () if stage.name in block.for_parts else (stage.name,)
+        own = () if ordinary or stage.name in block.for_parts else (stage.name,)
         for part in (part for part in parts if not set(own) & set(part.takes)):
             inner = getattr(block, part.part)
             sources = inner.takes or part.takes
@@ -185,6 +196,11 @@ class _Builder:
             )
         block, upstream = known[name], {}
         spec = block.key()
+        if "ood" in block.learns_from:
+            raise ConfigError(
+                f"{where}.ordinary: {name} is of method {block.method}, whose candidates are not "
+                "ranked for an ordinary classifier; name one that learns from tags alone"
+            )
         if "ordinary" in spec:
             below = spec.pop("ordinary")
             upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
@@ -203,6 +219,7 @@ class _Builder:
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
         self._check_supervision(where, block)
+        self._check_candidates(where, block)
         all_labelled = self.config.datasets[self.dataset].labelled == "all"
         if "masks" in block.learns_from and before is not None and all_labelled:
             raise ConfigError(
@@ -238,6 +255,19 @@ class _Builder:
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
+            )
+
+    def _check_candidates(self, where: str, block: Entry) -> None:
+        """Raise ConfigError for candidates that are no other data set."""
+        if "ood" not in block.learns_from:
+            return
+        known, name = self.config.datasets, block.candidates
+        if name is not None and (name not in known or name == self.dataset):
+            others = [other for other in known if other != self.dataset]
+            said = f"no entry '{name}' in datasets" if name not in known else "the experiment's own"
+            raise ConfigError(
+                f"{where}.ood.candidates: {said}; {choices(name, others)}, or leave it out for the "
+                f"images of split ood of {self.dataset}"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

@@ -57,7 +57,7 @@ class Catalog:
 
     def _check_files(self) -> None:
         """Fail early, naming the config key, for files that are absent or cannot be inputs."""
-        for name in self.datasets():
+        for name in [*self.datasets(), *self.pools()]:
             for path in self.config.datasets[name].all_files():
                 _check_file(f"datasets.{name}", path, "; correct its path or root")
         for artifact in self.artifacts.values():
@@ -71,6 +71,8 @@ class Catalog:
         for path in self.published:
             _check_braces("published", path)
             _check_file("published", path, "; correct its path")
+        for name in self.pools():
+            _check_braces(f"datasets.{name}", self.config.datasets[name].image_root(""))
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
@@ -96,6 +98,20 @@ class Catalog:
         """The data sets that experiments use; with_truth: only those with pixel masks."""
         names = dict.fromkeys(e.dataset for e in self.experiments)
         return [n for n in names if self.config.datasets[n].has_truth or not with_truth]
+
+    def pools(self) -> list[str]:
+        """The data sets that only candidates for out-of-distribution images come from."""
+        named = (getattr(a.block, "candidates", None) for a in self.artifacts.values())
+        own = self.datasets()
+        return [name for name in dict.fromkeys(filter(None, named)) if name not in own]
+
+    def candidate_splits(self, artifact: Artifact) -> list[tuple[str, str]]:
+        """The (data set, split) pairs whose images are an artifact's candidates."""
+        pool = artifact.block.candidates
+        if pool is None:
+            return [(artifact.dataset, "ood")]
+        tagged = self.config.datasets[pool].tagged
+        return [(pool, split) for split in (("train", "ood") if tagged else ("ood",))]
 
     def of_stage(self, *stages: str) -> list[Artifact]:
         """All artifacts of the stages, each once."""
@@ -202,6 +218,12 @@ class Catalog:
         """The tables of published figures for the report."""
         paths = self.config.published
         return [paths] if isinstance(paths, str) else list(paths)
+
+    @property
+    def training_warnings(self) -> list[str]:
+        """The tables of warnings of trainings that write one."""
+        files = {a.folder: a.block.further_outputs.get("warnings") for a in self.artifacts.values()}
+        return [f"{folder}/{file}" for folder, file in files.items() if file]
 
     @property
     def lineages(self) -> list[str]:

@@ -157,6 +157,8 @@ class Described(Catalog):
             if "boxes" in learned and "val" in self.config.evaluation.splits:
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
+            if "ood" in artifact.block.learns_from:
+                wanted += [(split, name) for name, split in self.candidate_splits(artifact)]
         return [self.description_file(*table) for table in dict.fromkeys(wanted)]
 
     def described(self, what: str) -> Callable:

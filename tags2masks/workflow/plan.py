@@ -44,6 +44,9 @@ class Plan(Described):
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
+            if "ood" in artifact.block.learns_from:
+                pairs = self.candidate_splits(artifact)
+                named["candidates"] = [f"results/{name}/{of}.csv" for name, of in pairs]
             named |= artifact.block.folders()
             for role, upstream in artifact.upstream.items():
                 for option, given in self._upstream_files(
@@ -80,6 +83,7 @@ class Plan(Described):
             "free": self.free(stage.name),
             "root": self.root,
             "mask_root": self.mask_root(stage),
+            "ood": self.ood(stage),
             "inputs": _options,
             "part": self.part(stage),
             "machine": self.machine,
@@ -211,6 +215,16 @@ class Plan(Described):
         return lambda wildcards: (
             f"{self.predictor(wildcards.name).upstream['segmenter'].folder}/{file}"
         )
+
+    def image_folder(self, wildcards) -> list[str]:
+        """Input function: the folder of images without tags, if it exists and no table lists them.
+
+        So added images are listed.
+        """
+        spec = self.config.datasets[wildcards.dataset]
+        if spec.tagged or spec.index_files("ood") or not Path(spec.images).is_dir():
+            return []
+        return [spec.images]
 
     def predicted_images(self, wildcards) -> list[str]:
         """Input function: the folder of new images, if it exists; otherwise the job reports it."""
@@ -349,6 +363,25 @@ class Plan(Described):
             return options({"mask-root": self.truth_root(wildcards, resources)})
 
         return argument
+
+    def ood(self, stage: Stage) -> Callable:
+        """Param function: the arguments for the folder of the candidates and a person's table."""
+
+        def arguments(wildcards, resources) -> str:
+            artifact = self.get(stage.name, wildcards)
+            if "ood" not in artifact.block.learns_from:
+                return ""
+            pool = artifact.block.candidates or artifact.dataset
+            root = self.config.datasets[pool].image_root(f"results/{pool}")
+            table = getattr(artifact.block, "keep_table", None)
+            return options({"candidate-root": root} | ({"keep": str(table)} if table else {}))
+
+        return arguments
+
+    def train_tables(self, wildcards, input) -> str:
+        """Param function: the arguments for the tables of the training images, if there are any."""
+        given = dict(input.items())
+        return options({name: given[name] for name in ("train", "classes") if name in given})
 
     def all_roots(self, wildcards, resources) -> str:
         """Param function: the folders of images and masks of every data set, as JSON."""

@@ -24,6 +24,7 @@ WITHOUT_A_PAPER = {
     "predicted",
     "separation",
     "threshold",
+    "untagged",
     "vote",
 }
 

@@ -34,7 +34,7 @@ DATA = {
 
 def test_every_method_has_its_tester():
     tested = {"maps", "prototypes", "scores", "walks", "masks", *STAGE_OF}
-    tested |= {"objectness", "object_masks"}
+    tested |= {"ood", "objectness", "object_masks"}
     assert tested == set(METHODS), "write a tests/unit/test_every_….py for what the stage makes"
 
 
@@ -69,6 +69,8 @@ def trained(data, folder, package, method, **changes):
         files=data.files,
         labelled=data.labelled,
         mask_root=data.folder,
+        candidates=data.candidates,
+        candidate_root=data.folder,
     )
     folder.mkdir(exist_ok=True)
     prepare(MACHINE, 3)
@@ -100,6 +102,9 @@ def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatc
 
         def __init__(self, task):
             self.views = views(task)
+
+        def __getattr__(self, name):
+            return getattr(self.views, name)
 
         def __len__(self):
             return len(self.views)

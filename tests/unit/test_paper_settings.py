@@ -16,7 +16,7 @@ def config(paper):
     return parse_config(read_config(PAPERS / f"{paper}.yaml"))
 
 
-@pytest.mark.parametrize("paper", ["label_efficient", "lpcam"])
+@pytest.mark.parametrize("paper", ["label_efficient", "lpcam", "wood"])
 def test_classifiers_of_irns_family_learn_at_its_rates(paper):
     spec = config(paper).classifiers["vanilla"]
     tiny = spec.backbone.model_copy(update={"name": "test_resnet", "weights": None})
@@ -51,3 +51,19 @@ def test_pnoc_has_the_papers_walk_and_its_codes():
     code = masks["edges"]
     assert (code.labels.foreground_score, code.labels.background_score) == (0.4, 0.1)
     assert (code.affinity.radius, code.radius, code.beta, code.steps) == (10, 5, 10, 256)
+
+
+def test_wood_has_the_papers_numbers_and_its_codes():
+    classifiers = config("wood").classifiers
+    wood = classifiers["wood"]
+    assert (wood.distance_weight, wood.closest, wood.clusters, wood.epochs) == (0.007, 0.2, 50, 5)
+    assert (wood.ood_weight, wood.climb, wood.selection) == (1, 0, "image")
+    assert (wood.optimizer, wood.augment) == (
+        classifiers["vanilla"].optimizer,
+        classifiers["vanilla"].augment,
+    )
+    code = classifiers["wood-code"]
+    assert (code.ood_weight, code.climb, code.selection) == (0.25, 0.07, "batch")
+    on_seam, seam = classifiers["wood-seam"], classifiers["seam"]
+    for field in ("backbone", "optimizer", "augment", "epochs", "batch_size", "dropout", "scale"):
+        assert getattr(on_seam, field) == getattr(seam, field), field

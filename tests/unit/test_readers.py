@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Voc
+from tags2masks.config.pools import OpenImages, Untagged
 from tags2masks.data.boxes import read_boxes
 from tags2masks.data.index import SPLITS, read_classes, read_index, write_index
 from tags2masks.data.readers import dataset_block, reader_module
@@ -27,13 +28,16 @@ ROOT = Path(__file__).resolve().parents[2]
         Digits(classes=("two", "one"), digit_size=(9, 12)),
         Folder(images="", tags="", classes=("cat", "dog")),
         Mnist(root="", classes=("two", "one"), size=56),
+        OpenImages(images="", labels="", descriptions="", without=("Cat",)),
+        Untagged(images="", alpha="ignore"),
         Voc(root="", classes=("cow",)),
     ],
 )
 def test_the_block_of_a_recipe(block):
     recipe = json.loads(json.dumps(block.key()))
     assert dataset_block(recipe) == block
-    for name in ("list_classes", "list_images", "list_boxes", "list_masks", "mask_table"):
+    of_tagged = ("list_boxes", "list_masks", "mask_table") if block.tagged else ()
+    for name in ("list_classes", "list_images", *of_tagged):
         assert callable(getattr(reader_module(block.kind), name))
 
 
@@ -50,7 +54,7 @@ def test_the_block_and_the_reader_alone_know_a_kind():
     speaking = {
         path.relative_to(ROOT).as_posix() for path in places if known.search(path.read_text())
     }
-    assert speaking == {"tags2masks/config/datasets.py"}
+    assert speaking == {"tags2masks/config/datasets.py", "tags2masks/config/pools.py"}
 
 
 def test_places_are_given_beside_the_recipe():

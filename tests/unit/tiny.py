@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
+from tags2masks.config.classifiers import Wood
 from tags2masks.config.maps import Maps, MeanMaps
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
@@ -19,8 +20,10 @@ from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_networks import C2amH
 from tags2masks.config.segmenters import Mixed, Perturbations, Segmenter
 from tags2masks.config.training import Training
+from tags2masks.data.candidates import RANKED
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
 from tags2masks.data.labelled import write_labelled
+from tags2masks.data.tables import write_table
 from tags2masks.methods import method_module
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.palette import write_palette_png
@@ -41,6 +44,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "batch_size": 3,
         "radius": 3,
     },
+    Wood: {"keep": "all", "clusters": 2},
     Segmenter: {"head_channels": 8, "decoder_channels": 8},
     Mixed: {"batch_size": 2},
     C2amH: {"hints": "vanilla/cam"},
@@ -122,6 +126,7 @@ def built(package: str, spec: Entry) -> nn.Module:
 class Data:
     """Three training images, one of each size, and one of val, with all that a stage is given.
 
+    candidates: the index of three out-of-distribution images, all of them ranked.
     dataset: the recipe's; labelled: the table of the second image's true mask, which is in folder.
     """
 
@@ -131,6 +136,7 @@ class Data:
     files: dict[str, list[Path]]
     dataset: dict[str, str]
     labelled: Path
+    candidates: pd.DataFrame
 
 
 def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -> Data:
@@ -165,13 +171,30 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
     save_model(built("classifiers", spec), model)
     recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "upstream": {}}
     write_record(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})
-    upstream = dict.fromkeys(giving("shards"), MADE) | {"classifier": artifact_id(recipe)}
+    made = dict.fromkeys([*giving("shards"), "ood"], MADE)
+    upstream = made | {"classifier": artifact_id(recipe)}
     files = {stage: [masks] for stage in giving("shards")}
     files |= {"maps": [folder / "maps.zarr.zip"], "classifier": [model]}
+    files |= {"ood": [folder / "ranked.csv"]}
     name, known, *_ = entries[1]
     known = known.copy()
     known[0, 0] = 0
     write_palette_png(folder / "mask.png", known)
     write_labelled(folder / "labelled.csv", pd.DataFrame({"image": [name], "mask": ["mask.png"]}))
+    candidates = out_of_distribution(folder)
     dataset = {"kind": "folder"}
-    return Data(folder, index, upstream, files, dataset, folder / "labelled.csv")
+    return Data(folder, index, upstream, files, dataset, folder / "labelled.csv", candidates)
+
+
+def out_of_distribution(folder: Path) -> pd.DataFrame:
+    """Three images, one of each size, written with the table that ranks them; their index."""
+    rng, rows = np.random.default_rng(1), []
+    for number, size in enumerate(SIZES):
+        name = f"other {number}"
+        pixels = rng.integers(256, size=(*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        rows.append((name, f"{name}.png", "ood", (), *size, f"other sha{number}", 0))
+    index = pd.DataFrame(rows, columns=COLUMNS)
+    ranked = pd.DataFrame({"image": index["image"], "class": CLASSES, "score": "0.500000"})
+    write_table(folder / "ranked.csv", ranked, RANKED)
+    return index

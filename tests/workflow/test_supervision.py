@@ -32,7 +32,11 @@ EVALUATION = MEASURING | TABLES | {"examples", "all"}
 TRUTH = re.compile(r"\w+_truth")
 # Rules that make a file of supervision, by the word that config blocks have for it. Tags are in the
 # index, which everything may read.
-SOURCE_RULES = {"boxes": re.compile(r"\w+_boxes"), "masks": re.compile(r"\w+_labelled")}
+SOURCE_RULES = {
+    "ood": re.compile(r"\w+_ood"),
+    "boxes": re.compile(r"\w+_boxes"),
+    "masks": re.compile(r"\w+_labelled"),
+}
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "papers").glob("*.yaml"))]
 
 
@@ -54,8 +58,8 @@ def stand_ins(config: dict, folder: Path) -> dict:
             for name in filter(None, map(spec.get, ("train_annotations", "val_annotations"))):
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_text('{"images": [], "annotations": [], "categories": []}')
-        if "tags" in spec:
-            spec["tags"] = str(empty)
+        for name in {"tags", "labels", "descriptions"} & set(spec):
+            spec[name] = str(empty)
     if "published" in config:
         config["published"] = str(empty)
     blocks = [*config.get("classifiers", {}).values(), *config.get("segmenters", {}).values()]
@@ -198,7 +202,9 @@ def test_what_is_said_without_masks_is_said_without_masks(tmp_path):
     assert leaks(jobs_of(project)) == looks
 
 
-@pytest.mark.parametrize(("source", "file"), [("boxes", "boxes.csv"), ("masks", "labelled.csv")])
+@pytest.mark.parametrize(
+    ("source", "file"), [("ood", "ood.csv"), ("boxes", "boxes.csv"), ("masks", "labelled.csv")]
+)
 def test_a_method_that_reads_what_it_does_not_declare_is_found(tmp_path, source, file):
     config = copying.deepcopy(CONFIG)
     config["datasets"]["digits"]["labelled"] = 4

@@ -1,0 +1,1 @@
+"""Ranking of candidates for out-of-distribution images: one module per method."""
