@@ -43,7 +43,15 @@ BACKBONE = Backbone(name="mobilenetv2_100", output_stride=16)
 def specs(crop: int) -> dict[str, TagTraining]:
     """Each method with its defaults, on this backbone."""
     common = {"backbone": BACKBONE, "augment": TagAugment(crop=crop)}
-    return {name: block(**common) for name, block in METHODS.items()}
+    further = {"wood": {"keep": "all"}}
+    return {name: block(**common, **further.get(name, {})) for name, block in METHODS.items()}
+
+
+def batch_of(spec: TagTraining, count: int, crop: int) -> list[Tensor]:
+    """Random images and their tags, and as many images of no class where a method takes them."""
+    images, others = torch.randint(256, (2, count, 3, crop, crop), dtype=torch.uint8)
+    tags = torch.eye(20)[torch.arange(count) % 20]
+    return [images, tags, others] if "ood" in spec.learns_from else [images, tags]
 
 
 def real_step(
@@ -68,6 +76,9 @@ def bare_step(
     """The passes of `real_step` alone."""
     images = (batch[0].float() / 255).contiguous(memory_format=torch.channels_last)
     views = [images]
+    if "ood" in spec.learns_from:
+        others = batch[2].float() / 255
+        views = [torch.cat([images, others]).contiguous(memory_format=torch.channels_last)]
     if hasattr(spec, "lambda_re"):
         views.append(tile(images))
     if "pixel_correlation" in spec.offers:
@@ -132,10 +143,6 @@ def measure(quick: bool) -> list[Row]:
     """Seconds per step."""
     keep_freed_memory()
     count, crop, repeats = (2, 64, 2) if quick else (16, 256, 3)
-    batch = [
-        torch.randint(256, (count, 3, crop, crop), dtype=torch.uint8),
-        torch.eye(20)[torch.arange(count) % 20],
-    ]
     ordinary = make_network().requires_grad_(True)
     rows, steps = [], {}
     for name, spec in specs(crop).items():
@@ -143,6 +150,7 @@ def measure(quick: bool) -> list[Row]:
         network = method_module("classifiers", {"method": name}).build(spec, 20)
         network.to(memory_format=torch.channels_last).train()
         network.backbone.eval()
+        batch = batch_of(spec, count, crop)
         work = [partial(step, network, ordinary, batch, spec) for step in (real_step, bare_step)]
         [run() for run in 3 * work]  # until the process holds all the memory that they need
         times = alternate(work, repeats)

@@ -8,10 +8,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, Dataset
@@ -145,6 +147,9 @@ def fit(
     (network, *seconds), optimizers = zip(*prepared, strict=True)
     for name in getattr(inner, "forward_methods", ()):
         network.mark_forward_method(name)
+        if fabric.world_size == 1 and spec.precision != "32-true":
+            # Fabric redirects them to `forward`, which autocasts, with several processes alone.
+            setattr(inner, name, _autocast(fabric, getattr(inner, name)))
     consult = None if second is None else _constant(fabric, second)
     rows = resume(state, learning, optimizers, scaler)
     sampler = _Batches(len(views), spec.batch_size, seed, fabric.global_rank, fabric.world_size)
@@ -218,7 +223,21 @@ def fit(
             save(state, learning, optimizers, scaler, rows, spec.keep_states)
         fabric.barrier()
     inner.eval()
+    for name in getattr(inner, "forward_methods", ()):
+        vars(inner).pop(name, None)
     return rows
+
+
+def _autocast(fabric: Fabric, method: Callable) -> Callable:
+    """A method of a network in the run's precision; it returns float32, as `forward` then does."""
+
+    @wraps(method)
+    def called(*inputs: Tensor) -> Tensor | list[Tensor]:
+        with fabric.autocast():
+            found = method(*inputs)
+        return apply_to_collection(found, Tensor, Tensor.float)
+
+    return called
 
 
 def _stepped(

@@ -277,3 +277,32 @@ def test_a_consulted_network_answers_in_the_runs_precision_and_is_left_alone(tmp
     assert same(before, consulted.state_dict())
     # Three steps in each of four epochs; a row has the mean over an epoch's steps.
     assert [row["told"] for row in rows] == pytest.approx([1 / 12, 4 / 12, 7 / 12, 10 / 12])
+
+
+class TinyOfTwo(Tiny):
+    """As `Tiny`, with a method that steps call beside `forward`."""
+
+    forward_methods = ("both",)
+
+    def both(self, *batches):
+        return [self.head(self.backbone(images).mean((2, 3))) for images in batches]
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)]
+)
+def test_methods_beside_forward_have_the_runs_precision_too(tmp_path, precision, dtype):
+    prepare(Machine(threads=1), 0)
+    network, seen = TinyOfTwo(), set()
+    network.head.register_forward_hook(lambda module, given, answer: seen.add(answer.dtype))
+
+    def calling(network, batch, moment, spec):
+        answers = network.both(batch[0], batch[0])
+        assert all(answer.dtype == torch.float32 for answer in answers)
+        return {"loss": sum(answer.square().mean() for answer in answers)}
+
+    state, mixed = State(tmp_path, "f"), spec(precision=precision)
+    fit(network, Noise(), calling, mixed, 0, Machine(threads=1), state)
+    assert seen == {dtype}
+    network.both(torch.zeros(1, 3, 8, 8))  # after the training as it was before
+    assert torch.float32 in seen
