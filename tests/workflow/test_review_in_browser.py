@@ -210,3 +210,13 @@ def test_it_fits_a_phone(page):
     assert page.evaluate("document.documentElement.scrollWidth") == 375
     for name in ("#picture", "#yes", "#no", "#save"):
         assert page.locator(name).is_visible()
+
+
+@pytest.mark.parametrize("size", [(1000, 800), (500, 700), (1600, 500)], ids=str)
+def test_the_whole_image_is_seen(page, size):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    image, frame = (page.locator(name).bounding_box() for name in ("#picture", "#frame"))
+    assert image["height"] <= frame["height"] and image["width"] <= frame["width"]
+    assert image["y"] >= frame["y"] and image["height"] > 50
+    fit = "getComputedStyle(document.querySelector('#picture')).objectFit"
+    assert page.evaluate(fit) == "contain"
