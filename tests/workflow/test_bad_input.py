@@ -34,7 +34,7 @@ def run_badly(project, *arguments):
             {"experiments": ["digits / vanilla / cam / {threshold,crf / net"]},
             "unbalanced braces",
         ),
-        ({"experiments": ["digits / vanila"]}, "no entry 'vanila' in classifiers; did you mean"),
+        ({"experiments": ["digits / vanila"]}, "no entry 'vanila' in classifiers or objectness; did you mean"),
         (
             {"datasets": {"digits": {"kind": "voc", "root": "nowhere"}}},
             "config: datasets.digits: nowhere/ImageSets/Segmentation/train.txt does not exist",
@@ -278,7 +278,7 @@ def test_one_image_is_enough(tmp_path):
 def test_a_full_disk_leaves_nothing_half_written(finished, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    if os.system(f"mount -t tmpfs -o size=3m tmpfs {small} 2>/dev/null") != 0:
+    if os.system(f"mount -t tmpfs -o size=16m tmpfs {small} 2>/dev/null") != 0:
         pytest.skip("this machine mounts no tmpfs")
     try:
         project = finished.copied_to(small, results=False)
