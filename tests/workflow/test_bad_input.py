@@ -34,7 +34,10 @@ def run_badly(project, *arguments):
             {"experiments": ["digits / vanilla / cam / {threshold,crf / net"]},
             "unbalanced braces",
         ),
-        ({"experiments": ["digits / vanila"]}, "no entry 'vanila' in classifiers or objectness; did you mean"),
+        (
+            {"experiments": ["digits / vanila"]},
+            "no entry 'vanila' in classifiers or objectness; did",
+        ),
         (
             {"datasets": {"digits": {"kind": "voc", "root": "nowhere"}}},
             "config: datasets.digits: nowhere/ImageSets/Segmentation/train.txt does not exist",
