@@ -64,6 +64,20 @@ def test_objects_by_hand(tmp_path):
     ]
 
 
+def test_the_prior_shares_what_is_wrong_by_hand(tmp_path):
+    # A cat alone, both, and nothing: four, four and two wrong pixels.
+    truths = [[0] * 4 + [1] * 2, [0] * 4 + [1, 2], [0] * 6]
+    masks = [[1] * 6, [1] * 6, [1, 1, 0, 0, 0, 0]]
+    arrays = [[np.array([row], np.uint8) for row in rows] for rows in (masks, truths)]
+    limits = np.array([0.5], np.float32)
+    counts = object_counts(chunk_of(tmp_path, *arrays), TABLE, CLASSES, limits)
+    rows, _ = object_rows(counts, limits, 0.5, CLASSES, 3)
+    # The cat has its 3 pixels, and 4 + 2 wrong ones; the dog its 1, and 2; the background 4 of 14.
+    assert value(rows, "prior_iou", "cat", True) == pytest.approx(3 / 9)
+    assert value(rows, "prior_iou", "dog", True) == pytest.approx(1 / 3)
+    assert value(rows, "prior_iou", "background", True) == pytest.approx(4 / 14)
+
+
 def test_every_threshold_is_as_masks_made_at_it(tmp_path):
     rng = np.random.default_rng(0)
     truths = [rng.choice(np.array([0, 0, 1, 2, 255], np.uint8), (9, 13)) for _ in range(3)]
@@ -78,11 +92,15 @@ def test_every_threshold_is_as_masks_made_at_it(tmp_path):
         iou = (salient & objects).sum() / (salient | objects).sum()
         mine = curve[(curve["threshold"] == float(str(limit))) & (curve["class"] == "object")]
         assert mine["iou"].item() == pytest.approx(iou)
-    # A salient pixel of the background is missed, and is no error of a class.
-    own = rows[(rows["metric"] == "prior_iou") & (rows["threshold"] == 0.33)]
+    # Every image has both classes: half of the salient background is wrong for each.
+    own, salient = (
+        rows[(rows["metric"] == "prior_iou") & (rows["threshold"] == 0.33)],
+        scores > np.float32(0.33),
+    )
     for number, name in enumerate(CLASSES, start=1):
-        recall = (scores > np.float32(0.33))[truth == number].mean()
-        assert own.loc[own["class"] == name, "value"].item() == pytest.approx(recall)
+        right, wrong = (salient & (truth == number)).sum(), (salient & (truth == 0)).sum() / 2
+        expected = right / ((truth == number).sum() + wrong)
+        assert own.loc[own["class"] == name, "value"].item() == pytest.approx(expected)
     assert rows.loc[rows["metric"] == "prior_iou", "tuned_on_masks"].all()
     assert set(rows["split"]) == {"train"} and set(rows["images"]) == {3}
 
