@@ -12,13 +12,15 @@ and optionally
 - `finish(task, network, second)`: called in the main process after training.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from tags2masks.checkpoints import State
 from tags2masks.config.training import Training
@@ -27,7 +29,8 @@ from tags2masks.errors import UserError
 from tags2masks.machine import Machine, is_main_process
 from tags2masks.methods import learning_module, method_block, method_module, package_of
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
-from tags2masks.training import fit
+from tags2masks.progress import progress
+from tags2masks.training import epoch_batches, fit
 from tags2masks.workflow.ids import artifact_id
 
 
@@ -130,6 +133,15 @@ def train(task: Task) -> tuple[nn.Module, list[dict[str, float]]]:
     if hasattr(stage, "finish") and is_main_process():
         stage.finish(task, network, second)
     return network, rows
+
+
+def further_views(task: Task, views: Dataset, desc: str) -> Iterator[list[Tensor]]:
+    """Another random view of each training image, in batches: those of the epoch after the last."""
+    machine, spec = task.machine, task.spec
+    draws = epoch_batches(len(views), spec.batch_size, task.recipe["seed"], spec.epochs, 0, 1)
+    loader = DataLoader(views, batch_sampler=draws, num_workers=machine.loaders)
+    for batch in progress(loader, desc, unit="batch"):
+        yield [tensor.to(machine.device) for tensor in batch]
 
 
 def _initialize(backbone: nn.Module, task: Task) -> None:

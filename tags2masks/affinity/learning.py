@@ -1,13 +1,10 @@
 """Training of affinity networks: from the training images and their certain labels."""
 
 from torch import nn
-from torch.utils.data import DataLoader
 
 from tags2masks.data.masked import MaskedViews, ProbabilityViews
 from tags2masks.labels import labelled_views
-from tags2masks.progress import progress
-from tags2masks.task import Task
-from tags2masks.training import epoch_batches
+from tags2masks.task import Task, further_views
 
 
 def views(task: Task) -> MaskedViews:
@@ -21,11 +18,6 @@ def views(task: Task) -> MaskedViews:
 
 def finish(task: Task, network: nn.Module, second: None) -> None:
     """Call the method's `centre`, if it has one, with another view of each training image."""
-    if not hasattr(task.method, "centre"):
-        return
-    machine, spec, seen = task.machine, task.spec, views(task)
-    # The views of the epoch after the last one.
-    draws = epoch_batches(len(seen), spec.batch_size, task.recipe["seed"], spec.epochs, 0, 1)
-    loader = DataLoader(seen, batch_sampler=draws, num_workers=machine.loaders)
-    bar = progress(loader, "mean displacement", unit="batch")
-    task.method.centre(network, (images.to(machine.device) for images, _ in bar))
+    if hasattr(task.method, "centre"):
+        batches = further_views(task, views(task), "mean displacement")
+        task.method.centre(network, (images for images, _ in batches))

@@ -55,8 +55,8 @@ class Entry(Block):
 
     takes: what the entry follows in an experiment, if not the default of its stage
         (`tags2masks.stages`).
-    learns_from: the supervision that the method itself reads: "tags", "ood", "boxes", "masks". Its
-        program gets nothing else. Upstream artifacts may have used more.
+    learns_from: the supervision that the method itself reads, of `supervision.SOURCES`. Its program
+        gets nothing else. Upstream artifacts may have used more.
     offers: capabilities for later stages; needs: capabilities that it requires of what it follows.
     helpers: further arguments of a map method, see `maps/localizing.py`.
     program: a program to use instead of the stage's.

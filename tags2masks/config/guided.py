@@ -1,9 +1,18 @@
 """Certain labels that saliency guides: fields of mask methods that make such labels."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from tags2masks.config.base import Block, added
 from tags2masks.config.chains import ChainPath, chain_ending_in
+
+
+def maps_of_objects() -> Any:
+    """A required field that names a chain of maps of objects."""
+    return chain_ending_in(
+        "objectness",
+        description="The chain of the maps of objects, without the data set, such as `c2am` or "
+        "`c2am_h/refined`.",
+    )
 
 
 class Guided(Block):

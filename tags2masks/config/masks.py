@@ -8,7 +8,7 @@ from tags2masks.config.affinity import IrnTraining, PsaTraining
 from tags2masks.config.base import Entry, added, free
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.crf import Bilateral, DenseCrf, LabelCrf
-from tags2masks.config.guided import Guided
+from tags2masks.config.guided import Guided, maps_of_objects
 from tags2masks.config.inference import Inference
 from tags2masks.config.scores import (
     BackgroundScore,
@@ -316,11 +316,7 @@ class SaliencyCut(Masks):
     reads_images: ClassVar[bool] = False
 
     method: Literal["saliency_cut"] = "saliency_cut"
-    saliency: ChainPath = chain_ending_in(
-        "objectness",
-        description="The chain of the maps of objects, without the data set, such as `c2am` or "
-        "`c2am_h/refined`.",
-    )
+    saliency: ChainPath = maps_of_objects()
     background: Literal["complement", "cut"] = Field(
         "complement",
         description="complement: background scores 1 − saliency, as P-NOC's table 3 has it; cut: "
@@ -350,11 +346,7 @@ class SaliencyCheck(Masks):
     program: ClassVar[str] = "check_masks"
 
     method: Literal["saliency_check"] = "saliency_check"
-    saliency: ChainPath = chain_ending_in(
-        "objectness",
-        description="The chain of the maps of objects, without the data set, such as `c2am` or "
-        "`c2am_h/refined`.",
-    )
+    saliency: ChainPath = maps_of_objects()
     saliency_score: float = Field(
         0.5, ge=0, le=1, description="An object is salient where its map is above it."
     )

@@ -2,14 +2,12 @@
 
 import numpy as np
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from tags2masks.data.images import read_image
 from tags2masks.data.index import files_of, sizes_of
 from tags2masks.data.views import Draw, random_view, to_tensor
-from tags2masks.progress import progress
-from tags2masks.task import Task
-from tags2masks.training import epoch_batches
+from tags2masks.task import Task, further_views
 
 
 class ImageViews(Dataset):
@@ -38,11 +36,6 @@ def views(task: Task) -> Dataset:
 
 def finish(task: Task, network: nn.Module, second: None) -> None:
     """Call the method's `settle`, if it has one, with another view of each training image."""
-    if not hasattr(task.method, "settle"):
-        return
-    machine, spec, seen = task.machine, task.spec, views(task)
-    # The views of the epoch after the last one.
-    draws = epoch_batches(len(seen), spec.batch_size, task.recipe["seed"], spec.epochs, 0, 1)
-    loader = DataLoader(seen, batch_sampler=draws, num_workers=machine.loaders)
-    bar = progress(loader, "object or background", unit="batch")
-    task.method.settle(network, (images.to(machine.device) for (images,) in bar), spec)
+    if hasattr(task.method, "settle"):
+        batches = further_views(task, views(task), "object or background")
+        task.method.settle(network, (images for (images,) in batches), task.spec)

@@ -93,10 +93,8 @@ def test_every_threshold_is_as_masks_made_at_it(tmp_path):
         mine = curve[(curve["threshold"] == float(str(limit))) & (curve["class"] == "object")]
         assert mine["iou"].item() == pytest.approx(iou)
     # Every image has both classes: half of the salient background is wrong for each.
-    own, salient = (
-        rows[(rows["metric"] == "prior_iou") & (rows["threshold"] == 0.33)],
-        scores > np.float32(0.33),
-    )
+    own = rows[(rows["metric"] == "prior_iou") & (rows["threshold"] == 0.33)]
+    salient = scores > np.float32(0.33)
     for number, name in enumerate(CLASSES, start=1):
         right, wrong = (salient & (truth == number)).sum(), (salient & (truth == 0)).sum() / 2
         expected = right / ((truth == number).sum() + wrong)
