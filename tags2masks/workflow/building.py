@@ -8,6 +8,7 @@ from tags2masks.config.sweep import add_derived_entries, expand_sweeps
 from tags2masks.methods import methods_of
 from tags2masks.stages import SECTIONS, STAGES, Stage, unnumbered
 from tags2masks.workflow.artifacts import Artifact, Experiment, build_artifact
+from tags2masks.workflow.ood import check_candidates
 
 
 def build_experiments(config: Config) -> list[Experiment]:
@@ -219,7 +220,7 @@ class _Builder:
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
         self._check_supervision(where, block)
-        self._check_candidates(where, block)
+        check_candidates(self.config, self.dataset, where, block)
         all_labelled = self.config.datasets[self.dataset].labelled == "all"
         if "masks" in block.learns_from and before is not None and all_labelled:
             raise ConfigError(
@@ -255,19 +256,6 @@ class _Builder:
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
-            )
-
-    def _check_candidates(self, where: str, block: Entry) -> None:
-        """Raise ConfigError for candidates that are no other data set."""
-        if "ood" not in block.learns_from:
-            return
-        known, name = self.config.datasets, block.candidates
-        if name is not None and (name not in known or name == self.dataset):
-            others = [other for other in known if other != self.dataset]
-            said = f"no entry '{name}' in datasets" if name not in known else "the experiment's own"
-            raise ConfigError(
-                f"{where}.ood.candidates: {said}; {choices(name, others)}, or leave it out for the "
-                f"images of split ood of {self.dataset}"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

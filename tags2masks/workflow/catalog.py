@@ -16,6 +16,7 @@ from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import Artifact, Experiment, all_artifacts, reference_cams
 from tags2masks.workflow.building import build_experiments
+from tags2masks.workflow.ood import pools
 from tags2masks.workflow.sources import module_path
 
 # Other names in results/, which a data set cannot have.
@@ -101,17 +102,7 @@ class Catalog:
 
     def pools(self) -> list[str]:
         """The data sets that only candidates for out-of-distribution images come from."""
-        named = (getattr(a.block, "candidates", None) for a in self.artifacts.values())
-        own = self.datasets()
-        return [name for name in dict.fromkeys(filter(None, named)) if name not in own]
-
-    def candidate_splits(self, artifact: Artifact) -> list[tuple[str, str]]:
-        """The (data set, split) pairs whose images are an artifact's candidates."""
-        pool = artifact.block.candidates
-        if pool is None:
-            return [(artifact.dataset, "ood")]
-        tagged = self.config.datasets[pool].tagged
-        return [(pool, split) for split in (("train", "ood") if tagged else ("ood",))]
+        return pools(self.artifacts.values(), self.datasets())
 
     def of_stage(self, *stages: str) -> list[Artifact]:
         """All artifacts of the stages, each once."""
