@@ -234,12 +234,14 @@ class _Builder:
                 f"{where}.images: {images} localizes a part of the training images, so "
                 f"'{self.path}' must end there; leave out what follows, or images"
             )
-        learns = SECTIONS[self.chain[at].section].name == "classifier"
-        if learns and self.config.evaluation.epoch_images and not block.keep_states:
-            raise ConfigError(
-                f"evaluation.epoch_images: {where} does not keep what it was after each epoch; set "
-                "keep_states: true in it, or leave out epoch_images"
-            )
+        if SECTIONS[self.chain[at].section].name == "classifier" and not block.keep_states:
+            asked = ["epoch_images"] + ["epoch_features"] * ("ood" in block.learns_from)
+            for name in asked:
+                if getattr(self.config.evaluation, name):
+                    raise ConfigError(
+                        f"evaluation.{name}: {where} does not keep what it was after each epoch; "
+                        f"set keep_states: true in it, or leave out {name}"
+                    )
 
     def _check_supervision(self, where: str, block: Entry) -> None:
         """Raise ConfigError if the block learns from what the data set does not have."""

@@ -191,20 +191,6 @@ class Catalog:
         )
 
     @property
-    def step_tables(self) -> list[str]:
-        """The tables of every step, for maps with `keep_steps`."""
-        kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
-        return [f"{a.folder}/steps.csv" for a in kept]
-
-    @property
-    def epoch_tables(self) -> list[str]:
-        """The tables after each epoch, if the config asks for them: for maps without helpers."""
-        if self.config.evaluation.epoch_images is None:
-            return []
-        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
-        return [f"{a.folder}/epochs.csv" for a in maps]
-
-    @property
     def published(self) -> list[str]:
         """The tables of published figures for the report."""
         paths = self.config.published

@@ -16,6 +16,33 @@ class Measured(Described):
         """The folder of a data set's results."""
         return f"results/{wildcards.dataset}"
 
+    @property
+    def step_tables(self) -> list[str]:
+        """The tables of every step, for maps with `keep_steps`."""
+        kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
+        return [f"{a.folder}/steps.csv" for a in kept]
+
+    @property
+    def epoch_tables(self) -> list[str]:
+        """The tables after each epoch, if the config asks for them: for maps without helpers."""
+        if self.config.evaluation.epoch_images is None:
+            return []
+        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
+        return [f"{a.folder}/epochs.csv" for a in maps]
+
+    @property
+    def embeddings(self) -> list[str]:
+        """The tables of features after each epoch, if the config asks for them: of `wood`."""
+        if self.config.evaluation.epoch_features is None:
+            return []
+        with_ood = [a for a in self.of_stage("classifier") if "ood" in a.block.learns_from]
+        return [f"{a.folder}/embedding.csv" for a in with_ood]
+
+    @property
+    def asked(self) -> list[str]:
+        """The tables that the config asks for beyond the usual ones."""
+        return [*self.epoch_tables, *self.step_tables, *self.embeddings]
+
     # -- inputs ----------------------------------------------------------------------------------
 
     def left_out(self, stage: str | None = None) -> Callable:
@@ -98,6 +125,12 @@ class Measured(Described):
         maps = self.get("maps", wildcards)
         parts = [f"maps.{maps.method}", f"classifiers.{maps.upstream['classifier'].method}"]
         return source("measure_epochs", self.reader(wildcards.dataset), *parts)(wildcards)
+
+    def embedding_source(self, wildcards) -> str:
+        """Param function: the digest of the program that embeds a classifier's epochs."""
+        artifact = self.get("classifier", wildcards)
+        ordinary = f"classifiers.{artifact.upstream['classifier'].method}"
+        return source("embed_epochs", ordinary, *artifact.block.modules())(wildcards)
 
     def seed_at(self, wildcards) -> str:
         """Param function: the arguments for the background score at which maps are measured."""

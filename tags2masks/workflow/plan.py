@@ -82,7 +82,7 @@ class Plan(Measured):
             "root": self.root,
             "mask_root": self.mask_root(stage),
             "ood": self.ood(stage),
-            "inputs": _options,
+            "inputs": input_options,
             "part": self.part(stage),
             "machine": self.machine,
         }
@@ -292,6 +292,6 @@ class Plan(Measured):
         return f"--dask {shlex.quote(self.config.dask)}" if self.config.dask else ""
 
 
-def _options(wildcards, input, resources) -> str:
+def input_options(wildcards, input, resources) -> str:
     """Param function: the input files as options of the program."""
     return options(dict(input.items()))
