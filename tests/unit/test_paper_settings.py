@@ -53,6 +53,14 @@ def test_pnoc_has_the_papers_walk_and_its_codes():
     assert (code.affinity.radius, code.radius, code.beta, code.steps) == (10, 5, 10, 256)
 
 
+def test_wood_and_advcam_and_rib_are_on_one_map():
+    found = config("wood")
+    assert found.maps["rib_advcam"].model_copy(update={"climb": None}) == found.maps["rib"]
+    # The climb is AdvCAM's of the same table.
+    climb, own = found.maps["rib_advcam"].climb, found.maps["advcam"]
+    assert all(getattr(own, name) == value for name, value in climb)
+
+
 def test_wood_has_the_papers_numbers_and_its_codes():
     classifiers = config("wood").classifiers
     wood = classifiers["wood"]
