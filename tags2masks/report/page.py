@@ -192,7 +192,7 @@ def _dataset(
                 "means": tables.mean_figures(of[experiment["experiment"]]),
                 "gallery": (
                     examples.gallery(experiment, read, results, count)
-                    if {"maps", "masks"} & set(experiment["artifacts"])
+                    if {"maps", "masks"} & set(experiment["artifacts"]) or experiment["objects"]
                     else None
                 ),
             }

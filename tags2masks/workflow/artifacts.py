@@ -8,6 +8,7 @@ from tags2masks.config.experiments import Chain
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config
 from tags2masks.config.sweep import Setting
+from tags2masks.stages import measured
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id
 
@@ -92,6 +93,16 @@ class Experiment:
     def artifacts(self) -> dict[str, Artifact]:
         """The last artifact of each stage."""
         return {artifact.stage: artifact for _, artifact in self.products}
+
+    @property
+    def objects(self) -> list[Artifact]:
+        """The maps and masks of objects of any class that it makes, or that what it makes is made
+        with, each once and in order.
+        """
+        made = [artifact for _, artifact in self.products]
+        with_sources = [one for artifact in made for one in (*artifact.upstream.values(), artifact)]
+        found = [artifact for artifact in with_sources if artifact.stage in measured("objects")]
+        return list({artifact.key: artifact for artifact in found}.values())
 
 
 def build_artifact(

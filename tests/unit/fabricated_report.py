@@ -99,6 +99,7 @@ def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
         "seed": 0,
         "supervision": ["tags"],
         "full": False,
+        "objects": [],
         "val": [],
         "data": "d",
         "seed_scores": {},
