@@ -93,12 +93,13 @@ class Puzzle(PnocTraining):
 
     @model_validator(mode="after")
     def _tiles(self):
-        stride = 1 if self.backbone.name == "convnet" else self.backbone.output_stride
+        stride = self.backbone.cell
         if self.augment.crop % (2 * stride):
             below = self.augment.crop // (2 * stride) * 2 * stride
+            source = "its patches" if self.backbone.patch else "backbone.output_stride"
             raise ValueError(
                 f"augment.crop: {self.augment.crop} makes no four quarters of whole cells of "
-                f"{stride} pixels (backbone.output_stride); take a multiple of {2 * stride}, such "
+                f"{stride} pixels ({source}); take a multiple of {2 * stride}, such "
                 f"as {max(below, 2 * stride)}"
             )
         return self

@@ -93,8 +93,13 @@ def same(one, other):
 
 @pytest.mark.parametrize(("package", "method"), EVERY)
 def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatch, package, method):
-    whole = trained(data["mixed"], tmp_path / "whole", package, method)
-    assert same(whole, trained(data["mixed"], tmp_path / "again", package, method))
+    same_twice_and_when_killed(data["mixed"], tmp_path, monkeypatch, package, method)
+
+
+def same_twice_and_when_killed(data, tmp_path, monkeypatch, package, method, **changes):
+    """Train three times, once with a kill between the epochs, and compare."""
+    whole = trained(data, tmp_path / "whole", package, method, **changes)
+    assert same(whole, trained(data, tmp_path / "again", package, method, **changes))
     module, killed = learning_module(package), tmp_path / "killed"
 
     class Killing:
@@ -118,9 +123,9 @@ def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatc
         views = module.views
         patch.setattr(module, "views", Killing)
         with pytest.raises(KeyboardInterrupt):
-            trained(data["mixed"], killed, package, method)
+            trained(data, killed, package, method, **changes)
     assert [path.name for path in (killed / "state").iterdir()] == ["epoch-0001.pt"]
-    assert same(whole, trained(data["mixed"], killed, package, method))
+    assert same(whole, trained(data, killed, package, method, **changes))
 
 
 @pytest.mark.parametrize("name", [name for name in DATA if name != "mixed"])
@@ -138,7 +143,11 @@ def test_every_option_trains(data, tmp_path, package, method, field, value):
 @pytest.mark.parametrize("option", [{}, *({f: v} for f, v in options(Inference))], ids=str)
 @pytest.mark.parametrize("method", METHODS["segmenters"])
 def test_predictions_are_in_form(data, method, option):
-    data, spec = data["mixed"], small(METHODS["segmenters"][method], test=option)
+    predicted(data["mixed"], small(METHODS["segmenters"][method], test=option))
+
+
+def predicted(data, spec):
+    """Segment all images twice with a network that has learned nothing, and check the masks."""
     network, rows = built("segmenters", spec), data.index
     found, again = (
         {name: mask for name, mask, _ in segmented(network, rows, data.folder, spec.test, MACHINE)}
