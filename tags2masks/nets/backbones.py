@@ -19,7 +19,12 @@ from tags2masks.given import is_given
 from tags2masks.nets.any_size import on_any_size
 from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
-from tags2masks.nets.vision_transformers import Patches, create_vision_transformer, renamed_weights
+from tags2masks.nets.vision_transformers import (
+    Patches,
+    check_colours,
+    create_vision_transformer,
+    renamed_weights,
+)
 
 DIGEST = "sha256"
 """Key of `tensors_digest` in the metadata of our own weights files."""
@@ -130,6 +135,8 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
     Raises UserError naming the file, or the hub's error.
     """
     if backbone.weights == "pretrained":
+        if backbone.patch:
+            check_colours(backbone)
         try:
             state = timm.create_model(backbone.name, pretrained=True, **backbone.args).state_dict()
         except (OSError, RuntimeError) as error:

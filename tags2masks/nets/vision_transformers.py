@@ -5,8 +5,8 @@ patch at least, inside the network. So every cell of a map covers an equal part 
 the map is over all of it: maps lie right when they are resized to the image, and no padding takes
 part in attention or in the mean over cells. Position embeddings are interpolated by timm.
 
-The features are the patches' tokens after the last block, under the final layer norm; class and
-register tokens take part in attention alone. The stages of methods that need several are the
+The features are the patches' tokens after the last block, under the final layer norm if the network
+has one; class and register tokens take part in attention alone. The stages of methods that need several are the
 outputs of four blocks evenly over the depth, under the same norm as in DINO's public code, all of
 one stride.
 """
@@ -61,6 +61,19 @@ def normalized_last(network: nn.Module) -> None:
     """Let a network normalise its tokens, where it would normalise their mean."""
     if isinstance(network.norm, nn.Identity) and not isinstance(network.fc_norm, nn.Identity):
         network.norm, network.fc_norm = network.fc_norm, nn.Identity()
+
+
+def check_colours(backbone: Backbone) -> None:
+    """Raises UserError unless images are normalised as for the hub's weights of this name."""
+    known = timm.get_pretrained_cfg(backbone.name)
+    for key in ("mean", "std"):
+        ours, theirs = getattr(backbone, key), getattr(known, key)
+        if any(abs(one - other) > 1e-3 for one, other in zip(ours, theirs, strict=True)):
+            values = ", ".join(f"{value:.4g}" for value in theirs)
+            raise UserError(
+                f"backbone.{key}: {list(ours)}, but the pretrained weights of {backbone.name} are "
+                f"for [{values}]; set backbone.{key}: [{values}]"
+            )
 
 
 def renamed_weights(state: dict[str, Tensor], network: nn.Module, source: str) -> dict[str, Tensor]:

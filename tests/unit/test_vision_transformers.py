@@ -250,6 +250,22 @@ def test_weights_of_another_network_are_told(tmp_path):
         loaded(saved(tmp_path / "b.safetensors", broken))
 
 
+def test_weights_of_the_hub_want_their_colours(monkeypatch):
+    name, create = "vit_base_patch16_siglip_224.webli", timm.create_model
+    small = {"args": {"depth": 4, "embed_dim": 12, "num_heads": 2}}
+    block = Backbone(name=name, weights="pretrained", **small)
+    network = create_backbone(block)
+    message = r"backbone\.mean: \[0\.485, .* set backbone\.mean: \[0\.5, 0\.5, 0\.5\]"
+    with pytest.raises(UserError, match=message):
+        load_initial_weights(network, block)
+    torch.manual_seed(1)
+    hub = create(name, **small["args"])
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **args: hub)
+    load_initial_weights(network, block.model_copy(update={"mean": (0.5,) * 3, "std": (0.5,) * 3}))
+    state = hub.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
 def test_arguments_that_cannot_be_are_told():
     with pytest.raises(UserError, match=r"backbone\.args: test_vit does not take \{'size': 3\}"):
         create_backbone(Backbone(name="test_vit", args={"size": 3}))
