@@ -6,9 +6,9 @@ the map is over all of it: maps lie right when they are resized to the image, an
 part in attention or in the mean over cells. Position embeddings are interpolated by timm.
 
 The features are the patches' tokens after the last block, under the final layer norm if the network
-has one; class and register tokens take part in attention alone. The stages of methods that need several are the
-outputs of four blocks evenly over the depth, under the same norm as in DINO's public code, all of
-one stride.
+has one; class and register tokens take part in attention alone. The stages of methods that need
+several are the outputs of four blocks evenly over the depth, under the same norm as in DINO's
+public code, all of one stride.
 """
 
 import re
