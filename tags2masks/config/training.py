@@ -43,6 +43,11 @@ class Backbone(Block):
     args: dict[str, str | int | float | bool] = Field(
         {}, description="Further arguments of timm.create_model, such as pad_type."
     )
+    freeze: bool = added(
+        False,
+        description="Do not train the backbone: its features of the training images are stored "
+        "once, and the head learns from them. Of the classifier vanilla alone.",
+    )
     mean: tuple[Share, Share, Share] = Field(
         (0.485, 0.456, 0.406), description="Channel means, for values in 0 to 1."
     )
@@ -190,6 +195,11 @@ class Training(Entry):
     @model_validator(mode="after")
     def _fitting_backbone(self):
         backbone = self.backbone
+        if backbone.freeze and "features" not in self.derived:
+            raise ValueError(
+                f"backbone.freeze: {getattr(self, 'method', 'this method')} does not learn from "
+                "stored features; leave it out, or take the classifier vanilla"
+            )
         for need in self.backbone_needs:
             if need not in backbone.offers:
                 raise ValueError(f"backbone.name: {backbone.name} {LACKING[need]}")

@@ -89,8 +89,8 @@ class Plan(Described):
             "machine": self.machine,
         }
 
-    def training_params(self, stage: Stage) -> dict[str, Callable]:
-        """`params` for a stage that trains; initial weights count by content, not by path."""
+    def weighted_params(self, stage: Stage) -> dict[str, Callable]:
+        """`params` for a stage with initial weights, which count by content, not by path."""
 
         def weights(wildcards, resources) -> str:
             return options({"weights": weights_of(self.get(stage.name, wildcards))})

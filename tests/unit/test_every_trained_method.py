@@ -34,7 +34,7 @@ DATA = {
 
 def test_every_method_has_its_tester():
     tested = {"maps", "prototypes", "scores", "walks", "masks", *STAGE_OF}
-    tested |= {"ood", "objectness", "object_masks"}
+    tested |= {"ood", "objectness", "object_masks", "features"}
     assert tested == set(METHODS), "write a tests/unit/test_every_….py for what the stage makes"
 
 
@@ -58,7 +58,8 @@ def test_no_view_shows_the_only_label(data):
 def trained(data, folder, package, method, **changes):
     """The weights and rows of two steps from seed 3, and of every file that the training wrote."""
     spec = small(METHODS[package][method], **changes)
-    recipe = {"stage": STAGE_OF[package], "method": method, "spec": spec.key(), "seed": 3}
+    values = {name: value for name, value in spec.key().items() if name not in spec.derived}
+    recipe = {"stage": STAGE_OF[package], "method": method, "spec": values, "seed": 3}
     task = Task(
         recipe | {"upstream": data.upstream, "dataset": data.dataset},
         data.index,
