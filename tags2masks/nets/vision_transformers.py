@@ -50,7 +50,12 @@ def create_vision_transformer(backbone: Backbone) -> nn.Module:
 
 
 def backbone_arguments(backbone: Backbone) -> dict[str, object]:
-    """The arguments of timm for a vision transformer without a head, on images of any size."""
+    """The arguments of timm for a vision transformer without a head, on images of any size.
+
+    Raises UserError for an argument by which patches are left out.
+    """
+    if backbone.args.get("patch_drop_rate"):
+        raise UserError("backbone.args: patch_drop_rate leaves holes in maps; leave it out")
     # timm's distilled DeiT takes no other pooling; the pooling belongs to the head, left out here.
     pooling = "token" if "distilled" in backbone.name else ""
     fixed = {"num_classes": 0, "global_pool": pooling, "dynamic_img_size": True}

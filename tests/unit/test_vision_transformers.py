@@ -269,6 +269,8 @@ def test_weights_of_the_hub_want_their_colours(monkeypatch):
 def test_arguments_that_cannot_be_are_told():
     with pytest.raises(UserError, match=r"backbone\.args: test_vit does not take \{'size': 3\}"):
         create_backbone(Backbone(name="test_vit", args={"size": 3}))
+    with pytest.raises(UserError, match="patch_drop_rate leaves holes in maps"):
+        create_backbone(Backbone(name="test_vit", args={"patch_drop_rate": 0.5}))
     with pytest.raises(UserError, match="depth 3 is too small; 4 blocks are needed"):
         create_backbone(Backbone(name="test_vit", args={"depth": 3}))
     with pytest.raises(UserError, match="timm has no 'vit_tinny_patch16_224'; did you mean"):
