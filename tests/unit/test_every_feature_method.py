@@ -150,6 +150,15 @@ def test_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatch)
     same_twice_and_when_killed(data, tmp_path, monkeypatch, "classifiers", "vanilla", **FROZEN)
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_a_head_learns_in_mixed_precision(data, tmp_path, monkeypatch, precision):
+    monkeypatch.chdir(data.folder)
+    _, rows, _ = trained(data, tmp_path, "classifiers", "vanilla", **FROZEN, precision=precision)
+    _, exact, _ = trained(data, tmp_path / "exact", "classifiers", "vanilla", **FROZEN)
+    found, expected = ([row["loss"] for row in of] for of in (rows, exact))
+    assert found == pytest.approx(expected, rel=0.01) and found != expected
+
+
 def test_val_is_seen_once_and_measured_as_by_the_whole_network(data, tmp_path, monkeypatch):
     spec = small(Vanilla, **FROZEN)
     index = pd.concat([data.index, data.index.assign(split="val")], ignore_index=True)

@@ -63,6 +63,17 @@ def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatc
     )
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize(
+    ("package", "method"),
+    [("classifiers", "vanilla"), ("classifiers", "seam"), ("segmenters", "dpt")],
+)
+def test_mixed_precision_trains(data, tmp_path, package, method, precision):
+    test_every_trained_method.trained(
+        data, tmp_path, package, method, backbone=VIT, precision=precision
+    )
+
+
 @pytest.mark.parametrize("case", ["1x40", "37x53", "one image", "weights of zeros"])
 @pytest.mark.parametrize("method", LOCALIZING)
 def test_maps_are_in_form(given, method, case):

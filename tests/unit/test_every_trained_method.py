@@ -40,10 +40,12 @@ def test_every_method_has_its_tester():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """All of `DATA`, by name."""
+    """All of `DATA`, by name; again, as `…, patches`, with a classifier on a vision transformer."""
+    vit = {"backbone": {"name": "test_vit", "weights": None}}
     return {
-        name: three_images(tmp_path_factory.mktemp("data"), tags, labels)
+        name + suffix: three_images(tmp_path_factory.mktemp("data"), tags, labels, **changes)
         for name, (tags, labels) in DATA.items()
+        for suffix, changes in (("", {}), (", patches", vit))
     }
 
 
@@ -137,8 +139,9 @@ def test_what_says_nothing_teaches_without_harm(data, tmp_path, package, method,
 
 @pytest.mark.parametrize(("package", "method", "field", "value"), OPTIONS)
 def test_every_option_trains(data, tmp_path, package, method, field, value):
+    suffix = ", patches" if "patches" in METHODS[package][method].backbone_needs else ""
     for folder, name in enumerate(("mixed", "no tag, no label")):
-        trained(data[name], tmp_path / str(folder), package, method, **{field: value})
+        trained(data[name + suffix], tmp_path / str(folder), package, method, **{field: value})
 
 
 @pytest.mark.parametrize("option", [{}, *({f: v} for f, v in options(Inference))], ids=str)
