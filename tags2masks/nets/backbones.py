@@ -115,7 +115,7 @@ def stage_features(backbone: nn.Module, images: Tensor, count: int) -> list[Tens
 
 
 def check_name(name: str) -> None:
-    """Raises UserError when timm has no such network."""
+    """Raises UserError when timm has no such network, or no such weights of it (`name.tag`)."""
     if name in OWN:
         raise UserError(
             f"backbone.name: {name} is not of timm, whose networks this method needs; choose one "
@@ -126,6 +126,12 @@ def check_name(name: str) -> None:
         raise UserError(
             f"backbone.name: timm has no '{name}'; "
             + (f"did you mean {', '.join(near)}?" if near else "see timm.list_models()")
+        )
+    network, _, tag = name.partition(".")
+    known = timm.list_models(f"{network}.*", pretrained=True)
+    if tag and name not in known:
+        raise UserError(
+            f"backbone.name: timm has no weights '{tag}' of {network}; it has {', '.join(known)}"
         )
 
 

@@ -275,6 +275,9 @@ def test_arguments_that_cannot_be_are_told():
         create_backbone(Backbone(name="test_vit", args={"depth": 3}))
     with pytest.raises(UserError, match="timm has no 'vit_tinny_patch16_224'; did you mean"):
         create_backbone(Backbone(name="vit_tinny_patch16_224"))
+    message = "timm has no weights 'x' of test_vit2; it has test_vit2.r160_in1k"
+    with pytest.raises(UserError, match=message):
+        create_backbone(Backbone(name="test_vit2.x"))
 
 
 def test_shape_and_key():
