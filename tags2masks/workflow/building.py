@@ -205,6 +205,11 @@ class _Builder:
         if "ordinary" in spec:
             below = spec.pop("ordinary")
             upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
+        if stored := spec.pop("features", None):  # of a backbone that is not trained
+            inner = block.features
+            upstream["features"] = build_artifact(
+                self.config, self.seed, self.dataset, "features", inner, inner.method, stored, {}
+            )
         return build_artifact(
             self.config, self.seed, self.dataset, "classifier", block, block.method, spec, upstream
         )

@@ -267,7 +267,8 @@ def check_modules() -> None:
 def weights_of(artifact: Artifact) -> list[str]:
     """The file of initial weights of an artifact's training, as a list of at most one."""
     backbone = getattr(artifact.block, "backbone", None)
-    starts = STAGES[artifact.stage].gives == "network" and backbone is not None
+    uses = STAGES[artifact.stage].gives == "network" or artifact.stage == "features"
+    starts = uses and backbone is not None
     from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream
     if not starts or from_classifier or not backbone.weights_file():
         return []

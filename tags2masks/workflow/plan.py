@@ -87,8 +87,8 @@ class Plan(Measured):
             "machine": self.machine,
         }
 
-    def training_params(self, stage: Stage) -> dict[str, Callable]:
-        """`params` for a stage that trains; initial weights count by content, not by path."""
+    def weighted_params(self, stage: Stage) -> dict[str, Callable]:
+        """`params` for a stage with initial weights, which count by content, not by path."""
 
         def weights(wildcards, resources) -> str:
             return options({"weights": weights_of(self.get(stage.name, wildcards))})
