@@ -63,6 +63,36 @@ class Vanilla(TagTraining):
     optimizer: Optimizer = Optimizer(momentum=1e-4)
 
 
+class FickleNet(TagTraining):
+    """FickleNet: a convolution whose windows keep random cells (Lee et al., CVPR 2019).
+
+    Its maps are those of method `ficklenet`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
+
+    method: Literal["ficklenet"] = "ficklenet"
+    epochs: int = Field(5, ge=1)
+    optimizer: Optimizer = Optimizer(momentum=1e-4)
+    kernel: int = Field(9, ge=1, le=31, description="s, the side of the windows, in cells; odd.")
+    drop: float = Field(
+        0.9, ge=0, lt=1, description="Probability that a cell of a window is dropped."
+    )
+    keep_centre: bool = Field(True, description="Never drop the cell in the middle of a window.")
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, value):
+        if value % 2 == 0:
+            raise ValueError(f"{value} has no middle; use an odd number")
+        return value
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """It has windows that keep random cells."""
+        return frozenset({"random_windows"})
+
+
 class PnocTraining(TagTraining):
     """The setting of the P-NOC paper (section 4, A.1.1)."""
 
@@ -383,6 +413,7 @@ class Wood(Seam):
 
 METHODS = {
     "vanilla": Vanilla,
+    "ficklenet": FickleNet,
     "puzzle": Puzzle,
     "occse": Occse,
     "poc": Poc,

@@ -90,6 +90,34 @@ class GradCam(MultiScale):
     method: Literal["gradcam"] = "gradcam"
 
 
+class FickleNetMaps(Maps):
+    """Maps of many random passes of a `ficklenet` classifier, averaged (Lee et al., CVPR 2019).
+
+    Needs no `scales`: the image is seen at its size. Mean and highest value of the passes are
+    stored too, for masks of method `any_pass`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
+
+    needs: ClassVar[tuple[str, ...]] = ("random_windows",)
+    rule: ClassVar[str] = "ficklenet_maps"
+
+    method: Literal["ficklenet"] = "ficklenet"
+    passes: Annotated[int, Field(ge=1)] | Literal["expected"] = Field(
+        200,
+        description="N, the number of passes; expected: the map of the expected pass, without "
+        "random numbers.",
+    )
+    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
+    precision: Precision = Field("32-true", description="Autocast of the features.")
+    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Its passes' mean and highest values."""
+        return frozenset() if self.passes == "expected" else frozenset({"passes"})
+
+
 class Saliency(Maps):
     """The gradient of a class's logit with respect to the image."""
 
@@ -332,6 +360,7 @@ METHODS = {
     "pcm": Pcm,
     "lpcam": Lpcam,
     "gradcam": GradCam,
+    "ficklenet": FickleNetMaps,
     "saliency": Saliency,
     "smoothgrad": SmoothGrad,
     "binarymask": BinaryMask,

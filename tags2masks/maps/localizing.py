@@ -80,7 +80,7 @@ def localized(
     """Yield the store's entries: for every image the maps of its tags, float16 at 1/stride.
 
     method: from a batch and the spec to maps [B, K, h, w]; only tagged classes are used. If it
-    returns a Localized, the entries also have its steps [k, T, h, w].
+    returns a Localized, the entries also have its further arrays [k, n, h, w].
     """
     tagged = multi_hot(rows["tags"], classes) > 0
     images = rows["image"].tolist()
@@ -97,14 +97,19 @@ def localized(
             )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
                 result = method(batch, spec)
-            maps, *steps = result if isinstance(result, Localized) else (result,)
-            arrays = [part.to(torch.float16).cpu().numpy() for part in (maps, *steps)]
-            for number, scores, *of_steps in zip(numbers, *arrays, strict=True):
+            arrays = result if isinstance(result, Localized) else Localized(result)
+            stored = {
+                kind: array.to(torch.float16).cpu().numpy()
+                for kind, array in arrays._asdict().items()
+                if array is not None
+            }
+            for place, number in enumerate(numbers):
                 present = tagged[number]
                 attributes = {
                     "classes": [name for name, on in zip(classes, present, strict=True) if on],
                     "size": list(pixels.shape[-2:]),
                 }
-                further = {"steps": of_steps[0][present]} if of_steps else {}
-                yield images[number], scores[present], attributes, further
+                scores, *further = (array[place][present] for array in stored.values())
+                kinds = [kind for kind in stored if kind != "maps"]
+                yield images[number], scores, attributes, dict(zip(kinds, further, strict=True))
             bar.update(len(numbers))

@@ -145,6 +145,13 @@ def check(given, spec, case):
         assert ((steps >= 0) & steps.isfinite() | steps.isnan()).all()
         assert steps[:, 0].isfinite().all()
         assert torch.equal(found.steps.nan_to_num(-1), again.steps.nan_to_num(-1))
+    if isinstance(found, Localized):
+        assert (found.passes is not None) == ("passes" in spec.offers)
+        if found.passes is not None:
+            assert found.passes.shape == (*found.maps.shape[:2], 2, *found.maps.shape[2:])
+            assert ((found.passes >= 0) & (found.passes <= 1)).all()
+            assert (found.passes[:, :, 0] <= found.passes[:, :, 1]).all()
+            assert torch.equal(found.passes, again.passes)
         found, again = found.maps, again.maps
     assert found.shape == (*batch.tagged.shape, *(-(-side // spec.stride) for side in size))
     present = found[batch.tagged].to(torch.float16)
