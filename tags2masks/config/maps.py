@@ -41,7 +41,7 @@ class MultiScale(Maps):
 
 
 class Cam(MultiScale):
-    """Class activation maps over scales and flips."""
+    """Class activation maps over scales and flips; of `amn` its own maps, as of method `amn`."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
 

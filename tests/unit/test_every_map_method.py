@@ -39,7 +39,8 @@ def head_of_zeros(network: nn.Module) -> None:
 
 def head_below_zero(network: nn.Module) -> None:
     """No class scores above 0 anywhere, the features being rectified."""
-    network.head.weight.copy_(-network.head.weight.abs())
+    for weight in network.head.parameters():
+        weight.copy_(-weight.abs())
 
 
 def weights_of_zeros(network: nn.Module) -> None:
