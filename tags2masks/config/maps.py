@@ -48,6 +48,28 @@ class Cam(MultiScale):
     method: Literal["cam"] = "cam"
 
 
+class AmnMaps(MultiScale):
+    """Probabilities of a classifier of method `amn`, each class's from 0 to 1 in an image."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2022amn",)
+
+    needs: ClassVar[tuple[str, ...]] = ("label_gate",)
+    rule: ClassVar[str] = "amn_maps"
+
+    method: Literal["amn"] = "amn"
+    sure_background: Literal["stretched", "raw"] = Field(
+        "stretched",
+        description="Probabilities where the masks that the classifier learned from are "
+        "background: stretched from their minimum to their maximum as everywhere, or raw, as in "
+        "the public code, so that they stay low.",
+    )
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """These masks, where they count."""
+        return ("masks",) if self.sure_background == "raw" else ()
+
+
 class Pcm(MultiScale):
     """Maps refined by the pixel correlation module of a `seam` or `sampling` classifier."""
 
@@ -357,6 +379,7 @@ class MeanMaps(Maps):
 
 METHODS = {
     "cam": Cam,
+    "amn": AmnMaps,
     "pcm": Pcm,
     "lpcam": Lpcam,
     "gradcam": GradCam,

@@ -13,12 +13,14 @@ class Batch(NamedTuple):
     """Images that are localized together.
 
     images: float [B, 3, H, W] in 0 to 1; tagged: bool [B, K]; seeds: one per image, for all its
-    random choices, so that maps do not depend on other images of the batch.
+    random choices, so that maps do not depend on other images of the batch; names: of the images,
+    for methods that look something up.
     """
 
     images: Tensor
     tagged: Tensor
     seeds: Sequence[int]
+    names: Sequence[str] = ()
 
 
 class Localized(NamedTuple):

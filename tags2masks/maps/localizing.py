@@ -27,7 +27,8 @@ class Material(NamedTuple):
     """The inputs of helpers.
 
     index: the rows of all images; root: the folder that their paths are relative to. upstream: the
-    ids of upstream artifacts by stage; files: the files of some of them, by stage.
+    ids of upstream artifacts by stage; files: the files of some of them, by stage. part: the split
+    and the shard that are localized.
     """
 
     index: pd.DataFrame
@@ -36,6 +37,7 @@ class Material(NamedTuple):
     machine: Machine
     upstream: dict[str, str]
     files: dict[str, Path]
+    part: tuple[str, int] = ("train", 0)
 
 
 # Helpers are imported by name, so that an edit of one reruns only the methods that use it.
@@ -59,8 +61,18 @@ def prototypes_of(material: Material) -> object:
     return store.read_prototypes(material.files["prototypes"], artifact, sha, material.classes)
 
 
+def masks_of(material: Material) -> object:
+    """The masks that the classifier learned from, of a shard: by an image's name, None without."""
+    if "masks" not in material.files:
+        raise ValueError("the method needs --masks")
+    store = import_module("tags2masks.store")
+    sha = images_sha(rows_of(material.index, *material.part))
+    shard = store.Shard(material.files["masks"], material.upstream["masks"], sha)
+    return lambda name: shard.read(name)[0] if shard.holds(name) or not shard.partial else None
+
+
 # The helpers that a config block may name; the method gets them as keyword arguments.
-HELPERS = {"prototypes": prototypes_of, "training": training_images}
+HELPERS = {"masks": masks_of, "prototypes": prototypes_of, "training": training_images}
 
 
 def helpers_of(spec: Maps, material: Material) -> dict[str, object]:
@@ -94,6 +106,7 @@ def localized(
                 pixels.to(machine.device).float() / 255,
                 torch.from_numpy(tagged[numbers]).to(machine.device),
                 [image_seed(seed, images[number]) for number in numbers],
+                [images[number] for number in numbers],
             )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
                 result = method(batch, spec)

@@ -104,6 +104,8 @@ class _Builder:
             else:
                 needed[part.name] = made
         upstream = upstream | needed | self._start(where, block)
+        if stage.name == "maps" and "masks" in block.helpers:
+            upstream["masks"] = upstream["classifier"].upstream["masks"]
         upstream = {role: of for role, of in upstream.items() if role not in block.for_parts}
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
         for part in (part for part in parts if set(own) & set(part.takes)):

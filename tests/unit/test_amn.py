@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,9 +10,9 @@ import torch.nn.functional as F
 from tags2masks.classifiers.amn import balanced_cross_entropy, build, step
 from tags2masks.config.base import ConfigError
 from tags2masks.config.classifiers import Amn
-from tags2masks.config.maps import Cam
+from tags2masks.config.maps import AmnMaps, Cam
 from tags2masks.config.project import parse_config
-from tags2masks.maps import cam
+from tags2masks.maps import amn, cam
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.label_gate import stretched
 from tags2masks.mask_ids import IGNORED
@@ -129,13 +130,31 @@ def test_maps_are_those_of_loops(network):
                 view = small.flip(-1) if mirrored else small
                 logits = network.gated_logits(view, tags[None].float())
                 logits = logits.flip(-1) if mirrored else logits
-                total = total + F.interpolate(
-                    logits, (5, 7), mode="bilinear", align_corners=False
-                )
+                total = total + F.interpolate(logits, (5, 7), mode="bilinear", align_corners=False)
         shares = (total[0] / 4).softmax(0)[1:]
         for map_, share in zip(maps, shares, strict=True):
             expected = (share - share.min()) / (share.max() - share.min() + 1e-5)
             torch.testing.assert_close(map_, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_maps_by_method_amn_are_those_by_cam_and_raw_on_sure_background_by_hand(network):
+    images, tagged = torch.rand(2, 3, 32, 32), torch.ones(2, 3, dtype=torch.bool)
+    batch = Batch(images, tagged, range(2), ["a", "b"])
+    options = {"scales": (1,), "flip": False, "stride": 8}
+    plain = cam.localize(network, batch, Cam(**options))
+    assert torch.equal(amn.localize(network, batch, AmnMaps(**options)), plain)
+    # Of the first image all is background; of the second nothing is known.
+    masks = {"a": np.zeros((32, 32), np.uint8)}.get
+    spec = AmnMaps(**options, sure_background="raw")
+    assert (AmnMaps().helpers, spec.helpers) == ((), ("masks",))
+    found = amn.localize(network, batch, spec, masks=masks)
+    shares = network.gated_logits(images, tagged.float()).softmax(1)[:, 1:]
+    torch.testing.assert_close(found[0], shares[0], atol=1e-5, rtol=1e-4)
+    assert torch.equal(found[1], plain[1])
+    # 0.2, 0.4 and 0.6, of which the first is background, the second 255, the third a class.
+    row = torch.tensor([[[[0.2, 0.4, 0.6]]]])
+    raw = amn.raw_on_background(row, torch.tensor([[[0, IGNORED, 2]]], dtype=torch.uint8))
+    torch.testing.assert_close(raw, torch.tensor([[[[0.2, 0.5, 1]]]]), atol=1e-4, rtol=0)
 
 
 def test_a_step_teaches_what_the_masks_show():
@@ -162,7 +181,12 @@ def test_a_step_teaches_what_the_masks_show():
 CONFIG = {
     "datasets": {"voc": {"kind": "digits"}},
     "classifiers": {"vanilla": {"method": "vanilla"}, "amn": {"method": "amn"}},
-    "maps": {"cam": {"method": "cam"}, "lpcam": {"method": "lpcam"}},
+    "maps": {
+        "cam": {"method": "cam"},
+        "lpcam": {"method": "lpcam"},
+        "own": {"method": "amn"},
+        "raw": {"method": "amn", "sure_background": "raw"},
+    },
     "masks": {
         "crf-labels": {"method": "confident", "foreground_score": 0.3, "background_score": 0.05},
         "irn": {"method": "irn"},
@@ -179,13 +203,13 @@ def experiments_of(*chains):
 def test_a_chain_through_it():
     chain = "voc / vanilla / lpcam / crf-labels / amn / cam / irn / net"
     _, (experiment,) = experiments_of(chain)
-    amn = experiment.artifacts["classifier"]
-    assert amn.method == "amn" and list(amn.upstream) == ["masks"]
-    labels = amn.upstream["masks"]
+    classifier = experiment.artifacts["classifier"]
+    assert classifier.method == "amn" and list(classifier.upstream) == ["masks"]
+    labels = classifier.upstream["masks"]
     assert labels.method == "confident"
     assert labels.upstream["maps"].method == "lpcam"
     maps = experiment.artifacts["maps"]
-    assert maps.method == "cam" and maps.upstream == {"classifier": amn}
+    assert maps.method == "cam" and maps.upstream == {"classifier": classifier}
     assert experiment.artifacts["masks"].method == "irn"
     assert experiment.artifacts["segmenter"].supervision == ("tags",)
     stages = [artifact.stage for _, artifact in experiment.products]
@@ -207,3 +231,14 @@ def test_regions_are_of_the_plain_cam_before_it():
 def test_it_follows_masks_alone():
     with pytest.raises(ConfigError, match="'amn' of classifiers follows one of masks"):
         experiments_of("voc / amn / cam")
+
+
+def test_maps_that_are_raw_on_background_read_the_masks():
+    chain = "voc / vanilla / cam / crf-labels / amn"
+    _, (own, raw) = experiments_of(f"{chain} / {{own,raw}}")
+    classifier = raw.artifacts["classifier"]
+    assert own.artifacts["maps"].upstream == {"classifier": classifier}
+    expected = {"classifier": classifier, "masks": classifier.upstream["masks"]}
+    assert raw.artifacts["maps"].upstream == expected
+    with pytest.raises(ConfigError, match=r"maps\.own: amn needs a classifier with label gate"):
+        experiments_of("voc / vanilla / own")

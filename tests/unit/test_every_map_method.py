@@ -96,6 +96,8 @@ def given(data):
         network, files = network_of(spec.needs, change), {}
         if "prototypes" in spec.helpers:
             files["prototypes"] = prototypes_of(spec.prototypes, change)
+        if "masks" in spec.helpers:
+            files["masks"] = data.files["masks"][0]
         upstream = data.upstream | {"prototypes": MADE}
         material = Material(data.index, data.folder, CLASSES, MACHINE, upstream, files)
         return network, helpers_of(spec, material)
@@ -127,7 +129,8 @@ def batch_of(size, tags, brightness):
     """Random images of a size, with these tags."""
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(len(tags), 3, *size, generator=generator) * brightness
-    return Batch(images, torch.tensor(tags), range(5, 5 + len(tags)))
+    names = [f"image {number}" for number in range(len(tags))]
+    return Batch(images, torch.tensor(tags), range(5, 5 + len(tags)), names)
 
 
 def check(given, spec, case):
@@ -135,6 +138,9 @@ def check(given, spec, case):
     size, tags, brightness, change = CASES[case]
     network, helpers = given(spec, change)
     batch, dtype = batch_of(size, tags, brightness), AUTOCAST[spec.precision]
+    if "masks" in helpers:
+        drawn = np.random.default_rng(0).choice(np.array([0, 1, 255], np.uint8), size)
+        helpers["masks"] = dict.fromkeys(batch.names[1:], drawn).get  # the first has none
     localize = method_module("maps", {"method": spec.method}).localize
     with torch.autocast("cpu", dtype, enabled=dtype is not None):
         found, again = (localize(network, batch, spec, **helpers) for _ in range(2))
