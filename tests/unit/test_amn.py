@@ -1,26 +1,33 @@
 """AMN: its loss by hand, the gate, maps against loops, what it learns from, and chains with it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tags2masks.classifiers.amn import balanced_cross_entropy, build, step
+from tags2masks.classifiers.amn import balanced_cross_entropy, build, step, views
 from tags2masks.config.base import ConfigError
 from tags2masks.config.classifiers import Amn
 from tags2masks.config.maps import AmnMaps, Cam
 from tags2masks.config.project import parse_config
+from tags2masks.data.index import images_sha, rows_of
+from tags2masks.errors import UserError
+from tags2masks.machine import Machine
 from tags2masks.maps import amn, cam
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.label_gate import stretched
 from tags2masks.mask_ids import IGNORED
 from tags2masks.nets.resize import at_cells
+from tags2masks.store import write_shard
+from tags2masks.task import Task
 from tags2masks.training import Moment
 from tags2masks.workflow.artifacts import all_artifacts, reference_cams
 from tags2masks.workflow.building import build_experiments
 from tests.unit.learning import TINY
+from tests.unit.tiny import CLASSES, MADE, SIZES, small, three_images
 
 LN21 = math.log(21)
 
@@ -242,3 +249,24 @@ def test_maps_that_are_raw_on_background_read_the_masks():
     assert raw.artifacts["maps"].upstream == expected
     with pytest.raises(ConfigError, match=r"maps\.own: amn needs a classifier with label gate"):
         experiments_of("voc / vanilla / own")
+
+
+def test_masks_that_are_255_alone_are_told_in_one_line(tmp_path):
+    data = three_images(tmp_path, [CLASSES] * 3, [IGNORED])
+    rows = rows_of(data.index, "train")
+    ignored = [
+        (name, np.full(size, IGNORED, np.uint8), {"size": list(size)})
+        for name, size in zip(rows["image"], SIZES, strict=True)
+    ]
+    write_shard(data.files["masks"][0], {"id": MADE}, images_sha(rows), ignored)
+    spec = small(Amn)
+    recipe = {"stage": "classifier", "method": "amn", "spec": spec.key(), "seed": 0}
+    recipe |= {"upstream": {"masks": MADE}, "dataset": data.dataset}
+    task = Task(
+        recipe, data.index, CLASSES, tmp_path, Machine(threads=1), tmp_path / "m", files=data.files
+    )
+    with pytest.raises(UserError, match="every pixel of every image is ignored") as error:
+        views(task)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="its recipe has no masks upstream"):
+        views(replace(task, recipe=recipe | {"upstream": {}}))

@@ -197,7 +197,7 @@ def test_saliency_benchmark_counts_the_passes_that_are_needed_and_all_ways_agree
 def test_both_ways_of_random_passes_agree():
     (row, floor) = ficklenet.measure(quick=True)  # compares the maps too
     assert row.what == "3 passes of 8 channels of 4 × 5 cells; expanded"
-    assert row.note.endswith("measured for 3, without drawing")
+    assert row.note.endswith("measured for 2, without drawing")
     assert row.plain > 0 and floor.what == "floor: drawing the masks"
 
 
