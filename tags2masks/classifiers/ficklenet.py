@@ -10,7 +10,8 @@ CVPR paper, whose text has not been compared.
 
 Differs from the source: any backbone, learning as of `vanilla` (there VGG-16 and Adam); kept cells
 count 1/(1 − drop), the centre 1, so that training agrees with the expected map, from which logits
-are when no masks are drawn (average precision, other map methods).
+are when no masks are drawn (average precision, other map methods). LPCAM judges a prototype, a
+single cell, by the middle of the windows.
 """
 
 from torch import Generator, Tensor, nn

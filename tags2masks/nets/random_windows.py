@@ -67,8 +67,9 @@ def pooled_logits(features: Tensor, weight: Tensor, masks: Tensor) -> Tensor:
     images or [B, h·w, s²].
     """
     cells = features.flatten(2)
-    sums = cells @ masks.to(cells.dtype)
-    return torch.einsum("bca,kca->bk", sums, weight.flatten(2)) / cells.shape[2]
+    # Means, not sums, which may not fit into float16.
+    means = cells @ (masks / cells.shape[2]).to(cells.dtype)
+    return torch.einsum("bca,kca->bk", means, weight.flatten(2))
 
 
 def offset_scores(features: Tensor, weight: Tensor) -> Tensor:
