@@ -159,10 +159,18 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
 
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:
-    """The classifier behind an artifact of maps or masks, if there is one."""
-    while before := artifact.upstream.get("maps", artifact.upstream.get("masks")):
+    """The classifier behind an artifact of maps or masks, if there is one.
+
+    Behind a classifier that learned from masks it is the one behind these.
+    """
+    while artifact.stage != "classifier" or "masks" in artifact.upstream:
+        above = artifact.upstream
+        before = above.get("classifier") if artifact.stage == "maps" else None
+        before = before or above.get("maps", above.get("masks"))
+        if before is None:
+            return None
         artifact = before
-    return artifact.upstream.get("classifier") if artifact.stage == "maps" else None
+    return artifact
 
 
 def reference_cams(
@@ -171,8 +179,9 @@ def reference_cams(
     """The plain CAM that defines regions for maps and masks, by their (dataset, stage, id).
 
     All maps and masks of a classifier have the same one: that of the first experiment with the
-    method `cam` on this classifier, else one with the method's defaults. There is none for data
-    sets without truth and for masks without a classifier.
+    method `cam` on this classifier, else one with the method's defaults. Those of a classifier that
+    learned from masks have that of these masks. There is none for data sets without truth and for
+    masks without a classifier.
     """
     plain: dict[tuple[str, str, str], Artifact] = {}
     measured = [
@@ -183,7 +192,9 @@ def reference_cams(
     ]
     for maps in measured:
         if maps.stage == "maps" and maps.method == "cam" and maps.block.images is None:
-            plain.setdefault(classifier_behind(maps).key, maps)
+            classifier = maps.upstream["classifier"]
+            if classifier is classifier_behind(maps):
+                plain.setdefault(classifier.key, maps)
     cams = {}
     for artifact in measured:
         classifier, block = classifier_behind(artifact), Cam()
