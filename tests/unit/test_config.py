@@ -55,8 +55,8 @@ def crf(**values):
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
-            "choose from agreed, any_pass, confident, crf, full, irn, predicted, psa, saliency_check, "
-            "saliency_cut, smooth, superpixel, threshold, vote",
+            "choose from agreed, any_pass, confident, crf, full, irn, predicted, psa, "
+            "saliency_check, saliency_cut, smooth, superpixel, threshold, vote",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
