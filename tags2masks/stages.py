@@ -79,6 +79,12 @@ _ALL = (
         course=Course("val_map", "validation mAP"),
     ),
     Stage(
+        "detector", "Detector", "detectors", package="detectors",
+        section="detectors", about="Object detectors, learned from boxes.", takes=("dataset",),
+        program="train", gives="network", message="Train the detector",
+        course=Course("val_ap", "validation box AP"),
+    ),
+    Stage(
         "prototypes", "Prototypes", "prototypes", package="prototypes",
         part="prototypes", takes=("classifier",),
         program="find_prototypes", gives="table", message="Find prototypes:", reads=("index",),

@@ -78,7 +78,7 @@ class Augment(Block):
 
 
 class Optimizer(Block):
-    """An optimizer with polynomial decay of the learning rate per step."""
+    """An optimizer with polynomial decay of the learning rate per step, or drops to a tenth."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(0.01, gt=0, le=1000, description="Initial learning rate of the backbone.")
@@ -90,6 +90,9 @@ class Optimizer(Block):
     poly_power: float = Field(0.9, ge=0, description="Rate = initial · (1 − step/steps)^power.")
     warmup: float = Field(
         0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero."
+    )
+    drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(
+        (), description="Shares of the steps after each of which the rate is a tenth of before."
     )
 
 

@@ -207,10 +207,14 @@ class Catalog:
 
     @property
     def epoch_tables(self) -> list[str]:
-        """The tables after each epoch, if the config asks for them: for maps without helpers."""
+        """The tables after each epoch, if the config asks for them.
+
+        For maps that are made from a classifier and nothing else.
+        """
         if self.config.evaluation.epoch_images is None:
             return []
-        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
+        of_classifier = (a for a in self.with_truth("maps") if "classifier" in a.upstream)
+        maps = [a for a in of_classifier if not a.block.helpers]
         return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property

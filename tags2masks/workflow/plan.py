@@ -61,6 +61,17 @@ class Plan(Described):
 
         return files
 
+    def val_boxes(self, stage: Stage) -> Callable:
+        """Input function: the boxes of val, by which a network that learns from boxes is measured
+        after epochs.
+        """
+
+        def file(wildcards) -> list[str]:
+            learns = "boxes" in self.get(stage.name, wildcards).block.learns_from
+            return [f"{self.own(wildcards)}/val-boxes.csv"] if learns else []
+
+        return file
+
     def _upstream_files(
         self, stage: Stage, role: str, artifact: Artifact, wildcards
     ) -> dict[str, str | list[str]]:
@@ -125,7 +136,7 @@ class Plan(Described):
             program = artifact.block.program or stage.program
             method = f"{stage.package}.{artifact.method}"
             by_name = [f"{stage.package}.learning"] if stage.gives == "network" else []
-            if SOURCE_FILES.keys() & set(artifact.block.learns_from):
+            if "masks" in artifact.block.learns_from:
                 by_name.append(self.reader(artifact.dataset))  # it reads the masks
             return source(program, method, *by_name, *artifact.block.modules())(wildcards)
 
