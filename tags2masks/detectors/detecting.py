@@ -1,16 +1,17 @@
 """Detectors applied to whole images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
 from tags2masks.config.detectors import FasterRcnn
-from tags2masks.data.boxed import ResizedImages, scaled
+from tags2masks.data.boxed import Boxes, ResizedImages, scaled
 from tags2masks.machine import Machine
-from tags2masks.metrics.box_ap import Detections
+from tags2masks.metrics.box_ap import Detections, Truth, box_ap
 from tags2masks.nets.detector import Detector
 
 BATCH = 8
@@ -34,3 +35,22 @@ def detected(
             )
             edges = scaled(edges, images.wanted[number], images.sizes[number])
             yield number, Detections(edges, classes, scores)
+
+
+def average_precisions(
+    network: Detector,
+    rows: pd.DataFrame,
+    root: Path,
+    boxes: Sequence[Boxes],
+    classes: int,
+    spec: FasterRcnn,
+    machine: Machine,
+) -> dict[str, np.ndarray]:
+    """The AP of the boxes of these images, as `box_ap` has it; boxes: of each of the rows.
+
+    Difficult boxes and crowds are ignored as COCO ignores crowds. VOC's evaluation ignores one
+    detection for each difficult box, and holds others against the detector.
+    """
+    found = dict(detected(network, rows, root, spec, machine))
+    truth = (Truth(own.edges, own.classes, own.difficult) for own in boxes)
+    return box_ap(((true, found[row]) for row, true in enumerate(truth)), classes)

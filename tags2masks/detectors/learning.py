@@ -5,9 +5,9 @@ from pathlib import Path
 from torch import nn
 
 from tags2masks.data.boxed import BoxedViews, Boxes, boxes_of
-from tags2masks.detectors.detecting import detected
+from tags2masks.detectors.detecting import average_precisions
 from tags2masks.errors import UserError
-from tags2masks.metrics.box_ap import Truth, box_ap
+from tags2masks.metrics.box_ap import mean_over_classes
 from tags2masks.task import Task
 from tags2masks.training import Measure
 
@@ -28,24 +28,20 @@ def views(task: Task) -> BoxedViews:
 
 
 def measure(task: Task) -> Measure:
-    """COCO's AP of the boxes of val, every `validate_every` epochs: `val_ap`, `…50` and `…75`.
-
-    Difficult boxes and crowds are ignored, in VOC's evaluation one detection each.
-    """
+    """COCO's AP of the boxes of val, every `validate_every` epochs: `val_ap`, `…50` and `…75`."""
     rows = task.rows("val")
     if not len(rows) or task.val_boxes is None:
         return lambda network, epoch: {}
-    truth = [
-        Truth(own.edges, own.classes, own.difficult)
-        for own in _boxes(task, task.val_boxes, "val", True)
-    ]
+    boxes, count = _boxes(task, task.val_boxes, "val", True), len(task.classes)
 
     def measured(network: nn.Module, epoch: int) -> dict[str, float]:
         if epoch % task.spec.validate_every and epoch != task.spec.epochs:
             return {}
-        found = dict(detected(network, rows, task.root, task.spec, task.machine))
-        pairs = ((truth[row], found[row]) for row in range(len(rows)))
-        return {f"val_{name}": value for name, value in box_ap(pairs, len(task.classes)).items()}
+        of_classes = average_precisions(
+            network, rows, task.root, boxes, count, task.spec, task.machine
+        )
+        figures = mean_over_classes(of_classes)
+        return {f"val_{name}": value for name, value in figures.items()}
 
     return measured
 

@@ -9,6 +9,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tags2masks.metrics.classification import mean_average_precision
+
 
 class Truth(NamedTuple):
     """The true boxes of an image.
@@ -30,11 +32,11 @@ class Detections(NamedTuple):
     scores: np.ndarray
 
 
-def box_ap(images: Iterable[tuple[Truth, Detections]], classes: int) -> dict[str, float]:
-    """`ap` (mean of IoU 0.5, 0.55, …, 0.95), `ap50` and `ap75`, 0 to 1, means over the classes.
+def box_ap(images: Iterable[tuple[Truth, Detections]], classes: int) -> dict[str, np.ndarray]:
+    """`ap` (mean of IoU 0.5, 0.55, …, 0.95), `ap50` and `ap75` of each class, 0 to 1: float64 [K].
 
-    Precision at 101 recalls, the best 100 detections of an image, boxes of any size. Classes
-    without a true box do not count; without any box all are NaN. A box's width is x2 − x1.
+    Precision at 101 recalls, the best 100 detections of an image, boxes of any size; NaN for a
+    class without a true box. A box's width is x2 − x1. COCO's figures are the means over classes.
     """
     truth, found = [], []
     count = 0
@@ -43,8 +45,6 @@ def box_ap(images: Iterable[tuple[Truth, Detections]], classes: int) -> dict[str
             truth.append(_annotation(count, edges, number) | {"iscrowd": int(ignored)})
         for edges, number, score in zip(*detected, strict=True):
             found.append(_annotation(count, edges, number) | {"score": float(score)})
-    if not any(not box["iscrowd"] for box in truth):
-        return dict.fromkeys(("ap", "ap50", "ap75"), float("nan"))
     everything = {
         "images": [{"id": number} for number in range(1, count + 1)],
         "categories": [{"id": number} for number in range(1, classes + 1)],
@@ -53,8 +53,15 @@ def box_ap(images: Iterable[tuple[Truth, Detections]], classes: int) -> dict[str
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(("ap", "ap50", "ap75"), map(float, evaluation.stats), strict=False))
+    # [IoU, recall, class] of all sizes and the most detections; -1 for a class without a true box.
+    precision = evaluation.eval["precision"][..., 0, -1]
+    precision = np.where(precision < 0, np.nan, precision).mean(axis=1)
+    return {"ap": precision.mean(axis=0), "ap50": precision[0], "ap75": precision[5]}
+
+
+def mean_over_classes(figures: dict[str, np.ndarray]) -> dict[str, float]:
+    """The means over the classes with a figure; NaN where none has one."""
+    return {name: mean_average_precision(values) for name, values in figures.items()}
 
 
 def _annotation(image: int, edges: np.ndarray, number: int) -> dict:

@@ -273,10 +273,14 @@ class Plan(Described):
         digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
         return digest_of(wildcards)
 
-    def classifying_source(self, wildcards) -> str:
-        """Param function: the digest of the program that measures a classifier on tags."""
-        method = self.get("classifier", wildcards).method
-        return source("measure_classifier", f"classifiers.{method}")(wildcards)
+    def applying_source(self, stage: str, script: str) -> Callable:
+        """Param function: the digest of a program that applies a stage's network."""
+
+        def digest(wildcards) -> str:
+            method = self.get(stage, wildcards).method
+            return source(script, f"{STAGES[stage].package}.{method}")(wildcards)
+
+        return digest
 
     def epochs_source(self, wildcards) -> str:
         """Param function: the digest of the program that measures maps after each epoch."""

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from tags2masks.metrics.box_ap import Detections, Truth, box_ap
+from tags2masks.metrics.box_ap import Detections, Truth, box_ap, mean_over_classes
+
+
+def means(images, classes):
+    """The figures' means over the classes."""
+    return mean_over_classes(box_ap(images, classes))
 
 
 def truth(*boxes, ignored=None):
@@ -26,14 +31,14 @@ FOUND = ((0, 0, 10, 6.2, 0.9), (20, 0, 30, 3, 0.8))
 
 def test_one_of_two_boxes_is_found():
     # Precision 1 up to recall 1/2: 51 of 101 recalls. IoU 0.62 is enough for 0.5, 0.55 and 0.6.
-    figures = box_ap([(TRUE, found(*FOUND))], 1)
+    figures = means([(TRUE, found(*FOUND))], 1)
     assert figures == pytest.approx({"ap": 3 / 10 * 51 / 101, "ap50": 51 / 101, "ap75": 0})
 
 
 def test_a_false_box_that_scores_higher_halves_the_precision():
     wrong = (50, 50, 60, 60, 0.95)
-    assert box_ap([(TRUE, found(wrong, *FOUND))], 1)["ap50"] == pytest.approx(51 / 101 / 2)
-    assert box_ap([(TRUE, found(*FOUND)), (truth(), found(wrong))], 1)["ap50"] == pytest.approx(
+    assert means([(TRUE, found(wrong, *FOUND))], 1)["ap50"] == pytest.approx(51 / 101 / 2)
+    assert means([(TRUE, found(*FOUND)), (truth(), found(wrong))], 1)["ap50"] == pytest.approx(
         51 / 101 / 2
     )
 
@@ -41,19 +46,19 @@ def test_a_false_box_that_scores_higher_halves_the_precision():
 def test_what_is_found_of_an_ignored_box_counts_neither_way():
     true = truth((0, 0, 10, 10), (20, 0, 30, 10), (50, 50, 60, 60), ignored=[0, 0, 1])
     wrong = (50, 50, 60, 60, 0.95)
-    assert box_ap([(true, found(wrong, *FOUND))], 1)["ap50"] == pytest.approx(51 / 101)
-    assert box_ap([(true, found(*FOUND))], 1)["ap50"] == pytest.approx(51 / 101)
+    assert means([(true, found(wrong, *FOUND))], 1)["ap50"] == pytest.approx(51 / 101)
+    assert means([(true, found(*FOUND))], 1)["ap50"] == pytest.approx(51 / 101)
 
 
 def test_classes_are_averaged_where_there_are_any():
     other = TRUE._replace(classes=np.array([1, 3]))
     exact = Detections(TRUE.edges, np.array([1, 2]), np.array([0.9, 0.8]))
     # Class 1 is found, class 3 is not, class 2 has no true box.
-    assert box_ap([(other, exact)], 3) == pytest.approx({"ap": 0.5, "ap50": 0.5, "ap75": 0.5})
+    assert means([(other, exact)], 3) == pytest.approx({"ap": 0.5, "ap50": 0.5, "ap75": 0.5})
 
 
 def test_without_a_box_there_is_no_figure():
-    assert all(np.isnan(value) for value in box_ap([(truth(), found(*FOUND))], 1).values())
+    assert all(np.isnan(value) for value in means([(truth(), found(*FOUND))], 1).values())
     ignored = truth((0, 0, 10, 10), ignored=[True])
-    assert all(np.isnan(value) for value in box_ap([(ignored, found(*FOUND))], 1).values())
-    assert box_ap([(TRUE, found())], 1) == {"ap": 0, "ap50": 0, "ap75": 0}
+    assert all(np.isnan(value) for value in means([(ignored, found(*FOUND))], 1).values())
+    assert means([(TRUE, found())], 1) == {"ap": 0, "ap50": 0, "ap75": 0}

@@ -43,6 +43,10 @@ def test_a_detector_is_measured_on_the_boxes_of_val(run):
     (folder,) = (run.folder / "results" / "digits" / "detector").iterdir()
     rows = pd.read_csv(folder / "training.csv")
     assert rows["epoch"].tolist() == [1, 2] and rows["val_ap50"].between(0, 1).all()
+    figures = pd.read_csv(run.folder / "results" / "metrics.csv")
+    means = figures[figures["class"] == "mean"].set_index("metric")["value"]
+    last = rows.iloc[-1][["val_ap", "val_ap50", "val_ap75"]].tolist()
+    assert means[["ap", "ap50", "ap75"]].tolist() == pytest.approx(last, rel=1e-4)
     board = pd.read_csv(run.folder / "results" / "leaderboard.csv").set_index("experiment")
     assert board.loc["digits/fasterrcnn", ["supervision", "label_cost"]].tolist() == ["boxes", 38.1]
     page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
@@ -53,5 +57,9 @@ def test_no_mask_reaches_it_and_boxes_of_val_train_nothing_again(run):
     jobs = jobs_of(run)
     assert leaks(jobs) == set() and undeclared(jobs, run) == set()
     assert run.would_run() == {}
-    assert run.would_run("--forcerun", "digits_val_boxes").keys() == {"digits_val_boxes"}
+    assert run.would_run("--forcerun", "digits_val_boxes").keys() >= {
+        "digits_val_boxes",
+        "measure_detector",
+    }
+    assert "fasterrcnn" not in run.would_run("--forcerun", "digits_val_boxes")
     assert "fasterrcnn" in run.would_run("--forcerun", "digits_boxes")
