@@ -112,13 +112,16 @@ class Plan(Described):
         return self.params(stage) | {"weights": weights, "weights_content": content}
 
     def part(self, stage: Stage) -> Callable:
-        """Param function: the arguments for the split and shard of a job."""
+        """Param function: the arguments for the split and shard of a job that may resume."""
 
         def arguments(wildcards) -> str:
             if stage.gives != "shards":
                 return ""
             number = wildcards.shard.rpartition("-")[-1]
-            return f"--split {self._split(stage, wildcards)} --shard {number}"
+            part = f"--split {self._split(stage, wildcards)} --shard {number}"
+            if not self.get(stage.name, wildcards).block.resumes:
+                return part
+            return f"{part} --source {self.source(stage)(wildcards)}"
 
         return arguments
 
