@@ -1,7 +1,6 @@
 """Localize the objects in the boxes of a shard's images by a detector's answers."""
 
 from functools import partial
-from pathlib import Path
 
 from tags2masks.data.boxed import boxes_of
 from tags2masks.data.index import images_sha, read_index, rows_of
@@ -45,6 +44,7 @@ def main() -> None:
             as_param(args.free),
             args.source,
             sha,
+            file_digest(str(args.model)),
             file_digest(str(args.boxes)),
         ),
     )
@@ -60,7 +60,6 @@ def main() -> None:
         machine,
         kept,
     )
-    Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     write_shard(args.output, provenance(args.recipe), sha, entries)
     kept.end()
 

@@ -123,7 +123,8 @@ class FasterRcnn(Training):
     difficult: Literal["keep", "leave_out"] = Field(
         "keep",
         description="Boxes that the data set calls difficult, and crowds: learn from them too, as "
-        "BBAM's code does, or leave them out; their place is then background.",
+        "BBAM's code does with VOC's, or leave them out, as it does with COCO's crowds; their "
+        "place is then background.",
     )
     validate_every: int = free(
         1, ge=1, description="Measure the AP of val's boxes after every n-th epoch, and the last."

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from tags2masks.config.maps import Bbam
 from tags2masks.data.boxed import Boxes, fitted, read_resized, scaled
@@ -30,7 +30,8 @@ from tags2masks.store import Entry
 
 # From images [B, 3, H, W] in 0 to 1 and their objects to grids [h, w] and numbers of proposals.
 Method = Callable[[Tensor, Sequence[Wanted]], list[tuple[Tensor, int]]]
-Made = list[tuple[np.ndarray, int]]
+# Numbers of proposals and grids of the objects of a batch.
+Made = list[tuple[int, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class Kept:
         return self.folder / f"objects-{number:06d}.npz"
 
     def read(self, number: int, count: int) -> Made | None:
-        """The grids of a batch of so many objects, if they are kept."""
+        """What is made of a batch of so many objects, if it is kept."""
         try:
             with np.load(self.file(number), allow_pickle=False) as kept:
                 if str(kept["fingerprint"]) != self.fingerprint:
                     return None
                 numbers = kept["proposals"].tolist()
-                return [(kept[f"grid-{at}"], numbers[at]) for at in range(count)]
+                return [(numbers[at], kept[f"grid-{at}"]) for at in range(count)]
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
@@ -62,10 +63,10 @@ class Kept:
             return None
 
     def write(self, number: int, made: Made) -> None:
-        """Keep the grids of a batch."""
+        """Keep what is made of a batch."""
         buffer = io.BytesIO()
-        grids = {f"grid-{at}": grid for at, (grid, _) in enumerate(made)}
-        proposals = np.array([count for _, count in made])
+        grids = {f"grid-{at}": grid for at, (_, grid) in enumerate(made)}
+        proposals = np.array([count for count, _ in made])
         np.savez(buffer, fingerprint=np.array(self.fingerprint), proposals=proposals, **grids)
         with written_whole(self.file(number)) as beside:
             beside.write_bytes(buffer.getbuffer())
@@ -134,53 +135,55 @@ def localized_objects(
     their longest.
     """
     batches = ObjectBatches(rows, root, boxes, sides, spec.objects_per_pass)
-    made = [kept.read(number, len(batch)) for number, batch in enumerate(batches.batches)]
-    missing = [number for number, grids in enumerate(made) if grids is None]
-    loader = DataLoader(
-        torch.utils.data.Subset(batches, missing), batch_size=None, num_workers=machine.loaders
-    )
-    dtype = AUTOCAST[spec.precision]
-    images = rows["image"].tolist()
-    for number, pixels in progress(loader, "localize", total=len(missing), unit="batch"):
-        places = {row: at for at, row in enumerate(batches.rows_of(number))}
-        wanted = [
-            _wanted(
-                batches, boxes[row], places[row], row, n, image_seed(seed, f"{images[row]}:{n}")
-            )
-            for row, n in batches.batches[number]
-        ]
-        wanted = [one._replace(box=one.box.to(machine.device)) for one in wanted]
-        with torch.autocast(machine.device, dtype, enabled=dtype is not None):
-            found = method(pixels.to(machine.device).float() / 255, wanted)
-        made[number] = [(grid.to(torch.float16).cpu().numpy(), count) for grid, count in found]
-        kept.write(number, made[number])
-    grids = {
-        place: grid
-        for batch, of_batch in zip(batches.batches, made, strict=True)
-        for place, grid in zip(batch, of_batch, strict=True)
-    }
-    for row, own in enumerate(boxes):
+    seeds = [image_seed(seed, image) for image in rows["image"]]
+    grids = _grids(method, spec, batches, boxes, seeds, machine, kept)
+    for row, (image, own) in enumerate(zip(rows["image"], boxes, strict=True)):
         objects = [
-            ObjectMap(int(number), tuple(corners), bool(difficult), count, grid)
-            for number, corners, difficult, (grid, count) in zip(
-                own.classes,
-                own.corners.tolist(),
-                own.difficult,
-                (grids[row, n] for n in range(len(own.classes))),
-                strict=True,
-            )
+            ObjectMap(int(own.classes[n]), tuple(own.corners[n].tolist()), own.difficult[n], *made)
+            for n, made in enumerate(grids[row, n] for n in range(len(own.classes)))
         ]
         size, seen = batches.sizes[row], batches.seen[row]
         names, maps = class_maps(objects, classes, size, seen, spec.stride)
         attributes, further = stored_objects(objects, seen)
-        yield images[row], maps, attributes | {"classes": names, "size": list(size)}, further
+        yield image, maps, attributes | {"classes": names, "size": list(size)}, further
 
 
-def _wanted(
-    batches: ObjectBatches, own: Boxes, place: int, row: int, number: int, seed: int
-) -> Wanted:
-    edges = scaled(own.edges[number : number + 1], batches.sizes[row], batches.seen[row])
-    return Wanted(place, torch.from_numpy(edges[0]), int(own.classes[number]), seed)
+def _grids(
+    method: Method,
+    spec: Bbam,
+    batches: ObjectBatches,
+    boxes: Sequence[Boxes],
+    seeds: Sequence[int],
+    machine: Machine,
+    kept: Kept,
+) -> dict[tuple[int, int], tuple[int, np.ndarray]]:
+    """The number of proposals and the grid, float16, of each object; seeds: of each row."""
+    made = {
+        number: found
+        for number, batch in enumerate(batches.batches)
+        if (found := kept.read(number, len(batch))) is not None
+    }
+    missing = [number for number in range(len(batches)) if number not in made]
+    loader = DataLoader(Subset(batches, missing), batch_size=None, num_workers=machine.loaders)
+    dtype = AUTOCAST[spec.precision]
+    for number, pixels in progress(loader, "localize", total=len(missing), unit="batch"):
+        images, wanted = batches.rows_of(number), []
+        for row, n in batches.batches[number]:
+            edges = scaled(boxes[row].edges[n], batches.sizes[row], batches.seen[row])
+            box = torch.from_numpy(edges).to(machine.device)
+            # Seeds of an image's objects differ, and do not depend on other images.
+            wanted.append(
+                Wanted(images.index(row), box, int(boxes[row].classes[n]), seeds[row] ^ n)
+            )
+        with torch.autocast(machine.device, dtype, enabled=dtype is not None):
+            found = method(pixels.to(machine.device).float() / 255, wanted)
+        made[number] = [(count, grid.to(torch.float16).cpu().numpy()) for grid, count in found]
+        kept.write(number, made[number])
+    return {
+        place: grid
+        for number, batch in enumerate(batches.batches)
+        for place, grid in zip(batch, made[number], strict=True)
+    }
 
 
 def class_maps(
