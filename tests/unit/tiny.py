@@ -14,7 +14,7 @@ from torch import nn
 from tags2masks.config.base import Block, Entry
 from tags2masks.config.classifiers import Wood
 from tags2masks.config.detectors import FasterRcnn
-from tags2masks.config.maps import Maps, MeanMaps
+from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
 from tags2masks.config.objectness import C2amHMaps, Given
@@ -73,6 +73,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "companions": 2,
         "augment": VIEWS,
     },
+    Bbam: {"proposals": 20, "overlaps": (0.0,)},
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
     MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},
     Vote: {"of": ["vanilla/cam/crf", "vanilla/cam/irn"]},
