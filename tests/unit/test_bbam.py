@@ -20,8 +20,10 @@ from tags2masks.maps import bbam
 from tags2masks.maps.object_localizing import Kept, ObjectBatches, class_maps, localized_objects
 from tags2masks.maps.objects import Wanted, upsampled
 from tags2masks.object_maps import ObjectMap, read_objects, stored_objects
+from tags2masks.stages import STAGES
 from tags2masks.store import Shard, write_shard
 from tags2masks.workflow.catalog import Catalog
+from tags2masks.workflow.plan import Plan
 from tests.unit.test_detector import tiny
 
 MACHINE = Machine(threads=1)
@@ -397,3 +399,22 @@ def test_a_background_score_is_given_for_it():
     catalog = Catalog(config)
     assert {a.supervision for a in catalog.artifacts.values()} == {("boxes",)}
     assert catalog.epoch_tables == []
+
+
+def test_boxes_of_val_are_measured_by_and_localized_alone():
+    config = {
+        "datasets": {"d": {"kind": "digits"}},
+        "detectors": {"boxes": {"method": "fasterrcnn"}},
+        "maps": {"bbam": {"method": "bbam"}},
+        "experiments": ["d / boxes / bbam"],
+        "evaluation": {"background_score": 0.5, "splits": ["train", "val"]},
+    }
+    plan = Plan(config)
+    detector, maps = (plan.of_stage(stage)[0] for stage in ("detector", "maps"))
+    own = SimpleNamespace(dataset="d", id=detector.id)
+    assert plan.inputs(STAGES["detector"])(own)["boxes"] == "results/d/boxes.csv"
+    assert plan.val_boxes(STAGES["detector"])(own) == ["results/d/val-boxes.csv"]
+    for shard, boxes in (("0", "boxes"), ("val-0", "val-boxes")):
+        job = SimpleNamespace(dataset="d", id=maps.id, shard=shard)
+        assert plan.inputs(STAGES["maps"])(job)["boxes"] == f"results/d/{boxes}.csv"
+        assert " --source " in plan.part(STAGES["maps"])(job)
