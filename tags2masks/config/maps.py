@@ -361,7 +361,8 @@ class Bbam(Maps):
         None,
         ge=1,
         description="Pixels per cell of a mask, of the image as the detector sees it; null: the "
-        "paper's adaptive stride, 16 + 48 · √(the box's share of the image).",
+        "paper's adaptive stride, 16 + 48 · √(the box's share of the image), which is for images "
+        "of 800 pixels: for small ones set this, or a larger short_side.",
     )
     proposals: int = Field(1000, ge=1, description="Boxes that are drawn around each true box.")
     jitter: float = Field(

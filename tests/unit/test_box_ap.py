@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tags2masks.metrics.box_ap import Detections, Truth, box_ap, mean_over_classes
+from tags2masks.metrics.rows import box_rows
 
 
 def means(images, classes):
@@ -62,3 +63,17 @@ def test_without_a_box_there_is_no_figure():
     ignored = truth((0, 0, 10, 10), ignored=[True])
     assert all(np.isnan(value) for value in means([(ignored, found(*FOUND))], 1).values())
     assert means([(TRUE, found())], 1) == {"ap": 0, "ap50": 0, "ap75": 0}
+    assert all(np.isnan(value) for value in means([], 2).values())
+
+
+def test_rows_of_classes_and_their_mean():
+    figures = {"ap": np.array([0.5, np.nan]), "ap50": np.array([0.75, np.nan])}
+    rows = box_rows(figures, mean_over_classes(figures), ["cat", "dog"], "val", 7)
+    assert rows[["metric", "class", "value"]].to_numpy().tolist() == [
+        ["ap", "mean", 0.5],
+        ["ap50", "mean", 0.75],
+        ["ap", "cat", 0.5],
+        ["ap50", "cat", 0.75],
+    ]
+    assert set(rows["split"]) == {"val"} and set(rows["images"]) == {7}
+    assert not rows["tuned_on_masks"].any()
