@@ -97,6 +97,7 @@ class FasterRcnn(Training):
 
     cites: ClassVar[tuple[str, ...]] = ("ren2015fasterrcnn", "lin2017fpn")
     learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
+    backbone_needs: ClassVar[tuple[str, ...]] = ("several_strides",)
 
     method: Literal["fasterrcnn"] = "fasterrcnn"
     backbone: Backbone = Backbone(name="resnet101", weights="pretrained", output_stride=32)

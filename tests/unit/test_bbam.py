@@ -396,9 +396,9 @@ def test_a_background_score_is_given_for_it():
         Catalog(config)
     config["masks"]["threshold"]["background_score"] = 0.5
     config["evaluation"] = {"background_score": 0.5, "epoch_images": 4}
-    catalog = Catalog(config)
-    assert {a.supervision for a in catalog.artifacts.values()} == {("boxes",)}
-    assert catalog.epoch_tables == []
+    plan = Plan(config)
+    assert {a.supervision for a in plan.artifacts.values()} == {("boxes",)}
+    assert plan.epoch_tables == []
 
 
 def test_boxes_of_val_are_measured_by_and_localized_alone():

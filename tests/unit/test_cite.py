@@ -21,6 +21,7 @@ WITHOUT_A_PAPER = {
     "full",
     "given",
     "mean",
+    "pooled",
     "predicted",
     "separation",
     "threshold",

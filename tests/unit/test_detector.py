@@ -181,7 +181,8 @@ def test_first_stages_and_batch_norm_do_not_learn():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("test_vit", "gives no features of strides 4, 8, 16, 32"),
+        ("mixer_s32_224", "Input height .64. doesn't match model"),
+        ("test_mambaout", "gives no features of strides 4, 8, 16, 32"),
         ("resnet38d", "is not of timm"),
         ("resnet51", "timm has no 'resnet51'; did you mean"),
     ],
@@ -300,6 +301,7 @@ def config(**changes) -> dict:
             {"backbone": {"output_stride": 16}},
             "detectors.boxes.backbone: a feature pyramid is of strides 4 to 32; set output_stride",
         ),
+        ({"backbone": {"name": "test_vit"}}, "backbone.name: test_vit has features of one stride"),
         ({"backbone": {"weights": None}}, "backbone.weights: null, but frozen_stages do not learn"),
         ({"proposals": {"background": 0.8}}, "background: 0.8 is above foreground, 0.7"),
         ({"anchors": {"sizes": [32, 64]}}, "anchors.sizes"),
