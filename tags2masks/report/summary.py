@@ -45,7 +45,7 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     """A row for every figure of every experiment (columns METRICS).
 
     outline: the experiments with their artifacts' ids. Rows of the metric `map` are the
-    classifier's mean average precision on the tags of val.
+    classifier's mean average precision on the tags of val, of `ap` a detector's on its boxes.
     evaluation: the config's background_score and thresholds.
     Raises UserError naming a file that is damaged, or was measured at other background scores.
     """
@@ -54,7 +54,7 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
         for _, stage, artifact in experiment["steps"]:
             folder = results / experiment["dataset"] / stage / artifact
             kind = STAGES[stage].measured
-            if kind == "tags" or (kind and experiment["has_truth"]):
+            if kind in ("tags", "boxes") or (kind and experiment["has_truth"]):
                 splits = ["", "val-"] if artifact in experiment["val"] else [""]
                 at = evaluation
                 if chosen := experiment["seed_scores"].get(artifact):

@@ -238,7 +238,10 @@ def test_experiments_expand_to_entry_names_once():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("digits/vanila", "no entry 'vanila' in classifiers or objectness; did you mean"),
+        (
+            "digits/vanila",
+            "no entry 'vanila' in classifiers, detectors or objectness; did you mean",
+        ),
         ("digts/vanilla", "no entry 'digts' in datasets; did you mean 'digits'?"),
         ("digits", "too short; write dataset / classifier"),
         ("digits/vanilla/cam/crf/net/x", "nothing can follow net, one of segmenters; end the"),
