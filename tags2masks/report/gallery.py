@@ -18,12 +18,14 @@ from tags2masks.data.index import (
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import MaskTable, read_mask, read_truth
+from tags2masks.instance_store import Instance, read_instances
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
     Picture,
     image_picture,
+    instances_picture,
     map_picture,
     mask_colours,
     mask_picture,
@@ -32,6 +34,7 @@ from tags2masks.report.tables import percent
 from tags2masks.stages import STAGES, figured
 from tags2masks.store import Shard
 
+MOST_SAID = 4  # instances of one image in a caption
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
 
 
@@ -117,6 +120,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
+    instances = _read_instances(dataset, chosen, folder, experiment)
     labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
     widest = max([1, *(len(maps) for maps, _ in stored["maps"].values())])
     places = min(widest, MOST_MAPS) if "maps" in artifacts else 0
@@ -126,6 +130,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
             row["tags"],
             [
                 *_seen(dataset, row, stored["maps"].get(image), places),
+                *([_instances_tile(dataset, row, instances[image])] if instances else []),
                 *(
                     _mask_tile(dataset, row, labels[image], what)
                     for what in _columns(experiment, dataset)
@@ -137,7 +142,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(_columns(experiment, dataset)),
+        1 + places + bool(instances) + len(_columns(experiment, dataset)),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
@@ -168,6 +173,22 @@ def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
             for image in chosen.loc[chosen["shard"] == number, "image"]:
                 if not shard.partial or shard.holds(image):
                     entries[image] = shard.read(image)
+    return entries
+
+
+def _read_instances(dataset, chosen, folder, experiment) -> dict[str, list[Instance]]:
+    """The instances of the chosen images by the last stage of the experiment that gives some."""
+    steps = [step for step in experiment["steps"] if step[2] in experiment["instances"]]
+    if not steps:
+        return {}
+    _, stage, artifact = steps[-1]
+    entries = {}
+    for number in sorted(set(chosen["shard"])):
+        path = folder / stage / artifact / f"{number}.zarr.zip"
+        sha = images_sha(rows_of(dataset.rows, "train", number))
+        with Shard(path, artifact, sha) as shard:
+            for image in chosen.loc[chosen["shard"] == number, "image"]:
+                entries[image] = read_instances(shard, image)
     return entries
 
 
@@ -208,6 +229,15 @@ def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[
         alt = f"Where {name} is seen in {row['image']}"
         tiles.append(Tile(map_picture(pixels, values[at]), "map", note, alt))
     return tiles + [None] * (1 + places - len(tiles))
+
+
+def _instances_tile(dataset: Dataset, row: dict, instances: list[Instance]) -> Tile:
+    size = int(row["height"]), int(row["width"])
+    pixels = read_image(dataset.files[row["image"]], size)
+    said = [f"{dataset.classes[each.class_id - 1]} {each.score:.2f}" for each in instances]
+    note = ", ".join(said[:MOST_SAID]) + (" …" if len(said) > MOST_SAID else "") or "none"
+    picture = instances_picture(pixels, instances)
+    return Tile(picture, "instances", note, f"Instances of {row['image']}: {note}")
 
 
 def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | None:

@@ -149,7 +149,31 @@ class Catalog:
         """The tables of figures of all measured artifacts, on val too if so configured."""
         pixels = measured("maps", "objects", "labels")
         artifacts = self.of_stage(*measured("tags")) + self.with_truth(*pixels)
-        return [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
+        tables = [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
+        return tables + [
+            f"{a.folder}/{of}{'metrics' if a.stage == 'instances' else 'instances'}.csv"
+            for a in self.with_instances()
+            for of in self.splits_of(a)
+        ]
+
+    def with_instances(self) -> list[Artifact]:
+        """The artifacts whose instances are measured: those that offer some, where true ones are."""
+        return [
+            a
+            for a in self.of_stage("instances", "masks")
+            if "instances" in a.block.offers and self.config.datasets[a.dataset].has_instances
+        ]
+
+    def check_instances(self, dataset: str) -> None:
+        """Raise ConfigError for a data set without true instances."""
+        spec = self.config.datasets[dataset]
+        if not spec.has_instances:
+            without = "" if spec.has_truth else ", without masks,"
+            raise ConfigError(
+                f"datasets.{dataset}: of kind {spec.kind}{without} it has no true instances, so "
+                "instances cannot be measured on it; leave their figures out, or take a data set of "
+                f"kind {' or '.join(name for name in ('digits', 'voc', 'coco'))}"
+            )
 
     def splits_of(self, artifact: Artifact) -> list[str]:
         """Prefixes of the names of its figures: "", and "val-" if it is also measured on val."""

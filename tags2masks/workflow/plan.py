@@ -161,6 +161,21 @@ class Plan(Described):
 
         return file
 
+    def true_masks(self, wildcards) -> str:
+        """Input function: truth.csv, from which true instances are made.
+
+        Raises ConfigError for a data set without true instances.
+        """
+        self.check_instances(wildcards.dataset)
+        return f"{self.own(wildcards)}/truth.csv"
+
+    def true_instances(self, wildcards) -> list[str]:
+        """Input function: the shards of the true instances of the split that is measured."""
+        self.check_instances(wildcards.dataset)
+        count = self.config.datasets[wildcards.dataset].shards
+        of = "val-" if self.measured_split()(wildcards) == "val" else ""
+        return [f"{self.own(wildcards)}/true_instances/{of}{n}.zarr.zip" for n in range(count)]
+
     def leave_out(self, wildcards, input) -> str:
         """Param function: the argument for this table."""
         return options({"left-out": input.left_out})
@@ -251,6 +266,10 @@ class Plan(Described):
         """Input function: the index of this split."""
         split = self.measured_split(stage)
         return lambda wildcards: f"{self.own(wildcards)}/{split(wildcards)}.csv"
+
+    def shard_index(self, wildcards) -> str:
+        """Input function: the index of the split that a shard is of."""
+        return f"{self.own(wildcards)}/{self._split(STAGES['masks'], wildcards)}.csv"
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that uses the data set's reader."""

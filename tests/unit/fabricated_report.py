@@ -100,6 +100,8 @@ def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
         "supervision": ["tags"],
         "full": False,
         "val": [],
+        "instances": [],
+        "has_instances": False,
         "data": "d",
         "seed_scores": {},
         "sheets": not one["has_truth"],
