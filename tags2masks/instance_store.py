@@ -1,8 +1,9 @@
 """Instances of an image as the store has them: COCO's run-length codes, class, score and box.
 
-The codes of an image are the bytes of one array, uint8 [n], one after the other; the attribute
-`instances` has a row per instance: class id, score, x1, y1, x2, y2, number of bytes, crowd. The array
-is the image's own in shards of instances, and a further one of the kind `instances` beside a mask.
+The codes of an image are the bytes of one array, uint8 [n], one after the other. The attribute
+`instances` has a row per instance: class id, score, x1, y1, x2, y2, number of bytes, crowd. The
+array is the image's own in shards of instances, and a further one, of the kind `instances`, beside
+a mask.
 
 Does not import torch: worker processes import this module.
 """
@@ -25,8 +26,8 @@ class Instance(NamedTuple):
     """An object of an image.
 
     class_id: from 1, as in masks; score: 0 to 1; box: x1, y1, x2, y2 in pixels from 0, both corners
-    inclusive; code: pycocotools' RLE, {"size": [H, W], "counts": bytes}; crowd: many objects as one,
-    which only true instances may be.
+    inclusive; code: pycocotools' RLE, {"size": [H, W], "counts": bytes}; crowd: whether it is many
+    objects as one, as true instances may be.
     """
 
     class_id: int

@@ -16,7 +16,8 @@ class Instances(Entry):
 
     difficult: bool = Field(
         True,
-        description="Also objects that the data set calls difficult, and crowds, which are one box.",
+        description="Also objects that the data set calls difficult, and crowds, each of which "
+        "is one box.",
     )
 
     @property

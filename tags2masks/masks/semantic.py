@@ -1,7 +1,8 @@
 """Semantic masks of instances, as BBAM (Lee et al., CVPR 2021) trains DeepLab on its own.
 
-The paper ignores pixels of two or more classes. Its code, which draws large instances first, lets an
-instance whose box lies in another's box cover it; so do we, for any order of drawing.
+Lee's thesis (section 5.3.3): pixels of two or more classes are ignored. BBAM's code draws large
+instances first, and lets an instance whose box lies in the box of another cover it; so do we, in
+any order.
 """
 
 from collections.abc import Iterable, Sequence

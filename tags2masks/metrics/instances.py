@@ -5,9 +5,9 @@ class and image); papers that report VOC's all-point average differ from it by a
 medium and large objects (`aps`, `apm`, `apl`) are divided at areas of 32² and 96² pixels, of their
 masks.
 
-The average best overlap is Pont-Tuset & Van Gool's (ECCV 2012, "Jaccard index at instance level"):
-of each true instance the highest IoU of an instance of its class, their mean over each class, and the
-mean over the classes. `abo_instances` is the mean over all true instances.
+The average best overlap is the MABO of Uijlings et al. ("Selective search", IJCV 2013), among
+instances of a class: of each true instance the highest IoU of an instance of its class, their mean
+over each class, and the mean over the classes. `abo_instances` is the mean over all true instances.
 """
 
 import contextlib
@@ -83,8 +83,8 @@ def compared(
 ) -> InstanceQuality:
     """The results of images; pairs: the true instances of each, and those to be measured.
 
-    pycocotools also looks at classes that an image does not have. Here its tables are filled without
-    its annotation files, so that it need not.
+    pycocotools also looks at classes that an image does not have. Here its tables are filled
+    directly, without its annotation files, so that it need not.
     """
     judge = _judge(classes)
     for image, (true, measured) in enumerate(pairs):
@@ -131,7 +131,7 @@ def _annotation(each: Instance, number: int) -> dict:
 
 
 def precisions(quality: InstanceQuality, classes: int) -> np.ndarray:
-    """Average precision of each threshold, class and range of areas: [T, K, 4]; NaN without truth."""
+    """Average precision by threshold, class and range of areas: [T, K, 4]; NaN without truth."""
     judge = _judge(classes)
     most = max(map(len, quality.matches))
     judge.params.imgIds = list(range(most))

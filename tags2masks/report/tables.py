@@ -227,7 +227,7 @@ def percent_spread(values: Iterable[float]) -> str:
 
 
 def shown_columns(frame: pd.DataFrame) -> list[Column]:
-    """The columns of a leaderboard that are not optional, or that an experiment has a figure for."""
+    """The columns of a leaderboard, without optional ones that no experiment has a figure for."""
     return [column for column in COLUMNS if not column.optional or frame[column.name].any()]
 
 

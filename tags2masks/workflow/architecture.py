@@ -252,6 +252,7 @@ def _stage_rows() -> list[str]:
         "tags": "average precision",
         "maps": "IoU at every background score",
         "objects": "IoU of objects at every score",
+        "instances": "average precision and best overlap",
         "labels": "IoU",
         None: "–",
     }

@@ -157,7 +157,7 @@ class Catalog:
         ]
 
     def with_instances(self) -> list[Artifact]:
-        """The artifacts whose instances are measured: those that offer some, where true ones are."""
+        """The artifacts whose instances are measured."""
         return [
             a
             for a in self.of_stage("instances", "masks")
@@ -168,11 +168,10 @@ class Catalog:
         """Raise ConfigError for a data set without true instances."""
         spec = self.config.datasets[dataset]
         if not spec.has_instances:
-            without = "" if spec.has_truth else ", without masks,"
             raise ConfigError(
-                f"datasets.{dataset}: of kind {spec.kind}{without} it has no true instances, so "
-                "instances cannot be measured on it; leave their figures out, or take a data set of "
-                f"kind {' or '.join(name for name in ('digits', 'voc', 'coco'))}"
+                f"datasets.{dataset}: a {spec.kind} data set"
+                f"{'' if spec.has_truth else ' without masks'} has no true instances to measure "
+                "instances with; data sets of kinds digits, voc and coco have"
             )
 
     def splits_of(self, artifact: Artifact) -> list[str]:
