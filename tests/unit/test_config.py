@@ -56,7 +56,7 @@ def crf(**values):
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
             "choose from agreed, confident, crf, full, irn, predicted, psa, saliency_check, "
-            "saliency_cut, smooth, superpixel, threshold, vote",
+            "saliency_cut, semantic, smooth, superpixel, threshold, vote",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
@@ -238,7 +238,10 @@ def test_experiments_expand_to_entry_names_once():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("digits/vanila", "no entry 'vanila' in classifiers or objectness; did you mean"),
+        (
+            "digits/vanila",
+            "no entry 'vanila' in classifiers or objectness or instances; did you mean",
+        ),
         ("digts/vanilla", "no entry 'digts' in datasets; did you mean 'digits'?"),
         ("digits", "too short; write dataset / classifier"),
         ("digits/vanilla/cam/crf/net/x", "nothing can follow net, one of segmenters; end the"),
