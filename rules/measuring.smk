@@ -312,7 +312,7 @@ rule true_instances:
         source=plan.measuring_source("list_instances"),
         free=plan.dataset_free,
         root=plan.truth_root,
-        part=plan.part(STAGES["masks"]),
+        part=plan.shard_part,
     message:
         "List the true instances of {wildcards.dataset}, for evaluation, shard {wildcards.shard}"
     shell:

@@ -47,7 +47,7 @@ def main() -> None:
             f"{args.boxes}: unknown class '{min(unknown)}', not among {', '.join(classes)}; delete "
             "it and run again"
         )
-    if not spec.difficult:
+    if spec.difficult == "leave_out":
         boxes = boxes[~boxes["difficult"]]
     ids = {name: number for number, name in enumerate(classes, start=1)}
     of_image = dict(list(boxes.groupby("image", sort=False)))

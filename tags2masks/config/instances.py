@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tags2masks.config.base import Entry, free
-from tags2masks.config.crf import Bilateral, DenseCrf, Gaussian
+from tags2masks.config.crf import DenseCrf
 
 
 class Instances(Entry):
@@ -14,10 +14,8 @@ class Instances(Entry):
     learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
     reads_images: ClassVar[bool] = True  # whether an image's pixels matter, or its size alone
 
-    difficult: bool = Field(
-        True,
-        description="Also objects that the data set calls difficult, and crowds, each of which "
-        "is one box.",
+    difficult: Literal["keep", "leave_out"] = Field(
+        "keep", description="Boxes that the data set calls difficult, and crowds."
     )
 
     @property
@@ -35,7 +33,10 @@ class BoxFill(Instances):
 
 
 class BoxCrf(DenseCrf, Instances):
-    """A dense conditional random field in each box; outside it is background for certain."""
+    """A dense conditional random field in each box; outside it is background for certain.
+
+    The CRF's defaults are those of IRN's public code.
+    """
 
     method: Literal["boxcrf"] = "boxcrf"
     foreground: float = Field(
@@ -54,8 +55,6 @@ class BoxCrf(DenseCrf, Instances):
     least: float = Field(
         0.2, ge=0, le=1, description="A mask that covers less of its box is replaced by the box."
     )
-    gaussian: Gaussian = Gaussian(sxy=1)
-    bilateral: Bilateral = Bilateral(sxy=80, srgb=3, compat=4)
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 

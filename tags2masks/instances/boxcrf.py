@@ -2,8 +2,7 @@
 
 A binary CRF (Krähenbühl & Koltun, NIPS 2011) for each box by itself, on the box and a margin around
 it: pixels of the margin are background for certain, those of the box foreground with a constant
-probability. No paper's method, but the plain use of boxes that BBAM's maps (Lee et al., CVPR 2021)
-refine.
+probability. No paper's method, but the plain use of boxes, to compare others with.
 
 Does not import torch: worker processes import this module.
 """

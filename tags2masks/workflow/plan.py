@@ -267,9 +267,14 @@ class Plan(Described):
         split = self.measured_split(stage)
         return lambda wildcards: f"{self.own(wildcards)}/{split(wildcards)}.csv"
 
+    def shard_part(self, wildcards) -> str:
+        """Param function: the arguments for the split and shard of true instances."""
+        prefix, _, number = wildcards.shard.rpartition("-")
+        return f"--split {prefix or 'train'} --shard {number}"
+
     def shard_index(self, wildcards) -> str:
         """Input function: the index of the split that a shard is of."""
-        return f"{self.own(wildcards)}/{self._split(STAGES['masks'], wildcards)}.csv"
+        return f"{self.own(wildcards)}/{wildcards.shard.rpartition('-')[0] or 'train'}.csv"
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that uses the data set's reader."""

@@ -69,7 +69,7 @@ def test_their_figures_are_in_the_tables_and_on_the_page(made):
 def test_what_a_changed_option_makes_again(made):
     first = made.config
     changed = copying.deepcopy(first)
-    changed["instances"]["boxfill"]["difficult"] = False
+    changed["instances"]["boxfill"]["difficult"] = "leave_out"
     made.configure(changed)
     ran = made.would_run()
     made.configure(first)
