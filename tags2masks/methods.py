@@ -6,9 +6,13 @@ from typing import get_args
 
 from tags2masks.config.base import Entry
 from tags2masks.config.chains import named_chains
-from tags2masks.config.methods import METHODS
 from tags2masks.errors import UserError
 from tags2masks.stages import SECTIONS, STAGES, Stage, giving
+
+
+def blocks_in(package: str) -> dict[str, type[Entry]]:
+    """The config blocks of a package's methods, imported by name, so that only they are."""
+    return import_module(f"tags2masks.config.{package}").METHODS
 
 
 def methods_of(stage: Stage) -> dict[str, type[Entry]]:
@@ -17,10 +21,10 @@ def methods_of(stage: Stage) -> dict[str, type[Entry]]:
     For a stage without a section: the blocks in the field `part` of other stages' entries.
     """
     if stage.section:
-        return METHODS[stage.package]
+        return blocks_in(stage.package)
     blocks = {}
     for section in SECTIONS.values():
-        for block in METHODS[section.package].values():
+        for block in blocks_in(section.package).values():
             for inner in part_blocks(block, stage.part):
                 method = inner.model_fields.get("method")
                 blocks[method.default if method else stage.name] = inner
@@ -66,7 +70,7 @@ def method_block(package: str, recipe: dict, free: dict | None = None) -> Entry:
     Parts of the block, and chains that it names, are upstream in the recipe, by their ids. Those
     that have no default are filled in, with chains called `named`.
     """
-    block = METHODS[package][recipe["method"]]
+    block = blocks_in(package)[recipe["method"]]
     return block.model_validate(_upstream_fields(block) | recipe["spec"] | (free or {}))
 
 

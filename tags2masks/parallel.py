@@ -14,6 +14,7 @@ from threading import Thread
 from typing import TypeVar
 
 import dask
+import dask.multiprocessing
 from dask.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
@@ -120,19 +121,25 @@ def _batches(
 
 @contextmanager
 def _pool(workers: int, scheduler: str | None) -> Iterator[tuple[Callable, int]]:
-    """Yield a function like `dask.compute`, and the number of tasks that it runs at a time."""
+    """Yield a function like `dask.compute`, and the number of tasks that it runs at a time.
+
+    Local schedulers are given as functions: to look up a name, Dask imports all of distributed.
+    """
     if scheduler is not None:
         with _cluster(scheduler) as client:
             yield partial(dask.compute, scheduler=client), sum(client.nthreads().values())
     elif workers == 1:
-        yield partial(dask.compute, scheduler="synchronous"), 1
+        yield partial(dask.compute, scheduler=dask.get), 1
     else:
         # spawn: a forked child inherits locks of the threads that numeric libraries hold.
         pool = ProcessPoolExecutor(
             workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
         )
         try:
-            yield partial(dask.compute, scheduler="processes", pool=pool, chunksize=1), workers
+            yield (
+                partial(dask.compute, scheduler=dask.multiprocessing.get, pool=pool, chunksize=1),
+                workers,
+            )
         except BrokenProcessPool:
             raise UserError(
                 "a worker process was killed, most likely for lack of memory; lower threads or "

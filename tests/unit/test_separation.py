@@ -10,7 +10,7 @@ from tags2masks.config.masks import Agreed, Confident, Psa, Threshold
 from tags2masks.config.scores import Separation, level, power_of
 from tags2masks.config.walks import PsaWalk
 from tags2masks.masks.seeds import upsample
-from tags2masks.scores.doubts import doubts, shares
+from tags2masks.scores.doubts import doubts, doubts_of_choice, shares
 from tags2masks.scores.separation import (
     GRID,
     choose,
@@ -143,6 +143,30 @@ def test_doubts_that_need_no_mask():
         "cat in nearly every image",
     ]
     assert doubts([{"cat": 0.2}], [("cat",)] * 60 + [("cow",)] * 20, ["cat", "cow"]) == []
+
+
+def test_doubts_of_a_choice():
+    def notes(by_colour, by_features, highest):
+        chosen = {"by_colour": by_colour, "by_features": by_features, "background_score": 0.5}
+        curves = {"colour": [highest / 2, highest]}
+        return [one.note for one in doubts_of_choice(chosen | {"curves": curves}, images=50)]
+
+    apart = "colour and features disagree on the background score"
+    alike = "foreground and background hardly differ in colour"
+    # 50 images, so that A's mean is 0.1 at 5 and 0.075 at 3.75.
+    assert notes(0.3, 0.5, 5) == notes(0.5, 0.3, 3.75) == []
+    assert notes(0.25, 0.5, 5) == notes(0.5, 0.25, 5) == [apart]
+    assert notes(0.5, 0.5, 3.7) == [alike]
+    assert notes(0.25, 0.5, 3.7) == [apart, alike]
+
+
+def test_a_mean_of_the_colour_criterion_is_a_share_of_variance():
+    # Two colours, no variance within: all of it lies between, but for the ridge of 1.
+    colours = np.repeat([[0.0, 0, 0], [60, 30, 30]], 50, axis=0)
+    scores = np.repeat([0.1, 0.9], 50)
+    assert 0.99 < colour_criterion([sums_of(scores, colours, True)]).max() < 1
+    unlike = np.random.default_rng(0).permutation(scores)
+    assert colour_criterion([sums_of(unlike, colours, True)]).max() < 0.075
 
 
 def test_the_config_takes_a_number_or_auto():

@@ -306,6 +306,7 @@ def test_a_new_stage_is_a_new_module(data, tmp_path, monkeypatch):
         return Classifier(spec.backbone, classes)
 
     for name, content in {
+        "tags2masks.config.extra": {"METHODS": {"own": Vanilla}},
         "tags2masks.extra": {},
         "tags2masks.extra.learning": {"views": Views},
         "tags2masks.extra.own": {"build": build, "step": step},
@@ -315,7 +316,6 @@ def test_a_new_stage_is_a_new_module(data, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     stage = Stage("extra", "", "", "extra", "train", "network", ("masks",), "")
     monkeypatch.setitem(STAGES, "extra", stage)
-    monkeypatch.setitem(methods.METHODS, "extra", {"own": Vanilla})
     recipe = {
         "stage": "extra", "method": "own", "spec": COMMON, "seed": 0, "upstream": {"masks": LABELS}
     }  # fmt: skip
