@@ -156,13 +156,15 @@ class Catalog:
             for of in self.splits_of(a)
         ]
 
+    def giving_instances(self) -> list[Artifact]:
+        """The artifacts that are instances, or have some beside masks."""
+        artifacts = self.of_stage("instances", "masks")
+        return [artifact for artifact in artifacts if "instances" in artifact.block.offers]
+
     def with_instances(self) -> list[Artifact]:
-        """The artifacts whose instances are measured."""
-        return [
-            a
-            for a in self.of_stage("instances", "masks")
-            if "instances" in a.block.offers and self.config.datasets[a.dataset].has_instances
-        ]
+        """Those of them whose data set has true instances."""
+        artifacts = self.giving_instances()
+        return [a for a in artifacts if self.config.datasets[a.dataset].has_instances]
 
     def check_instances(self, dataset: str) -> None:
         """Raise ConfigError for a data set without true instances."""
