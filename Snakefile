@@ -17,7 +17,7 @@ from tags2masks.workflow import started
 from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
-from tags2masks.workflow.plan import Plan
+from tags2masks.workflow.plan import Plan, input_options
 from tags2masks.workflow.warned import warnings
 
 # A dangling link counts: what it should have named is not the example that comes with the workflow.
@@ -96,8 +96,7 @@ rule all:
         "results/plausibility.csv",
         SWEEP,
         plan.sheets,
-        plan.step_tables,
-        plan.epoch_tables,
+        plan.asked,
         plan.lineages,
         # Asked for by name: Snakemake makes no absent file for the sake of what is there.
         plan.outline_file,

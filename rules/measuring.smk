@@ -392,3 +392,41 @@ rule measure_classes:
         " --root {params.root:q} {params.dask} --threads {threads} --index {input.index:q}"
         " --classes {input.classes:q} --truth {input.truth:q} --output {output.properties:q}"
         " --warnings {output.warnings:q} 2>&1 | tee {log:q}"
+
+
+# Opt-in (evaluation.epoch_features), from tags alone. Nothing but the report takes what it writes.
+rule embed_epochs:
+    input:
+        unpack(plan.inputs(STAGES["classifier"])),
+        model="results/{dataset}/classifier/{id}/model.safetensors",
+    output:
+        report(
+            "results/{dataset}/classifier/{id}/embedding.csv",
+            category="Classifiers",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/classifier/{id}/embedding.log",
+    wildcard_constraints:
+        id="wood-[0-9a-f]{8}",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(12000),
+        runtime=scaled(120),
+    params:
+        recipe=plan.recipe("classifier"),
+        source=plan.embedding_source,
+        free=plan.free("classifier"),
+        images=plan.setting("evaluation", "epoch_features"),
+        root=plan.root,
+        ood=plan.ood(STAGES["classifier"]),
+        inputs=input_options,
+        machine=plan.machine,
+    message:
+        "Embed the features of the classifier {wildcards.id} of {wildcards.dataset} after each epoch"
+    shell:
+        "python -m workflow_scripts.embed_epochs --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " {params.ood} {params.inputs} --images {params.images} --output {output:q}"
+        " 2>&1 | tee {log:q}"

@@ -41,7 +41,7 @@ rule report_page:
         warnings="results/warnings.csv",
         sweep=SWEEP,
         published=plan.published,
-        asked=plan.epoch_tables + plan.step_tables,
+        asked=plan.asked,
         properties=PROPERTIES,
         correlations=CORRELATIONS,
         plausibility="results/plausibility.csv",

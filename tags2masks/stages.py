@@ -76,6 +76,12 @@ class Stage:
 
 _ALL = (
     Stage(
+        "features", "Features", "features", package="features",
+        part="features", takes=(),
+        program="store_features", gives="shards", rule="{method}_features", message="Features:",
+        reads=("index",),
+    ),
+    Stage(
         "ood", "Ranked candidates", "ranked candidates", package="ood",
         part="ood", takes=("classifier",),
         program="rank_candidates", gives="table", message="Rank the candidates:",

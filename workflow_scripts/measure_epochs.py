@@ -8,9 +8,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 
-from tags2masks.checkpoints import state_file
 from tags2masks.data.index import images_sha, read_index, rows_of
-from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
 from tags2masks.maps.localizing import localized
@@ -24,6 +22,7 @@ from tags2masks.metrics.measuring import (
     write_empty,
 )
 from tags2masks.metrics.rows import COLUMNS
+from tags2masks.nets.epochs import kept_states
 from tags2masks.nets.trained import load_epoch
 from tags2masks.program import add_paths, run
 from tags2masks.store import write_shard
@@ -39,13 +38,7 @@ def main() -> None:
     add_thresholds(parser)
     args = parser.parse_args()
 
-    states = [state_file(args.model.parent / "state", n + 1) for n in range(args.epochs)]
-    for state in states:
-        if not state.exists():
-            raise UserError(
-                f"{state}: no such checkpoint; set keep_states: true in the classifier, delete "
-                f"{args.model} and run again"
-            )
+    states = kept_states(args.model, args.epochs)
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.maps["seed"])
     spec = method_block("maps", args.maps, args.free)

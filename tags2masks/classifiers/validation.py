@@ -43,5 +43,10 @@ def average_precisions_of(network: nn.Module, views: PlainViews, machine: Machin
     """
     if not len(views):
         return np.full(views.targets.shape[1], np.nan)
-    scores = torch.cat(list(applied(network, views, machine)))
+    scores = scores_of(network, views, machine)
     return average_precisions(scores.numpy(), views.targets.numpy())
+
+
+def scores_of(function: Callable[[Tensor], Tensor], views: PlainViews, machine: Machine) -> Tensor:
+    """`applied`, of all views together: [N, …]."""
+    return torch.cat(list(applied(function, views, machine)))

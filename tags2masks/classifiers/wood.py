@@ -49,7 +49,7 @@ from tags2masks.data.candidates import (
 from tags2masks.data.index import multi_hot
 from tags2masks.data.ood_images import OodImages, OodViews, PlainOod
 from tags2masks.data.views import PlainViews
-from tags2masks.data.warnings import write_warnings
+from tags2masks.data.warnings import Warned, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.machine import is_main_process
 from tags2masks.nets.backbones import fill
@@ -103,30 +103,48 @@ def _seam() -> ModuleType:
 def views(task: Task) -> OodViews:
     """Random views of tagged and out-of-distribution images.
 
-    Writes a table of warnings beside the model. Raises UserError as `read_answers`, `kept_images`
-    and `chosen_rows`.
+    Writes a table of warnings beside the model. Raises UserError as `used_rows`.
     """
     train, spec = task.rows("train"), task.spec
-    (table,), _ = task.upstream("ood")
-    ranked = read_ranked(table)
-    candidates = candidates_of(task.candidates, train, task.classes)
+    rows, warnings = used_rows(task)
+    if is_main_process():
+        write_warnings(task.model.with_name(spec.further_outputs["warnings"]), warnings)
+    tags = multi_hot(train["tags"], task.classes)
+    images = images_of(task, rows)
+    return OodViews(images, train, task.root, tags, spec.augment, spec.backbone.mean)
+
+
+def used_rows(task: Task) -> tuple[pd.DataFrame, list[Warned]]:
+    """The rows of the candidates that the training uses, and warnings of those without an answer.
+
+    Raises UserError as `read_answers`, `kept_images` and `chosen_rows`.
+    """
+    spec, ranked = task.spec, _ranked(task)
+    candidates = candidates_of(task.candidates, task.rows("train"), task.classes)
     names, warnings = ranked["image"].tolist(), []
     if spec.keep_table:
         if task.keep is None:
             raise UserError("this recipe learns from images that a person keeps; give --keep")
+        (table,), _ = task.upstream("ood")
         page, digest = table.with_name("review.html"), task.recipe["tables"]["keep"]
         answers = read_answers(task.keep, ranked, candidates, page, digest)
         names = kept_images(task.keep, answers)
         warnings = waiting_warnings(task.keep, answers, page)
-    if is_main_process():
-        write_warnings(task.model.with_name(spec.further_outputs["warnings"]), warnings)
-    rows = chosen_rows(names, candidates, spec, task.recipe["seed"])
-    images = OodImages(rows, task.candidate_root, spec.backbone.mean)
-    if spec.keep == "erased":
-        classes = ranked.set_index("image")["class"].loc[rows["image"]].map(task.classes.index)
-        images.erase = erasing_maps(task, images, classes.tolist())
-    tags = multi_hot(train["tags"], task.classes)
-    return OodViews(images, train, task.root, tags, spec.augment, spec.backbone.mean)
+    return chosen_rows(names, candidates, spec, task.recipe["seed"]), warnings
+
+
+def images_of(task: Task, rows: pd.DataFrame) -> OodImages:
+    """The images of some of these rows, erased where `keep` says so."""
+    images = OodImages(rows, task.candidate_root, task.spec.backbone.mean)
+    if task.spec.keep == "erased":
+        classes = _ranked(task).set_index("image")["class"].loc[rows["image"]]
+        images.erase = erasing_maps(task, images, classes.map(task.classes.index).tolist())
+    return images
+
+
+def _ranked(task: Task) -> pd.DataFrame:
+    (table,), _ = task.upstream("ood")
+    return read_ranked(table)
 
 
 def chosen_rows(names: list[str], candidates: pd.DataFrame, spec: Wood, seed: int) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tags2masks.config.base import added, free
+from tags2masks.config.base import Entry, added, free
+from tags2masks.config.features import Pooled
 from tags2masks.config.ood import Ranked
 from tags2masks.config.training import Augment, Backbone, Optimizer, Ramp, Training
 from tags2masks.user_tables import kept_digest
@@ -54,13 +55,60 @@ class TagTraining(Training):
 
 
 class Vanilla(TagTraining):
-    """A backbone, global average pooling and a linear head."""
+    """A backbone, global average pooling and a linear head.
+
+    With `backbone: {freeze: true}` the head alone is trained, on features that are stored once: of
+    the whole image at the mean of the training sizes, and mirrored if `augment.flip` is not 0. They
+    are an artifact of their own.
+    """
 
     cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
+    derived: ClassVar[dict[str, type[Entry]]] = {"features": Pooled}
 
     method: Literal["vanilla"] = "vanilla"
     epochs: int = Field(5, ge=1)
     optimizer: Optimizer = Optimizer(momentum=1e-4)
+
+    @model_validator(mode="after")
+    def _frozen(self):
+        if not self.backbone.freeze:
+            return self
+        if self.backbone.weights is None:
+            raise ValueError(
+                "backbone.weights: null, but backbone.freeze is true, so they would stay random; "
+                "name a file, or 'pretrained'"
+            )
+        views = self.augment
+        for name, used in (
+            ("randaugment", views.randaugment),
+            ("jitter", any(views.jitter)),
+            ("perturb", views.perturb),
+        ):
+            if used:
+                raise ValueError(
+                    f"augment.{name}: with backbone.freeze an image has one view, as it is; leave "
+                    "one of the two out"
+                )
+        return self
+
+    @property
+    def features(self) -> Pooled | None:
+        """The block of the stored features; None if the backbone is trained."""
+        if not self.backbone.freeze:
+            return None
+        views = self.augment
+        return Pooled(
+            backbone=self.backbone.model_copy(update={"freeze": False}),
+            side=sum(views.resize) // 2,
+            crop=views.crop,
+            square=views.square,
+            mirror=views.flip > 0,
+            precision=self.precision,
+        )
+
+    def key(self) -> dict[str, Any]:
+        """As for all blocks, with that of the features, if they are stored."""
+        return super().key() | ({"features": self.features.key()} if self.features else {})
 
 
 class PnocTraining(TagTraining):
@@ -93,12 +141,13 @@ class Puzzle(PnocTraining):
 
     @model_validator(mode="after")
     def _tiles(self):
-        stride = 1 if self.backbone.name == "convnet" else self.backbone.output_stride
+        stride = self.backbone.cell
         if self.augment.crop % (2 * stride):
             below = self.augment.crop // (2 * stride) * 2 * stride
+            source = "its patches" if self.backbone.patch else "backbone.output_stride"
             raise ValueError(
                 f"augment.crop: {self.augment.crop} makes no four quarters of whole cells of "
-                f"{stride} pixels (backbone.output_stride); take a multiple of {2 * stride}, such "
+                f"{stride} pixels ({source}); take a multiple of {2 * stride}, such "
                 f"as {max(below, 2 * stride)}"
             )
         return self

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from tags2masks.config.base import Entry, added, free
+from tags2masks.config.base import Block, Entry, added, free
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Augment, Precision
@@ -186,22 +186,11 @@ class DiscCrop(RandomCrop):
     )
 
 
-class AdvCam(Maps):
-    """Maps along an adversarial climb of the image (AdvCAM; Lee et al., CVPR 2021).
-
-    The defaults are the paper's. Its public code: `step: scaled`, `step_size: 0.08`,
-    `steps: 26`, `steps_below_one: 12`, `logit: rectified`, `step_map: raw`.
-    """
+class Climb(Block):
+    """An adversarial climb of an image for a class (AdvCAM; Lee et al., CVPR 2021)."""
 
     cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
 
-    memory_mb: ClassVar[int] = 16000
-    minutes: ClassVar[int] = 720
-
-    method: Literal["advcam"] = "advcam"
-    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="The mirrored image climbs together with the image.")
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     steps: int = Field(27, ge=0, description="T: length of the climb; 0 is plain CAM.")
     steps_below_one: int | None = Field(
         None, ge=0, description="Length of the climb at scales below 1, if shorter; null: `steps`."
@@ -229,6 +218,27 @@ class AdvCam(Maps):
     logit: Literal["plain", "rectified"] = Field(
         "plain", description="Pool the score map as it is (plain), or after ReLU (rectified)."
     )
+    pairs_per_pass: int = free(
+        4, ge=1, description="Pairs of an image and a class that climb together; limits memory."
+    )
+
+
+class AdvCam(Maps, Climb):
+    """Maps along an adversarial climb of the image (AdvCAM; Lee et al., CVPR 2021).
+
+    The defaults are the paper's. Its public code: `step: scaled`, `step_size: 0.08`,
+    `steps: 26`, `steps_below_one: 12`, `logit: rectified`, `step_map: raw`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
+
+    memory_mb: ClassVar[int] = 16000
+    minutes: ClassVar[int] = 720
+
+    method: Literal["advcam"] = "advcam"
+    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
+    flip: bool = Field(True, description="The mirrored image climbs together with the image.")
+    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     step_map: StepMap = Field(
         "normalized",
         description="Maps in the sum over the climb: divided by their maximum (eq. 2.1), or raw "
@@ -237,9 +247,6 @@ class AdvCam(Maps):
     keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
     precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
     batch_size: int = free(16, ge=1, description="Images of equal size per batch.")
-    pairs_per_pass: int = free(
-        4, ge=1, description="Pairs of an image and a class that climb together; limits memory."
-    )
 
 
 class Rib(Maps):
@@ -297,9 +304,19 @@ class Rib(Maps):
     keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
     precision: GradientPrecision = Field("32-true", description="Autocast during fine-tuning.")
     batch_size: int = free(1, ge=1, description="Images of equal size per batch.")
+    climb: Climb | None = added(
+        None,
+        description="With AdvCAM, as `climb: {}`: the maps of all steps are of the image at the "
+        "end of its climb for the class, which the trained network leads, scale by scale. null: of "
+        "the image. Our reading of a combination that its thesis does not describe (table 4.7).",
+    )
     companions_per_pass: int = free(
         20, ge=1, description="Companions per forward and backward pass; limits memory."
     )
+
+    def modules(self) -> list[str]:
+        """The module of the climb, where there is one."""
+        return ["maps.advcam"] if self.climb else []
 
     @field_validator("scales")
     @classmethod

@@ -71,6 +71,14 @@ class Evaluation(Block):
         "training images (`epochs.csv`); null: don't. It uses pixel masks, and nothing is chosen "
         "by it. Classifiers need `keep_states: true`.",
     )
+    epoch_features: int | None = Field(
+        None,
+        ge=1,
+        description="For classifiers of method wood: show in the report how the features of tagged "
+        "and of out-of-distribution images part from epoch to epoch, by t-SNE, of this number of "
+        "images of each kind, evenly spaced, such as 200 (`embedding.csv`); null: don't. No masks "
+        "are read. The classifiers need `keep_states: true`.",
+    )
 
 
 class Report(Block):

@@ -108,6 +108,7 @@ class Refined(SaliencyNetwork):
 
     cites: ClassVar[tuple[str, ...]] = ("david2023pnoc", "liu2019poolnet")
     takes: ClassVar[tuple[str, ...]] = ("object_masks",)
+    backbone_needs: ClassVar[tuple[str, ...]] = ("several_strides",)
 
     method: Literal["refined"] = "refined"
     backbone: Backbone = Field(Backbone(weights="pretrained", output_stride=32))

@@ -57,6 +57,7 @@ class DeepLabV3Plus(CrossEntropySegmenter):
     """DeepLabV3+ of segmentation-models-pytorch on a timm encoder."""
 
     cites: ClassVar[tuple[str, ...]] = ("chen2018deeplabv3plus",)
+    backbone_needs: ClassVar[tuple[str, ...]] = ("several_strides",)
 
     method: Literal["deeplabv3plus"] = "deeplabv3plus"
     epochs: int = Field(15, ge=1)
@@ -97,7 +98,7 @@ class DeepLabV1(CrossEntropySegmenter):
 
 
 class DeepLabV2(CrossEntropySegmenter):
-    """DeepLab with parallel dilated convolutions (ASPP) on any convolutional network.
+    """DeepLab with parallel dilated convolutions (ASPP) on the last features of any network.
 
     20,000 steps of 10 images of VOC are 18.9 epochs. LPCAM's paper has batches of 5: `batch_size:
     5,
@@ -127,6 +128,7 @@ class UPerNet(CrossEntropySegmenter):
     """
 
     cites: ClassVar[tuple[str, ...]] = ("xiao2018upernet",)
+    backbone_needs: ClassVar[tuple[str, ...]] = ("several_strides",)
 
     method: Literal["upernet"] = "upernet"
     backbone: Backbone = Backbone(name="swin_tiny_patch4_window7_224", output_stride=32)
@@ -137,6 +139,41 @@ class UPerNet(CrossEntropySegmenter):
     augment: Augment = Augment(resize=(341, 1365))
     freeze_bn: bool = False
     decoder_channels: int = Field(512, ge=8)
+
+
+class Dpt(CrossEntropySegmenter):
+    """DPT of segmentation-models-pytorch on a vision transformer with patches of 8, 16 or 32.
+
+    Training as of `upernet`; DPT's paper trains on true masks, from a rate of its own.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("ranftl2021dpt",)
+    backbone_needs: ClassVar[tuple[str, ...]] = ("patches",)
+
+    method: Literal["dpt"] = "dpt"
+    backbone: Backbone = Backbone(name="vit_base_patch16_224")
+    epochs: int = Field(60, ge=1, description="60 · 662 = 39,720 steps of 16 images on VOC.")
+    batch_size: int = Field(
+        16, ge=2, description="Images per step, over all GPUs; at least two per GPU."
+    )
+    optimizer: Optimizer = Optimizer(
+        name="adamw", lr=6e-5, head_factor=10, weight_decay=0.01, poly_power=1
+    )
+    augment: Augment = Augment(resize=(341, 1365))
+    freeze_bn: bool = False
+    decoder_channels: int = Field(
+        256, ge=8, description="Channels where features of several blocks are fused."
+    )
+
+    @model_validator(mode="after")
+    def _patches(self):
+        if self.backbone.patch not in (8, 16, 32):
+            raise ValueError(
+                f"backbone.name: {self.backbone.name} has patches of {self.backbone.patch} pixels, "
+                "which make no pyramid of halves; take one with 8, 16 or 32, or the segmenter "
+                "deeplabv2"
+            )
+        return self
 
 
 class Mixed(DeepLabV3Plus):
@@ -219,12 +256,22 @@ class Cct(Segmenter):
         0.1, description="Share of the training over which both weights rise, from e⁻⁵ of the last."
     )
 
+    @model_validator(mode="after")
+    def _halves(self):
+        if self.backbone.cell.bit_count() != 1:
+            raise ValueError(
+                f"backbone.name: {self.backbone.name} has patches of {self.backbone.cell} pixels, "
+                "and the decoders double the size step by step; take one with 8, 16 or 32"
+            )
+        return self
+
 
 METHODS = {
     "deeplabv3plus": DeepLabV3Plus,
     "deeplabv1": DeepLabV1,
     "deeplabv2": DeepLabV2,
     "upernet": UPerNet,
+    "dpt": Dpt,
     "mixed": Mixed,
     "cct": Cct,
 }

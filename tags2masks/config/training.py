@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, Entry, added, free
+from tags2masks.config.vision_transformers import near_multiples, patch_of
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -12,11 +13,15 @@ Deviation = Annotated[float, Field(ge=1e-3)]
 
 
 class Backbone(Block):
-    """A timm network, `convnet` (for contribution windows), or `resnet38d`."""
+    """A timm network, `convnet` (for contribution windows), or `resnet38d`.
+
+    offers: `several_strides`, stages whose maps get smaller; or `patches`, tokens of one stride.
+    """
 
     name: str = Field(
         "resnet50",
-        description="Model name in timm; or convnet, with args kernel, channels and layers and "
+        description="Model name in timm, convolutional or a plain vision transformer; or convnet, "
+        "with args kernel, channels and layers and "
         "features at the image's size; or resnet38d, with output stride 8 and weights named as in "
         "AffinityNet's public code.",
     )
@@ -30,9 +35,18 @@ class Backbone(Block):
         description="What the names of the network's tensors begin with in the file; others in it "
         "are skipped. MoCo-v2's and DetCo's is `module.encoder_q.`.",
     )
-    output_stride: Literal[8, 16, 32] = Field(16, description="Input pixels per feature pixel.")
+    output_stride: Literal[8, 16, 32] = Field(
+        16,
+        description="Input pixels per feature pixel. Vision transformers have their patches, and "
+        "no use for it.",
+    )
     args: dict[str, str | int | float | bool] = Field(
         {}, description="Further arguments of timm.create_model, such as pad_type."
+    )
+    freeze: bool = added(
+        False,
+        description="Do not train the backbone: its features of the training images are stored "
+        "once, and the head learns from them. Of the classifier vanilla alone.",
     )
     mean: tuple[Share, Share, Share] = Field(
         (0.485, 0.456, 0.406), description="Channel means, for values in 0 to 1."
@@ -40,6 +54,24 @@ class Backbone(Block):
     std: tuple[Deviation, Deviation, Deviation] = Field(
         (0.229, 0.224, 0.225), description="Channel standard deviations, for values in 0 to 1."
     )
+
+    @property
+    def patch(self) -> int | None:
+        """The side of a vision transformer's patches, in pixels; None for other networks."""
+        patch = patch_of(self.name)
+        return patch and int(self.args.get("patch_size", patch))
+
+    @property
+    def cell(self) -> int:
+        """Input pixels per feature pixel."""
+        return 1 if self.name == "convnet" else self.patch or self.output_stride
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What methods may need of a backbone, see `Training.backbone_needs`."""
+        if self.name == "convnet":
+            return frozenset()
+        return frozenset({"patches" if self.patch else "several_strides"})
 
     def cited(self) -> list[str]:
         """The paper of `resnet38d`; timm's networks are too many to list."""
@@ -50,8 +82,13 @@ class Backbone(Block):
         return None if self.weights in (None, "pretrained") else self.weights
 
     def key(self) -> dict:
-        """As for all blocks, but with only the name of a weights file, not its folder."""
+        """As for all blocks, but with only the name of a weights file, not its folder.
+
+        Without the output stride of a vision transformer, which has none.
+        """
         values = super().key()
+        if self.patch:
+            values.pop("output_stride")
         if self.weights_file():
             values["weights"] = self.weights.replace("\\", "/").rsplit("/", 1)[-1]
         return values
@@ -118,9 +155,23 @@ class Ramp(Block):
         return self.start + (self.end - self.start) * min(1.0, done / self.until)
 
 
-class Training(Entry):
-    """Options of a training run."""
+LACKING = {
+    "several_strides": "has features of one stride, and the decoder needs those of several; take a "
+    "convolutional network such as resnet50, or for a vision transformer the segmenter dpt or "
+    "deeplabv2",
+    "patches": "is no plain vision transformer, which the decoder needs; take one such as "
+    "vit_base_patch16_224",
+}
+"""What is wrong with a backbone that does not offer what a method needs."""
 
+
+class Training(Entry):
+    """Options of a training run.
+
+    backbone_needs: what the method needs of its backbone, of `Backbone.offers`.
+    """
+
+    backbone_needs: ClassVar[tuple[str, ...]] = ()
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
     uses_gpu: ClassVar[bool] = True
@@ -140,3 +191,23 @@ class Training(Entry):
     keep_states: bool = free(
         False, description="Keep the checkpoint of every epoch under state/, not only the last."
     )
+
+    @model_validator(mode="after")
+    def _fitting_backbone(self):
+        backbone = self.backbone
+        if backbone.freeze and "features" not in self.derived:
+            raise ValueError(
+                f"backbone.freeze: {getattr(self, 'method', 'this method')} does not learn from "
+                "stored features; leave it out, or take the classifier vanilla"
+            )
+        for need in self.backbone_needs:
+            if need not in backbone.offers:
+                raise ValueError(f"backbone.name: {backbone.name} {LACKING[need]}")
+        patch, crop = backbone.patch, self.augment.crop
+        if patch and crop % patch:
+            near = " or ".join(map(str, near_multiples(crop, patch)))
+            raise ValueError(
+                f"augment.crop: {crop} is no multiple of the {patch} × {patch} patches of "
+                f"{backbone.name}; take {near}"
+            )
+        return self

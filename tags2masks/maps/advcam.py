@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tags2masks.config.maps import AdvCam
+from tags2masks.config.maps import AdvCam, Climb, Rib
 from tags2masks.maps.batch import Batch, Localized, empty_maps
 from tags2masks.maps.scales import in_units_of_first, multi_scale, sum_of_steps
 from tags2masks.nets.classifier import Classifier
@@ -61,18 +61,46 @@ def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) ->
     """
 
     def score(views: Tensor) -> Tensor:
-        smaller = views.shape[-2] < images.shape[-2] or views.shape[-1] < images.shape[-1]
-        steps = spec.steps
-        if smaller and spec.steps_below_one is not None:
-            steps = min(spec.steps_below_one, steps)
+        steps = _steps_of(views, images, spec)
         maps = [scores for scores, _ in ascend(network, views, classes, steps, spec)]
         return torch.stack(maps + [torch.zeros_like(maps[0])] * (spec.steps - steps), 1)
 
     return multi_scale(score, images, spec.scales, spec.flip, spec.stride)
 
 
+def ends(network: Classifier, image: Tensor, tagged: Tensor, spec: Rib) -> list[Tensor]:
+    """The image at the end of its climb for each of its classes, at each of the spec's scales.
+
+    image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; spec: of a map method with a `climb`.
+    Returns for each scale [V, k, 3, h, w], V = 2 with the mirror images, for the k tagged classes;
+    values may be below 0 or above 1.
+    """
+    mean, std = network.normalize.mean, network.normalize.std
+    parts: list[list[Tensor]] = [[] for _ in spec.scales]
+    for classes in tagged.nonzero().flatten().split(spec.climb.pairs_per_pass):
+        scales = iter(parts)
+
+        def score(views: Tensor, classes: Tensor = classes, scales: Iterator = scales) -> Tensor:
+            views = views.repeat_interleave(len(classes), 0)
+            steps = _steps_of(views, image, spec.climb)
+            *_, (maps, climbed) = ascend(network, views, classes, steps, spec.climb)
+            next(scales).append((climbed * std + mean).unflatten(0, (-1, len(classes))))
+            return maps[:, None]
+
+        multi_scale(score, image, spec.scales, spec.flip, spec.stride)
+    return [torch.cat(of_scale, 1) for of_scale in parts]
+
+
+def _steps_of(views: Tensor, images: Tensor, spec: Climb) -> int:
+    """The length of the climb of views of the images."""
+    smaller = views.shape[-2] < images.shape[-2] or views.shape[-1] < images.shape[-1]
+    if smaller and spec.steps_below_one is not None:
+        return min(spec.steps_below_one, spec.steps)
+    return spec.steps
+
+
 def ascend(
-    network: Classifier, views: Tensor, classes: Tensor, steps: int, spec: AdvCam
+    network: Classifier, views: Tensor, classes: Tensor, steps: int, spec: Climb
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Climb at one scale; yield the score maps of the classes, and the images, along the climb.
 
@@ -128,7 +156,7 @@ def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
     return (weights * features).sum(1)
 
 
-def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec: AdvCam) -> Tensor:
+def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec: Climb) -> Tensor:
     """The sum of eq. 3.6 over pairs; pairs are independent, so each gets its own gradient.
 
     pooled: [V·P, K, h, w], whose means are the logits; own: the part of each pair's class;

@@ -15,6 +15,11 @@ stops because of its area.
 Companions are drawn again at each step, without repetition. If fewer images than asked for share no
 tag with the image, all of them are taken; if there are none, the image is learned from alone.
 
+With `climb` the maps of all steps are of the image as AdvCAM's climb leaves it, for each class and
+each scale on its own; the trained network leads the climb, and the fine-tuning learns from the
+image itself. The thesis combines both methods (section 4.6, table 4.7) and does not say how: this
+is our reading.
+
 The images of a batch are processed one after the other, because each has its own weights.
 `torch.func.vmap` over weights would hold weights and gradients for every image and turn the
 convolutions into grouped ones. The companions of a step already fill the device.
@@ -22,6 +27,7 @@ convolutions into grouped ones. The companions of a step already fill the device
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -49,6 +55,14 @@ def localize(
     shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
     kept = maps.new_zeros(shape) if spec.keep_steps else None
     disjoint = training.sharing_no_tag(batch.tagged.cpu().numpy())
+    climbed: list[list[Tensor] | None] = [None] * len(batch.tagged)
+    if spec.climb:
+        # By name, so that an edit of the climb makes only the maps again that have one.
+        ends = import_module("tags2masks.maps.advcam").ends
+        pairs = zip(batch.images.split(1), batch.tagged, strict=True)
+        climbed = [
+            ends(network, image, tagged, spec) if tagged.any() else None for image, tagged in pairs
+        ]
     with trainable(network) as restore:
         for row, tagged in enumerate(batch.tagged):
             if not tagged.any():
@@ -56,7 +70,15 @@ def localize(
             draws = companions(np.flatnonzero(disjoint[row]), batch.seeds[row], spec)
             restore()
             step_maps = list(
-                adapt(network, batch.images[row : row + 1], tagged, draws, spec, training)
+                adapt(
+                    network,
+                    batch.images[row : row + 1],
+                    tagged,
+                    draws,
+                    spec,
+                    training,
+                    climbed[row],
+                )
             )
             steps = torch.stack(step_maps, 1)
             maps[row, tagged] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
@@ -114,10 +136,12 @@ def adapt(
     draws: list[list[View]],
     spec: Rib,
     training: TrainingImages,
+    climbed: list[Tensor] | None = None,
 ) -> Iterator[Tensor]:
     """Fine-tune the network on an image; yield the tagged classes' maps before each step and after.
 
     image: [1, 3, H, W] in 0 to 1; tagged: bool [K]; draws: the companions of each step, or [].
+    climbed: what the maps are of instead of the image, as `advcam.ends` returns it.
     Yields unnormalised CAMs [k, h, w] of the k tagged classes, K + 1 times, or fewer after an early
     exit. The weights must be those of the trained network.
     """
@@ -132,7 +156,7 @@ def adapt(
     for step in range(spec.steps + 1):
         learns = step < spec.steps
         optimizer.zero_grad()
-        maps, logits = _look(network, image, tagged, spec, learns)
+        maps, logits = _look(network, image, tagged, spec, learns, climbed)
         if spec.early_exit and step and _area(maps, spec) > spec.exit_area:
             return
         yield maps
@@ -149,15 +173,21 @@ def adapt(
 
 
 def _look(
-    network: Classifier, image: Tensor, tagged: Tensor, spec: Rib, learns: bool
+    network: Classifier,
+    image: Tensor,
+    tagged: Tensor,
+    spec: Rib,
+    learns: bool,
+    climbed: list[Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """The step's maps of the tagged classes, and the sum of the logits in the loss.
 
     If `learns`, the gradients of the image's loss are added to the weights'. One forward pass per
-    view is used for both.
+    view is used for both, where the maps are of the image.
     """
     height, width = image.shape[-2:]
     total = image.new_zeros(())
+    ends = iter(climbed or ())
 
     def score(views: Tensor) -> Tensor:
         if spec.learn_from == "views":
@@ -173,6 +203,8 @@ def _look(
                 descend(logits, tagged.expand_as(logits), spec)
             total.add_(logits.detach()[:, tagged].sum())
             scores.append(view_maps.detach())
+        if climbed is not None:
+            return _maps_of(network, next(ends), tagged, spec)
         if count < len(views):
             with torch.no_grad():
                 scores.append(network.score_maps(network.features(views[count:])))
@@ -180,6 +212,26 @@ def _look(
 
     maps = multi_scale(score, image, spec.scales, spec.flip, spec.stride)
     return maps[0], total
+
+
+@torch.no_grad()
+def _maps_of(network: Classifier, climbed: Tensor, tagged: Tensor, spec: Rib) -> Tensor:
+    """The score maps [V, k, h', w'] of the k tagged classes, each of its own image.
+
+    climbed: [V, k, 3, h, w].
+    """
+    numbers = tagged.nonzero().flatten()
+    maps = []
+    for images, classes in zip(
+        climbed.split(spec.climb.pairs_per_pass, 1),
+        numbers.split(spec.climb.pairs_per_pass),
+        strict=True,
+    ):
+        scores = network.score_maps(network.features(images.flatten(0, 1)))
+        rows = torch.arange(len(scores), device=scores.device)
+        own = scores[rows, classes.repeat(len(images))]
+        maps.append(own.unflatten(0, (len(images), -1)))
+    return torch.cat(maps, 1)
 
 
 def pooled(scores: Tensor, spec: Rib) -> Tensor:

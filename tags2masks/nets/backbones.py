@@ -8,7 +8,6 @@ from pathlib import Path
 
 import timm
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -17,8 +16,15 @@ from tags2masks.checkpoints import load_plain
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.given import is_given
+from tags2masks.nets.any_size import on_any_size
 from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
+from tags2masks.nets.vision_transformers import (
+    Patches,
+    check_colours,
+    create_vision_transformer,
+    renamed_weights,
+)
 
 DIGEST = "sha256"
 """Key of `tensors_digest` in the metadata of our own weights files."""
@@ -29,7 +35,8 @@ OWN = {"convnet": ConvNet, "resnet38d": ResNet38d}
 def create_backbone(backbone: Backbone) -> nn.Module:
     """A timm network without its head, our `convnet` or `resnet38d`, with random weights.
 
-    Its `forward_features` gives [B, C, H/stride, W/stride].
+    Its `forward_features` gives [B, C, H/stride, W/stride]; for a vision transformer see
+    `nets/vision_transformers.py`.
     Raises UserError for an unknown name or arguments that the network does not take.
     """
     if backbone.name in OWN:
@@ -42,6 +49,8 @@ def create_backbone(backbone: Backbone) -> nn.Module:
                 f"backbone.args: {backbone.args} make no {backbone.name} ({error})"
             ) from None
     check_name(backbone.name)
+    if backbone.patch:
+        return create_vision_transformer(backbone)
     stride = {} if backbone.output_stride == 32 else {"output_stride": backbone.output_stride}
     try:
         network = timm.create_model(
@@ -53,55 +62,6 @@ def create_backbone(backbone: Backbone) -> nn.Module:
             f"or args {backbone.args} ({error}); try output_stride 32 or other args"
         ) from None
     return on_any_size(network)
-
-
-ODD = ((70, 90), (33, 47))
-"""Sizes that are not multiples of a large power of two."""
-CELLS = (32, 64)
-
-
-def on_any_size(network: nn.Module) -> nn.Module:
-    """Make a network accept images of any size, by padding if it needs multiples of some size.
-
-    Some networks, such as dla34 and hrnet_w18, merge maps of several strides and fail if their
-    sizes differ. Images are padded at the bottom and right with 0, the mean colour of normalised
-    images, so that there are ceil(side / stride) cells. A network for a single image size is
-    returned unchanged; `feature_shape` reports it.
-    """
-    if all(_takes(network, size) for size in ODD):
-        return network
-    for cell in CELLS:
-        if _takes(network, (2 * cell, 3 * cell)):
-            kind = type(network)
-            network.__class__ = type(kind.__name__, (_Padding, kind), {"cell": cell})
-            return network
-    return network
-
-
-class _Padding:
-    """A mixin that pads images before the network computes features."""
-
-    def forward_features(self, images: Tensor, *args, **kwargs) -> Tensor:
-        return super().forward_features(self._padded(images), *args, **kwargs)
-
-    def forward_intermediates(self, images: Tensor, *args, **kwargs) -> list[Tensor]:
-        return super().forward_intermediates(self._padded(images), *args, **kwargs)
-
-    def _padded(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
-        return F.pad(images, (0, -width % self.cell, 0, -height % self.cell))
-
-
-def _takes(network: nn.Module, size: tuple[int, int]) -> bool:
-    training = network.training
-    try:
-        with torch.no_grad():
-            network.eval().forward_features(torch.zeros(1, 3, *size))
-    except (AssertionError, RuntimeError, ValueError):
-        return False
-    finally:
-        network.train(training)
-    return True
 
 
 def feature_shape(backbone: nn.Module, name: str) -> tuple[int, int]:
@@ -117,13 +77,16 @@ def feature_shape(backbone: nn.Module, name: str) -> tuple[int, int]:
     except (AssertionError, RuntimeError) as error:
         raise UserError(
             f"backbone.name: {name} takes no images of any size ({error}); choose a "
-            "convolutional network"
+            "convolutional network, or a plain vision transformer such as vit_base_patch16_224"
         ) from None
     backbone.train(training)
+    if isinstance(backbone, Patches):
+        return features.shape[1], backbone.side
     if features.ndim != 4 or features.shape[-1] > 64:
         raise UserError(
             f"backbone.name: {name} gives features of shape {list(features.shape)}, not a map "
-            "[B, C, h, w]; choose a convolutional network"
+            "[B, C, h, w]; choose a convolutional network, or a plain vision transformer such as "
+            "vit_base_patch16_224"
         )
     return features.shape[1], 64 // features.shape[-1]
 
@@ -152,7 +115,7 @@ def stage_features(backbone: nn.Module, images: Tensor, count: int) -> list[Tens
 
 
 def check_name(name: str) -> None:
-    """Raises UserError when timm has no such network."""
+    """Raises UserError when timm has no such network, or no such weights of it (`name.tag`)."""
     if name in OWN:
         raise UserError(
             f"backbone.name: {name} is not of timm, whose networks this method needs; choose one "
@@ -164,6 +127,12 @@ def check_name(name: str) -> None:
             f"backbone.name: timm has no '{name}'; "
             + (f"did you mean {', '.join(near)}?" if near else "see timm.list_models()")
         )
+    network, _, tag = name.partition(".")
+    known = timm.list_models(f"{network}.*", pretrained=True)
+    if tag and name not in known:
+        raise UserError(
+            f"backbone.name: timm has no weights '{tag}' of {network}; it has {', '.join(known)}"
+        )
 
 
 def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
@@ -172,6 +141,8 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
     Raises UserError naming the file, or the hub's error.
     """
     if backbone.weights == "pretrained":
+        if backbone.patch:
+            check_colours(backbone)
         try:
             state = timm.create_model(backbone.name, pretrained=True, **backbone.args).state_dict()
         except (OSError, RuntimeError) as error:
@@ -179,12 +150,16 @@ def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
                 f"backbone.weights: timm's hub gave no weights for {backbone.name} ({error}); "
                 "download them elsewhere and give the file's path"
             ) from None
+        if backbone.patch:
+            state = renamed_weights(state, network, f"timm's {backbone.name}")
         fill(network, state, f"timm's {backbone.name}")
     elif backbone.weights:
         state = read_weights(backbone.weights)
         if isinstance(network, ResNet38d):
             state = from_published(state)
         state = _of_prefix(state, backbone.weights_prefix, backbone.weights)
+        if backbone.patch:
+            state = renamed_weights(state, network, backbone.weights)
         fill(network, state, backbone.weights)
 
 

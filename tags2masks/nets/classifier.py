@@ -15,7 +15,7 @@ class Classifier(nn.Module):
     Raises UserError for a backbone whose features are not [B, C, h, w].
     """
 
-    forward_methods = ("score_all",)
+    forward_methods = ("score_all", "of_pooled")
 
     def __init__(self, backbone: Backbone, classes: int):
         super().__init__()
@@ -39,6 +39,14 @@ class Classifier(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Logits [B, K] from the last feature map."""
         return self.head(F.adaptive_avg_pool2d(features, 1)).flatten(1)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """The mean of the last features over each image, [B, C]."""
+        return self.features(images).mean((2, 3))
+
+    def of_pooled(self, pooled: Tensor) -> Tensor:
+        """Logits [B, K] from means of features [B, C]."""
+        return self.head(pooled[:, :, None, None]).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, K]."""

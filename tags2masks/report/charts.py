@@ -8,6 +8,7 @@ import pandas as pd
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.report import plots, tables
+from tags2masks.report.embedding import embedding_chart
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, giving
@@ -24,7 +25,8 @@ def charts(
 ) -> Iterator[dict]:
     """Yield the data set's charts, with titles, legends and texts.
 
-    asked: the optional tables that the config asks for: of maps after each epoch, or of each step.
+    asked: the optional tables that the config asks for: of maps after each epoch, or of each step,
+    and of features after each epoch.
     """
     for stage in (name for name, stage in STAGES.items() if stage.curves):
         title = f"{STAGES[stage].figure.capitalize()} IoU against the background score"
@@ -74,6 +76,9 @@ def charts(
                     key,
                     [artifact for artifact in artifacts["maps"] if artifact.folder / name in asked],
                 )
+            for place, artifact in enumerate(artifacts[stage]):
+                if artifact.folder / "embedding.csv" in asked:
+                    yield embedding_chart(f"{key}-embedding{place}", artifact)
 
 
 def _epoch_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:

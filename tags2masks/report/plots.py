@@ -1,7 +1,5 @@
-"""Charts as inline SVG, with colours and font from the page's style sheet."""
+"""The kinds of charts, as inline SVG."""
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,48 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from tags2masks.report.svg import DASHES, INK, SERIES, STYLE, SURFACE, WIDTH, colour, svg
 from tags2masks.stages import STAGES
 
-WIDTH = 4.2  # inches; the page scales charts to its columns
-SERIES = 8  # colours of the page's style sheet, --series-0 to --series-7
 FIGURES = [stage.figure for stage in STAGES.values() if stage.figure]
 SHADES = {  # opacity of a stage's bars: the later in a chain, the darker
     figure: round(0.25 + 0.75 * place / (len(FIGURES) - 1), 2)
     for place, figure in enumerate(FIGURES)
-}
-DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)))
-
-# Placeholder colours, replaced by the page's CSS colours in the final SVG.
-INK, RULE, SURFACE = "#0a0a01", "#0a0a02", "#0a0a03"
-PAGE_COLOURS = {INK: "currentColor", RULE: "var(--rule)", SURFACE: "var(--surface)"} | {
-    f"#0a0b{number:02x}": f"var(--series-{number})" for number in range(SERIES)
-}
-
-STYLE = {
-    "svg.fonttype": "none",  # text stays text
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "lines.linewidth": 1.6,
-    "lines.solid_capstyle": "round",
 }
 
 
@@ -107,8 +70,8 @@ def curves(
                     100 * mark.value,
                     marker="D" if mark.tuned else "o",
                     markersize=6.5,
-                    markerfacecolor=SURFACE if mark.tuned else _colour(line.number),
-                    markeredgecolor=_colour(line.number),
+                    markerfacecolor=SURFACE if mark.tuned else colour(line.number),
+                    markeredgecolor=colour(line.number),
                     markeredgewidth=1.5,
                     linestyle="none",
                     clip_on=False,
@@ -122,7 +85,7 @@ def curves(
             _separations(panel, separations)
             axes.tick_params(labelbottom=False)
         (below or [axes])[-1].set_xlabel("background score")
-        return _svg(figure, key)
+        return svg(figure, key)
 
 
 def _separations(axes: Axes, separations: Sequence[Separation]) -> None:
@@ -130,8 +93,8 @@ def _separations(axes: Axes, separations: Sequence[Separation]) -> None:
         table = one.values
         for column, style in (("colour", "-"), ("features", DASHES[2])):
             share = 100 * table[column] / max(table[column].max(), 1e-12)
-            axes.plot(table["score"], share, color=_colour(one.number), linestyle=style)
-        axes.axvline(one.chosen, color=_colour(one.number), linewidth=0.9)
+            axes.plot(table["score"], share, color=colour(one.number), linestyle=style)
+        axes.axvline(one.chosen, color=colour(one.number), linewidth=0.9)
     axes.set_ylim(0, 105)
     axes.set_title("separation without masks, % of its highest")
     axes.grid(True)
@@ -151,7 +114,7 @@ def training(key: str, series: Sequence[Series], measure: str, title: str) -> st
             _over_epochs(panels[1], measured, measure, 100, f"{title}, %")
             panels[0].tick_params(labelbottom=False)
         panels[-1].set_xlabel("epoch")
-        return _svg(figure, key)
+        return svg(figure, key)
 
 
 class Panel(NamedTuple):
@@ -175,7 +138,7 @@ def over_epochs(key: str, panels: Sequence[Panel], over: str = "epoch") -> str:
             at.set_ylim(bottom=0)
             at.tick_params(labelbottom=at is axes[-1])
         axes[-1].set_xlabel(over)
-        return _svg(figure, key)
+        return svg(figure, key)
 
 
 def sensitivity(
@@ -203,11 +166,11 @@ def sensitivity(
                     panel.plot(
                         at.iloc[order],
                         100 * line.values["value"].iloc[order],
-                        color=_colour(line.number),
+                        color=colour(line.number),
                         linestyle=DASHES[2] if tuned else "-",
                         marker="D" if tuned else "o",
                         markersize=5,
-                        markerfacecolor=SURFACE if tuned else _colour(line.number),
+                        markerfacecolor=SURFACE if tuned else colour(line.number),
                     )
             panel.set_title(title)
             panel.set_ylim(bottom=0)
@@ -215,7 +178,7 @@ def sensitivity(
             panel.tick_params(labelbottom=panel is axes[-1])
         axes[-1].set_xticks(list(place.values()), [_short(setting) for setting in settings])
         axes[-1].set_xlabel(parameter)
-        return _svg(figure, key)
+        return svg(figure, key)
 
 
 def over_costs(key: str, series: Sequence[Series], label: str) -> str:
@@ -233,7 +196,7 @@ def over_costs(key: str, series: Sequence[Series], label: str) -> str:
         axes.set_xlabel(label)
         axes.set_title("mean IoU, %")
         axes.grid(True)
-        return _svg(figure, key)
+        return svg(figure, key)
 
 
 def class_bars(
@@ -251,7 +214,7 @@ def class_bars(
     line across the bar, or None.
     """
     row = 0.105 * len(stages) + 0.06  # inches
-    colour = _colour(number)
+    own = colour(number)
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, (axes,) = _figure(0.6 + row * len(values), 1)
         height = 0.84 / len(stages)
@@ -261,8 +224,8 @@ def class_bars(
                 [at + (place - (len(stages) - 1) / 2) * height for at, _ in known],
                 [100 * value for _, value in known],
                 height * 0.86,
-                facecolor=(colour, SHADES[stage]),
-                edgecolor=colour,
+                facecolor=(own, SHADES[stage]),
+                edgecolor=own,
                 linewidth=0.6,
             )
             lines = [(at, of[place]) for at, of in enumerate(ranges) if of[place] is not None]
@@ -280,7 +243,7 @@ def class_bars(
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
         axes.set_xlabel(title)
-        return _svg(figure, key)
+        return svg(figure, key)
 
 
 def _over_epochs(
@@ -312,11 +275,7 @@ def _figure(height: float, panels: int) -> tuple[Figure, list[Axes]]:
 
 
 def _look(number: int) -> dict:
-    return {"color": _colour(number), "linestyle": DASHES[number // SERIES % len(DASHES)]}
-
-
-def _colour(number: int) -> str:
-    return f"#0a0b{number % SERIES:02x}"
+    return {"color": colour(number), "linestyle": DASHES[number // SERIES % len(DASHES)]}
 
 
 def _any(column: pd.Series) -> bool:
@@ -325,23 +284,3 @@ def _any(column: pd.Series) -> bool:
 
 def _short(name: str) -> str:
     return name if len(name) <= 18 else f"{name[:17]}…"
-
-
-def _svg(figure: Figure, key: str) -> str:
-    """The figure as an <svg> element for an HTML page: equal figures give equal text."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r'(id="|url\(#|href="#)(\w+)', rf"\1{key}-\2", text)
-    text = text.replace("xlink:href", "href")
-    text = re.sub(
-        r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text
-    )
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    text = re.sub(r"#0a0[ab]\w\w", lambda match: PAGE_COLOURS[match.group()], text)
-    return re.sub(r"\s*\n\s*", "\n", text).strip()

@@ -60,16 +60,25 @@ class OnEncoder(nn.Module):
     """A network of segmentation-models-pytorch on a timm encoder.
 
     Logits [B, K+1, H, W] of background and classes for images [B, 3, H, W] in 0 to 1, any size.
-    kind: the library's class, title: its name in messages; options: its further arguments.
+    kind: the library's class, title: its name in messages; stride: images are padded to multiples
+    of it, by default of the backbone's; options: further arguments of the class.
     Raises UserError for an encoder without the stages that the decoder needs, or one that takes
     images of one size alone.
     """
 
-    def __init__(self, kind: type, title: str, backbone: Backbone, classes: int, **options):
+    def __init__(
+        self,
+        kind: type,
+        title: str,
+        backbone: Backbone,
+        classes: int,
+        stride: int | None = None,
+        **options,
+    ):
         super().__init__()
         check_name(backbone.name)
         self.normalize = Normalize(backbone)
-        self.stride = backbone.output_stride
+        self.stride = stride or backbone.output_stride
         try:
             self.network = kind(
                 f"tu-{backbone.name}", encoder_weights=None, classes=classes + 1, **options

@@ -8,6 +8,7 @@ from tags2masks.config.sweep import add_derived_entries, expand_sweeps
 from tags2masks.methods import methods_of
 from tags2masks.stages import SECTIONS, STAGES, Stage, unnumbered
 from tags2masks.workflow.artifacts import Artifact, Experiment, build_artifact
+from tags2masks.workflow.ood import check_candidates
 
 
 def build_experiments(config: Config) -> list[Experiment]:
@@ -216,6 +217,11 @@ class _Builder:
         if "ordinary" in spec:
             below = spec.pop("ordinary")
             upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
+        if stored := spec.pop("features", None):  # of a backbone that is not trained
+            inner = block.features
+            upstream["features"] = build_artifact(
+                self.config, self.seed, self.dataset, "features", inner, inner.method, stored, {}
+            )
         return build_artifact(
             self.config, self.seed, self.dataset, "classifier", block, block.method, spec, upstream
         )
@@ -231,7 +237,7 @@ class _Builder:
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
         self._check_supervision(where, block)
-        self._check_candidates(where, block)
+        check_candidates(self.config, self.dataset, where, block)
         all_labelled = self.config.datasets[self.dataset].labelled == "all"
         if "masks" in block.learns_from and before is not None and all_labelled:
             raise ConfigError(
@@ -245,12 +251,14 @@ class _Builder:
                 f"{where}.images: {images} localizes a part of the training images, so "
                 f"'{self.path}' must end there; leave out what follows, or images"
             )
-        learns = SECTIONS[self.chain[at].section].name == "classifier"
-        if learns and self.config.evaluation.epoch_images and not block.keep_states:
-            raise ConfigError(
-                f"evaluation.epoch_images: {where} does not keep what it was after each epoch; set "
-                "keep_states: true in it, or leave out epoch_images"
-            )
+        if SECTIONS[self.chain[at].section].name == "classifier" and not block.keep_states:
+            asked = ["epoch_images"] + ["epoch_features"] * ("ood" in block.learns_from)
+            for name in asked:
+                if getattr(self.config.evaluation, name):
+                    raise ConfigError(
+                        f"evaluation.{name}: {where} does not keep what it was after each epoch; "
+                        f"set keep_states: true in it, or leave out {name}"
+                    )
 
     def _check_supervision(self, where: str, block: Entry) -> None:
         """Raise ConfigError if the block learns from what the data set does not have."""
@@ -267,19 +275,6 @@ class _Builder:
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
-            )
-
-    def _check_candidates(self, where: str, block: Entry) -> None:
-        """Raise ConfigError for candidates that are no other data set."""
-        if "ood" not in block.learns_from:
-            return
-        known, name = self.config.datasets, block.candidates
-        if name is not None and (name not in known or name == self.dataset):
-            others = [other for other in known if other != self.dataset]
-            said = f"no entry '{name}' in datasets" if name not in known else "the experiment's own"
-            raise ConfigError(
-                f"{where}.ood.candidates: {said}; {choices(name, others)}, or leave it out for the "
-                f"images of split ood of {self.dataset}"
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

@@ -16,6 +16,7 @@ from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import Artifact, Experiment, all_artifacts, reference_cams
 from tags2masks.workflow.building import build_experiments
+from tags2masks.workflow.ood import pools
 from tags2masks.workflow.sources import module_path
 
 # Other names in results/, which a data set cannot have.
@@ -101,17 +102,7 @@ class Catalog:
 
     def pools(self) -> list[str]:
         """The data sets that only candidates for out-of-distribution images come from."""
-        named = (getattr(a.block, "candidates", None) for a in self.artifacts.values())
-        own = self.datasets()
-        return [name for name in dict.fromkeys(filter(None, named)) if name not in own]
-
-    def candidate_splits(self, artifact: Artifact) -> list[tuple[str, str]]:
-        """The (data set, split) pairs whose images are an artifact's candidates."""
-        pool = artifact.block.candidates
-        if pool is None:
-            return [(artifact.dataset, "ood")]
-        tagged = self.config.datasets[pool].tagged
-        return [(pool, split) for split in (("train", "ood") if tagged else ("ood",))]
+        return pools(self.artifacts.values(), self.datasets())
 
     def of_stage(self, *stages: str) -> list[Artifact]:
         """All artifacts of the stages, each once."""
@@ -166,16 +157,6 @@ class Catalog:
         artifacts = self.giving_instances()
         return [a for a in artifacts if self.config.datasets[a.dataset].has_instances]
 
-    def check_instances(self, dataset: str) -> None:
-        """Raise ConfigError for a data set without true instances."""
-        spec = self.config.datasets[dataset]
-        if not spec.has_instances:
-            raise ConfigError(
-                f"datasets.{dataset}: a {spec.kind} data set"
-                f"{'' if spec.has_truth else ' without masks'} has no true instances to measure "
-                "instances with; data sets of kinds digits, voc and coco have"
-            )
-
     def splits_of(self, artifact: Artifact) -> list[str]:
         """Prefixes of the names of its figures: "", and "val-" if it is also measured on val."""
         twice = (
@@ -223,20 +204,6 @@ class Catalog:
             f"evaluation.background_score: auto needs a classifier, and maps {maps.id} have none; "
             "write a number"
         )
-
-    @property
-    def step_tables(self) -> list[str]:
-        """The tables of every step, for maps with `keep_steps`."""
-        kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
-        return [f"{a.folder}/steps.csv" for a in kept]
-
-    @property
-    def epoch_tables(self) -> list[str]:
-        """The tables after each epoch, if the config asks for them: for maps without helpers."""
-        if self.config.evaluation.epoch_images is None:
-            return []
-        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
-        return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property
     def published(self) -> list[str]:
@@ -315,7 +282,8 @@ def check_modules() -> None:
 def weights_of(artifact: Artifact) -> list[str]:
     """The file of initial weights of an artifact's training, as a list of at most one."""
     backbone = getattr(artifact.block, "backbone", None)
-    starts = STAGES[artifact.stage].gives == "network" and backbone is not None
+    uses = STAGES[artifact.stage].gives == "network" or artifact.stage == "features"
+    starts = uses and backbone is not None
     from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream
     if not starts or from_classifier or not backbone.weights_file():
         return []

@@ -15,6 +15,7 @@ from tags2masks.user_tables import SPLITS
 from tags2masks.workflow.artifacts import Experiment
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.ids import as_param, canonical, digest, file_digest
+from tags2masks.workflow.ood import candidate_splits
 from tags2masks.workflow.started import kept
 
 
@@ -159,8 +160,7 @@ class Described(Catalog):
             if "boxes" in learned and "val" in self.config.evaluation.splits:
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
-            if "ood" in artifact.block.learns_from:
-                wanted += [(split, name) for name, split in self.candidate_splits(artifact)]
+            wanted += [(of, name) for name, of in candidate_splits(self.config, artifact)]
         return [self.description_file(*table) for table in dict.fromkeys(wanted)]
 
     def described(self, what: str) -> Callable:

@@ -14,13 +14,14 @@ from tags2masks.stages import STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import weights_of
-from tags2masks.workflow.described import Described
 from tags2masks.workflow.ids import as_param
+from tags2masks.workflow.measuring import Measured
+from tags2masks.workflow.ood import candidate_options, candidate_tables
 from tags2masks.workflow.params import free_fields, options, source
 from tags2masks.workflow.started import kept
 
 
-class Plan(Described):
+class Plan(Measured):
     """Input and param functions of all rules, for a config."""
 
     # -- the rules of methods --------------------------------------------------------------------
@@ -44,10 +45,7 @@ class Plan(Described):
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
-            if "ood" in artifact.block.learns_from:
-                pairs = self.candidate_splits(artifact)
-                named["candidates"] = [f"results/{name}/{of}.csv" for name, of in pairs]
-            named |= artifact.block.folders()
+            named |= candidate_tables(self.config, artifact) | artifact.block.folders()
             for role, upstream in artifact.upstream.items():
                 for option, given in self._upstream_files(
                     stage, unnumbered(role), upstream, wildcards
@@ -84,13 +82,13 @@ class Plan(Described):
             "root": self.root,
             "mask_root": self.mask_root(stage),
             "ood": self.ood(stage),
-            "inputs": _options,
+            "inputs": input_options,
             "part": self.part(stage),
             "machine": self.machine,
         }
 
-    def training_params(self, stage: Stage) -> dict[str, Callable]:
-        """`params` for a stage that trains; initial weights count by content, not by path."""
+    def weighted_params(self, stage: Stage) -> dict[str, Callable]:
+        """`params` for a stage with initial weights, which count by content, not by path."""
 
         def weights(wildcards, resources) -> str:
             return options({"weights": weights_of(self.get(stage.name, wildcards))})
@@ -152,64 +150,6 @@ class Plan(Described):
             self.get(stage or wildcards.stage, wildcards), getattr(wildcards, "of", "")
         )
 
-    def left_out(self, stage: str | None = None) -> Callable:
-        """Input function: the table of images whose masks an artifact learned from, if any."""
-
-        def file(wildcards) -> list[str]:
-            learned = self.get(stage or wildcards.stage, wildcards).supervision
-            return [f"{self.own(wildcards)}/labelled.csv"] if "masks" in learned else []
-
-        return file
-
-    def true_masks(self, wildcards) -> str:
-        """Input function: truth.csv, from which true instances are made.
-
-        Raises ConfigError for a data set without true instances.
-        """
-        self.check_instances(wildcards.dataset)
-        return f"{self.own(wildcards)}/truth.csv"
-
-    def true_instances(self, wildcards) -> list[str]:
-        """Input function: the shards of the true instances of the split that is measured."""
-        self.check_instances(wildcards.dataset)
-        count = self.config.datasets[wildcards.dataset].shards
-        of = "val-" if self.measured_split()(wildcards) == "val" else ""
-        return [f"{self.own(wildcards)}/true_instances/{of}{n}.zarr.zip" for n in range(count)]
-
-    def leave_out(self, wildcards, input) -> str:
-        """Param function: the argument for this table."""
-        return options({"left-out": input.left_out})
-
-    def score_file(self, stage: str) -> Callable:
-        """Input function: the chosen background score of maps, or of masks, if it is chosen."""
-
-        def file(wildcards) -> list[str]:
-            score = self._score(stage, wildcards)
-            return [f"{score.folder}/{STAGES['score'].file}"] if score else []
-
-        return file
-
-    def _score(self, stage: str, wildcards) -> Artifact | None:
-        artifact = self.get(stage, wildcards)
-        return self.seed_score(artifact) if stage == "maps" else artifact.upstream.get("score")
-
-    def region_shards(self, stage: str | None = None) -> Callable:
-        """Input function: the shards of the CAM that defines an artifact's regions, if any."""
-
-        def shards(wildcards) -> list[str]:
-            cam = self._region_cam(stage, wildcards)
-            return self.shard_files(cam, wildcards.of) if cam else []
-
-        return shards
-
-    def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
-        return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
-
-    def other_masks(self, wildcards) -> list[str]:
-        """Input function: the shards of the masks that an artifact is compared with."""
-        artifact = self.get(wildcards.stage, wildcards)
-        return [shard for other in self.others(artifact) for shard in self.shard_files(other)]
-
     def sheet_folders(self, of: str) -> Callable:
         """Input function: the pictures of all shards on a contact sheet; of: `images` or `{id}`."""
 
@@ -252,94 +192,14 @@ class Plan(Described):
         """Param function: the artifact's recipe, as one line of JSON."""
         return lambda wildcards: as_param(self.get(stage, wildcards).recipe)
 
-    def measured_split(self, stage: str | None = None) -> Callable:
-        """Param function: the split that an artifact is measured on."""
-
-        def split(wildcards) -> str:
-            if STAGES[stage or wildcards.stage].split == "evaluated":
-                return self.config.datasets[wildcards.dataset].evaluate_on
-            return "val" if getattr(wildcards, "of", "") else "train"
-
-        return split
-
-    def measured_index(self, stage: str | None = None) -> Callable:
-        """Input function: the index of this split."""
-        split = self.measured_split(stage)
-        return lambda wildcards: f"{self.own(wildcards)}/{split(wildcards)}.csv"
-
-    def shard_part(self, wildcards) -> str:
-        """Param function: the arguments for the split and shard of true instances."""
-        prefix, _, number = wildcards.shard.rpartition("-")
-        return f"--split {prefix or 'train'} --shard {number}"
-
-    def shard_index(self, wildcards) -> str:
-        """Input function: the index of the split that a shard is of."""
-        return f"{self.own(wildcards)}/{wildcards.shard.rpartition('-')[0] or 'train'}.csv"
-
-    def measuring_source(self, script: str) -> Callable:
-        """Param function: the digest of a program that uses the data set's reader."""
-        return lambda wildcards: source(script, self.reader(wildcards.dataset))(wildcards)
-
-    def scoring_source(self, wildcards) -> str:
-        """Param function: the digest of the program that measures a mask method's scores."""
-        method = self.get("masks", wildcards).method
-        digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
-        return digest_of(wildcards)
-
-    def classifying_source(self, wildcards) -> str:
-        """Param function: the digest of the program that measures a classifier on tags."""
-        method = self.get("classifier", wildcards).method
-        return source("measure_classifier", f"classifiers.{method}")(wildcards)
-
-    def epochs_source(self, wildcards) -> str:
-        """Param function: the digest of the program that measures maps after each epoch."""
-        maps = self.get("maps", wildcards)
-        parts = [f"maps.{maps.method}", f"classifiers.{maps.upstream['classifier'].method}"]
-        return source("measure_epochs", self.reader(wildcards.dataset), *parts)(wildcards)
-
     def setting(self, block: str, name: str) -> Callable:
         """Param function: a value of `evaluation` or `report`."""
         value = getattr(getattr(self.config, block), name)
         return lambda wildcards: kept(f"{block}.{name}", value, f"{block}.{name} of the config")
 
-    def seed_at(self, wildcards) -> str:
-        """Param function: the arguments for the background score at which maps are measured."""
-        score = self.seed_score(self.get("maps", wildcards))
-        name, number = "evaluation.background_score", self.config.evaluation.background_score
-        kept(name, str(number), f"{name} of the config")
-        return f"--score-id {score.id}" if score else f"--background-score {number}"
-
-    def object_scores(self, wildcards) -> str:
-        """Param function: the arguments for the scores at which objects are measured.
-
-        Masks of objects have one, at which all of theirs are 1.
-        """
-        block, masks = self.get(wildcards.stage, wildcards).block, wildcards.stage == "object_masks"
-        steps = 0 if masks else self.config.evaluation.thresholds
-        return f"--score {0.5 if masks else block.score:g} --thresholds {steps}"
-
     def predictor_recipe(self, wildcards) -> str:
         """Param function: the recipe of the predictions for new images."""
         return as_param(self.predictor(wildcards.name).recipe)
-
-    def region_cam(self, stage: str | None = None) -> Callable:
-        """Param function: the argument for this CAM, if there is one."""
-
-        def argument(wildcards) -> str:
-            cam = self._region_cam(stage, wildcards)
-            return f"--cam {cam.id}" if cam else ""
-
-        return argument
-
-    def localized(self, wildcards) -> str:
-        """Param function: the argument for the number of images with maps, if not all."""
-        count = self.get("maps", wildcards).block.images
-        return f"--only {count}" if count else ""
-
-    def compared(self, wildcards) -> str:
-        """Param function: the argument with the ids of the masks to compare with, if any."""
-        others = self.others(self.get(wildcards.stage, wildcards))
-        return options({"others": [other.id for other in others]})
 
     def sheet_title(self, wildcards) -> str:
         """Param function: the entries that lead to masks, in the first experiment with them."""
@@ -351,14 +211,6 @@ class Plan(Described):
             for depth, artifact in experiment.products
             if artifact.key == masks.key
         )
-
-    def epoch_counts(self, wildcards) -> str:
-        """Param function: the arguments for the numbers of epochs, shards and images."""
-        maps = self.get("maps", wildcards)
-        images = min(filter(None, [self.config.evaluation.epoch_images, maps.block.images]))
-        shards = " ".join(f"{n}.zarr.zip" for n in range(len(self.shard_files(maps))))
-        epochs = maps.upstream["classifier"].block.epochs
-        return f"--only {images} --epochs {epochs} --shards {shards}"
 
     # -- parameters that Snakemake does not record -----------------------------------------------
 
@@ -389,18 +241,10 @@ class Plan(Described):
         return argument
 
     def ood(self, stage: Stage) -> Callable:
-        """Param function: the arguments for the folder of the candidates and a person's table."""
-
-        def arguments(wildcards, resources) -> str:
-            artifact = self.get(stage.name, wildcards)
-            if "ood" not in artifact.block.learns_from:
-                return ""
-            pool = artifact.block.candidates or artifact.dataset
-            root = self.config.datasets[pool].image_root(f"results/{pool}")
-            table = getattr(artifact.block, "keep_table", None)
-            return options({"candidate-root": root} | ({"keep": str(table)} if table else {}))
-
-        return arguments
+        """Param function: `candidate_options` of an artifact of the stage."""
+        return lambda wildcards, resources: candidate_options(
+            self.config, self.get(stage.name, wildcards)
+        )
 
     def train_tables(self, wildcards, input) -> str:
         """Param function: the arguments for the tables of the training images, if there are any."""
@@ -431,10 +275,6 @@ class Plan(Described):
 
         return argument
 
-    def own(self, wildcards) -> str:
-        """The folder of a data set's results."""
-        return f"results/{wildcards.dataset}"
-
     def free(self, stage: str) -> Callable:
         """Param function: the fields of the artifact's block that are not in recipes, as JSON."""
         return lambda wildcards, resources: as_param(free_fields(self.get(stage, wildcards).block))
@@ -452,6 +292,6 @@ class Plan(Described):
         return f"--dask {shlex.quote(self.config.dask)}" if self.config.dask else ""
 
 
-def _options(wildcards, input, resources) -> str:
+def input_options(wildcards, input, resources) -> str:
     """Param function: the input files as options of the program."""
     return options(dict(input.items()))

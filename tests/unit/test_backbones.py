@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tags2masks.config.training import Backbone
-from tags2masks.nets.backbones import create_backbone, feature_shape, on_any_size, stage_features
+from tags2masks.nets.any_size import on_any_size
+from tags2masks.nets.backbones import create_backbone, feature_shape, stage_features
 from tags2masks.nets.classifier import Classifier
 
 

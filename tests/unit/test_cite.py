@@ -22,6 +22,7 @@ WITHOUT_A_PAPER = {
     "full",
     "given",
     "mean",
+    "pooled",
     "predicted",
     "separation",
     "threshold",

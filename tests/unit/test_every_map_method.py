@@ -73,11 +73,19 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def given(data):
-    """A function from a spec and a change of weights to the network and helpers of its method."""
+    """What `giver` gives, with classifiers as `small` makes them."""
+    return giver(data)
+
+
+def giver(data, **changes):
+    """A function from a spec and a change of weights to the network and helpers of its method.
+
+    changes: of the classifiers' blocks.
+    """
 
     @cache
     def network_of(needs, change):
-        blocks = [small(block) for block in METHODS["classifiers"].values()]
+        blocks = [small(block, **changes) for block in METHODS["classifiers"].values()]
         network = built("classifiers", next(b for b in blocks if b.offers >= set(needs)))
         with torch.no_grad():
             change(network)

@@ -34,16 +34,18 @@ DATA = {
 
 def test_every_method_has_its_tester():
     tested = {"maps", "prototypes", "scores", "walks", "masks", *STAGE_OF}
-    tested |= {"ood", "objectness", "object_masks", "instances"}
+    tested |= {"ood", "objectness", "object_masks", "features", "instances"}
     assert tested == set(METHODS), "write a tests/unit/test_every_….py for what the stage makes"
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """All of `DATA`, by name."""
+    """All of `DATA`, by name; again, as `…, patches`, with a classifier on a vision transformer."""
+    vit = {"backbone": {"name": "test_vit", "weights": None}}
     return {
-        name: three_images(tmp_path_factory.mktemp("data"), tags, labels)
+        name + suffix: three_images(tmp_path_factory.mktemp("data"), tags, labels, **changes)
         for name, (tags, labels) in DATA.items()
+        for suffix, changes in (("", {}), (", patches", vit))
     }
 
 
@@ -58,7 +60,8 @@ def test_no_view_shows_the_only_label(data):
 def trained(data, folder, package, method, **changes):
     """The weights and rows of two steps from seed 3, and of every file that the training wrote."""
     spec = small(METHODS[package][method], **changes)
-    recipe = {"stage": STAGE_OF[package], "method": method, "spec": spec.key(), "seed": 3}
+    values = {name: value for name, value in spec.key().items() if name not in spec.derived}
+    recipe = {"stage": STAGE_OF[package], "method": method, "spec": values, "seed": 3}
     task = Task(
         recipe | {"upstream": data.upstream, "dataset": data.dataset},
         data.index,
@@ -93,8 +96,13 @@ def same(one, other):
 
 @pytest.mark.parametrize(("package", "method"), EVERY)
 def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatch, package, method):
-    whole = trained(data["mixed"], tmp_path / "whole", package, method)
-    assert same(whole, trained(data["mixed"], tmp_path / "again", package, method))
+    same_twice_and_when_killed(data["mixed"], tmp_path, monkeypatch, package, method)
+
+
+def same_twice_and_when_killed(data, tmp_path, monkeypatch, package, method, **changes):
+    """Train three times, once with a kill between the epochs, and compare."""
+    whole = trained(data, tmp_path / "whole", package, method, **changes)
+    assert same(whole, trained(data, tmp_path / "again", package, method, **changes))
     module, killed = learning_module(package), tmp_path / "killed"
 
     class Killing:
@@ -118,9 +126,9 @@ def test_a_training_is_the_same_twice_and_when_killed(data, tmp_path, monkeypatc
         views = module.views
         patch.setattr(module, "views", Killing)
         with pytest.raises(KeyboardInterrupt):
-            trained(data["mixed"], killed, package, method)
+            trained(data, killed, package, method, **changes)
     assert [path.name for path in (killed / "state").iterdir()] == ["epoch-0001.pt"]
-    assert same(whole, trained(data["mixed"], killed, package, method))
+    assert same(whole, trained(data, killed, package, method, **changes))
 
 
 @pytest.mark.parametrize("name", [name for name in DATA if name != "mixed"])
@@ -131,14 +139,19 @@ def test_what_says_nothing_teaches_without_harm(data, tmp_path, package, method,
 
 @pytest.mark.parametrize(("package", "method", "field", "value"), OPTIONS)
 def test_every_option_trains(data, tmp_path, package, method, field, value):
+    suffix = ", patches" if "patches" in METHODS[package][method].backbone_needs else ""
     for folder, name in enumerate(("mixed", "no tag, no label")):
-        trained(data[name], tmp_path / str(folder), package, method, **{field: value})
+        trained(data[name + suffix], tmp_path / str(folder), package, method, **{field: value})
 
 
 @pytest.mark.parametrize("option", [{}, *({f: v} for f, v in options(Inference))], ids=str)
 @pytest.mark.parametrize("method", METHODS["segmenters"])
 def test_predictions_are_in_form(data, method, option):
-    data, spec = data["mixed"], small(METHODS["segmenters"][method], test=option)
+    predicted(data["mixed"], small(METHODS["segmenters"][method], test=option))
+
+
+def predicted(data, spec):
+    """Segment all images twice with a network that has learned nothing, and check the masks."""
     network, rows = built("segmenters", spec), data.index
     found, again = (
         {name: mask for name, mask, _ in segmented(network, rows, data.folder, spec.test, MACHINE)}

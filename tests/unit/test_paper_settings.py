@@ -53,6 +53,33 @@ def test_pnoc_has_the_papers_walk_and_its_codes():
     assert (code.affinity.radius, code.radius, code.beta, code.steps) == (10, 5, 10, 256)
 
 
+def test_pnoc_on_coco_learns_at_half_the_rates_and_else_as_on_voc():
+    voc, coco = config("pnoc"), config("pnoc-coco")
+    for name in ("vanilla", "pnoc"):
+        ours, theirs = coco.classifiers[name], voc.classifiers[name]
+        assert (ours.optimizer.lr, ours.optimizer.head_factor) == (0.005, 10)  # 0.05 for the head
+        assert theirs.optimizer.lr == 0.01
+        # Table 5 has ResNeSt-269.
+        same = {"optimizer": theirs.optimizer, "backbone": theirs.backbone}
+        assert ours.backbone.name == "resnest269e"
+        assert ours.model_copy(update=same) == theirs
+    assert coco.objectness["c2am_h"] == voc.objectness["c2am_h"]
+    assert coco.objectness["refined"] == voc.objectness["refined"]
+    psa = coco.masks["psa"]
+    assert (psa.labels.low_power, psa.labels.high_power, psa.background_power) == (4, 32, 16)
+    assert psa.beta == voc.masks["psa"].beta and psa.crf == voc.masks["psa"].crf
+    assert coco.masks["psa-guided"].labels == voc.masks["psa-guided"].labels
+    assert coco.masks["edges-guided"].labels == voc.masks["edges-guided"].labels
+
+
+def test_wood_and_advcam_and_rib_are_on_one_map():
+    found = config("wood")
+    assert found.maps["rib_advcam"].model_copy(update={"climb": None}) == found.maps["rib"]
+    # The climb is AdvCAM's of the same table.
+    climb, own = found.maps["rib_advcam"].climb, found.maps["advcam"]
+    assert all(getattr(own, name) == value for name, value in climb)
+
+
 def test_wood_has_the_papers_numbers_and_its_codes():
     classifiers = config("wood").classifiers
     wood = classifiers["wood"]

@@ -16,6 +16,7 @@ from tags2masks.config.project import parse_config
 from tags2masks.config.training import Augment, Backbone
 from tags2masks.data.training_images import TrainingImages
 from tags2masks.maps import cam
+from tags2masks.maps.advcam import ascend, ends
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.rib import adapt, companions, localize, loss_of, pooled, trainable
 from tags2masks.nets.classifier import Classifier
@@ -122,6 +123,7 @@ class Scaled(nn.Module):
         super().__init__()
         self.normalize = nn.Module()
         self.normalize.mean = torch.full((1, 3, 1, 1), 0.5)
+        self.normalize.std = torch.full((1, 3, 1, 1), 0.5)
         self.gain = nn.Parameter(torch.tensor(1.0))
         self.head = nn.Conv2d(3, 2, 1, bias=False)
         self.head.weight.data[:] = torch.eye(3)[:2].view(2, 3, 1, 1)
@@ -161,8 +163,9 @@ def adapted(**options):
     spec = Rib(**(ONE_VIEW | options))
     network, tagged = Scaled(), torch.tensor([True, False])
     draws = companions(np.arange(4), 0, spec)
+    climbed = ends(network, IMAGE, tagged, spec) if spec.climb else None
     with trainable(network):
-        steps = list(adapt(network, IMAGE, tagged, draws, spec, Plain()))
+        steps = list(adapt(network, IMAGE, tagged, draws, spec, Plain(), climbed))
     return torch.stack(steps)[:, 0, 0]
 
 
@@ -270,12 +273,56 @@ def test_early_exits_by_hand():
     assert len(adapted(**area | {"early_exit": False})) == 6
 
 
+# AdvCAM's climb of one step of 0.4, without its mask term.
+CLIMB = {"steps": 1, "step_size": 0.4, "restrict_weight": 0}
+
+
+def test_the_maps_of_a_climbed_image_by_hand():
+    # Normalised, the gradients of the logits' means over two pixels are 0.5/2 for red and −0.5/2
+    # for green: they change by 0.1, colours by 0.05. The network learns from the image.
+    found = adapted(pooling="gap", climb=CLIMB)
+    expected = [1.1 * (1.6 * red + 0.25 * 0.2) for red in (0.85, 0.45)]
+    torch.testing.assert_close(found, torch.tensor([[0.85, 0.45], expected]))
+    # Views learn as without a climb; the maps of both are summed.
+    found = adapted(pooling="gap", climb=CLIMB, learn_from="views", flip=True)
+    expected = [2 * 1.16 * (2.2 * red + 0.5 * 0.2) for red in (0.85, 0.45)]
+    torch.testing.assert_close(found, torch.tensor([[1.7, 0.9], expected]))
+
+
 # -- against a plain loop --------------------------------------------------------------------------
+
+
+def plain_ends(network, image, number, spec):
+    """The image at the end of its climb for one class, with its mirror image, at each scale."""
+    mean, std = network.normalize.mean, network.normalize.std
+    found = []
+    for scale in spec.scales:
+        size = [round(side * scale) for side in image.shape[-2:]]
+        scaled = F.interpolate(image[None], size, mode="bilinear")
+        steps = spec.climb.steps_below_one if scale < 1 else spec.climb.steps
+        views = torch.cat([scaled, scaled.flip(-1)])
+        for _, climbed in ascend(network, views, torch.tensor([number]), steps, spec.climb):
+            last = climbed
+        found.append(last * std + mean)
+    return found
+
+
+def maps_of_ends(network, of_class, number, size):
+    """The map of a class, normalised; of_class: from `plain_ends`."""
+    total = 0
+    for straight, mirrored in of_class:
+        for view, mirror in ((straight, False), (mirrored, True)):
+            scores = network.score_maps(network.features(view[None]))[:, number : number + 1]
+            seen = scores.relu().flip(-1) if mirror else scores.relu()
+            total = total + F.interpolate(seen, size, mode="bilinear")[0, 0]
+    return total / (total.max() + 1e-5)
 
 
 def plain_rib(network, image, tagged, seed, spec, training):
     """The maps of one image's tags from a copy of the network, written down plainly."""
     network = copy.deepcopy(network).requires_grad_(True)
+    numbers = tagged.nonzero().flatten().tolist()
+    climbed = [plain_ends(network, image, n, spec) for n in numbers] if spec.climb else None
     head = list(network.head.parameters())
     optimizer = torch.optim.SGD(
         [
@@ -290,6 +337,10 @@ def plain_rib(network, image, tagged, seed, spec, training):
             scales = Cam(scales=spec.scales, flip=spec.flip, stride=spec.stride)
             one = Batch(image[None], tagged[None], [seed])
             steps.append(cam.localize(network, one, scales)[0, tagged])
+            if climbed:
+                pairs = zip(climbed, numbers, strict=True)
+                size = steps[-1].shape[-2:]
+                steps[-1] = torch.stack([maps_of_ends(network, *pair, size) for pair in pairs])
         if step == spec.steps:
             break
         count = min(spec.companions, len(rows))
@@ -322,7 +373,18 @@ def plain_rib(network, image, tagged, seed, spec, training):
     return total / (total.amax((1, 2), keepdim=True) + 1e-5)
 
 
-@pytest.mark.parametrize("options", [{"companions_per_pass": 1}, {"learn_from": "views"}])
+CLIMBS = {"steps": 1, "steps_below_one": 1, "step": "scaled", "step_size": 0.5}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"companions_per_pass": 1},
+        {"learn_from": "views"},
+        {"climb": CLIMBS | {"steps": 2}},
+        {"climb": CLIMBS | {"pairs_per_pass": 1}},
+    ],
+)
 def test_it_equals_a_plain_loop_over_copies(network, training, options):
     spec = Rib(**SMALL, lr=0.01, **options)
     batch = a_batch()
@@ -338,6 +400,20 @@ def test_it_equals_a_plain_loop_over_copies(network, training, options):
         )
     plain = cam.localize(network, batch, Cam())
     assert (found - plain)[batch.tagged].abs().max() > 0.01
+    if spec.climb:
+        without = localize(
+            network, batch, spec.model_copy(update={"climb": None}), training=training
+        )
+        assert (found - without)[batch.tagged].abs().max() > 0.01
+
+
+def test_a_climb_of_no_step_is_none(network, training):
+    batch = a_batch()
+    found = [
+        localize(network, batch, Rib(**SMALL, lr=0.01, climb=climb), training=training)
+        for climb in (None, {"steps": 0})
+    ]
+    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)
 
 
 def test_no_step_is_plain_cam(network, training):

@@ -12,7 +12,15 @@ from torch.utils.data import TensorDataset
 from tags2masks.checkpoints import State
 from tags2masks.config import segmenters
 from tags2masks.config.crf import Bilateral, Gaussian
-from tags2masks.config.segmenters import Cct, DeepLabV1, DeepLabV2, DeepLabV3Plus, Mixed, UPerNet
+from tags2masks.config.segmenters import (
+    Cct,
+    DeepLabV1,
+    DeepLabV2,
+    DeepLabV3Plus,
+    Dpt,
+    Mixed,
+    UPerNet,
+)
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine
 from tags2masks.methods import method_module
@@ -26,18 +34,24 @@ from tags2masks.training import Moment, fit
 
 RESNET8 = {"name": "test_resnet", "output_stride": 8}
 RESNET32 = {"name": "test_resnet", "output_stride": 32}
+VIT = {"name": "test_vit"}
 TINY38 = {"name": "resnet38d", "output_stride": 8, "args": {"width": 8}}
 SPECS = {
     "deeplabv3plus": DeepLabV3Plus(backbone=RESNET8, decoder_channels=8),
     "deeplabv1": DeepLabV1(backbone=TINY38, head_channels=4),
     "deeplabv2": DeepLabV2(backbone=RESNET8),
     "upernet": UPerNet(backbone=RESNET32, decoder_channels=8),
+    "dpt": Dpt(backbone=VIT, decoder_channels=8),
     "mixed": Mixed(backbone=RESNET8, decoder_channels=8),
     "cct": Cct(backbone=RESNET8),
 }
 PLAIN = {name: spec for name, spec in SPECS.items() if name != "cct"}  # see test_cct.py
 MOMENT = Moment(0, 0, (0, 0, 0))
-CLASSIFIERS_TOO = [DeepLabV2(backbone=TINY38), UPerNet(backbone={"name": "test_convnext"})]
+CLASSIFIERS_TOO = [
+    DeepLabV2(backbone=TINY38),
+    DeepLabV2(backbone={"name": "test_vit2"}, augment={"crop": 320}),
+    UPerNet(backbone={"name": "test_convnext"}),
+]
 
 
 def build(spec, classes):
@@ -258,16 +272,16 @@ def test_the_defaults_are_the_published_schedules():
         (DeepLabV3Plus(backbone=RESNET32), "output_stride 8 or 16"),
         (DeepLabV3Plus(backbone={"name": "no_such_net"}), "timm has no 'no_such_net'"),
         (
-            DeepLabV3Plus(backbone={"name": "deit_tiny_patch16_224"}),
+            DeepLabV3Plus(backbone={"name": "pit_ti_224"}),
             "does not work as a DeepLabV3\\+ encoder",
         ),
         (DeepLabV3Plus(backbone=TINY38), "resnet38d is not of timm"),
         (DeepLabV1(backbone=TINY38 | {"output_stride": 16}), "resnet38d has 8 and no other"),
         (DeepLabV1(backbone=TINY38 | {"args": {"width": 7}}), "make no resnet38d"),
         (DeepLabV1(backbone=TINY38 | {"args": {"depth": 3}}), "make no resnet38d"),
-        (DeepLabV2(backbone={"name": "test_vit", "output_stride": 32}), "convolutional network"),
+        (DeepLabV2(backbone={"name": "pit_ti_224", "output_stride": 32}), "convolutional network"),
         (UPerNet(backbone=RESNET8), "UPerNet takes backbone.output_stride 32"),
-        (UPerNet(backbone={"name": "test_vit"}), "does not work as a UPerNet encoder"),
+        (UPerNet(backbone={"name": "pit_ti_224"}), "does not work as a UPerNet encoder"),
         (
             UPerNet(backbone={"name": "swin_tiny_patch4_window7_224"} | {
                 "args": {"strict_img_size": True, "embed_dim": 24}
@@ -284,6 +298,37 @@ def test_encoders_that_cannot_serve(spec, message):
 def test_upernet_on_swin_takes_images_of_any_size():
     spec = UPerNet(backbone={"args": {"embed_dim": 24}}, decoder_channels=8)
     network = build(spec, 2).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 37, 70)).shape == (1, 3, 37, 70)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_vit2", "test_vit3"])
+def test_dpt_decodes_the_tokens_of_four_blocks(name):
+    torch.manual_seed(0)
+    network = build(Dpt(backbone={"name": name}, decoder_channels=8), 2).eval()
+    inner, vit, image = network.network, network.backbone, torch.rand(1, 3, 64, 96)
+    outputs = []
+    for block in vit.blocks:
+        block.register_forward_hook(lambda _, __, tokens: outputs.append(tokens))
+    with torch.no_grad():
+        found = network(image)
+        depth = len(vit.blocks)
+        taken = [outputs[depth // 4 * 1 - 1], *(outputs[depth * part // 4 - 1] for part in (2, 3))]
+        taken.append(outputs[-1])
+        # 4 × 6 cells after one class or register token.
+        maps = [tokens[:, 1:].transpose(1, 2).reshape(1, -1, 4, 6) for tokens in taken]
+        decoded = inner.decoder(maps, [tokens[:, :1] for tokens in taken])
+        assert decoded.shape == (1, 8, 32, 48)
+        torch.testing.assert_close(found, inner.segmentation_head(decoded))
+        # The further token is in the maps.
+        without = inner.decoder(maps, [tokens[:, :1] * 0 for tokens in taken])
+        assert not torch.allclose(without, decoded)
+
+
+def test_dpt_without_further_tokens_is_of_the_patches_alone():
+    backbone = VIT | {"args": {"class_token": False}}
+    network = build(Dpt(backbone=backbone, decoder_channels=8), 2).eval()
+    assert all(not list(block.parameters()) for block in network.network.decoder.projection_blocks)
     with torch.no_grad():
         assert network(torch.rand(1, 3, 37, 70)).shape == (1, 3, 37, 70)
 

@@ -18,7 +18,7 @@ from tags2masks.config.methods import METHODS
 from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_networks import C2amH
-from tags2masks.config.segmenters import Mixed, Perturbations, Segmenter
+from tags2masks.config.segmenters import Dpt, Mixed, Perturbations, Segmenter
 from tags2masks.config.training import Training
 from tags2masks.data.candidates import RANKED
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
@@ -47,6 +47,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
     Wood: {"keep": "all", "clusters": 2},
     Segmenter: {"head_channels": 8, "decoder_channels": 8},
     Mixed: {"batch_size": 2},
+    Dpt: {"backbone": {"name": "test_vit", "weights": None}},
     C2amH: {"hints": "vanilla/cam"},
     C2amHMaps: {"network": {"hints": "vanilla/cam"}},
     Given: {"folder": "saliency"},
@@ -139,10 +140,13 @@ class Data:
     candidates: pd.DataFrame
 
 
-def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -> Data:
+def three_images(
+    folder: Path, tags: list[tuple[str, ...]], labels: list[int], **classifier: Any
+) -> Data:
     """Write them.
 
-    tags: of each image; labels: those that an image's labels are drawn from. At least the last
+    tags: of each image; labels: those that an image's labels are drawn from; classifier: changes
+    of the classifier's block. At least the last
     image has one that is not ignored, at a pixel that no view shows, being half as large or less.
     The second one's true mask is as its labels, but known at its first pixel.
     The upstream has a vanilla classifier with random weights, random maps, and these labels for all
@@ -167,7 +171,7 @@ def three_images(folder: Path, tags: list[tuple[str, ...]], labels: list[int]) -
     masks, model = folder / "0.zarr.zip", folder / "model.safetensors"
     for path, stored in ((masks, entries), (folder / "maps.zarr.zip", maps)):
         write_shard(path, {"id": MADE}, images_sha(rows_of(index, "train")), stored)
-    spec = small(METHODS["classifiers"]["vanilla"])
+    spec = small(METHODS["classifiers"]["vanilla"], **classifier)
     save_model(built("classifiers", spec), model)
     recipe = {"stage": "classifier", "method": spec.method, "spec": spec.key(), "upstream": {}}
     write_record(folder / "spec.json", provenance(recipe) | {"classes": CLASSES})

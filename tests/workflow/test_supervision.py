@@ -60,7 +60,9 @@ def stand_ins(config: dict, folder: Path) -> dict:
                 (folder / name).touch()
             for name in filter(None, map(spec.get, ("train_annotations", "val_annotations"))):
                 (folder / name).parent.mkdir(exist_ok=True)
-                (folder / name).write_text('{"images": [], "annotations": [], "categories": []}')
+                (folder / name).write_text(
+                    '{"images": [], "annotations": [{"segmentation": [[0]]}], "categories": []}'
+                )
         for name in {"tags", "labels", "descriptions"} & set(spec):
             spec[name] = str(empty)
     if "published" in config:

@@ -30,7 +30,9 @@ def with_wood(copy) -> dict:
         "keep": "keep.csv",
         "clusters": 2,
         "climb": 0.07,
+        "keep_states": True,
     }
+    config["evaluation"] = {"background_score": 0.3, "epoch_features": 4}
     config["experiments"] = ["digits / wood / cam"]
     copy.configure(config)
     return config
@@ -72,6 +74,19 @@ def test_a_run_waits_for_a_person_and_goes_on_with_the_answers(copy, browser):
     assert (row["supervision"], row["label_cost"]) == ("tags + ood", 20)
     assert "1 of 5 candidates for out-of-distribution images" in row["note"]
     assert copy.would_run() == {}
+
+    # Four tagged images and the three that are kept, before the training and after both epochs.
+    (table,) = copy.folder.glob("results/digits/classifier/wood-*/embedding.csv")
+    places = pd.read_csv(table)
+    assert places.groupby(["epoch", "kind"]).size().tolist() == [3, 4] * 3
+    answers = pd.read_csv(copy.folder / "keep.csv", keep_default_na=False)
+    kept = set(answers.loc[answers["keep"] == "yes", "image"])
+    assert set(places.loc[places["kind"] == "ood", "image"]) == kept
+    before = table.read_bytes()
+    copy.make("--forcerun", "embed_epochs")
+    assert table.read_bytes() == before
+    page = (copy.folder / "results/report.html").read_text(encoding="utf-8")
+    assert "Features of wood after each epoch, by t-SNE" in page
 
     # Another no changes nothing that is learned, another yes trains again and ranks nothing.
     table = pd.read_csv(copy.folder / "keep.csv", keep_default_na=False)
