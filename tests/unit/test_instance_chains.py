@@ -137,22 +137,22 @@ def test_figures_of_instances_of_either_stage():
 
 def test_the_true_instances_are_those_of_the_split_that_is_measured():
     masks = CONFIG["masks"] | {"irn": {"method": "irn", "instances": True}}
-    datasets = {"digits": {"kind": "digits", "shards": 2}}
+    datasets = {"two": {"kind": "digits", "shards": 2}}
     more = {"evaluation": {"splits": ["train", "val"]}, "datasets": datasets, "masks": masks}
-    plan = Plan(CONFIG | more | {"experiments": ["digits / vanilla / cam / irn"]})
+    plan = Plan(CONFIG | more | {"experiments": ["two / vanilla / cam / irn"]})
     wanted = [path for path in plan.figures() if path.endswith("instances.csv")]
     assert [path.split("/")[-1] for path in wanted] == ["instances.csv", "val-instances.csv"]
 
     class Wildcards:
-        dataset, stage, of = "digits", "masks", "val-"
+        dataset, stage, of = "two", "masks", "val-"
 
-    folder = "results/digits/true_instances"
+    folder = "results/two/true_instances"
     assert plan.true_instances(Wildcards()) == [f"{folder}/val-{n}.zarr.zip" for n in range(2)]
     Wildcards.of = ""
     assert plan.true_instances(Wildcards()) == [f"{folder}/{n}.zarr.zip" for n in range(2)]
     for shard, split, part in (("val-1", "val", "--split val --shard 1"), ("0", "train", None)):
         Wildcards.shard = shard
-        assert plan.shard_index(Wildcards()) == f"results/digits/{split}.csv"
+        assert plan.shard_index(Wildcards()) == f"results/two/{split}.csv"
         assert plan.shard_part(Wildcards()) == (part or "--split train --shard 0")
 
 
