@@ -28,6 +28,7 @@ def test_a_row_for_each_artifact_with_instances():
         row("d/boxfill", "instances", "abo", 0.5),
         row("d/boxfill", "instances", "ap", 0.75, "cat"),
         row("d/v/cam/irn", "masks", "iou", 0.9),
+        row("d/detector", "detector", "ap50", 0.5),  # of boxes
         row("d/v/cam/irn", "masks", "ap50", 0.125),
     ]
     first, second = instance_table(pd.DataFrame(rows, columns=list(METRICS)))
