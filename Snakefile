@@ -11,7 +11,7 @@ sys.path.insert(0, workflow.basedir)
 
 from tags2masks.config.reading import read_config, refusal
 from tags2masks.errors import UserError
-from tags2masks.methods import methods_of
+from tags2masks.methods import methods_of, rule_of
 from tags2masks.stages import STAGES, figured, giving, measured
 from tags2masks.workflow import started
 from tags2masks.workflow.environment import use_checkout

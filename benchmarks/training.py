@@ -48,9 +48,11 @@ def specs(crop: int) -> dict[str, TagTraining]:
 
 
 def batch_of(spec: TagTraining, count: int, crop: int) -> list[Tensor]:
-    """Random images and their tags, and as many images of no class where a method takes them."""
+    """Random images and tags, and masks or as many images of no class where a method takes them."""
     images, others = torch.randint(256, (2, count, 3, crop, crop), dtype=torch.uint8)
     tags = torch.eye(20)[torch.arange(count) % 20]
+    if "masks" in (spec.takes or ()):
+        return [images, torch.randint(21, (count, crop, crop), dtype=torch.uint8), tags]
     return [images, tags, others] if "ood" in spec.learns_from else [images, tags]
 
 

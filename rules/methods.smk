@@ -10,7 +10,7 @@ for stage in map(STAGES.get, giving("network")):
 
         rule:
             name:
-                stage.rule.format(method=method)
+                rule_of(stage, method)
             input:
                 unpack(plan.inputs(stage)),
                 val=ancient(VAL),
@@ -55,7 +55,7 @@ for stage in map(STAGES.get, giving("shards")):
 
         rule:
             name:
-                stage.rule.format(method=method)
+                rule_of(stage, method)
             input:
                 unpack(plan.inputs(stage)),
             output:
@@ -92,7 +92,7 @@ for stage in map(STAGES.get, giving("table")):
 
         rule:
             name:
-                stage.rule.format(method=method)
+                rule_of(stage, method)
             input:
                 unpack(plan.inputs(stage)),
             output:

@@ -40,6 +40,12 @@ def part_blocks(block: type[Entry], field: str) -> list[type[Entry]]:
     return [inner for inner in types if isinstance(inner, type) and issubclass(inner, Entry)]
 
 
+def rule_of(stage: Stage, method: str) -> str:
+    """The name of the rule that makes a stage's artifacts by a method."""
+    block = methods_of(stage).get(method)
+    return (block and block.rule) or stage.rule.format(method=method)
+
+
 def package_of(recipe: dict) -> str:
     """The package of a recipe's method; raises UserError for a stage that is not trained."""
     stage, trained = recipe["stage"], giving("network")

@@ -23,6 +23,7 @@ def main() -> None:
     arguments.add_argument("--split", required=True, help="of the images")
     arguments.add_argument("--shard", type=int, required=True)
     arguments.add_argument("--prototypes", type=Path, help="for methods that need them")
+    arguments.add_argument("--masks", type=Path, help="for methods that need them")
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
@@ -33,8 +34,11 @@ def main() -> None:
     network, classes = load_trained("classifier", args.model, args.spec, upstream)
     network.to(machine.device).to(memory_format=torch.channels_last)
     index = read_index(*args.index)
-    files = {"prototypes": args.prototypes} if args.prototypes else {}
-    helpers = helpers_of(spec, Material(index, args.root, classes, machine, upstream, files))
+    given = {"prototypes": args.prototypes, "masks": args.masks}
+    files = {name: file for name, file in given.items() if file}
+    part = (args.split, args.shard)
+    material = Material(index, args.root, classes, machine, upstream, files, part)
+    helpers = helpers_of(spec, material)
     some = rows_of(index, args.split, args.shard, only=spec.images)
     localize = partial(method.localize, network, **helpers)
     entries = localized(localize, spec, some, args.root, classes, seed, machine)

@@ -45,7 +45,9 @@ def main() -> None:
             for name, file in zip(names, files_of(rows, args.root), strict=True):
                 maps, attributes = shard.read(name)
                 class_ids = [ids[name] for name in attributes["classes"]]
-                further = {} if guides is None else {"saliency": guides.read(name)[0]}
+                further = {kind: shard.read_further(kind, name) for kind in spec.needs}
+                if guides is not None:
+                    further["saliency"] = guides.read(name)[0]
                 yield Item(file, maps, class_ids, tuple(attributes["size"]), further)
 
         results = map_ordered(

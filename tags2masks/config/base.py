@@ -60,6 +60,7 @@ class Entry(Block):
     offers: capabilities for later stages; needs: capabilities that it requires of what it follows.
     helpers: further arguments of a map method, see `maps/localizing.py`.
     program: a program to use instead of the stage's.
+    rule: the name of its rule, if a method of another stage has the name that the stage gives it.
     further_outputs: files beside the model or table, by name.
     derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
     for_parts: what it follows that its parts alone are made from, not the entry itself.
@@ -72,6 +73,7 @@ class Entry(Block):
     needs: ClassVar[tuple[str, ...]] = ()
     helpers: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str | None] = None
+    rule: ClassVar[str | None] = None
     further_outputs: ClassVar[dict[str, str]] = {}
     derived: ClassVar[dict[str, "type[Entry]"]] = {}
     for_parts: ClassVar[tuple[str, ...]] = ()

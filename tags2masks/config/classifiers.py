@@ -111,6 +111,36 @@ class Vanilla(TagTraining):
         return super().key() | ({"features": self.features.key()} if self.features else {})
 
 
+class FickleNet(TagTraining):
+    """FickleNet: a convolution whose windows keep random cells (Lee et al., CVPR 2019).
+
+    Its maps are those of method `ficklenet`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
+
+    method: Literal["ficklenet"] = "ficklenet"
+    epochs: int = Field(5, ge=1)
+    optimizer: Optimizer = Optimizer(momentum=1e-4)
+    kernel: int = Field(9, ge=1, le=31, description="s, the side of the windows, in cells; odd.")
+    drop: float = Field(
+        0.9, ge=0, lt=1, description="Probability that a cell of a window is dropped."
+    )
+    keep_centre: bool = Field(True, description="Never drop the cell in the middle of a window.")
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, value):
+        if value % 2 == 0:
+            raise ValueError(f"{value} has no middle; use an odd number")
+        return value
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """It has windows that keep random cells."""
+        return frozenset({"random_windows"})
+
+
 class PnocTraining(TagTraining):
     """The setting of the P-NOC paper (section 4, A.1.1)."""
 
@@ -430,8 +460,42 @@ class Wood(Seam):
         return ["classifiers.wood_seam"] if self.host == "seam" else []
 
 
+class Amn(Training):
+    """AMN: a classifier of pixels that learns from the masks that it follows (Lee, CVPR 2022).
+
+    It is told the image's tags. The paper's masks: `confident` with `foreground_score: 0.3` and
+    `background_score: 0.05`. Scales 0.5 to 1.5 are long sides of 250 to 750.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2022amn",)
+
+    takes: ClassVar[tuple[str, ...]] = ("masks",)
+    learns_from: ClassVar[tuple[str, ...]] = ("tags",)
+
+    method: Literal["amn"] = "amn"
+    epochs: int = Field(5, ge=1)
+    optimizer: Optimizer = Optimizer(name="adamw", lr=5e-6, head_factor=20, poly_power=0)
+    augment: Augment = Augment(resize=(250, 750))
+    validate_every: int = free(
+        1, ge=1, description="Measure val's mAP every so many epochs, and after the last."
+    )
+    smoothing: float = Field(
+        0.4, ge=0, lt=1, description="ε: this share of a target is spread over the other labels."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the head, in training.")
+    rates: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (6, 12, 18, 24), min_length=1, description="Dilation of each parallel convolution (ASPP)."
+    )
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """It is told the tags, by which its features are gated."""
+        return frozenset({"label_gate"})
+
+
 METHODS = {
     "vanilla": Vanilla,
+    "ficklenet": FickleNet,
     "puzzle": Puzzle,
     "occse": Occse,
     "poc": Poc,
@@ -439,4 +503,5 @@ METHODS = {
     "seam": Seam,
     "sampling": Sampling,
     "wood": Wood,
+    "amn": Amn,
 }

@@ -41,11 +41,33 @@ class MultiScale(Maps):
 
 
 class Cam(MultiScale):
-    """Class activation maps over scales and flips."""
+    """Class activation maps over scales and flips; of `amn` its own maps, as of method `amn`."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
 
     method: Literal["cam"] = "cam"
+
+
+class AmnMaps(MultiScale):
+    """Probabilities of a classifier of method `amn`, each class's from 0 to 1 in an image."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2022amn",)
+
+    needs: ClassVar[tuple[str, ...]] = ("label_gate",)
+    rule: ClassVar[str] = "amn_maps"
+
+    method: Literal["amn"] = "amn"
+    sure_background: Literal["stretched", "raw"] = Field(
+        "stretched",
+        description="Probabilities where the masks that the classifier learned from are "
+        "background: stretched from their minimum to their maximum as everywhere, or raw, as in "
+        "the public code, so that they stay low.",
+    )
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """These masks, where they count."""
+        return ("masks",) if self.sure_background == "raw" else ()
 
 
 class Pcm(MultiScale):
@@ -88,6 +110,34 @@ class GradCam(MultiScale):
     cites: ClassVar[tuple[str, ...]] = ("selvaraju2017gradcam",)
 
     method: Literal["gradcam"] = "gradcam"
+
+
+class FickleNetMaps(Maps):
+    """Maps of many random passes of a `ficklenet` classifier, averaged (Lee et al., CVPR 2019).
+
+    Needs no `scales`: the image is seen at its size. Mean and highest value of the passes are
+    stored too, for masks of method `any_pass`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
+
+    needs: ClassVar[tuple[str, ...]] = ("random_windows",)
+    rule: ClassVar[str] = "ficklenet_maps"
+
+    method: Literal["ficklenet"] = "ficklenet"
+    passes: Annotated[int, Field(ge=1)] | Literal["expected"] = Field(
+        200,
+        description="N, the number of passes; expected: the map of the expected pass, without "
+        "random numbers.",
+    )
+    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
+    precision: Precision = Field("32-true", description="Autocast of the features.")
+    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Its passes' mean and highest values."""
+        return frozenset() if self.passes == "expected" else frozenset({"passes"})
 
 
 class Saliency(Maps):
@@ -346,9 +396,11 @@ class MeanMaps(Maps):
 
 METHODS = {
     "cam": Cam,
+    "amn": AmnMaps,
     "pcm": Pcm,
     "lpcam": Lpcam,
     "gradcam": GradCam,
+    "ficklenet": FickleNetMaps,
     "saliency": Saliency,
     "smoothgrad": SmoothGrad,
     "binarymask": BinaryMask,

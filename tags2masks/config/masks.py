@@ -342,6 +342,35 @@ class SaliencyCut(Masks):
     )
 
 
+class AnyPass(Masks):
+    """FickleNet's rule: a class where any random pass scores above a constant, else 255.
+
+    Background is only where `saliency` says so. It follows maps of method `ficklenet`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
+
+    needs: ClassVar[tuple[str, ...]] = ("passes",)
+    reads_images: ClassVar[bool] = False
+
+    method: Literal["any_pass"] = "any_pass"
+    score: float = Field(
+        0.35,
+        ge=0,
+        lt=1,
+        description="θ: a class is where the map of any pass, over its maximum, is above this.",
+    )
+    saliency: ChainPath | None = chain_ending_in(
+        "objectness",
+        default=None,
+        description="The chain of the maps of objects, without the data set, such as `c2am_h`: "
+        "where no class is and nothing is salient there is background. null: no background at all.",
+    )
+    saliency_score: float = Field(
+        0.1, ge=0, le=1, description="An object is salient where its map is above it."
+    )
+
+
 class SaliencyCheck(Masks):
     """The masks that it follows, without the pixels where they and maps of objects disagree."""
 
@@ -394,6 +423,7 @@ METHODS = {
     "psa": Psa,
     "full": Full,
     "predicted": Predicted,
+    "any_pass": AnyPass,
     "saliency_check": SaliencyCheck,
     "saliency_cut": SaliencyCut,
     "semantic": Semantic,

@@ -13,24 +13,28 @@ class Batch(NamedTuple):
     """Images that are localized together.
 
     images: float [B, 3, H, W] in 0 to 1; tagged: bool [B, K]; seeds: one per image, for all its
-    random choices, so that maps do not depend on other images of the batch.
+    random choices, so that maps do not depend on other images of the batch; names: of the images,
+    for methods that look something up.
     """
 
     images: Tensor
     tagged: Tensor
     seeds: Sequence[int]
+    names: Sequence[str] = ()
 
 
 class Localized(NamedTuple):
-    """Maps together with the maps of each step, for methods with `keep_steps`.
+    """Maps together with further arrays of the same classes, stored beside them by their names.
 
-    maps: [B, K, h, w] in 0 to 1; only tagged classes are used. steps: [B, K, T, h, w], 0 or more,
-    in units of the first step's maximum (`scales.in_units_of_first`); NaN for steps that were not
-    made.
+    maps: [B, K, h, w] in 0 to 1; only tagged classes are used.
+    steps: with `keep_steps` the maps of each step, [B, K, T, h, w], 0 or more, in units of the
+    first step's maximum (`scales.in_units_of_first`); NaN for steps that were not made.
+    passes: mean and highest value of the maps of many random passes, [B, K, 2, h, w] in 0 to 1.
     """
 
     maps: Tensor
-    steps: Tensor
+    steps: Tensor | None = None
+    passes: Tensor | None = None
 
 
 def plain_batch(images: Tensor, classes: int) -> Batch:

@@ -27,7 +27,8 @@ class Material(NamedTuple):
     """The inputs of helpers.
 
     index: the rows of all images; root: the folder that their paths are relative to. upstream: the
-    ids of upstream artifacts by stage; files: the files of some of them, by stage.
+    ids of upstream artifacts by stage; files: the files of some of them, by stage. part: the split
+    and the shard that are localized.
     """
 
     index: pd.DataFrame
@@ -36,6 +37,7 @@ class Material(NamedTuple):
     machine: Machine
     upstream: dict[str, str]
     files: dict[str, Path]
+    part: tuple[str, int] = ("train", 0)
 
 
 # Helpers are imported by name, so that an edit of one reruns only the methods that use it.
@@ -59,8 +61,18 @@ def prototypes_of(material: Material) -> object:
     return store.read_prototypes(material.files["prototypes"], artifact, sha, material.classes)
 
 
+def masks_of(material: Material) -> object:
+    """The masks that the classifier learned from, of a shard: by an image's name, None without."""
+    if "masks" not in material.files:
+        raise ValueError("the method needs --masks")
+    store = import_module("tags2masks.store")
+    sha = images_sha(rows_of(material.index, *material.part))
+    shard = store.Shard(material.files["masks"], material.upstream["masks"], sha)
+    return lambda name: shard.read(name)[0] if shard.holds(name) or not shard.partial else None
+
+
 # The helpers that a config block may name; the method gets them as keyword arguments.
-HELPERS = {"prototypes": prototypes_of, "training": training_images}
+HELPERS = {"masks": masks_of, "prototypes": prototypes_of, "training": training_images}
 
 
 def helpers_of(spec: Maps, material: Material) -> dict[str, object]:
@@ -80,7 +92,7 @@ def localized(
     """Yield the store's entries: for every image the maps of its tags, float16 at 1/stride.
 
     method: from a batch and the spec to maps [B, K, h, w]; only tagged classes are used. If it
-    returns a Localized, the entries also have its steps [k, T, h, w].
+    returns a Localized, the entries also have its further arrays [k, n, h, w].
     """
     tagged = multi_hot(rows["tags"], classes) > 0
     images = rows["image"].tolist()
@@ -94,17 +106,23 @@ def localized(
                 pixels.to(machine.device).float() / 255,
                 torch.from_numpy(tagged[numbers]).to(machine.device),
                 [image_seed(seed, images[number]) for number in numbers],
+                [images[number] for number in numbers],
             )
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
                 result = method(batch, spec)
-            maps, *steps = result if isinstance(result, Localized) else (result,)
-            arrays = [part.to(torch.float16).cpu().numpy() for part in (maps, *steps)]
-            for number, scores, *of_steps in zip(numbers, *arrays, strict=True):
+            arrays = result if isinstance(result, Localized) else Localized(result)
+            stored = {
+                kind: array.to(torch.float16).cpu().numpy()
+                for kind, array in arrays._asdict().items()
+                if array is not None
+            }
+            for place, number in enumerate(numbers):
                 present = tagged[number]
                 attributes = {
                     "classes": [name for name, on in zip(classes, present, strict=True) if on],
                     "size": list(pixels.shape[-2:]),
                 }
-                further = {"steps": of_steps[0][present]} if of_steps else {}
-                yield images[number], scores[present], attributes, further
+                scores, *further = (array[place][present] for array in stored.values())
+                kinds = [kind for kind in stored if kind != "maps"]
+                yield images[number], scores, attributes, dict(zip(kinds, further, strict=True))
             bar.update(len(numbers))

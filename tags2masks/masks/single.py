@@ -15,7 +15,7 @@ class Item:
     """What an image's mask is made from.
 
     maps: float16 [K, h, w]; class_ids: of the K classes; size: (H, W); further: arguments that the
-    method takes by name, such as `saliency`.
+    method takes by name: `saliency`, and the further arrays of maps that it `needs`.
     """
 
     file: ImageFile

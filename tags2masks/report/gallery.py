@@ -1,4 +1,4 @@
-"""Example images of an experiment: image, maps, mask, prediction and truth side by side."""
+"""Example images of an experiment: image, maps, objects, masks and truth side by side."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from tags2masks.store import Shard
 
 MOST_SAID = 4  # instances of one image in a caption
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
+OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles of their tiles
 
 
 class Dataset(NamedTuple):
@@ -63,7 +64,7 @@ class Tile(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A training image with its maps and masks; None is an empty place."""
+    """A training image with its maps, objects and masks; None is an empty place."""
 
     image: str
     tags: tuple[str, ...]
@@ -116,11 +117,13 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     groups = choose_groups(rows, quality, count)
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
     stored = {
-        stage: _read_shards(dataset, chosen, folder, stage, artifacts)
+        stage: _read_shards(dataset, chosen, folder, stage, artifacts.get(stage))
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
     instances = _read_instances(dataset, chosen, folder, experiment)
+    objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
+    pixels = {image: _pixels(dataset, row) for image, row in _by_image(chosen)}
     labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
     widest = max([1, *(len(maps) for maps, _ in stored["maps"].values())])
     places = min(widest, MOST_MAPS) if "maps" in artifacts else 0
@@ -129,8 +132,16 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
             image,
             row["tags"],
             [
-                *_seen(dataset, row, stored["maps"].get(image), places),
-                *([_instances_tile(dataset, row, instances[image])] if instances else []),
+                *_seen(pixels[image], row, stored["maps"].get(image), places),
+                *(
+                    _object_tile(pixels[image], image, stage, artifact, arrays[image][0])
+                    for stage, artifact, arrays in objects
+                ),
+                *(
+                    [_instances_tile(dataset, pixels[image], image, instances[image])]
+                    if instances
+                    else []
+                ),
                 *(
                     _mask_tile(dataset, row, labels[image], what)
                     for what in _columns(experiment, dataset)
@@ -142,7 +153,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + bool(instances) + len(_columns(experiment, dataset)),
+        1 + places + len(objects) + bool(instances) + len(_columns(experiment, dataset)),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
@@ -163,13 +174,15 @@ def _columns(experiment: dict, dataset: Dataset) -> list[str]:
     return [*stages, "truth"] if dataset.truth else stages
 
 
-def _read_shards(dataset, chosen, folder, stage, artifacts) -> dict:
-    """Array and attributes of the chosen images; {} if the experiment does not have the stage."""
+def _read_shards(
+    dataset: Dataset, chosen: pd.DataFrame, folder: Path, stage: str, artifact: str | None
+) -> dict:
+    """Array and attributes of the chosen images; {} without an artifact."""
     entries = {}
-    for number in sorted(set(chosen["shard"])) if stage in artifacts else []:
-        path = folder / stage / artifacts[stage] / f"{number}.zarr.zip"
+    for number in sorted(set(chosen["shard"])) if artifact else []:
+        path = folder / stage / artifact / f"{number}.zarr.zip"
         sha = images_sha(rows_of(dataset.rows, "train", number))
-        with Shard(path, artifacts[stage], sha) as shard:
+        with Shard(path, artifact, sha) as shard:
             for image in chosen.loc[chosen["shard"] == number, "image"]:
                 if not shard.partial or shard.holds(image):
                     entries[image] = shard.read(image)
@@ -212,10 +225,12 @@ def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
     return labels
 
 
-def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
+def _pixels(dataset: Dataset, row: dict) -> np.ndarray:
+    return read_image(dataset.files[row["image"]], (int(row["height"]), int(row["width"])))
+
+
+def _seen(pixels: np.ndarray, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
     """The image and its maps, padded with None to `places` maps."""
-    size = int(row["height"]), int(row["width"])
-    pixels = read_image(dataset.files[row["image"]], size)
     tags = ", ".join(row["tags"]) or "no tag"
     tiles: list[Tile | None] = [
         Tile(image_picture(pixels), "image", tags, f"Image {row['image']}, tagged {tags}")
@@ -231,13 +246,24 @@ def _seen(dataset: Dataset, row: dict, maps: tuple | None, places: int) -> list[
     return tiles + [None] * (1 + places - len(tiles))
 
 
-def _instances_tile(dataset: Dataset, row: dict, instances: list[Instance]) -> Tile:
-    size = int(row["height"]), int(row["width"])
-    pixels = read_image(dataset.files[row["image"]], size)
+def _instances_tile(
+    dataset: Dataset, pixels: np.ndarray, image: str, instances: list[Instance]
+) -> Tile:
     said = [f"{dataset.classes[each.class_id - 1]} {each.score:.2f}" for each in instances]
     note = ", ".join(said[:MOST_SAID]) + (" …" if len(said) > MOST_SAID else "") or "none"
     picture = instances_picture(pixels, instances)
-    return Tile(picture, "instances", note, f"Instances of {row['image']}: {note}")
+    return Tile(picture, "instances", note, f"Instances of {image}: {note}")
+
+
+def _object_tile(
+    pixels: np.ndarray, image: str, stage: str, artifact: str, array: np.ndarray
+) -> Tile:
+    """Objects of any class, from a map [1, h, w] in 0 to 1, or from a mask [H, W] of 0 and 1."""
+    method = artifact.rpartition("-")[0]
+    scores = (array if array.ndim == 2 else array[0]).astype(np.float32)
+    title = OBJECTS[stage]
+    alt = f"{title.capitalize()} of {image}, of any class, by {method}"
+    return Tile(map_picture(pixels, scores), title, f"any class, {method}", alt)
 
 
 def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | None:

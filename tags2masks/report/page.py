@@ -194,6 +194,7 @@ def _dataset(
                 "gallery": (
                     examples.gallery(experiment, read, results, count)
                     if {"maps", "instances", "masks"} & set(experiment["artifacts"])
+                    or experiment["objects"]
                     else None
                 ),
             }

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.project import parse_config
 from tags2masks.config.reference import DOCS, write_or_check
-from tags2masks.methods import methods_of, part_blocks
+from tags2masks.methods import methods_of, part_blocks, rule_of
 from tags2masks.stages import SECTIONS, STAGES, Stage
 from tags2masks.workflow import sources
 from tags2masks.workflow.artifacts import Artifact
@@ -312,7 +312,7 @@ def _artifact_row(artifact: Artifact) -> str:
     above = [*(f"`{role}`" for role in artifact.upstream), f"images of `{stage.split}`"]
     return _row(
         f"`{stage.name}`",
-        f"`{stage.rule.format(method=artifact.method)}`",
+        f"`{rule_of(stage, artifact.method)}`",
         f"`{artifact.block.program or stage.program}`",
         ", ".join(above).replace("`evaluated`", "the evaluation split"),
     )

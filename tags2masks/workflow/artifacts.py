@@ -8,6 +8,7 @@ from tags2masks.config.experiments import Chain
 from tags2masks.config.maps import Cam
 from tags2masks.config.project import Config
 from tags2masks.config.sweep import Setting
+from tags2masks.stages import measured
 from tags2masks.supervision import SOURCES
 from tags2masks.workflow.ids import artifact_id
 
@@ -93,6 +94,16 @@ class Experiment:
         """The last artifact of each stage."""
         return {artifact.stage: artifact for _, artifact in self.products}
 
+    @property
+    def objects(self) -> list[Artifact]:
+        """The maps and masks of objects of any class that it makes, or that what it makes is made
+        with, each once and in order.
+        """
+        made = [artifact for _, artifact in self.products]
+        with_sources = [one for artifact in made for one in (*artifact.upstream.values(), artifact)]
+        found = [artifact for artifact in with_sources if artifact.stage in measured("objects")]
+        return list({artifact.key: artifact for artifact in found}.values())
+
 
 def build_artifact(
     config: Config,
@@ -148,10 +159,18 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
 
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:
-    """The classifier behind an artifact of maps or masks, if there is one."""
-    while before := artifact.upstream.get("maps", artifact.upstream.get("masks")):
+    """The classifier behind an artifact of maps or masks, if there is one.
+
+    Behind a classifier that learned from masks it is the one behind these.
+    """
+    while artifact.stage != "classifier" or "masks" in artifact.upstream:
+        above = artifact.upstream
+        before = above.get("classifier") if artifact.stage == "maps" else None
+        before = before or above.get("maps", above.get("masks"))
+        if before is None:
+            return None
         artifact = before
-    return artifact.upstream.get("classifier") if artifact.stage == "maps" else None
+    return artifact
 
 
 def reference_cams(
@@ -160,8 +179,9 @@ def reference_cams(
     """The plain CAM that defines regions for maps and masks, by their (dataset, stage, id).
 
     All maps and masks of a classifier have the same one: that of the first experiment with the
-    method `cam` on this classifier, else one with the method's defaults. There is none for data
-    sets without truth and for masks without a classifier.
+    method `cam` on this classifier, else one with the method's defaults. Those of a classifier that
+    learned from masks have that of these masks. There is none for data sets without truth and for
+    masks without a classifier.
     """
     plain: dict[tuple[str, str, str], Artifact] = {}
     measured = [
@@ -172,7 +192,9 @@ def reference_cams(
     ]
     for maps in measured:
         if maps.stage == "maps" and maps.method == "cam" and maps.block.images is None:
-            plain.setdefault(classifier_behind(maps).key, maps)
+            classifier = maps.upstream["classifier"]
+            if classifier is classifier_behind(maps):
+                plain.setdefault(classifier.key, maps)
     cams = {}
     for artifact in measured:
         classifier, block = classifier_behind(artifact), Cam()

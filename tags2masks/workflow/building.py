@@ -117,6 +117,8 @@ class _Builder:
             else:
                 needed[part.name] = made
         upstream = upstream | needed | self._start(where, block)
+        if stage.name == "maps" and "masks" in block.helpers:
+            upstream["masks"] = upstream["classifier"].upstream["masks"]
         upstream = {role: of for role, of in upstream.items() if role not in block.for_parts}
         artifact = self._artifact(stage, block, block.method, spec, upstream, depth)
         for part in (part for part in parts if set(own) & set(part.takes)):
@@ -232,7 +234,7 @@ class _Builder:
         for need in block.needs:
             if before is not None and need not in before.block.offers:
                 raise ConfigError(
-                    f"{where}: {block.method} needs a {STAGES[before.stage].title.lower()} with "
+                    f"{where}: {block.method} needs {_one_of(before.stage)} with "
                     f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; take "
                     f"one of method {' or '.join(_offering(before.stage, need))}"
                 )
@@ -304,6 +306,12 @@ def _check_backbones(where: str, block: Entry, classifier: Artifact) -> None:
             f"{where}: the backbone {ours.name} is not the classifier's {theirs.name}; use the "
             "same name and args in both"
         )
+
+
+def _one_of(stage: str) -> str:
+    """An artifact of a stage in words: `a classifier`, but `maps`."""
+    known = STAGES[stage]
+    return known.plural if known.gives == "shards" else f"a {known.title.lower()}"
 
 
 def _offering(stage: str, need: str) -> list[str]:

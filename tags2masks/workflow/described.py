@@ -74,6 +74,7 @@ class Described(Catalog):
                 "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.products],
+                "objects": [[a.stage, a.id] for a in e.objects],
                 "val": [a.id for _, a in e.products if len(self.splits_of(a)) > 1],
                 "sheets": self.has_sheets(e.dataset),
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,

@@ -107,6 +107,7 @@ def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
         "seed": 0,
         "supervision": ["tags"],
         "full": False,
+        "objects": [],
         "val": [],
         "instances": [],
         "has_instances": False,

@@ -39,7 +39,8 @@ def head_of_zeros(network: nn.Module) -> None:
 
 def head_below_zero(network: nn.Module) -> None:
     """No class scores above 0 anywhere, the features being rectified."""
-    network.head.weight.copy_(-network.head.weight.abs())
+    for weight in network.head.parameters():
+        weight.copy_(-weight.abs())
 
 
 def weights_of_zeros(network: nn.Module) -> None:
@@ -103,6 +104,8 @@ def giver(data, **changes):
         network, files = network_of(spec.needs, change), {}
         if "prototypes" in spec.helpers:
             files["prototypes"] = prototypes_of(spec.prototypes, change)
+        if "masks" in spec.helpers:
+            files["masks"] = data.files["masks"][0]
         upstream = data.upstream | {"prototypes": MADE}
         material = Material(data.index, data.folder, CLASSES, MACHINE, upstream, files)
         return network, helpers_of(spec, material)
@@ -134,7 +137,8 @@ def batch_of(size, tags, brightness):
     """Random images of a size, with these tags."""
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(len(tags), 3, *size, generator=generator) * brightness
-    return Batch(images, torch.tensor(tags), range(5, 5 + len(tags)))
+    names = [f"image {number}" for number in range(len(tags))]
+    return Batch(images, torch.tensor(tags), range(5, 5 + len(tags)), names)
 
 
 def check(given, spec, case):
@@ -142,6 +146,9 @@ def check(given, spec, case):
     size, tags, brightness, change = CASES[case]
     network, helpers = given(spec, change)
     batch, dtype = batch_of(size, tags, brightness), AUTOCAST[spec.precision]
+    if "masks" in helpers:
+        drawn = np.random.default_rng(0).choice(np.array([0, 1, 255], np.uint8), size)
+        helpers["masks"] = dict.fromkeys(batch.names[1:], drawn).get  # the first has none
     localize = method_module("maps", {"method": spec.method}).localize
     with torch.autocast("cpu", dtype, enabled=dtype is not None):
         found, again = (localize(network, batch, spec, **helpers) for _ in range(2))
@@ -153,6 +160,13 @@ def check(given, spec, case):
         assert ((steps >= 0) & steps.isfinite() | steps.isnan()).all()
         assert steps[:, 0].isfinite().all()
         assert torch.equal(found.steps.nan_to_num(-1), again.steps.nan_to_num(-1))
+    if isinstance(found, Localized):
+        assert (found.passes is not None) == ("passes" in spec.offers)
+        if found.passes is not None:
+            assert found.passes.shape == (*found.maps.shape[:2], 2, *found.maps.shape[2:])
+            assert ((found.passes >= 0) & (found.passes <= 1)).all()
+            assert (found.passes[:, :, 0] <= found.passes[:, :, 1]).all()
+            assert torch.equal(found.passes, again.passes)
         found, again = found.maps, again.maps
     assert found.shape == (*batch.tagged.shape, *(-(-side // spec.stride) for side in size))
     present = found[batch.tagged].to(torch.float16)

@@ -57,8 +57,9 @@ def by_make_mask(spec, image, maps, ids, folder):
         assert np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()
         np.testing.assert_array_equal(scores, module.scores(image, maps, spec))
     may_ignore = "255" in module.make_mask.__doc__
-    guide = {"saliency": stored("random", image.shape[:2], 1)} if _guided(spec) else {}
-    made = module.make_mask(image, maps, ids, spec, **guide)
+    further = {"saliency": stored("random", image.shape[:2], 1)} if _guided(spec) else {}
+    further |= {kind: np.stack([maps * np.float16(0.5), maps], 1) for kind in spec.needs}
+    made = module.make_mask(image, maps, ids, spec, **further)
     if not isinstance(made, Made):
         return made, may_ignore
     if "probabilities" in made.further:
@@ -183,6 +184,13 @@ def test_guided_labels_are_in_form(tmp_path, method, options, disagreement):
         for ids in ([], IDS):
             check(spec, SIZES[1], kind, ids, tmp_path)
             check(spec, SIZES[0], kind, ids, tmp_path, brightness=0)
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_masks_of_passes_with_a_guide_are_in_form(tmp_path, kind):
+    spec = small(METHODS["masks"]["any_pass"], saliency="c2am")
+    for ids in ([], IDS):
+        check(spec, SIZES[1], kind, ids, tmp_path)
 
 
 @pytest.mark.parametrize(("method", "field", "value"), every_option("masks"))

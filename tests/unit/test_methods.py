@@ -16,7 +16,7 @@ from tags2masks.config.base import ConfigError, Entry
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.maps import Maps
 from tags2masks.config.methods import METHODS
-from tags2masks.methods import methods_of
+from tags2masks.methods import methods_of, rule_of
 from tags2masks.stages import STAGES
 from tags2masks.workflow.catalog import check_modules
 from tags2masks.workflow.sources import imports_in, module_path
@@ -59,7 +59,7 @@ def listed(tmp_path_factory) -> list[str]:
 def rules_of(package: str, method: str) -> list[str]:
     """The names of a method's rules, as the table of stages has them."""
     stages = [stage for stage in STAGES.values() if stage.package == package]
-    return [stage.rule.format(method=method) for stage in stages if method in methods_of(stage)]
+    return [rule_of(stage, method) for stage in stages if method in methods_of(stage)]
 
 
 def lacking(package: str, method: str, block: type[Entry], rules: list[str]) -> list[str]:
@@ -87,7 +87,7 @@ def test_every_method_is_whole(package, method, listed):
 
 
 def test_no_two_rules_share_a_name(listed):
-    names = [s.rule.format(method=m) for s in STAGES.values() for m in methods_of(s)]
+    names = [rule_of(s, m) for s in STAGES.values() for m in methods_of(s)]
     for file in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
         names += re.findall(r"^rule (\w+):", file.read_text("utf-8"), re.MULTILINE)
     assert [name for name, count in Counter(names).items() if count > 1] == []

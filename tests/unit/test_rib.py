@@ -381,8 +381,8 @@ CLIMBS = {"steps": 1, "steps_below_one": 1, "step": "scaled", "step_size": 0.5}
     [
         {"companions_per_pass": 1},
         {"learn_from": "views"},
-        {"climb": CLIMBS | {"steps": 2}},
-        {"climb": CLIMBS | {"pairs_per_pass": 1}},
+        {"climb": CLIMBS | {"steps": 2}, "scales": (1.0, 0.5)},
+        {"climb": CLIMBS | {"pairs_per_pass": 1}, "scales": (0.5, 1.0)},
     ],
 )
 def test_it_equals_a_plain_loop_over_copies(network, training, options):
@@ -410,7 +410,7 @@ def test_it_equals_a_plain_loop_over_copies(network, training, options):
 def test_a_climb_of_no_step_is_none(network, training):
     batch = a_batch()
     found = [
-        localize(network, batch, Rib(**SMALL, lr=0.01, climb=climb), training=training)
+        localize(network, batch, Rib(**SMALL, scales=(1,), climb=climb), training=training)
         for climb in (None, {"steps": 0})
     ]
     torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)

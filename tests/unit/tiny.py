@@ -57,6 +57,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "scales": (1.0, 0.5, 1.5),
         "samples": 3,
         "samples_per_pass": 2,
+        "passes": 3,
         "steps": 2,
         "companions": 2,
         "augment": VIEWS,

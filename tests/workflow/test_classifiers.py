@@ -9,6 +9,7 @@ from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
 TRAINING = {"backbone": NETWORK, "augment": VIEWS, "epochs": 1, "batch_size": 8}
 METHODS = {
+    "ficklenet": {"kernel": 3},
     "puzzle": {},
     "occse": {"ordinary": "vanilla"},
     "poc": {"ordinary": "vanilla"},
@@ -20,12 +21,15 @@ METHODS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A chain of each method that ends in maps; finished."""
+    """A chain of each method that ends in maps, and one of random passes; finished."""
     config = copying.deepcopy(CONFIG)
-    del config["masks"], config["segmenters"]
+    del config["segmenters"]
     for name, more in METHODS.items():
         config["classifiers"][name] = {"method": name} | TRAINING | more
+    config["maps"]["random"] = {"method": "ficklenet", "passes": 5}
+    config["masks"] = {"any": {"method": "any_pass"}}
     config["experiments"] = [f"digits / {{{','.join(METHODS)}}} / cam"]
+    config["experiments"].append("digits / ficklenet / random / any")
     project = fresh_project(tmp_path_factory.mktemp("classifiers"), config)
     project.make()
     return project
@@ -34,7 +38,9 @@ def made(tmp_path_factory):
 def test_each_has_maps_with_figures(made):
     assert made.would_run() == {}
     board = pd.read_csv(made.folder / "results/leaderboard.csv").set_index("experiment")
-    assert set(board.index) == {f"digits/{name}/cam" for name in METHODS}
+    random = "digits/ficklenet/random/any"
+    assert set(board.index) == {random, *(f"digits/{name}/cam" for name in METHODS)}
+    assert 0 < board.loc[random, "mask_iou"] < 1
     assert board["seed_iou"].between(0, 1).all() and board["classifier_map"].between(0, 1).all()
 
 

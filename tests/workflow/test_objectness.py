@@ -80,6 +80,8 @@ def test_objects_guide_labels_and_cut_seeds(copy):
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "Object IoU against the background score" in page
     assert "Training of the saliency networks" in page
+    seen = {f"any class, {method}" for method in ("given", "c2am", "c2am_h", "crf", "refined")}
+    assert all(f"<span>{said}</span>" in page for said in seen)
 
     # One map is lost: a line names it and says what to do.
     lost = folder / f"{images[3]}.png"
