@@ -1,5 +1,5 @@
-# Quality: of classifiers on val's tags, of all else against pixel masks. These rules alone, and the
-# report's, read truth.csv.
+# Quality: of classifiers on val's tags, of detectors on val's boxes, of all else against pixel masks.
+# These rules alone, and the report's, read truth.csv.
 PROPERTIES = [f"results/{name}/properties.csv" for name in plan.datasets(with_truth=True)]
 CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
 DOUBTS = ["results/doubt_correlations.csv"] if PROPERTIES else []
@@ -23,7 +23,7 @@ rule measure_classifier:
         runtime=scaled(60),
     params:
         recipe=plan.recipe("classifier"),
-        source=plan.classifying_source,
+        source=plan.applying_source("classifier", "measure_classifier"),
         free=plan.free("classifier"),
         root=plan.root,
         machine=plan.machine,
@@ -34,6 +34,37 @@ rule measure_classifier:
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " --index {input.index:q} --classes {input.classes:q} --model {input.model:q}"
         " --spec {input.spec:q} --metrics {output:q} 2>&1 | tee {log:q}"
+
+
+rule measure_detector:
+    input:
+        index=VAL,
+        classes=CLASSES,
+        boxes="results/{dataset}/val-boxes.csv",
+        model="results/{dataset}/detector/{id}/model.safetensors",
+        spec="results/{dataset}/detector/{id}/spec.json",
+    output:
+        "results/{dataset}/detector/{id}/metrics.csv",
+    log:
+        "logs/{dataset}/detector/{id}/metrics.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.recipe("detector"),
+        source=plan.applying_source("detector", "measure_detector"),
+        free=plan.free("detector"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Measure the detector {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_detector --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --index {input.index:q} --classes {input.classes:q} --boxes {input.boxes:q}"
+        " --model {input.model:q} --spec {input.spec:q} --metrics {output:q} 2>&1 | tee {log:q}"
 
 
 rule measure_maps:

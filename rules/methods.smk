@@ -3,7 +3,8 @@
 
 
 # Networks, trained on all training images. The images of val are checked before, and their mAP is
-# written down after each epoch of a classifier; other images of val train nothing again (`ancient`).
+# written down after each epoch of a classifier, the AP of their boxes after those of a detector;
+# other images or boxes of val train nothing again (`ancient`).
 for stage in map(STAGES.get, giving("network")):
     folder = f"results/{{dataset}}/{stage.name}/{{id}}"
     for method, block in methods_of(stage).items():
@@ -14,6 +15,7 @@ for stage in map(STAGES.get, giving("network")):
             input:
                 unpack(plan.inputs(stage)),
                 val=ancient(VAL),
+                val_boxes=ancient(plan.val_boxes(stage)),
             output:
                 **{name: f"{folder}/{file}" for name, file in block.further_outputs.items()},
                 model=f"{folder}/model.safetensors",

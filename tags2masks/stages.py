@@ -38,9 +38,9 @@ class Stage:
     about: description of the section in the config reference.
     reads: tables of the data set that its program gets.
     split: the split it works on; `evaluated` is the data set's `evaluate_on`.
-    measured: how it is measured: `tags` (of val), `maps` (pixels, at every background score),
-        `objects` (pixels of any class, at every score), `instances` (average precision and overlap)
-        or `labels` (pixels); None: not measured.
+    measured: how it is measured: `tags` (of val), `boxes` (of val), `maps` (pixels, at every
+        background score), `objects` (pixels of any class, at every score), `instances` (average
+        precision and overlap) or `labels` (pixels); None: not measured.
     curves: whether some of its artifacts are measured at every background score.
     course: the figure that the report plots for its training.
     replaces: the role of a part's artifact for what its entry makes after it. None: its own name.
@@ -92,6 +92,12 @@ _ALL = (
         section="classifiers", about="Learned from the tags.", takes=("dataset",),
         program="train", gives="network", message="Train the classifier", measured="tags",
         course=Course("val_map", "validation mAP"),
+    ),
+    Stage(
+        "detector", "Detector", "detectors", package="detectors",
+        section="detectors", about="Object detectors, learned from boxes.", takes=("dataset",),
+        program="train", gives="network", message="Train the detector", measured="boxes",
+        course=Course("val_ap", "validation box AP"),
     ),
     Stage(
         "prototypes", "Prototypes", "prototypes", package="prototypes",
@@ -193,8 +199,8 @@ def giving(*kinds: str) -> tuple[str, ...]:
 
 
 def measured(*kinds: str) -> tuple[str, ...]:
-    """The names of the stages that are measured in one of these ways: `tags`, `maps`, `objects`,
-    `instances`, `labels`.
+    """The names of the stages that are measured in one of these ways: `tags`, `boxes`, `maps`,
+    `objects`, `instances`, `labels`.
     """
     return tuple(name for name, stage in STAGES.items() if stage.measured in kinds)
 

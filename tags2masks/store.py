@@ -31,7 +31,7 @@ from tags2masks.given import check_given
 
 ROOT = "zarr.json"
 # The kinds of further arrays. They are names of groups, so image arrays must not have these names.
-KINDS = ("instances", "passes", "probabilities", "steps")
+KINDS = ("grids", "instances", "passes", "probabilities", "steps")
 
 Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
 

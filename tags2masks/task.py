@@ -31,7 +31,7 @@ from tags2masks.methods import learning_module, method_block, method_module, pac
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
 from tags2masks.progress import progress
 from tags2masks.training import epoch_batches, fit
-from tags2masks.workflow.ids import artifact_id
+from tags2masks.workflow.ids import artifact_id, file_digest
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Task:
     weights: the file of `backbone.weights`, if it names one.
     labelled, mask_root: the table of training images with true masks, and the folder of these, for
         methods that learn from masks.
+    boxes: the table of the training images' boxes, for methods that learn from them; val_boxes:
+        that of val's, which are measured after epochs.
     candidates, candidate_root: the index of candidates for out-of-distribution images, and the
         folder of these, for methods that learn from them; keep: a person's answers on them.
     source: digest of the code; a checkpoint of other code is not resumed.
@@ -65,6 +67,8 @@ class Task:
     candidates: pd.DataFrame | None = None
     candidate_root: Path | None = None
     keep: Path | None = None
+    boxes: Path | None = None
+    val_boxes: Path | None = None
 
     @cached_property
     def spec(self) -> Training:
@@ -98,10 +102,11 @@ class Task:
         return self.files[stage], artifact
 
     def state(self) -> State:
-        """The folder and fingerprint of checkpoints of this recipe, code and images."""
+        """The folder and fingerprint of checkpoints of this recipe, code, images and boxes."""
         used = [self.rows("train"), *([] if self.candidates is None else [self.candidates])]
         images = map(images_sha, used)
-        fingerprint = "-".join([artifact_id(self.recipe), self.source, *images])
+        boxes = [] if self.boxes is None else [file_digest(str(self.boxes))]
+        fingerprint = "-".join([artifact_id(self.recipe), self.source, *images, *boxes])
         return State(self.model.parent / "state", fingerprint)
 
 

@@ -72,10 +72,11 @@ Measure = Callable[[nn.Module, int], dict[str, float]]
 
 
 def poly_rate(step: int, steps: int, optimizer: Optimizer) -> float:
-    """Learning rate relative to the initial one: warmup, times (1 − step/steps)^power."""
+    """Learning rate relative to the initial one: warmup · (1 − step/steps)^power, and drops."""
     rise = optimizer.warmup * steps
     rising = min(1.0, (step + 1) / rise) if rise else 1.0
-    return rising * (1 - step / steps) ** optimizer.poly_power
+    dropped = sum(step >= share * steps for share in optimizer.drops)
+    return rising * (1 - step / steps) ** optimizer.poly_power * 0.1**dropped
 
 
 def epoch_batches(count: int, batch_size: int, seed: int, epoch: int, rank: int, ranks: int):
@@ -123,7 +124,8 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train a network in place and return a row per epoch: losses, rate, images/s, measures.
 
-    views: gives a training example for a draw (row, seed, epoch, position).
+    views: gives a training example for a draw (row, seed, epoch, position). Its `collate`, if it
+    has one, makes a batch of a list of examples.
     network: has `head_parameters()`, whose rate is multiplied by `head_factor`, and a `backbone`,
     whose batch norm is fixed by `freeze_bn`. `forward_methods` names further methods that a step
     may call.
@@ -157,6 +159,7 @@ def fit(
         DataLoader(
             views,
             batch_sampler=sampler,
+            collate_fn=getattr(views, "collate", None),
             num_workers=machine.loaders,
             persistent_workers=False,  # new workers get the sampler's current epoch
             pin_memory=machine.device == "cuda",

@@ -27,6 +27,10 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--weights", type=Path, help="the file behind backbone.weights")
     options.add_argument("--labelled", type=Path, help="table of training images with true masks")
     options.add_argument("--mask-root", type=Path, help="the folder of these masks")
+    options.add_argument("--boxes", type=Path, help="table of the training images' boxes")
+    options.add_argument(
+        "--val_boxes", type=Path, help="table of val's: measured after epochs, never learned from"
+    )
     options.add_argument(
         "--candidates", type=Path, nargs="+", help="tables of candidates for images to learn from"
     )
@@ -61,6 +65,8 @@ def main() -> None:
         read_index(*args.candidates) if args.candidates else None,
         args.candidate_root,
         args.keep,
+        args.boxes,
+        args.val_boxes,
     )
     network, rows = train(task)
     if not is_main_process():

@@ -64,6 +64,7 @@ class Entry(Block):
     further_outputs: files beside the model or table, by name.
     derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
     for_parts: what it follows that its parts alone are made from, not the entry itself.
+    resumes: whether its program keeps what it has made of a shard, and gets the digest of its code.
     memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
     uses_gpu: whether its program runs a network.
     """
@@ -77,6 +78,7 @@ class Entry(Block):
     further_outputs: ClassVar[dict[str, str]] = {}
     derived: ClassVar[dict[str, "type[Entry]"]] = {}
     for_parts: ClassVar[tuple[str, ...]] = ()
+    resumes: ClassVar[bool] = False
     memory_mb: ClassVar[int] = 4000
     minutes: ClassVar[int] = 60
     uses_gpu: ClassVar[bool] = False

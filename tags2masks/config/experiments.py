@@ -180,7 +180,9 @@ def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
             raise ConfigError(
                 f"'{name}' of {section} follows {wanted}, but here it follows {after}; {hint}"
             )
-    raise ConfigError(f"no entry '{name}' in {' or '.join(possible)}; {hint}")
+    *others, last = possible
+    where = f"{', '.join(others)} or {last}" if others else last
+    raise ConfigError(f"no entry '{name}' in {where}; {hint}")
 
 
 def _in_words(kind: str) -> str:

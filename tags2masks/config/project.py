@@ -62,7 +62,7 @@ class Evaluation(Block):
     splits: Annotated[tuple[Literal["train", "val"], ...], Field(min_length=1)] = Field(
         ("train",),
         description="Splits on which maps and masks are measured. With val they are also made for "
-        "val's images, from these images' tags as in the papers, only to be measured.",
+        "val's images, from these images' tags (or boxes) as in the papers, only to be measured.",
     )
     epoch_images: int | None = Field(
         None,

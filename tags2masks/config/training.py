@@ -115,7 +115,7 @@ class Augment(Block):
 
 
 class Optimizer(Block):
-    """An optimizer with polynomial decay of the learning rate per step."""
+    """An optimizer with polynomial decay of the learning rate per step, or drops to a tenth."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(0.01, gt=0, le=1000, description="Initial learning rate of the backbone.")
@@ -127,6 +127,9 @@ class Optimizer(Block):
     poly_power: float = Field(0.9, ge=0, description="Rate = initial · (1 − step/steps)^power.")
     warmup: float = Field(
         0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero."
+    )
+    drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = added(
+        (), description="Shares of the steps after each of which the rate is a tenth of before."
     )
 
 
@@ -203,8 +206,8 @@ class Training(Entry):
         for need in self.backbone_needs:
             if need not in backbone.offers:
                 raise ValueError(f"backbone.name: {backbone.name} {LACKING[need]}")
-        patch, crop = backbone.patch, self.augment.crop
-        if patch and crop % patch:
+        patch = backbone.patch
+        if patch and (crop := self.augment.crop) % patch:
             near = " or ".join(map(str, near_multiples(crop, patch)))
             raise ValueError(
                 f"augment.crop: {crop} is no multiple of the {patch} × {patch} patches of "

@@ -105,6 +105,27 @@ def ranking_rows(
     return frame(rows, split, np.nan, False, images)
 
 
+def box_rows(
+    figures: dict[str, np.ndarray],
+    means: dict[str, float],
+    classes: Sequence[str],
+    split: str,
+    images: int,
+) -> pd.DataFrame:
+    """Tidy rows (`COLUMNS`) of the AP of boxes (`ap`, `ap50`, `ap75`): of each class, and means.
+
+    figures: [K] each, NaN for classes without a box, which are left out; images: how many were
+    looked at.
+    """
+    rows = [(metric, "mean", means[metric]) for metric in figures]
+    rows += [
+        (metric, name, value)
+        for metric, values in figures.items()
+        for name, value in zip(classes, values, strict=True)
+    ]
+    return frame(rows, split, np.nan, False, images)
+
+
 def curve_rows(matrices: np.ndarray, limits: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Rows (`CURVE_COLUMNS`) of each class's iou, and their mean, at every threshold.
 

@@ -46,7 +46,7 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
     """A row for every figure of every experiment (columns METRICS).
 
     outline: the experiments with their artifacts' ids. Rows of the metric `map` are the
-    classifier's mean average precision on the tags of val.
+    classifier's mean average precision on the tags of val, of `ap` a detector's on its boxes.
     evaluation: the config's background_score and thresholds.
     Raises UserError naming a file that is damaged, or was measured at other background scores.
     """
@@ -60,7 +60,8 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
             if artifact in experiment["instances"] and experiment["has_instances"]:
                 file = "metrics" if kind == "instances" else "instances"
                 parts += [_read_figures(folder / f"{of}{file}.csv") for of in splits]
-            if kind == "tags" or (kind not in (None, "instances") and experiment["has_truth"]):
+            pixels = kind not in (None, "instances") and experiment["has_truth"]
+            if kind in ("tags", "boxes") or pixels:
                 at = evaluation
                 if chosen := experiment["seed_scores"].get(artifact):
                     record = _score(results / experiment["dataset"], chosen)

@@ -250,6 +250,7 @@ def _stage_rows() -> list[str]:
     }
     measured = {
         "tags": "average precision",
+        "boxes": "average precision of boxes",
         "maps": "IoU at every background score",
         "objects": "IoU of objects at every score",
         "instances": "average precision and best overlap",

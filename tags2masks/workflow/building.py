@@ -276,7 +276,12 @@ class _Builder:
             )
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(
-                f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none"
+                f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none; "
+                + (
+                    "name a table of them there, as boxes"
+                    if "boxes" in type(data).model_fields
+                    else "take a data set of another kind"
+                )
             )
 
     def _start(self, where: str, block: Block) -> dict[str, Artifact]:

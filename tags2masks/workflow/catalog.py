@@ -139,7 +139,7 @@ class Catalog:
     def figures(self) -> list[str]:
         """The tables of figures of all measured artifacts, on val too if so configured."""
         pixels = measured("maps", "objects", "labels")
-        artifacts = self.of_stage(*measured("tags")) + self.with_truth(*pixels)
+        artifacts = self.of_stage(*measured("tags", "boxes")) + self.with_truth(*pixels)
         tables = [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
         return tables + [
             f"{a.folder}/{of}{'metrics' if a.stage == 'instances' else 'instances'}.csv"

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tags2masks.files import written_whole
+from tags2masks.stages import STAGES
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.user_tables import SPLITS
 from tags2masks.workflow.artifacts import Experiment
@@ -158,7 +159,9 @@ class Described(Catalog):
         wanted += [("truth", name) for name in self.datasets(with_truth=True)]
         for artifact in self.artifacts.values():
             learned = [SOURCE_FILES.get(source) for source in artifact.block.learns_from]
-            if "boxes" in learned and "val" in self.config.evaluation.splits:
+            # Detectors are measured on val after epochs, and what is made from boxes if configured.
+            trained = STAGES[artifact.stage].gives == "network"
+            if "boxes" in learned and (trained or "val" in self.config.evaluation.splits):
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
             wanted += [(of, name) for name, of in candidate_splits(self.config, artifact)]

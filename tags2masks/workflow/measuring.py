@@ -25,10 +25,14 @@ class Measured(Described):
 
     @property
     def epoch_tables(self) -> list[str]:
-        """The tables after each epoch, if the config asks for them: for maps without helpers."""
+        """The tables after each epoch, if the config asks for them.
+
+        For maps that are made from a classifier and nothing else.
+        """
         if self.config.evaluation.epoch_images is None:
             return []
-        maps = [a for a in self.with_truth("maps") if not a.block.helpers]
+        of_classifier = (a for a in self.with_truth("maps") if "classifier" in a.upstream)
+        maps = [a for a in of_classifier if not a.block.helpers]
         return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property
@@ -147,10 +151,14 @@ class Measured(Described):
         digest_of = source("measure_scores", self.reader(wildcards.dataset), f"masks.{method}")
         return digest_of(wildcards)
 
-    def classifying_source(self, wildcards) -> str:
-        """Param function: the digest of the program that measures a classifier on tags."""
-        method = self.get("classifier", wildcards).method
-        return source("measure_classifier", f"classifiers.{method}")(wildcards)
+    def applying_source(self, stage: str, script: str) -> Callable:
+        """Param function: the digest of a program that applies a stage's network."""
+
+        def digest(wildcards) -> str:
+            method = self.get(stage, wildcards).method
+            return source(script, f"{STAGES[stage].package}.{method}")(wildcards)
+
+        return digest
 
     def epochs_source(self, wildcards) -> str:
         """Param function: the digest of the program that measures maps after each epoch."""

@@ -59,6 +59,17 @@ class Plan(Measured):
 
         return files
 
+    def val_boxes(self, stage: Stage) -> Callable:
+        """Input function: the boxes of val, by which a network that learns from boxes is measured
+        after epochs.
+        """
+
+        def file(wildcards) -> list[str]:
+            learns = "boxes" in self.get(stage.name, wildcards).block.learns_from
+            return [f"{self.own(wildcards)}/val-boxes.csv"] if learns else []
+
+        return file
+
     def _upstream_files(
         self, stage: Stage, role: str, artifact: Artifact, wildcards
     ) -> dict[str, str | list[str]]:
@@ -99,13 +110,16 @@ class Plan(Measured):
         return self.params(stage) | {"weights": weights, "weights_content": content}
 
     def part(self, stage: Stage) -> Callable:
-        """Param function: the arguments for the split and shard of a job."""
+        """Param function: the arguments for the split and shard of a job that may resume."""
 
         def arguments(wildcards) -> str:
             if stage.gives != "shards":
                 return ""
             number = wildcards.shard.rpartition("-")[-1]
-            return f"--split {self._split(stage, wildcards)} --shard {number}"
+            part = f"--split {self._split(stage, wildcards)} --shard {number}"
+            if not self.get(stage.name, wildcards).block.resumes:
+                return part
+            return f"{part} --source {self.source(stage)(wildcards)}"
 
         return arguments
 
@@ -123,7 +137,7 @@ class Plan(Measured):
             program = artifact.block.program or stage.program
             method = f"{stage.package}.{artifact.method}"
             by_name = [f"{stage.package}.learning"] if stage.gives == "network" else []
-            if SOURCE_FILES.keys() & set(artifact.block.learns_from):
+            if "masks" in artifact.block.learns_from:
                 by_name.append(self.reader(artifact.dataset))  # it reads the masks
             return source(program, method, *by_name, *artifact.block.modules())(wildcards)
 

@@ -240,7 +240,7 @@ def test_experiments_expand_to_entry_names_once():
     [
         (
             "digits/vanila",
-            "no entry 'vanila' in classifiers or objectness or instances; did you mean",
+            "no entry 'vanila' in classifiers, detectors, objectness or instances; did you mean",
         ),
         ("digts/vanilla", "no entry 'digts' in datasets; did you mean 'digits'?"),
         ("digits", "too short; write dataset / classifier"),

@@ -15,6 +15,7 @@ from tags2masks.data.index import images_sha, rows_of
 from tags2masks.machine import AUTOCAST, Machine, prepare
 from tags2masks.maps.batch import Batch, Localized
 from tags2masks.maps.localizing import Material, helpers_of
+from tags2masks.maps.objects import Wanted
 from tags2masks.methods import method_module
 from tags2masks.prototypes.store import write_prototypes
 from tests.unit.tiny import CLASSES, MADE, SIZES, built, every_option, small, three_images
@@ -22,8 +23,12 @@ from tests.unit.tiny import CLASSES, MADE, SIZES, built, every_option, small, th
 MACHINE = Machine(threads=1)
 ALL, ONE, NONE = [True] * 3, [False, True, False], [False] * 3
 ODD = SIZES[1]
-# The others are made from other maps.
-LOCALIZING = [method for method, block in METHODS["maps"].items() if not block.program]
+# Methods by their program; the stage's is that of maps of a classifier.
+BY_PROGRAM = {
+    program: [method for method, block in METHODS["maps"].items() if block.program == program]
+    for program in (None, "average_maps", "localize_objects")
+}
+LOCALIZING = BY_PROGRAM[None]
 OPTIONS = [option for option in every_option("maps") if option[0] in LOCALIZING]
 
 
@@ -179,7 +184,7 @@ def check(given, spec, case):
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("method", [m for m in METHODS["maps"] if m not in LOCALIZING])
+@pytest.mark.parametrize("method", BY_PROGRAM["average_maps"])
 def test_maps_made_from_maps_are_in_form(method, size, count):
     spec, rng = small(METHODS["maps"][method]), np.random.default_rng(0)
     fine, coarse = (
@@ -192,6 +197,47 @@ def test_maps_made_from_maps_are_in_form(method, size, count):
         assert mean.dtype == np.float16 and mean.shape == fine.shape
         assert np.isfinite(mean).all() and (mean >= 0).all() and (mean <= 1).all()
         np.testing.assert_array_equal(mean, again)
+
+
+def test_every_method_is_of_one_of_these_programs():
+    assert {method for methods in BY_PROGRAM.values() for method in methods} == set(METHODS["maps"])
+
+
+def one_class_alone(network: nn.Module) -> None:
+    """Every box is of the second class."""
+    network.roi_heads.box_predictor.cls_score.bias[2] = 9
+
+
+OF_OBJECTS = [(method, {}) for method in BY_PROGRAM["localize_objects"]] + [
+    (method, {field: value})
+    for method, field, value in every_option("maps")
+    if method in BY_PROGRAM["localize_objects"]
+]
+
+
+@pytest.mark.parametrize("change", [nothing_learned, one_class_alone, weights_of_zeros])
+@pytest.mark.parametrize(("method", "option"), OF_OBJECTS)
+def test_masks_of_objects_are_in_form(method, option, change):
+    spec = small(METHODS["maps"][method], **option)
+    network = built("detectors", small(METHODS["detectors"]["fasterrcnn"]))
+    with torch.no_grad():
+        change(network)
+    localize = method_module("maps", {"method": method}).localize
+    for height, width in SIZES:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.rand(2, 3, height, width, generator=generator)
+        edges = ([0, 0, width, height], [0, 0, 1, 1], [width - 1, height - 1, width, height])
+        objects = [
+            Wanted(number % 2, torch.tensor(box, dtype=torch.float), 1 + number, number)
+            for number, box in enumerate(edges)
+        ]
+        found, again = (localize(network, images, objects, spec) for _ in range(2))
+        assert len(found) == 3
+        for (grid, count), (same, _) in zip(found, again, strict=True):
+            assert grid.ndim == 2 and grid.isfinite().all() and torch.equal(grid, same)
+            assert (grid >= 0).all() and (grid <= 1).all() and (count or not grid.any())
+        if change is one_class_alone:
+            assert [bool(count) for _, count in found] == [False, True, False]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -74,6 +74,8 @@ def trained(data, folder, package, method, **changes):
         mask_root=data.folder,
         candidates=data.candidates,
         candidate_root=data.folder,
+        boxes=data.boxes,
+        val_boxes=data.val_boxes,
     )
     folder.mkdir(exist_ok=True)
     prepare(MACHINE, 3)

@@ -87,7 +87,7 @@ def test_instances_may_be_made_of_maps(monkeypatch):
         ("digits / boxfill / boxcrf", "'boxcrf' of instances follows the data set, but here"),
         ("digits / vanilla / boxfill", "boxfill' of instances follows the data set"),
         ("digits / vanilla / cam / semantic", "'semantic' of masks follows one of instances"),
-        ("digits / boxfil", "no entry 'boxfil' in classifiers or objectness or instances"),
+        ("digits / boxfil", "no entry 'boxfil' in classifiers, detectors, objectness or instances"),
     ],
 )
 def test_what_may_not_follow(path, said):

@@ -77,6 +77,9 @@ def test_poly_rate_by_hand():
     assert poly_rate(5, 10, plain) == pytest.approx(0.25)
     warm = Optimizer(poly_power=0, warmup=0.4)
     assert [poly_rate(n, 10, warm) for n in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+    dropping = Optimizer(poly_power=0, drops=(0.5, 0.8))
+    rates = [poly_rate(n, 10, dropping) for n in range(10)]
+    assert rates == pytest.approx([1] * 5 + [0.1] * 3 + [0.01] * 2)
 
 
 def test_an_epoch_shows_every_image_once_and_ranks_share_it():

@@ -1,5 +1,6 @@
 """Any method's config block made small, its options, and a data set of three images for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -12,7 +13,8 @@ from torch import nn
 
 from tags2masks.config.base import Block, Entry
 from tags2masks.config.classifiers import Wood
-from tags2masks.config.maps import Maps, MeanMaps
+from tags2masks.config.detectors import FasterRcnn
+from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
 from tags2masks.config.objectness import C2amHMaps, Given
@@ -20,6 +22,7 @@ from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_networks import C2amH
 from tags2masks.config.segmenters import Dpt, Mixed, Perturbations, Segmenter
 from tags2masks.config.training import Training
+from tags2masks.data.boxes import Box, box_table, write_boxes
 from tags2masks.data.candidates import RANKED
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
 from tags2masks.data.labelled import write_labelled
@@ -45,6 +48,16 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "radius": 3,
     },
     Wood: {"keep": "all", "clusters": 2},
+    FasterRcnn: {
+        "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
+        "frozen_stages": 0,
+        "augment": {"short_sides": (32, 48), "longest": 64},
+        "test_short_side": 48,
+        "pyramid_channels": 4,
+        "anchors": {"sizes": (8, 16, 24, 32, 64)},
+        "proposals": {"before_nms": (50, 50), "after_nms": (40, 40)},
+        "regions": {"channels": 8, "sampled": 32},
+    },
     Segmenter: {"head_channels": 8, "decoder_channels": 8},
     Mixed: {"batch_size": 2},
     Dpt: {"backbone": {"name": "test_vit", "weights": None}},
@@ -62,6 +75,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "companions": 2,
         "augment": VIEWS,
     },
+    Bbam: {"proposals": 20, "overlaps": (0.0,)},
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
     MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},
     Vote: {"of": ["vanilla/cam/crf", "vanilla/cam/irn"]},
@@ -130,6 +144,8 @@ class Data:
 
     candidates: the index of three out-of-distribution images, all of them ranked.
     dataset: the recipe's; labelled: the table of the second image's true mask, which is in folder.
+    boxes, val_boxes: the tables of the boxes: one for each tag of a training image, but one where
+    no image has a tag; and one of val.
     """
 
     folder: Path
@@ -139,6 +155,8 @@ class Data:
     dataset: dict[str, str]
     labelled: Path
     candidates: pd.DataFrame
+    boxes: Path
+    val_boxes: Path
 
 
 def three_images(
@@ -187,8 +205,30 @@ def three_images(
     write_palette_png(folder / "mask.png", known)
     write_labelled(folder / "labelled.csv", pd.DataFrame({"image": [name], "mask": ["mask.png"]}))
     candidates = out_of_distribution(folder)
-    dataset = {"kind": "folder"}
-    return Data(folder, index, upstream, files, dataset, folder / "labelled.csv", candidates)
+    dataset, labelled = {"kind": "folder"}, folder / "labelled.csv"
+    boxes, val_boxes = folder / "boxes.csv", folder / "val-boxes.csv"
+    train = rows_of(index, "train")
+    named = [pair for pair in zip(train["image"], train["tags"], strict=True) if pair[1]]
+    write_boxes(boxes, boxes_in(train, named or [(train["image"].iloc[-1], CLASSES[:1])]))
+    val = rows_of(index, "val")
+    write_boxes(val_boxes, boxes_in(val, [(val["image"].iloc[0], CLASSES[:1])]))
+    return Data(
+        folder, index, upstream, files, dataset, labelled, candidates, boxes, val_boxes
+    )  # fmt: skip
+
+
+def boxes_in(rows: pd.DataFrame, named: list[tuple[str, Sequence[str]]]) -> pd.DataFrame:
+    """A box for each class named of an image, at its left and as high as it is; the last is
+    difficult, unless it is the only one.
+    """
+    sizes = dict(zip(rows["image"], zip(rows["height"], rows["width"], strict=True), strict=True))
+    pairs = [(image, name) for image, names in named for name in names]
+    boxes = []
+    for number, (image, name) in enumerate(pairs):
+        height, width = sizes[image]
+        corners = (number % width, 0, min(width - 1, number + width // 2), height - 1)
+        boxes.append(Box(image, name, corners, 0 < number == len(pairs) - 1, "drawn"))
+    return box_table(boxes, rows)
 
 
 def out_of_distribution(folder: Path) -> pd.DataFrame:

@@ -68,6 +68,7 @@ def stand_ins(config: dict, folder: Path) -> dict:
     if "published" in config:
         config["published"] = str(empty)
     blocks = [*config.get("classifiers", {}).values(), *config.get("segmenters", {}).values()]
+    blocks += config.get("detectors", {}).values()
     blocks += [block.get("affinity", {}) for block in config.get("masks", {}).values()]
     blocks += [block.get("network", {}) for block in config.get("objectness", {}).values()]
     for block in blocks:

@@ -1,0 +1,1 @@
+"""Object detectors, which learn from boxes: one module per method."""

@@ -1,0 +1,199 @@
+"""BBAM: the smallest part of an image by which a detector finds an object (Lee et al., CVPR 2021).
+
+Equation numbers are those of Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis,
+2023), section 5.3. For each true box a mask M in 0 to 1 on a coarse grid minimises λ·ΣM plus the
+change of the detector's answers when the image is replaced by the mean colour where M is low
+(eq. 5.1), as a mean over the box's proposals (eq. 5.3): jittered boxes of which the detector makes
+the right class and nearly the true box.
+
+The papers do not say the following; it is as in the public code. Half the mean of |Δt| over the
+class's four offsets and half of |Δp| of the class alone are added (eq. 5.2: norms, and the vector
+p). M starts as 1 in the boxes that the proposals lead to, and as 0 elsewhere. Its total variation
+is added, with diagonals counted twice. M is clamped after each step of Adam. The grid has
+⌊side / stride⌋ cells (the text: rounded up) of the resized image, and is upsampled with aligned
+corners. λ weighs cells, so its effect depends on the stride. θ is the first of .9, .85 and .8 by
+which more than 100 proposals count; the text has .8.
+
+Here a cell starts as 1 if one of these boxes touches it; the share a in the stride s(a) is that of
+the true box. Offsets are in the units of the regression head's output.
+
+Proposals are given to the heads, without a proposal network. Batch norm is in evaluation mode and
+Adam works on each number by itself, so objects that are optimised together do not influence each
+other.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou, clip_boxes_to_image
+
+from tags2masks.config.maps import Bbam
+from tags2masks.maps.objects import Size, Wanted, upsampled
+from tags2masks.nets.detector import Detector, Levels, padded
+
+
+class Positives(NamedTuple):
+    """The proposals of an object that count, and the detector's answers on the whole image.
+
+    boxes: [P, 4]; predicted: [P, 4], the boxes that they lead to; probabilities: [P] of the class;
+    offsets: [P, 4] of the class.
+    """
+
+    boxes: Tensor
+    predicted: Tensor
+    probabilities: Tensor
+    offsets: Tensor
+
+
+def localize(
+    network: Detector, images: Tensor, objects: Sequence[Wanted], spec: Bbam
+) -> list[tuple[Tensor, int]]:
+    """The mask of each object on its grid, float32 [h, w] in 0 to 1, and its number of proposals.
+
+    network: in evaluation mode, without gradients; images: [B, 3, H, W] in 0 to 1. An object
+    without a proposal that counts has a mask of zeros.
+    """
+    size = tuple(images.shape[-2:])
+    normalized = network.normalize(images)
+    with torch.no_grad():
+        levels = network.pyramid(padded(normalized))
+        positives = [positives_of(network, levels, size, wanted, spec) for wanted in objects]
+        grids = [
+            start(found.predicted, size, grid_size(wanted.box, size, spec.cell))
+            for wanted, found in zip(objects, positives, strict=True)
+        ]
+    known = [number for number, found in enumerate(positives) if len(found.boxes)]
+    if known:
+        optimize(
+            network,
+            normalized[[objects[number].image for number in known]],
+            [objects[number].number for number in known],
+            [positives[number] for number in known],
+            [grids[number] for number in known],
+            spec,
+        )
+    return [(grid.detach(), len(found.boxes)) for grid, found in zip(grids, positives, strict=True)]
+
+
+def optimize(
+    network: Detector,
+    images: Tensor,
+    numbers: Sequence[int],
+    positives: Sequence[Positives],
+    grids: Sequence[Tensor],
+    spec: Bbam,
+) -> None:
+    """Minimise eq. 5.1 for all objects at once, changing their grids in place.
+
+    images: normalised, [O, 3, H, W], one for each object; numbers: the classes of the objects.
+    """
+    size = tuple(images.shape[-2:])
+    counts = [len(found.boxes) for found in positives]
+    classes = torch.tensor(numbers, device=images.device).repeat_interleave(
+        torch.tensor(counts, device=images.device)
+    )
+    rows = torch.arange(len(classes), device=images.device)
+    boxes = [found.boxes for found in positives]
+    probabilities = torch.cat([found.probabilities for found in positives])
+    offsets = torch.cat([found.offsets for found in positives])
+    adam = torch.optim.Adam([grid.requires_grad_() for grid in grids], lr=spec.lr)
+    for _ in range(spec.steps):
+        masks = torch.stack([upsampled(grid, size) for grid in grids])
+        levels = network.pyramid(padded(images * masks[:, None]))
+        p, t = network.answers(levels, boxes, [size] * len(grids))
+        change = torch.zeros(len(classes), device=images.device)
+        if spec.heads != "class":
+            change = change + (t[rows, classes] - offsets).abs().mean(1) / 2
+        if spec.heads != "box":
+            change = change + (p[rows, classes] - probabilities).abs() / 2
+        loss = sum(part.mean() for part in change.split(counts))
+        for grid in grids:
+            variation = total_variation(grid, spec.smoothness_power)
+            loss = loss + spec.sparsity * grid.sum() + spec.smoothness * variation
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        with torch.no_grad():
+            for grid in grids:
+                grid.clamp_(0, 1)
+
+
+def positives_of(
+    network: Detector, levels: Levels, size: Size, wanted: Wanted, spec: Bbam
+) -> Positives:
+    """The proposals of an object that count; levels: of all images, size: theirs."""
+    device = wanted.box.device
+    generator = torch.Generator().manual_seed(wanted.seed)
+    proposals = jittered(wanted.box.cpu(), size, spec, generator).to(device)
+    own = type(levels)((name, level[wanted.image][None]) for name, level in levels.items())
+    probabilities, offsets = network.answers(own, [proposals], [size])
+    offsets = offsets[:, wanted.number]
+    predicted = network.roi_heads.box_coder.decode_single(offsets, proposals)
+    predicted = clip_boxes_to_image(predicted, size)
+    right = probabilities.argmax(1) == wanted.number
+    overlaps = box_iou(predicted, wanted.box[None])[:, 0]
+    chosen = first_enough(right, overlaps, spec)
+    return Positives(
+        proposals[chosen],
+        predicted[chosen],
+        probabilities[chosen, wanted.number],
+        offsets[chosen],
+    )
+
+
+def first_enough(right: Tensor, overlaps: Tensor, spec: Bbam) -> Tensor:
+    """The numbers of the proposals that count, int64 [P], in their order.
+
+    right: bool [N], whether the class is right; overlaps: [N], IoU of predicted and true box.
+    """
+    for limit in spec.overlaps:
+        found = (right & (overlaps > limit)).nonzero()[:, 0]
+        if len(found) > spec.positives:
+            return found[: spec.positives]
+    return found
+
+
+def jittered(box: Tensor, size: Size, spec: Bbam, generator: torch.Generator) -> Tensor:
+    """Boxes around a box [4], each coordinate moved at random, clipped at the image: [N, 4]."""
+    sides = (box[2:] - box[:2]).repeat(2)
+    moves = 2 * torch.rand(spec.proposals, 4, generator=generator) - 1
+    return clip_boxes_to_image(box + spec.jitter * sides * moves, size)
+
+
+def grid_size(box: Tensor, size: Size, cell: float | None) -> Size:
+    """Rows and columns of the grid of an object's mask, one at least.
+
+    box: [4] in an image of this (height, width); cell: the stride, None for s(a) = 16 + 48·√a.
+    """
+    width, height = (box[2:] - box[:2]).tolist()
+    share = width * height / (size[0] * size[1])
+    stride = 16 + 48 * share**0.5 if cell is None else cell
+    return max(1, int(size[0] / stride)), max(1, int(size[1] / stride))
+
+
+def start(boxes: Tensor, size: Size, cells: Size) -> Tensor:
+    """The mask before the first step, float32 [rows, columns]: 1 where a box touches a cell.
+
+    boxes: [P, 4] in an image of this (height, width), which the cells divide evenly.
+    """
+    found = []
+    for low, high, side, count in (
+        (boxes[:, 1], boxes[:, 3], size[0], cells[0]),
+        (boxes[:, 0], boxes[:, 2], size[1], cells[1]),
+    ):
+        edges = torch.arange(count + 1, device=boxes.device) * (side / count)
+        found.append((edges[:-1] < high[:, None]) & (edges[1:] > low[:, None]))
+    rows, columns = found
+    return (rows[:, :, None] & columns[:, None]).any(0).float()
+
+
+def total_variation(grid: Tensor, power: float) -> Tensor:
+    """The sum of |differences|^power of neighbours in rows, columns and, twice, both diagonals."""
+    down, across = grid[1:] - grid[:-1], grid[:, 1:] - grid[:, :-1]
+    diagonals = (grid[1:, 1:] - grid[:-1, :-1], grid[1:, :-1] - grid[:-1, 1:])
+    plain, twice = (
+        sum((part.abs() ** power).sum() for part in parts) for parts in ((down, across), diagonals)
+    )
+    return plain + 2 * twice

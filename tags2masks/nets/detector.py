@@ -1,0 +1,137 @@
+"""Two-stage object detectors: a feature pyramid, proposals, and heads on regions of the features.
+
+torchvision's Faster R-CNN in parts, so that the heads can be asked about any boxes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import contextmanager
+from math import log2
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.poolers import initLevelMapper
+
+from tags2masks.config.training import Backbone
+from tags2masks.nets.backbones import Normalize
+from tags2masks.nets.pyramid import CELL, STRIDES, Pyramid
+
+Size = tuple[int, int]
+Levels = OrderedDict[str, Tensor]
+
+
+class Targets:
+    """The true boxes of each image, float32 [n, 4], and their classes, int64 [n] from 1.
+
+    Not a tuple: in mixed precision Fabric rounds all numbers in the arguments of a network, and
+    bfloat16 has 8 bits.
+    """
+
+    def __init__(self, boxes: Sequence[Tensor], classes: Sequence[Tensor]):
+        self.boxes, self.classes = boxes, classes
+
+
+class Detector(nn.Module):
+    """Boxes, classes and probabilities of the objects in images; in training its losses.
+
+    pyramid: of the images; parts: a FasterRCNN on the same pyramid, of which the proposal network
+    and the heads are taken. Class 0 is the background. Images are float [3, H, W] in 0 to 1, of any
+    sizes, and are seen at the size that they have. Boxes are x1, y1, x2, y2 in pixels from the
+    image's corner, x2 and y2 being behind the last pixel.
+    """
+
+    def __init__(self, backbone: Backbone, pyramid: Pyramid, parts: FasterRCNN):
+        super().__init__()
+        self.normalize = Normalize(backbone)
+        self.pyramid, self.rpn, self.roi_heads = pyramid, parts.rpn, parts.roi_heads
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The network of timm, whose parameters have timm's names."""
+        return self.pyramid.backbone
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """The parameters of new layers."""
+        parts = (self.pyramid.layers, self.rpn, self.roi_heads)
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Targets | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """In training a dict of losses, else of every image `boxes` [n, 4], `labels` and `scores`.
+
+        An image without a true box is background.
+        """
+        true = None
+        if targets is not None:
+            pairs = zip(targets.boxes, targets.classes, strict=True)
+            true = [{"boxes": boxes, "labels": classes} for boxes, classes in pairs]
+        sizes = [tuple(image.shape[-2:]) for image in images]
+        batch = padded([self.normalize(image[None])[0] for image in images])
+        levels = self.pyramid(batch)
+        # The rest is in float32: coordinates of boxes need its precision.
+        with torch.autocast(batch.device.type, enabled=False):
+            proposals, losses = self.rpn(ImageList(batch, sizes), levels, true)
+            found, of_heads = self.roi_heads(levels, proposals, sizes, true)
+        return losses | of_heads if self.training else found
+
+    def answers(
+        self, levels: Levels, boxes: list[Tensor], sizes: list[Size]
+    ) -> tuple[Tensor, Tensor]:
+        """What the heads say of given boxes, without the proposal network.
+
+        levels: `pyramid` of B images; boxes: of each image float [n, 4]; sizes: (height, width) of
+        each image. Returns, for all boxes one after the other, probabilities [N, K + 1] and the
+        regression head's values [N, K + 1, 4], as `roi_heads.box_coder` takes them.
+        """
+        heads = self.roi_heads
+        with torch.autocast(boxes[0].device.type, enabled=False):
+            regions = heads.box_roi_pool(levels, boxes, sizes)
+            logits, offsets = heads.box_predictor(heads.box_head(regions))
+        return logits.softmax(-1), offsets.unflatten(-1, (-1, 4))
+
+
+class RegionAlign(MultiScaleRoIAlign):
+    """RoIAlign of 7 × 7 cells on the levels of a pyramid, with torchvision's kernel.
+
+    In deterministic mode on a GPU, torchvision compiles an implementation in Python instead, which
+    takes a compiler and much memory. Without it a GPU's sums are in another order at every run.
+    torchvision would estimate the levels' strides from the first batch, wrongly if its images are
+    small and padded.
+    """
+
+    def __init__(self):
+        names = [str(level) for level in range(len(STRIDES))]
+        super().__init__(featmap_names=names, output_size=7, sampling_ratio=2)
+        self.scales = [1 / stride for stride in STRIDES]
+        first, last = (int(log2(stride)) for stride in (STRIDES[0], STRIDES[-1]))
+        self.map_levels = initLevelMapper(first, last)
+
+    def forward(self, levels: Levels, boxes: list[Tensor], sizes: list[Size]) -> Tensor:
+        with _plain_kernels(boxes[0].device):
+            return super().forward(levels, boxes, sizes)
+
+
+@contextmanager
+def _plain_kernels(device: torch.device):
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    if device.type != "cpu":
+        torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def padded(images: Sequence[Tensor]) -> Tensor:
+    """Normalised images [3, h, w] as a batch: padded with the mean colour to whole cells."""
+    sides = zip(*(image.shape[-2:] for image in images), strict=True)
+    height, width = (-(-max(side) // CELL) * CELL for side in sides)
+    return torch.stack(
+        [F.pad(i, (0, width - i.shape[-1], 0, height - i.shape[-2])) for i in images]
+    )

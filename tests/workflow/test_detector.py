@@ -1,0 +1,109 @@
+"""A detector that learns from the digits' boxes, and what is made from it."""
+
+import copy as copying
+
+import pandas as pd
+import pytest
+
+from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.object_maps import read_objects
+from tags2masks.store import Shard
+from tests.workflow.conftest import CONFIG, fresh_project
+from tests.workflow.test_supervision import jobs_of, leaks, undeclared
+
+DETECTOR = {
+    "method": "fasterrcnn",
+    "backbone": {"name": "test_resnet", "weights": None},
+    "frozen_stages": 0,
+    "epochs": 2,
+    "batch_size": 8,
+    "augment": {"short_sides": [64], "longest": 64},
+    "test_short_side": 64,
+    "pyramid_channels": 8,
+    "anchors": {"sizes": [16, 24, 32, 48, 64]},
+    "proposals": {"after_nms": [100, 100]},
+    "regions": {"channels": 16, "sampled": 64},
+}
+# Of a detector that has learned little every proposal counts.
+BBAM = {
+    "method": "bbam",
+    "steps": 3,
+    "cell": 8,
+    "proposals": 30,
+    "positives": 10,
+    "overlaps": [0.1],
+}
+
+
+def with_boxes() -> dict:
+    """A config of one chain that learns from boxes."""
+    config = copying.deepcopy(CONFIG)
+    config["datasets"]["digits"] |= {"size": 64, "digit_size": [20, 30]}
+    del config["classifiers"], config["segmenters"]
+    return config | {
+        "detectors": {"fasterrcnn": DETECTOR},
+        "maps": {"bbam": BBAM},
+        "masks": {"threshold": {"method": "threshold", "background_score": 0.3}},
+        "experiments": ["digits / fasterrcnn / bbam / threshold"],
+    }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The chain, made."""
+    project = fresh_project(tmp_path_factory.mktemp("boxes"), with_boxes())
+    project.make()
+    return project
+
+
+def test_a_detector_is_measured_on_the_boxes_of_val(run):
+    (folder,) = (run.folder / "results" / "digits" / "detector").iterdir()
+    rows = pd.read_csv(folder / "training.csv")
+    assert rows["epoch"].tolist() == [1, 2] and rows["val_ap50"].between(0, 1).all()
+    figures = pd.read_csv(run.folder / "results" / "metrics.csv")
+    means = figures[figures["class"] == "mean"].set_index("metric")["value"]
+    last = rows.iloc[-1][["val_ap", "val_ap50", "val_ap75"]].tolist()
+    assert means[["ap", "ap50", "ap75"]].tolist() == pytest.approx(last, rel=1e-4)
+    board = pd.read_csv(run.folder / "results" / "leaderboard.csv").set_index("experiment")
+    assert board.loc[
+        "digits/fasterrcnn/bbam/threshold", ["supervision", "label_cost"]
+    ].tolist() == ["boxes", 38.1]
+    page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
+    assert "Training of the detectors" in page and "validation box AP" in page
+
+
+def test_maps_and_masks_of_boxes_are_measured(run):
+    results = run.folder / "results"
+    board = pd.read_csv(results / "leaderboard.csv").set_index("experiment")
+    figures = board.loc["digits/fasterrcnn/bbam/threshold", ["seed_iou", "seed_iou_best"]]
+    assert figures.between(0, 1).all() and figures["seed_iou_best"] >= figures["seed_iou"]
+    (folder,) = (results / "digits" / "maps").iterdir()
+    index, boxes = (pd.read_csv(results / "digits" / f"{name}.csv") for name in ("train", "boxes"))
+    counted = 0
+    for shard in (0, 1):
+        rows = rows_of(read_index(results / "digits" / "train.csv"), "train", shard)
+        with Shard(folder / f"{shard}.zarr.zip", folder.name, images_sha(rows)) as stored:
+            for image, tags in zip(rows["image"], rows["tags"], strict=True):
+                maps, attributes = stored.read(image)
+                objects, seen = read_objects(stored, image)
+                own = boxes[boxes["image"] == image]
+                assert set(attributes["classes"]) == set(tags) and len(maps) == len(set(tags))
+                assert [o.box for o in objects] == list(
+                    own[["x1", "y1", "x2", "y2"]].itertuples(index=False, name=None)
+                )
+                assert seen == (64, 64) and maps.shape[1:] == (16, 16)
+                counted += sum(o.proposals > 0 for o in objects)
+    assert counted > 0 and len(index) == 16
+    assert not (folder / "state").exists()
+
+
+def test_no_mask_reaches_it_and_boxes_of_val_train_nothing_again(run):
+    jobs = jobs_of(run)
+    assert leaks(jobs) == set() and undeclared(jobs, run) == set()
+    assert run.would_run() == {}
+    assert run.would_run("--forcerun", "digits_val_boxes").keys() >= {
+        "digits_val_boxes",
+        "measure_detector",
+    }
+    assert "fasterrcnn" not in run.would_run("--forcerun", "digits_val_boxes")
+    assert "fasterrcnn" in run.would_run("--forcerun", "digits_boxes")
