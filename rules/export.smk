@@ -1,4 +1,4 @@
-# Masks as pictures, and new images segmented.
+# Masks as pictures, instances in COCO's format, and new images segmented.
 
 
 rule masks_as_png:
@@ -22,9 +22,35 @@ rule masks_as_png:
         " --masks {input.masks:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
+rule instances_as_coco:
+    input:
+        index=TRAIN,
+        classes=CLASSES,
+        shards=plan.shards(),
+    output:
+        "results/{dataset}/{stage}/{id}/coco.json",
+    log:
+        "logs/{dataset}/{stage}/{id}/coco.log",
+    wildcard_constraints:
+        stage="instances|masks",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(60),
+    params:
+        source=source("export_instances"),
+        artifact="{id}",
+    message:
+        "A file in COCO's format of the instances of {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.export_instances --id {params.artifact} --index {input.index:q}"
+        " --classes {input.classes:q} --shards {input.shards:q} --output {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
 rule export_masks:
     input:
         [f"{a.folder}/png" for a in plan.of_stage("masks")],
+        [f"{a.folder}/coco.json" for a in plan.giving_instances()],
     message:
         "All masks are exported"
 

@@ -324,6 +324,75 @@ rule measure_scores:
 ruleorder: measure_scores > measure_labels
 
 
+# True instances, in the format of the stage that makes such; like truth.csv for evaluation alone.
+rule true_instances:
+    input:
+        description=plan.described("truth"),
+        index=plan.shard_index,
+        classes=CLASSES,
+        truth=plan.true_masks,
+    output:
+        "results/{dataset}/true_instances/{shard}.zarr.zip",
+    log:
+        "logs/{dataset}/true_instances/{shard}.log",
+    resources:
+        mem_mb=scaled(6000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.truth_recipe,
+        source=plan.measuring_source("list_instances"),
+        free=plan.dataset_free,
+        root=plan.truth_root,
+        part=plan.shard_part,
+    message:
+        "List the true instances of {wildcards.dataset}, for evaluation, shard {wildcards.shard}"
+    shell:
+        "python -m workflow_scripts.list_instances --recipe {params.recipe:q}"
+        " --free {params.free:q} --root {params.root:q} --index {input.index:q}"
+        " --classes {input.classes:q} --truth {input.truth:q} {params.part} --output {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+# Of the stage `instances` they are its figures, of others further ones.
+for stage, name, table in (
+    (r"instances", "measure_instances", "metrics"),
+    (r"masks", "measure_masks_instances", "instances"),
+):
+
+    rule:
+        name:
+            name
+        input:
+            index=plan.measured_index(),
+            classes=CLASSES,
+            left_out=plan.left_out(),
+            shards=plan.shards(),
+            truths=plan.true_instances,
+        output:
+            f"results/{{dataset}}/{{stage}}/{{id}}/{{of}}{table}.csv",
+        log:
+            f"logs/{{dataset}}/{{stage}}/{{id}}/{{of}}{table}.log",
+        wildcard_constraints:
+            stage=stage,
+        threads: THREADS
+        resources:
+            mem_mb=scaled(4000),
+            runtime=scaled(60),
+        params:
+            source=source("measure_instances"),
+            artifact="{id}",
+            split=plan.measured_split(),
+            dask=plan.dask,
+            left_out=plan.leave_out,
+        message:
+            "Measure the instances of the {wildcards.stage} {wildcards.id} of {wildcards.dataset}"
+        shell:
+            "python -m workflow_scripts.measure_instances --id {params.artifact}"
+            " --split {params.split} {params.dask} --threads {threads} --index {input.index:q}"
+            " --classes {input.classes:q} --shards {input.shards:q} --truths {input.truths:q}"
+            " {params.left_out} --metrics {output:q} 2>&1 | tee {log:q}"
+
+
 rule measure_classes:
     input:
         index=[TRAIN, VAL],

@@ -26,6 +26,8 @@ class Stage:
     package: the package of its methods; program: the program in workflow_scripts/.
     gives: `network` (model.safetensors, spec.json, training.csv), `shards` (<n>.zarr.zip), or
         `table` (a single file).
+    view: stage and method of an artifact that is made of the stage's where an entry follows that
+        takes the view's stage, and not this one.
     file: name of the single file.
     takes: what an entry of the stage may follow in an experiment: `dataset`, or names of stages. A
         config block may override it. For a part: the stages that it is made from. A part of a
@@ -37,8 +39,8 @@ class Stage:
     reads: tables of the data set that its program gets.
     split: the split it works on; `evaluated` is the data set's `evaluate_on`.
     measured: how it is measured: `tags` (of val), `boxes` (of val), `maps` (pixels, at every
-        background score), `objects` (pixels of any class, at every score) or `labels` (pixels);
-        None: not measured.
+        background score), `objects` (pixels of any class, at every score), `instances` (average
+        precision and overlap) or `labels` (pixels); None: not measured.
     curves: whether some of its artifacts are measured at every background score.
     course: the figure that the report plots for its training.
     replaces: the role of a part's artifact for what its entry makes after it. None: its own name.
@@ -64,6 +66,12 @@ class Stage:
     file: str | None = None
     course: Course | None = None
     replaces: str | None = None
+    view: tuple[str, str] | None = None
+
+    @property
+    def seen_as(self) -> tuple[str, ...]:
+        """The stages as whose artifacts later entries may take the stage's: itself, its view."""
+        return (self.name, self.view[0]) if self.view else (self.name,)
 
 
 _ALL = (
@@ -120,6 +128,13 @@ _ALL = (
         section="objectness", about="Where there is an object, of any class.", takes=("dataset",),
         program="find_objects", gives="shards", message="Find objects:", reads=("index",),
         measured="objects", curves=True, figure="object",
+    ),
+    Stage(
+        "instances", "Instances", "instances", package="instances",
+        section="instances", about="Objects one by one, each with a box and a mask.",
+        takes=("dataset",),
+        program="make_instances", gives="shards", message="Instances:", measured="instances",
+        figure="instance", view=("masks", "semantic"),
     ),
     Stage(
         "labels", "Certain labels", "labels", package="masks",
@@ -185,7 +200,7 @@ def giving(*kinds: str) -> tuple[str, ...]:
 
 def measured(*kinds: str) -> tuple[str, ...]:
     """The names of the stages that are measured in one of these ways: `tags`, `boxes`, `maps`,
-    `objects`, `labels`.
+    `objects`, `instances`, `labels`.
     """
     return tuple(name for name, stage in STAGES.items() if stage.measured in kinds)
 

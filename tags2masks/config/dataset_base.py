@@ -79,6 +79,11 @@ class Dataset(Block):
         return True
 
     @property
+    def has_instances(self) -> bool:
+        """Whether true instances exist for evaluation; its reader then has `true_instances`."""
+        return False
+
+    @property
     def reading(self) -> dict:
         """The options for reading images that are not at their defaults: `bands`, `alpha`."""
         return {}

@@ -78,6 +78,11 @@ class Digits(Dataset):
         "digit's class.",
     )
 
+    @property
+    def has_instances(self) -> bool:
+        """Every digit is one."""
+        return True
+
     @model_validator(mode="after")
     def _placeable(self):
         refuse_others(self.classes, DIGIT_NAMES)
@@ -220,6 +225,11 @@ class Voc(Photographs):
         files = [*self.index_files("train"), *self.index_files("val")]
         return any(names_masks(Path(path)) for path in files)
 
+    @property
+    def has_instances(self) -> bool:
+        """Wherever there are masks: from SegmentationObject, or from boxes."""
+        return self.has_truth
+
     def index_files(self, split: str) -> list[str]:
         """The list of the split; only train and val have one."""
         names = {"train": self.train_list, "val": self.val_list}
@@ -316,6 +326,11 @@ class Coco(Photographs):
         """Whether an annotation has a segmentation; absent files count as the published ones."""
         names = (self.train_annotations, self.val_annotations)
         return any(holds_regions(Path(self.root) / name) for name in names if name)
+
+    @property
+    def has_instances(self) -> bool:
+        """Wherever there are masks."""
+        return self.has_truth
 
     def index_files(self, split: str) -> list[str]:
         """The instances file and the list of the split; only train and val have them."""

@@ -85,6 +85,11 @@ def expand_experiments(config: Config) -> list[Chain]:
     return list(chains)
 
 
+def seen_as(previous: str) -> tuple[str, ...]:
+    """What an entry that follows this may take: `dataset`, or a stage and its view."""
+    return (previous,) if previous == "dataset" else STAGES[previous].seen_as
+
+
 def takes_of(section: str, entry: Entry) -> tuple[str, ...]:
     """What an entry of a section may follow: `dataset`, or names of stages."""
     return entry.takes or SECTIONS[section].takes
@@ -149,8 +154,9 @@ def parse_chain(config: Config, names: list[str]) -> Chain:
 def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
     """The section of the entry of this name that may follow what comes before it."""
     entries = {section: getattr(config, section) for section in SECTIONS}
+    seen = {*seen_as(follows)}
     fitting = {
-        section: [n for n, entry in those.items() if follows in takes_of(section, entry)]
+        section: [n for n, entry in those.items() if seen & {*takes_of(section, entry)}]
         for section, those in entries.items()
     }
     sections = [section for section, those in fitting.items() if name in those]
@@ -162,7 +168,7 @@ def _section_of(config: Config, name: str, follows: str, previous: str) -> str:
         )
     # Sections that may follow according to the table of stages, even without an entry in the
     # config.
-    usual = [section for section, stage in SECTIONS.items() if follows in stage.takes]
+    usual = [section for section, stage in SECTIONS.items() if seen & {*stage.takes}]
     possible = [section for section in SECTIONS if fitting[section] or section in usual]
     after = "a data set" if follows == "dataset" else f"{previous}, {_in_words(follows)}"
     if not possible:

@@ -205,6 +205,11 @@ class Irn(IrnFields, Walked):
         """Only without a CRF are masks the thresholded scores."""
         return self.crf is None
 
+    @property
+    def offers(self) -> frozenset[str]:
+        """Instances, if they are told apart."""
+        return frozenset({"instances"} if self.instances else ())
+
     @model_validator(mode="after")
     def _has_centres(self):
         if self.instances and not self.affinity.displacement:
@@ -395,6 +400,18 @@ class Vote(Masks):
     )
 
 
+class Semantic(Masks):
+    """The classes of instances: an instance in the box of another covers it."""
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021bbam",)
+
+    takes: ClassVar[tuple[str, ...]] = ("instances",)
+    program: ClassVar[str] = "merge_instances"
+    reads_images: ClassVar[bool] = False
+
+    method: Literal["semantic"] = "semantic"
+
+
 METHODS = {
     "threshold": Threshold,
     "crf": Crf,
@@ -409,5 +426,6 @@ METHODS = {
     "any_pass": AnyPass,
     "saliency_check": SaliencyCheck,
     "saliency_cut": SaliencyCut,
+    "semantic": Semantic,
     "vote": Vote,
 }

@@ -3,7 +3,7 @@
 import math
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.files import written_whole
 from tags2masks.given import is_given, leads_outside, path_inside, read_text
+from tags2masks.instance_store import Instance, instance
 from tags2masks.mask_ids import IGNORED
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
@@ -208,6 +209,34 @@ def _of_index(
             )
         entries.append(entry._replace(image=image))
     return entries
+
+
+def true_instances(
+    spec: Coco,
+    root: Path | str,
+    truth: pd.DataFrame,
+    index: pd.DataFrame,
+    classes: Sequence[str],
+    seed: int = 0,
+) -> Iterator[list[Instance]]:
+    """The region of every annotation of a chosen class, also where others cover it.
+
+    spec.root: the folder of the data set. Raises UserError as `list_masks`.
+    """
+    data = Path(spec.root)
+    files = _files(spec, data, index)
+    for entry in _of_index(spec, data, files, index):
+        file = files[entry.split]
+        regions = [
+            (classes.index(name) + 1, _region(file, annotation, entry), annotation.get("iscrowd"))
+            for annotation in entry.objects
+            if (name := file.names[annotation["category_id"]]) in classes
+        ]
+        yield [
+            instance(class_id, region, crowd=bool(crowd))
+            for class_id, region, crowd in regions
+            if region.any()
+        ]
 
 
 def mask_table(spec: Coco, classes: Sequence[str]) -> np.ndarray:

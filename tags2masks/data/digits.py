@@ -1,6 +1,6 @@
 """The embedded data set: scenes of digits, drawn when they are listed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ from PIL import Image
 from tags2masks.config.datasets import Digits
 from tags2masks.data.boxes import Box, box_table
 from tags2masks.data.scenes import draw_scene
+from tags2masks.data.true_instances import drawn_instances
 from tags2masks.data.truth import plain_table
 from tags2masks.files import written_whole
+from tags2masks.instance_store import Instance
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
 
@@ -65,6 +67,18 @@ def list_boxes(
         scene = draw_scene(spec, split, int(image.removeprefix(f"{split}-")), seed)
         boxes += [Box(image, classes[kind], at, False, image) for kind, at in scene.objects]
     return box_table(boxes, index)
+
+
+def true_instances(
+    spec: Digits,
+    root: Path | str,
+    truth: pd.DataFrame,
+    index: pd.DataFrame,
+    classes: Sequence[str],
+    seed: int = 0,
+) -> Iterator[list[Instance]]:
+    """The pixels of every digit, from the files that `list_masks` wrote."""
+    return drawn_instances(root, truth, index, mask_table(spec, classes))
 
 
 def mask_table(spec: Digits, classes: Sequence[str]) -> np.ndarray:

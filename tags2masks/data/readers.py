@@ -12,6 +12,9 @@ list_masks(spec, root, index, seed, folder) -> DataFrame[image, mask, instances,
     of the index's images, relative to root; drawn into root/folder if the block `makes_masks`.
     For an image without a mask both are empty, and `lacks` names the missing file or entry.
 mask_table(spec, classes) -> uint8 [256]: from the ids in the mask files to ours, see `data.truth`
+true_instances(spec, root, truth, index, classes, seed) -> iterator of a list of `Instance` for each
+    row of truth, some rows of truth.csv, or of None where an image's are not known; index: the
+    index's rows of the same images. Called where the block `has_instances`.
 A reader may also have
 measured_images(spec, root, index) -> DataFrame: the rows of the index whose masks are measured.
 list_warnings(spec) -> list of `Warned`: problems of the data set's files that do not stop a run.

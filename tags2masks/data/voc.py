@@ -1,6 +1,6 @@
 """A PASCAL VOC devkit: tags and boxes from its XML annotations, masks from its PNG files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,13 +11,16 @@ import pandas as pd
 
 from tags2masks.config.datasets import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
+from tags2masks.data.true_instances import boxed_instances, drawn_instances
 from tags2masks.data.truth import INVALID, MaskTable, mask_files, value_table
 from tags2masks.errors import UserError, raise_together
 from tags2masks.given import is_given, leads_outside, open_given, read_text
+from tags2masks.instance_store import Instance
 from tags2masks.mask_ids import IGNORED
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+OBJECTS = "SegmentationObject"
 FILES_AT_ONCE = 16  # small files on a network: waiting dominates
 
 
@@ -87,7 +90,7 @@ def list_masks(
     }
     images = index["image"].tolist()
     masks = [named.get(image, f"SegmentationClass/{image}.png") for image in images]
-    instances = [f"SegmentationObject/{image}.png" for image in images]
+    instances = [f"{OBJECTS}/{image}.png" for image in images]
     return mask_files(images, masks, root).assign(
         instances=[path if is_given(root / path) else "" for path in instances]
     )
@@ -134,6 +137,26 @@ def list_boxes(
 
     rows = list(zip(index["image"], index["height"], index["width"], strict=True))
     return box_table([box for boxes in _in_threads(boxes_of, rows) for box in boxes], index)
+
+
+def true_instances(
+    spec: Voc,
+    root: Path | str,
+    truth: pd.DataFrame,
+    index: pd.DataFrame,
+    classes: Sequence[str],
+    seed: int = 0,
+) -> Iterator[list[Instance] | None]:
+    """The objects of SegmentationObject; without that folder, the pixels of a class in its boxes.
+
+    With the folder, images without a file in it are not known; without it, those in which boxes of
+    one class overlap. Raises UserError as `list_boxes` and `data.truth.read_mask`.
+    """
+    table = mask_table(spec, classes)
+    if (Path(root) / OBJECTS).is_dir():
+        return drawn_instances(root, truth, index, table)
+    boxes = list_boxes(spec, root, index, classes)
+    return boxed_instances(root, truth, index, table, boxes, classes)
 
 
 def mask_table(spec: Voc, classes: Sequence[str]) -> MaskTable:

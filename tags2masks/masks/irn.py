@@ -9,6 +9,7 @@ import numpy as np
 from skimage.measure import label as connected
 
 from tags2masks.config.masks import Irn
+from tags2masks.instance_store import KIND, Instance, coded, instance
 from tags2masks.masks.label_crf import refine
 from tags2masks.masks.single import Made
 from tags2masks.masks.walked import scores
@@ -22,7 +23,7 @@ def make_mask(image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spe
 
     image: uint8 [H, W, 3]; maps: after the walk, float16 [N, h, w]; class_ids: their N mask ids,
     several times the same for instances of a class.
-    With `instances` also those: uint16 [H, W], 0 for none, and [class id, score] of each.
+    With `instances` also those (`tags2masks.instance_store`).
     Raises UserError as `seeds.upsample`.
     """
     full = scores(image, maps, spec)
@@ -35,22 +36,18 @@ def make_mask(image: np.ndarray, maps: np.ndarray, class_ids: Sequence[int], spe
         mask = refine(image, mask, spec.crf)
     if not spec.instances:
         return Made(mask)
-    numbers, objects = _instances(best, full, class_ids)
-    return Made(mask, {"instances": numbers}, {"instances": objects})
+    codes, rows = coded(_instances(best, full, class_ids))
+    return Made(mask, {KIND: codes}, {KIND: rows})
 
 
-def _instances(
-    best: np.ndarray, scores: np.ndarray, class_ids: Sequence[int]
-) -> tuple[np.ndarray, list[list]]:
-    """Numbered connected components of each map's pixels, with class and highest score."""
-    parts = connected(best, background=0, connectivity=1).astype(np.uint16)
-    sizes = np.bincount(parts.ravel())
-    objects = []
-    for number in range(1, len(sizes)):
+def _instances(best: np.ndarray, scores: np.ndarray, class_ids: Sequence[int]) -> list[Instance]:
+    """Connected components of each map's pixels, with class and highest score."""
+    parts = connected(best, background=0, connectivity=1)
+    found = []
+    for number in range(1, parts.max(initial=0) + 1):
         inside = parts == number
         which = best[inside][0] - 1
-        large = sizes[number] >= FRAGMENT * parts.size
-        objects.append(
-            [int(class_ids[which]), float(scores[which][inside].max()) if large else 0.0]
-        )
-    return parts, objects
+        large = inside.sum() >= FRAGMENT * parts.size
+        score = float(scores[which][inside].max()) if large else 0.0
+        found.append(instance(class_ids[which], inside, score))
+    return found

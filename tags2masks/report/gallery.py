@@ -18,12 +18,14 @@ from tags2masks.data.index import (
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import MaskTable, read_mask, read_truth
+from tags2masks.instance_store import Instance, read_instances
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
     Picture,
     image_picture,
+    instances_picture,
     map_picture,
     mask_colours,
     mask_picture,
@@ -32,6 +34,7 @@ from tags2masks.report.tables import percent
 from tags2masks.stages import STAGES, figured
 from tags2masks.store import Shard
 
+MOST_SAID = 4  # instances of one image in a caption
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
 OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles of their tiles
 
@@ -118,6 +121,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
+    instances = _read_instances(dataset, chosen, folder, experiment)
     objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
     pixels = {image: _pixels(dataset, row) for image, row in _by_image(chosen)}
     labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
@@ -134,6 +138,11 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for stage, artifact, arrays in objects
                 ),
                 *(
+                    [_instances_tile(dataset, pixels[image], image, instances[image])]
+                    if instances
+                    else []
+                ),
+                *(
                     _mask_tile(dataset, row, labels[image], what)
                     for what in _columns(experiment, dataset)
                 ),
@@ -144,7 +153,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(objects) + len(_columns(experiment, dataset)),
+        1 + places + len(objects) + bool(instances) + len(_columns(experiment, dataset)),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
@@ -177,6 +186,22 @@ def _read_shards(
             for image in chosen.loc[chosen["shard"] == number, "image"]:
                 if not shard.partial or shard.holds(image):
                     entries[image] = shard.read(image)
+    return entries
+
+
+def _read_instances(dataset, chosen, folder, experiment) -> dict[str, list[Instance]]:
+    """The instances of the chosen images by the last stage of the experiment that gives some."""
+    steps = [step for step in experiment["steps"] if step[2] in experiment["instances"]]
+    if not steps:
+        return {}
+    _, stage, artifact = steps[-1]
+    entries = {}
+    for number in sorted(set(chosen["shard"])):
+        path = folder / stage / artifact / f"{number}.zarr.zip"
+        sha = images_sha(rows_of(dataset.rows, "train", number))
+        with Shard(path, artifact, sha) as shard:
+            for image in chosen.loc[chosen["shard"] == number, "image"]:
+                entries[image] = read_instances(shard, image)
     return entries
 
 
@@ -219,6 +244,15 @@ def _seen(pixels: np.ndarray, row: dict, maps: tuple | None, places: int) -> lis
         alt = f"Where {name} is seen in {row['image']}"
         tiles.append(Tile(map_picture(pixels, values[at]), "map", note, alt))
     return tiles + [None] * (1 + places - len(tiles))
+
+
+def _instances_tile(
+    dataset: Dataset, pixels: np.ndarray, image: str, instances: list[Instance]
+) -> Tile:
+    said = [f"{dataset.classes[each.class_id - 1]} {each.score:.2f}" for each in instances]
+    note = ", ".join(said[:MOST_SAID]) + (" …" if len(said) > MOST_SAID else "") or "none"
+    picture = instances_picture(pixels, instances)
+    return Tile(picture, "instances", note, f"Instances of {image}: {note}")
 
 
 def _object_tile(

@@ -104,7 +104,8 @@ def write_page(
         datasets=datasets,
         experiments=len(outline),
         masked=sum("masks" in experiment["supervision"] for experiment in outline),
-        columns=tables.COLUMNS,
+        columns=tables.shown_columns(board),
+        instance_metrics=[tables.METRIC_NAMES[name] for name in tables.INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
         numbers=known,
         published=published_tables(published, outline, metrics),
@@ -192,12 +193,16 @@ def _dataset(
                 "means": tables.mean_figures(of[experiment["experiment"]]),
                 "gallery": (
                     examples.gallery(experiment, read, results, count)
-                    if {"maps", "masks"} & set(experiment["artifacts"]) or experiment["objects"]
+                    if {"maps", "instances", "masks"} & set(experiment["artifacts"])
+                    or experiment["objects"]
                     else None
                 ),
             }
             for at, experiment in enumerate(first)
         ],
+        "instances": tables.instance_table(
+            metrics[metrics["experiment"].isin([experiment["experiment"] for experiment in first])]
+        ),
         "doubts": grouped_doubts(
             {chain_of(e): shown for e in first if (shown := plausibility[e["experiment"]])}
         ),

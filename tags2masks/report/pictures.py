@@ -1,6 +1,7 @@
 """Images, maps and masks as thumbnails in the page, as data URIs."""
 
 import base64
+import colorsys
 import hashlib
 import io
 from collections.abc import Sequence
@@ -8,8 +9,9 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from tags2masks.instance_store import Corners, Instance
 from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import upsample
 from tags2masks.palette import voc_palette
@@ -18,6 +20,11 @@ LONGEST = 240  # pixels of a thumbnail's long side
 PATCH = 40  # pixels of a patch's side
 SMALL = 128  # images up to this long side are enlarged in the page, pixel by pixel
 BACKGROUND = (240, 238, 232)  # dark classes of the palette vanish on its own black
+# Of twelve hues, so that neighbours in the list differ most.
+INSTANCE_COLOURS = tuple(
+    tuple(round(255 * part) for part in colorsys.hsv_to_rgb(5 * at % 12 / 12, 0.75, 1))
+    for at in range(12)
+)
 HATCH = ((186, 186, 186), (128, 128, 128))
 
 
@@ -60,6 +67,40 @@ def mask_picture(mask: np.ndarray) -> Picture:
     picture = Image.fromarray(ids, "P")
     picture.putpalette(mask_colours().ravel().tolist())
     return _picture(picture, "PNG", optimize=True)
+
+
+def instances_picture(image: np.ndarray, instances: Sequence[Instance]) -> Picture:
+    """Instances in colours of their own over the grey image, the smallest on top, with their boxes.
+
+    image: uint8 [H, W, 3]. A score is written into its box where it fits.
+    """
+    grey = Image.fromarray(image).convert("L").convert("RGB")
+    canvas = np.asarray(grey.resize(_size(grey), Image.Resampling.LANCZOS), np.float32) * 0.75
+    height, width = canvas.shape[:2]
+    across, down = width / image.shape[1], height / image.shape[0]
+    colours = [INSTANCE_COLOURS[at % len(INSTANCE_COLOURS)] for at in range(len(instances))]
+    by_size = sorted(zip(instances, colours, strict=True), key=lambda pair: -_area(pair[0].box))
+    for each, colour in by_size:
+        mask = Image.fromarray(each.mask).resize((width, height), Image.Resampling.NEAREST)
+        canvas[np.asarray(mask)] = 0.4 * canvas[np.asarray(mask)] + 0.6 * np.float32(colour)
+    picture = Image.fromarray(np.round(canvas).astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    for each, colour in by_size:
+        x1, y1, x2, y2 = each.box
+        if _area(each.box):
+            corners = [x1 * across, y1 * down, (x2 + 1) * across - 1, (y2 + 1) * down - 1]
+            draw.rectangle([round(side) for side in corners], outline=colour)
+            said = f"{each.score:.2f}"
+            left, top, right, bottom = draw.textbbox((corners[0] + 2, corners[1] + 1), said)
+            if right < corners[2] and bottom < corners[3] and width > SMALL:
+                draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=(0, 0, 0))
+                draw.text((corners[0] + 2, corners[1] + 1), said, fill=(255, 255, 255))
+    return _photograph(picture)
+
+
+def _area(box: Corners) -> int:
+    x1, y1, x2, y2 = box
+    return (x2 - x1 + 1) * (y2 - y1 + 1)
 
 
 def mask_colours() -> np.ndarray:

@@ -24,6 +24,7 @@ FIGURES = (
     "classifier_map", "seed_iou", "seed_background_score", "seed_iou_best",
     "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
     "seed_contour_f", "mask_contour_f", "prediction_contour_f", "seed_iou_val", "mask_iou_val",
+    "instance_ap", "instance_ap50", "instance_abo",
 )  # fmt: skip
 LEADERBOARD = (
     "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
@@ -54,19 +55,28 @@ def tidy_metrics(outline: list[dict], evaluation: dict, results: Path) -> pd.Dat
         for _, stage, artifact in experiment["steps"]:
             folder = results / experiment["dataset"] / stage / artifact
             kind = STAGES[stage].measured
-            if kind in ("tags", "boxes") or (kind and experiment["has_truth"]):
-                splits = ["", "val-"] if artifact in experiment["val"] else [""]
+            splits = ["", "val-"] if artifact in experiment["val"] else [""]
+            parts = []
+            if artifact in experiment["instances"] and experiment["has_instances"]:
+                file = "metrics" if kind == "instances" else "instances"
+                parts += [_read_figures(folder / f"{of}{file}.csv") for of in splits]
+            pixels = kind not in (None, "instances") and experiment["has_truth"]
+            if kind in ("tags", "boxes") or pixels:
                 at = evaluation
                 if chosen := experiment["seed_scores"].get(artifact):
                     record = _score(results / experiment["dataset"], chosen)
                     at = evaluation | {"background_score": record["background_score"]}
-                parts = [_measured(folder, of, stage, at) for of in splits]
-                table = pd.concat(parts, ignore_index=True)
-            else:
-                continue
+                parts = [*(_measured(folder, of, stage, at) for of in splits), *parts]
             about = {key: experiment[key] for key in ("experiment", "dataset")}
-            tables.append(table.assign(**about, stage=stage, artifact=artifact))
+            about |= {"stage": stage, "artifact": artifact}
+            tables += [table.assign(**about) for table in parts]
+    if not tables:
+        return pd.DataFrame(columns=list(METRICS))
     return pd.concat(tables, ignore_index=True)[list(METRICS)]
+
+
+def _read_figures(path: Path) -> pd.DataFrame:
+    return _read(path, ["metric", "value", "threshold", "tuned_on_masks"], read_checked)
 
 
 def read_outline(path: Path) -> dict:
@@ -86,15 +96,16 @@ def read_outline(path: Path) -> dict:
 def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
     """Rows of metrics.csv or sweep.csv, without those of maps and masks of val's images."""
     of_train = [
-        name for name in measured("maps", "objects", "labels") if STAGES[name].split == "train"
+        name
+        for name in measured("maps", "objects", "instances", "labels")
+        if STAGES[name].split == "train"
     ]
     return figures[~figures["stage"].isin(of_train) | (figures["split"] == "train")]
 
 
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
     """An artifact's figures; of: prefix of its tables' names, `val-` for val's images."""
-    columns = ["metric", "value", "threshold", "tuned_on_masks"]
-    table = _read(folder / f"{of}metrics.csv", columns, read_checked)
+    table = _read_figures(folder / f"{of}metrics.csv")
     if STAGES[stage].measured == "maps":
         _check_thresholds(table, folder, of, **evaluation)
     return table
@@ -200,6 +211,8 @@ def leaderboard(
     (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the score of `evaluation`,
     fixed or chosen without masks.
     `…_val`: maps and masks of val's images, made from these images' tags.
+    `instance_…`: of the last instances of the training images; means over the classes without
+    background.
     train_images, prediction_images: number of measured training images, and of measured images of
     the predictions' split; if nothing is measured, the number of images.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
@@ -240,6 +253,11 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
         # If a chain has a stage twice, the last one counts.
         return matching[column].iloc[-1] if len(matching) else None
 
+    def found(metric):
+        """A figure of the last instances of the training images."""
+        rows = usual[usual["stage"].isin(["instances", "masks"]) & (usual["metric"] == metric)]
+        return rows["value"].iloc[-1] if len(rows) else None
+
     split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
     predicted = (index["split"] == split).sum() if split else None
     counted = {stage: value(stage, "iou", "images") for stage in HEADLINES}
@@ -262,6 +280,7 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
         "prediction_contour_f": value("predictions", "contour_f"),
         "seed_iou_val": value("maps", "iou", rows=on_val),
         "mask_iou_val": value("masks", "iou", rows=on_val),
+        **{f"instance_{metric}": found(metric) for metric in ("ap", "ap50", "abo")},
         "prediction_split": split,
         "train_images": next((n for n in (counted["masks"], counted["maps"]) if n), images),
         "prediction_images": counted["predictions"] or predicted,
@@ -272,7 +291,11 @@ def _note(experiment: dict, warnings: pd.DataFrame) -> str:
     concerned = (warnings["dataset"] == experiment["dataset"]) & warnings["experiment"].isin(
         ("", experiment["experiment"])
     )
-    unmeasured = [] if experiment["has_truth"] else ["no masks: quality not measured"]
+    unmeasured = []
+    if not experiment["has_truth"]:
+        unmeasured.append("no masks: quality not measured")
+    elif experiment["instances"] and not experiment["has_instances"]:
+        unmeasured.append("no true instances: instances not measured")
     return "; ".join([*unmeasured, *warnings.loc[concerned, "note"]])
 
 

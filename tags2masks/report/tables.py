@@ -32,7 +32,29 @@ METRIC_NAMES = {
     "hsr_ndr": "High in NDR",
     "lsr_ndr": "Low in NDR",
     "labelled": "Labelled pixels",
+    "ap": "AP",
+    "ap25": "AP25",
+    "ap50": "AP50",
+    "ap70": "AP70",
+    "ap75": "AP75",
+    "aps": "AP small",
+    "apm": "AP medium",
+    "apl": "AP large",
+    "abo": "ABO",
+    "abo_instances": "ABO over instances",
 }
+INSTANCE_METRICS = (
+    "ap",
+    "ap25",
+    "ap50",
+    "ap70",
+    "ap75",
+    "aps",
+    "apm",
+    "apl",
+    "abo",
+    "abo_instances",
+)
 
 
 def _score(name: str) -> Callable[[dict[str, str]], str]:
@@ -48,6 +70,13 @@ def _on_val(name: str) -> Callable[[dict[str, str]], str]:
 def _seed(row: dict[str, str]) -> str:
     parts = [_score("seed_background_score")(row), _on_val("seed_iou_val")(row)]
     return ", ".join(filter(None, parts))
+
+
+def _overlaps(row: dict[str, str]) -> str:
+    """Average precision at an IoU of 0.5, and average best overlap."""
+    if not row["instance_ap"]:
+        return ""
+    return f"AP50 {percent(row['instance_ap50'])}, ABO {percent(row['instance_abo'])}"
 
 
 def _predicted(row: dict[str, str]) -> str:
@@ -68,6 +97,7 @@ class Column(NamedTuple):
     """A column of the leaderboard on the page.
 
     below: from a row of leaderboard.csv to the small print under the row's figure.
+    optional: it is not there if no experiment has the figure.
     """
 
     name: str
@@ -76,6 +106,7 @@ class Column(NamedTuple):
     tuned: bool = False
     ranked: bool = False
     below: Callable[[dict[str, str]], str] = lambda row: ""
+    optional: bool = False
 
     @property
     def width(self) -> int:
@@ -98,6 +129,7 @@ COLUMNS = (
         ranked=True,
         below=_score("seed_best_background_score"),
     ),
+    Column("instance_ap", "Instance AP", "percent", ranked=True, below=_overlaps, optional=True),
     Column("mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val")),
     Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
     Column("train_images", "Train images", "count"),
@@ -194,8 +226,13 @@ def percent_spread(values: Iterable[float]) -> str:
     return f"{percent(known.mean())} ± {100 * known.std():.1f}"
 
 
+def shown_columns(frame: pd.DataFrame) -> list[Column]:
+    """The columns of a leaderboard, without optional ones that no experiment has a figure for."""
+    return [column for column in COLUMNS if not column.optional or frame[column.name].any()]
+
+
 def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
-    """A row of cells per row of the leaderboard, in the order of `COLUMNS`.
+    """A row of cells per row of the leaderboard, in the order of `shown_columns`.
 
     frame: from `read_leaderboard`. The deviation of several seeds is shown under their mean. The
     best figures of a ranked column in a data set are marked, unless all are equal. Single seeds of
@@ -220,7 +257,7 @@ def leaderboard_cells(frame: pd.DataFrame) -> list[list[Cell]]:
                 if row["experiment"] in known
                 else None,
             )
-            for column in COLUMNS
+            for column in shown_columns(frame)
         ]
         for row in rows
         if row["seed"] != DEVIATION
@@ -289,6 +326,37 @@ def _column(part: pd.DataFrame) -> FiguresColumn:
         tuned=bool(first["tuned_on_masks"]),
         images=first["images"],
     )
+
+
+class InstanceRow(NamedTuple):
+    """The figures of an experiment's instances, formatted, in the order of `INSTANCE_METRICS`."""
+
+    name: str
+    stage: str
+    split: str
+    images: str
+    cells: list[str]
+
+
+def instance_table(metrics: pd.DataFrame) -> list[InstanceRow]:
+    """A row for each artifact of each experiment whose instances were measured."""
+    rows = metrics[metrics["metric"].isin(INSTANCE_METRICS) & (metrics["class"] == "mean")]
+    rows = rows[rows["stage"].isin(["instances", "masks"])]  # detectors have AP of boxes
+    return [
+        InstanceRow(
+            name,
+            STAGE_NAMES[stage],
+            split,
+            part["images"].iloc[0],
+            [
+                percent(dict(zip(part["metric"], part["value"], strict=True)).get(metric))
+                for metric in INSTANCE_METRICS
+            ],
+        )
+        for (name, stage, split, _), part in rows.groupby(
+            ["experiment", "stage", "split", "artifact"], sort=False
+        )
+    ]
 
 
 def class_values(

@@ -253,6 +253,7 @@ def _stage_rows() -> list[str]:
         "boxes": "average precision of boxes",
         "maps": "IoU at every background score",
         "objects": "IoU of objects at every score",
+        "instances": "average precision and best overlap",
         "labels": "IoU",
         None: "–",
     }

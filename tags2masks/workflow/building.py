@@ -2,7 +2,7 @@
 
 from tags2masks.config.base import Block, ConfigError, Entry
 from tags2masks.config.chains import named_chains
-from tags2masks.config.experiments import Chain, EntryName, parse_named_chain
+from tags2masks.config.experiments import Chain, EntryName, parse_named_chain, takes_of
 from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import add_derived_entries, expand_sweeps
 from tags2masks.methods import methods_of
@@ -55,9 +55,21 @@ class _Builder:
         for depth, (section, name) in enumerate(self.chain[1:], start=1):
             block = getattr(self.config, section)[name]
             self._check(block, depth, before)
+            if before is not None:
+                before = self._as_taken(before, takes_of(section, block), depth - 1)
             upstream = {} if before is None else {before.stage: before}
             before = self._make(f"{section}.{name}", SECTIONS[section], block, upstream, depth)
         return self.products
+
+    def _as_taken(self, before: Artifact, takes: tuple[str, ...], depth: int) -> Artifact:
+        """What an entry reads that follows an artifact: the artifact, or the view of it."""
+        view = STAGES[before.stage].view
+        if before.stage in takes or view is None:
+            return before
+        stage, method = view
+        block = methods_of(STAGES[stage])[method]()
+        where = ".".join(self.chain[depth])
+        return self._make(where, STAGES[stage], block, {before.stage: before}, depth)
 
     def _make(
         self, where: str, stage: Stage, block: Entry, upstream: dict[str, Artifact], depth: int

@@ -140,7 +140,22 @@ class Catalog:
         """The tables of figures of all measured artifacts, on val too if so configured."""
         pixels = measured("maps", "objects", "labels")
         artifacts = self.of_stage(*measured("tags", "boxes")) + self.with_truth(*pixels)
-        return [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
+        tables = [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
+        return tables + [
+            f"{a.folder}/{of}{'metrics' if a.stage == 'instances' else 'instances'}.csv"
+            for a in self.with_instances()
+            for of in self.splits_of(a)
+        ]
+
+    def giving_instances(self) -> list[Artifact]:
+        """The artifacts that are instances, or have some beside masks."""
+        artifacts = self.of_stage("instances", "masks")
+        return [artifact for artifact in artifacts if "instances" in artifact.block.offers]
+
+    def with_instances(self) -> list[Artifact]:
+        """Those of them whose data set has true instances."""
+        artifacts = self.giving_instances()
+        return [a for a in artifacts if self.config.datasets[a.dataset].has_instances]
 
     def splits_of(self, artifact: Artifact) -> list[str]:
         """Prefixes of the names of its figures: "", and "val-" if it is also measured on val."""

@@ -66,6 +66,8 @@ class Described(Catalog):
                 "experiment": e.name,
                 "dataset": e.dataset,
                 "has_truth": self.config.datasets[e.dataset].has_truth,
+                "has_instances": self.config.datasets[e.dataset].has_instances,
+                "instances": [a.id for _, a in e.products if "instances" in a.block.offers],
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "data": digest(canonical(self.config.datasets[e.dataset].key())),
                 "seed": e.seed,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tags2masks.config.base import ConfigError
 from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.described import Described
@@ -87,6 +88,32 @@ class Measured(Described):
     def _region_cam(self, stage: str | None, wildcards) -> Artifact | None:
         return self.cams.get((wildcards.dataset, stage or wildcards.stage, wildcards.id))
 
+    def true_masks(self, wildcards) -> str:
+        """Input function: truth.csv, from which true instances are made."""
+        self._check_instances(wildcards.dataset)
+        return f"{self.own(wildcards)}/truth.csv"
+
+    def true_instances(self, wildcards) -> list[str]:
+        """Input function: the shards of the true instances of the split that is measured."""
+        self._check_instances(wildcards.dataset)
+        count = self.config.datasets[wildcards.dataset].shards
+        of = "val-" if self.measured_split()(wildcards) == "val" else ""
+        return [f"{self.own(wildcards)}/true_instances/{of}{n}.zarr.zip" for n in range(count)]
+
+    def _check_instances(self, dataset: str) -> None:
+        """Raise ConfigError for a data set without true instances."""
+        spec = self.config.datasets[dataset]
+        if not spec.has_instances:
+            raise ConfigError(
+                f"datasets.{dataset}: a {spec.kind} data set"
+                f"{'' if spec.has_truth else ' without masks'} has no true instances to measure "
+                "instances with; data sets of kinds digits, voc and coco have"
+            )
+
+    def shard_index(self, wildcards) -> str:
+        """Input function: the index of the split that a shard of true instances is of."""
+        return f"{self.own(wildcards)}/{wildcards.shard.rpartition('-')[0] or 'train'}.csv"
+
     def other_masks(self, wildcards) -> list[str]:
         """Input function: the shards of the masks that an artifact is compared with."""
         artifact = self.get(wildcards.stage, wildcards)
@@ -108,6 +135,11 @@ class Measured(Described):
             return "val" if getattr(wildcards, "of", "") else "train"
 
         return split
+
+    def shard_part(self, wildcards) -> str:
+        """Param function: the arguments for the split and shard of true instances."""
+        prefix, _, number = wildcards.shard.rpartition("-")
+        return f"--split {prefix or 'train'} --shard {number}"
 
     def measuring_source(self, script: str) -> Callable:
         """Param function: the digest of a program that uses the data set's reader."""

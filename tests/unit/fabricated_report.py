@@ -89,7 +89,15 @@ OUTLINE = [
     },
 ]
 
-DEPTHS = {"classifier": 1, "prototypes": 2, "maps": 2, "masks": 3, "segmenter": 4, "predictions": 4}
+DEPTHS = {
+    "classifier": 1,
+    "instances": 1,
+    "prototypes": 2,
+    "maps": 2,
+    "masks": 3,
+    "segmenter": 4,
+    "predictions": 4,
+}
 
 
 def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
@@ -101,6 +109,8 @@ def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
         "full": False,
         "objects": [],
         "val": [],
+        "instances": [],
+        "has_instances": False,
         "data": "d",
         "seed_scores": {},
         "sheets": not one["has_truth"],

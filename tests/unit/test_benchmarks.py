@@ -15,6 +15,7 @@ from benchmarks import (
     crf,
     curve,
     ficklenet,
+    instances,
     objects,
     prototypes,
     saliency,
@@ -376,3 +377,10 @@ def test_walks_agree_and_take_turns():
     rows = walk.measure(quick=True)
     assert rows[0].what == "6 × 8; dense squaring" and rows[-1].unit == "MB"
     assert rows[-1].plain == 4 * 192**2 / 1e6
+
+
+def test_the_precision_of_instances_is_compared():
+    rows = instances.measure(quick=True)
+    assert [row.unit for row in rows] == ["s", "s"]
+    assert all(row.fast > 0 and row.plain > 0 for row in rows)
+    assert "20 images like VOC's: 20 classes" in rows[0].what

@@ -16,6 +16,7 @@ from tags2masks.config.training import Backbone
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = {name: block for methods in METHODS.values() for name, block in methods.items()}
 WITHOUT_A_PAPER = {
+    "boxfill",
     "few_masks",
     "folder",
     "full",

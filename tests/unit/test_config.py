@@ -56,7 +56,7 @@ def crf(**values):
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
             "choose from agreed, any_pass, confident, crf, full, irn, predicted, psa, "
-            "saliency_check, saliency_cut, smooth, superpixel, threshold, vote",
+            "saliency_check, saliency_cut, semantic, smooth, superpixel, threshold, vote",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
@@ -240,7 +240,7 @@ def test_experiments_expand_to_entry_names_once():
     [
         (
             "digits/vanila",
-            "no entry 'vanila' in classifiers, detectors or objectness; did you mean",
+            "no entry 'vanila' in classifiers, detectors, objectness or instances; did you mean",
         ),
         ("digts/vanilla", "no entry 'digts' in datasets; did you mean 'digits'?"),
         ("digits", "too short; write dataset / classifier"),

@@ -11,6 +11,7 @@ import torch
 from tags2masks.config.base import Entry
 from tags2masks.config.methods import METHODS
 from tags2masks.data.labelled import TrueMasks
+from tags2masks.instance_store import instance
 from tags2masks.machine import Machine, prepare
 from tags2masks.masks.full import labelled_masks
 from tags2masks.masks.single import Made
@@ -66,10 +67,9 @@ def by_make_mask(spec, image, maps, ids, folder):
         assert probabilities.dtype == np.uint8
         assert probabilities.shape == (2, 1 + len(ids), *image.shape[:2])
     if getattr(spec, "instances", False):
-        numbers, objects = made.further["instances"], made.attributes["instances"]
-        assert numbers.shape == made.mask.shape and numbers.dtype == np.uint16
-        assert numbers.max(initial=0) == len(objects)
-        assert all(number in ids and 0 <= score <= 1 for number, score in objects)
+        codes, rows = made.further["instances"], made.attributes["instances"]
+        assert codes.dtype == np.uint8 and len(codes) == sum(row[6] for row in rows)
+        assert all(row[0] in ids and 0 <= row[1] <= 1 for row in rows)
     return made.mask, may_ignore
 
 
@@ -128,12 +128,20 @@ def by_voting(spec, image, maps, ids, folder):
     return method_module("masks", {"method": spec.method}).make_mask(list(drawn), spec), True
 
 
+def by_merging(spec, image, maps, ids, folder):
+    """As `merge_instances` does it: no maps, but instances of any form, of some of the classes."""
+    rng, size = np.random.default_rng(0), image.shape[:2]
+    found = [instance(each, rng.random(size) < share) for each in ids[:2] for share in (0.3, 0)]
+    return method_module("masks", {"method": spec.method}).make_mask(size, found, ids), True
+
+
 BY_PROGRAM = {
     None: by_make_mask,
     "read_masks": by_reading,
     "predict_masks": by_predicting,
     "check_masks": by_checking,
     "vote_masks": by_voting,
+    "merge_instances": by_merging,
 }
 
 

@@ -33,6 +33,7 @@ from tags2masks.report.tables import (
     percent,
     read_leaderboard,
     read_metrics,
+    shown_columns,
 )
 from tests.unit.fabricated_report import (
     CLASSIFIER,
@@ -85,8 +86,9 @@ def test_leaderboard_marks_the_best_of_each_data_set():
         {"experiment": "b/x", "dataset": "b", "seed_iou": "0.99",
          "prediction_images": "1449.0", "prediction_split": "val"},
     ]  # fmt: skip
-    cells = leaderboard_cells(pd.DataFrame([row | one for one in rows]))
-    by_column = {column.name: at for at, column in enumerate(COLUMNS)}
+    board = pd.DataFrame([row | one for one in rows])
+    cells = leaderboard_cells(board)
+    by_column = {column.name: at for at, column in enumerate(shown_columns(board))}
 
     def column(name):
         return [line[by_column[name]] for line in cells]
@@ -111,8 +113,9 @@ def test_the_deviation_stands_under_the_mean_of_several_seeds():
         {"experiment": "a/x@1", "seed": "1", "prediction_iou": "0.5"},
         {"experiment": "a/y", "seed": "0", "prediction_iou": "0.58"},
     ]  # fmt: skip
-    cells = leaderboard_cells(pd.DataFrame([row | one for one in rows]))
-    at = [column.name for column in COLUMNS].index("prediction_iou")
+    board = pd.DataFrame([row | one for one in rows])
+    cells = leaderboard_cells(board)
+    at = [column.name for column in shown_columns(board)].index("prediction_iou")
     assert [line[0].text for line in cells] == ["a/x", "a/x@0", "a/x@1", "a/y"]
     assert cells[0][at].below == "± 7.1, 7 val images, 92\N{NO-BREAK SPACE}% of full"
     # The mean is compared with others, not its seeds, of which one is higher than all.
@@ -124,8 +127,9 @@ def test_the_page_shows_the_leaderboard_of_the_csv(made, page):
     header, *rows = table_of(page, "leaderboard")
     board = pd.read_csv(made[0] / "leaderboard.csv")
     assert len(rows) == len(board) == 4
+    columns = shown_columns(read_leaderboard(made[0] / "leaderboard.csv"))
     for shown, (_, row) in zip(rows, board.iterrows(), strict=True):
-        by_name = dict(zip([column.name for column in COLUMNS], shown, strict=True))
+        by_name = dict(zip([column.name for column in columns], shown, strict=True))
         note = "" if pd.isna(row["note"]) else f" {row['note']}"
         assert by_name["experiment"] == row["experiment"] + note
         for name in ("classifier_map", "seed_iou", "seed_iou_best", "mask_iou", "prediction_iou"):

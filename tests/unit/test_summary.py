@@ -206,3 +206,60 @@ def test_warnings_of_data_sets_and_of_means_over_some_classes_are_collected(tmp_
     (home / "val-warnings.csv").unlink()
     with pytest.raises(UserError, match=r"val-warnings\.csv: no such file; run again"):
         collect_warnings(pd.DataFrame(ious, columns=columns), outline, tmp_path)
+
+
+INSTANCES = """split,metric,class,value,threshold,tuned_on_masks,images
+train,ap,mean,0.25,,False,2
+train,ap50,mean,0.5,,False,2
+train,abo,mean,0.75,,False,2
+train,ap,cat,0.25,,False,2
+"""
+
+
+def boxed(folder, *, known, has_truth=True):
+    """The tidy table and leaderboard of two chains, one from boxes, one whose masks have instances.
+
+    known: whether true instances are.
+    """
+    write(folder / "pets/instances/boxfill-0/metrics.csv", INSTANCES)
+    write(folder / "pets/masks/irn-0/instances.csv", INSTANCES.replace("0.25", "0.125"))
+    write(folder / "pets/masks/irn-0/metrics.csv", METRICS)
+    for split in ("train", "val"):
+        write(folder / f"pets/{split}.csv", ",".join(INDEX) + "\n")
+    about = {"dataset": "pets", "has_truth": has_truth}
+    outline = [
+        with_steps({"experiment": "pets/boxfill"} | about, {"instances": "boxfill-0"}),
+        with_steps({"experiment": "pets/v/cam/irn"} | about, {"masks": "irn-0"}),
+    ]
+    more = {"has_instances": known, "evaluate_on": "val"}
+    outline = [
+        one | more | {"instances": list(one["artifacts"].values()), "supervision": ["boxes"]}
+        for one in outline
+    ]
+    metrics = tidy_metrics(outline, {"background_score": 0.3, "thresholds": 2}, folder)
+    none = pd.DataFrame(columns=list(WARNINGS))
+    return metrics, leaderboard(metrics, outline, folder, none).set_index("experiment")
+
+
+def test_figures_of_instances_are_in_the_tables(tmp_path):
+    metrics, board = boxed(tmp_path, known=True)
+    shown = metrics[["stage", "metric", "class", "value"]].to_numpy().tolist()
+    assert ["instances", "ap", "cat", 0.25] in shown and ["masks", "ap", "mean", 0.125] in shown
+    assert ["masks", "iou", "mean", 0.4] in shown and len(shown) == 10
+    names = ["instance_ap", "instance_ap50", "instance_abo"]
+    assert board.loc["pets/boxfill", names].tolist() == [0.25, 0.5, 0.75]
+    assert board.loc["pets/v/cam/irn", names].tolist() == [0.125, 0.5, 0.75]
+    assert board.loc["pets/v/cam/irn", "mask_iou"] == 0.4
+    assert board["note"].tolist() == ["", ""]
+
+
+def test_without_true_instances_the_leaderboard_says_so(tmp_path):
+    metrics, board = boxed(tmp_path, known=False)
+    assert set(metrics["metric"]) == {"iou"} and board["instance_ap"].isna().all()
+    assert set(board["note"]) == {"no true instances: instances not measured"}
+
+
+def test_nothing_is_measured_without_masks_and_classifiers(tmp_path):
+    metrics, board = boxed(tmp_path, known=False, has_truth=False)
+    assert metrics.empty and set(board["note"]) == {"no masks: quality not measured"}
+    assert set(board["supervision"]) == {"boxes"}

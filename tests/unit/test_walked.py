@@ -1,12 +1,17 @@
 """From walked maps to masks, and certain labels."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from tags2masks.config.crf import Bilateral, Gaussian, LabelCrf
 from tags2masks.config.masks import Confident, Irn
+from tags2masks.instance_store import read_instances
 from tags2masks.masks import confident, irn
+from tags2masks.store import Shard, write_shard
 from tags2masks.walks.walking import divided
 
 # A CRF that changes nothing.
@@ -53,17 +58,27 @@ def test_no_class_and_no_score_is_background():
     assert not made(np.zeros((1, 2, 3)), [4], image=image).mask.any()
 
 
+def instances_of(finished):
+    """What is stored beside a mask, read back."""
+    entry = ("a", finished.mask, {"size": list(finished.mask.shape)} | finished.attributes)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "0.zarr.zip"
+        write_shard(path, {"id": "x"}, "sha", [(*entry, finished.further)])
+        with Shard(path, "x", "sha") as shard:
+            return read_instances(shard, "a")
+
+
 def test_instances_by_hand():
     first = [[1, 0.8, 0, 0, 0, 0]]
     second = [[0, 0, 0, 0.5, 0.6, 0]]
     other = [[0, 0, 0.9, 0, 0, 0.3]]
     finished = made([first, second, other], [2, 2, 5], WITH_INSTANCES)
     assert finished.mask.tolist() == [[2, 2, 5, 2, 2, 5]]
-    numbers = finished.further["instances"][0].tolist()
-    assert numbers == [1, 1, 2, 3, 3, 4]  # one class, two instances; one map, two parts
-    objects = finished.attributes["instances"]
-    assert [c for c, _ in objects] == [2, 5, 2, 5]
-    np.testing.assert_allclose([s for _, s in objects], [1, 0.9, 0.6, 0.3], atol=1e-3)  # float16
+    found = instances_of(finished)
+    assert [each.class_id for each in found] == [2, 5, 2, 5]
+    # One class, two instances; one map, two parts.
+    assert [each.box for each in found] == [(0, 0, 1, 0), (2, 0, 2, 0), (3, 0, 4, 0), (5, 0, 5, 0)]
+    np.testing.assert_allclose([each.score for each in found], [1, 0.9, 0.6, 0.3], atol=1e-3)
 
 
 def test_fragments_have_no_score():
@@ -71,7 +86,10 @@ def test_fragments_have_no_score():
     scores[0, :10] = 1
     scores[0, 15, 3] = 0.9  # 1 of 400 pixels
     finished = made(scores, [1], WITH_INSTANCES)
-    assert finished.attributes["instances"] == [[1, 1.0], [1, 0.0]]
+    assert [(each.score, each.box) for each in instances_of(finished)] == [
+        (1.0, (0, 0, 19, 9)),
+        (0.0, (3, 15, 3, 15)),
+    ]
 
 
 def test_a_crf_afterwards():

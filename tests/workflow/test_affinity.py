@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import zarr
 
+from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.instance_store import read_instances
+from tags2masks.store import Shard
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
 END = {
@@ -15,7 +17,9 @@ END = {
     "report_page": 1, "outline": 1,
 }  # fmt: skip
 LOOKED_AT = {"measure_plausibility": 3}  # other masks of the run are compared with those of a chain
-IRN = {"irn_walk": 2, "separation": 1, "irn": 2, "measure_labels": 1} | LOOKED_AT | END
+IRN = {
+    "irn_walk": 2, "separation": 1, "irn": 2, "measure_labels": 1, "measure_masks_instances": 1,
+} | LOOKED_AT | END  # fmt: skip
 PSA = {"psa_walk": 2, "psa": 2, "measure_labels": 1} | LOOKED_AT | END
 TRAINING = {"augment": VIEWS, "epochs": 1, "batch_size": 8, "radius": 3}
 
@@ -67,16 +71,26 @@ def test_every_chain_ends_in_figures(made):
     assert {"seeding", "boundary", "grown"} <= set(grown.columns) and grown["grown"].iloc[0] > 0
 
 
-def test_instances_lie_beside_the_masks(made):
+def test_instances_lie_beside_the_masks_and_are_measured(made):
     (folder,) = (made.folder / "results/digits/masks").glob("irn-*")
-    with zarr.storage.ZipStore(folder / "0.zarr.zip", mode="r") as store:
-        images = [name for name, _ in zarr.open_group(store, mode="r").arrays()]
-        assert len(images) == 8
-        for name in images:
-            mask = zarr.open_array(store, path=name)
-            instances = zarr.open_array(store, path=f"instances/{name}")[...]
-            assert instances.shape == mask.shape and instances.dtype == np.uint16
-            assert instances.max() == len(mask.attrs["instances"])
+    index = read_index(made.folder / "results/digits/train.csv")
+    rows = rows_of(index, "train", 0)
+    with Shard(folder / "0.zarr.zip", folder.name, images_sha(rows)) as shard:
+        assert len(rows) == 8
+        for image in rows["image"]:
+            found = read_instances(shard, image)
+            drawn = np.sum([each.mask for each in found], axis=0)
+            assert drawn.shape == (32, 32) and drawn.max() == 1  # none covers another
+            # Masks differ by the CRF that refines them afterwards.
+            assert {each.class_id for each in found} >= set(np.unique(shard.read(image)[0])) - {0}
+    figures = pd.read_csv(made.folder / "results/metrics.csv", dtype={"class": str})
+    figures = figures[(figures["artifact"] == folder.name) & (figures["class"] == "mean")]
+    told = figures.set_index("metric")["value"]
+    assert 0 <= told["ap"] <= told["ap50"] <= told["ap25"] <= 1 and 0 <= told["abo"] <= 1
+    board = pd.read_csv(made.folder / "results/leaderboard.csv").set_index("experiment")
+    shown = board.loc["digits/vanilla/cam/irn", "instance_ap"]
+    assert shown == pytest.approx(told["ap"], abs=1e-5)
+    assert board["instance_abo"].count() == 1
 
 
 def test_lineage_names_every_step(made):

@@ -36,7 +36,7 @@ def run_badly(project, *arguments):
         ),
         (
             {"experiments": ["digits / vanila"]},
-            "no entry 'vanila' in classifiers, detectors or objectness; did",
+            "no entry 'vanila' in classifiers, detectors, objectness or instances; did",
         ),
         (
             {"datasets": {"digits": {"kind": "voc", "root": "nowhere"}}},

@@ -20,12 +20,15 @@ from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 MEASURING = {
     "measure_classes",
     "measure_epochs",
+    "measure_instances",
+    "measure_masks_instances",
     "measure_maps",
     "measure_objects",
     "measure_labels",
     "measure_scores",
     "measure_steps",
     "report_page",
+    "true_instances",
 }
 TABLES = {"collect", "correlate", "correlate_doubts", "sweep_table"}
 EVALUATION = MEASURING | TABLES | {"examples", "all"}
@@ -176,6 +179,34 @@ def test_a_rule_that_is_given_truth_is_found(tmp_path, stage, leaked):
     project = fresh_project(tmp_path, CONFIG)
     given(project, stage, "results/{dataset}/truth.csv")
     assert leaks(jobs_of(project)) >= leaked
+
+
+def with_instances() -> dict:
+    """The small config with a chain from boxes, and one whose masks have instances."""
+    config = copying.deepcopy(CONFIG)
+    config["instances"] = {"boxcrf": {"method": "boxcrf"}}
+    config["masks"]["irn"] = {"method": "irn", "instances": True}
+    config["experiments"] += ["digits / boxcrf / net", "digits / vanilla / cam / irn"]
+    return config
+
+
+def test_true_instances_are_for_evaluation_alone(tmp_path):
+    project = fresh_project(tmp_path, with_instances())
+    jobs = jobs_of(project)
+    assert leaks(jobs) == set() and undeclared(jobs, project) == set()
+    true = {number for number, rule in jobs.rules.items() if rule == "true_instances"}
+    assert len(true) == 2 and true <= jobs.reached(TRUTH)
+    after = {jobs.rules[number] for number in jobs.after(true)}
+    assert after == {"measure_instances", "measure_masks_instances"}
+    given(project, "instances", "results/{dataset}/true_instances/0.zarr.zip")
+    assert leaks(jobs_of(project)) >= {"boxcrf", "semantic", "deeplabv3plus", "predictions"}
+
+
+def test_figures_of_instances_given_to_a_method_are_found(tmp_path):
+    project = fresh_project(tmp_path, with_instances())
+    (found,) = {a.id for a in artifacts_of(with_instances()) if a.stage == "instances"}
+    given(project, "segmenter", f"results/{{dataset}}/instances/{found}/metrics.csv")
+    assert leaks(jobs_of(project)) >= {"deeplabv3plus", "predictions"}
 
 
 def test_measured_figures_given_to_a_method_are_found(tmp_path):

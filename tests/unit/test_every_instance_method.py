@@ -1,0 +1,120 @@
+"""Every method of instances: odd sizes, boxes of one pixel and of the image, none and 200.
+
+Parametrised over METHODS: a new method is tested when it is registered.
+"""
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tags2masks.config.methods import METHODS
+from tags2masks.data.boxes import COLUMNS as BOXES
+from tags2masks.data.boxes import write_boxes
+from tags2masks.data.index import (
+    COLUMNS,
+    assign_shards,
+    images_sha,
+    rows_of,
+    write_classes,
+    write_index,
+)
+from tags2masks.errors import UserError
+from tags2masks.instance_store import read_instances
+from tags2masks.store import Shard
+from tags2masks.workflow.ids import artifact_id
+from tests.unit.tiny import CLASSES, SIZES, every_option, small
+from workflow_scripts import make_instances
+
+KINDS = ("none", "one pixel", "whole", "many")
+
+
+def boxes_of(kind, size):
+    """Boxes in an image of a size; 200 of them in the largest."""
+    height, width = size
+    if kind == "many":
+        rng, count = np.random.default_rng(0), 200 if size == SIZES[-1] else 8
+        across, down = (np.sort(rng.integers(side, size=(count, 2))) for side in (width, height))
+        corners = np.stack([across[:, 0], down[:, 0], across[:, 1], down[:, 1]], axis=1)
+        return [tuple(box) for box in corners.tolist()]
+    whole = (0, 0, width - 1, height - 1)
+    return {"none": [], "one pixel": [(width - 1, 0, width - 1, 0)], "whole": [whole] * 2}[kind]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """An image of each size, each kind of boxes, and the program that makes their instances."""
+    rng, rows, boxes = np.random.default_rng(0), [], []
+    for size in SIZES:
+        for kind in KINDS:
+            name = f"{kind} {size[0]}"
+            pixels = rng.integers(256, size=(*size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+            rows.append((name, f"{name}.png", "train", tuple(CLASSES), *size, name))
+            boxes += [
+                (name, CLASSES[at % 3], *corners, at % 2 == 1)
+                for at, corners in enumerate(boxes_of(kind, size))
+            ]
+    index = assign_shards(pd.DataFrame(rows, columns=COLUMNS[:-1]), 1)
+    write_index(tmp_path / "train.csv", index)
+    write_classes(tmp_path / "classes.txt", CLASSES)
+    write_boxes(tmp_path / "boxes.csv", pd.DataFrame(boxes, columns=list(BOXES)))
+    return tmp_path, index
+
+
+def made(data, monkeypatch, spec, output="0.zarr.zip"):
+    """The instances by image, as the program stores them; and the shard's bytes."""
+    folder, index = data
+    recipe = {"stage": "instances", "method": spec.method, "spec": spec.key(), "upstream": {}}
+    values = {
+        "recipe": json.dumps(recipe), "root": folder, "index": folder / "train.csv", "threads": 1,
+        "classes": folder / "classes.txt", "boxes": folder / "boxes.csv", "split": "train",
+        "shard": 0, "output": folder / output,
+    }  # fmt: skip
+    words = [str(word) for name, value in values.items() for word in (f"--{name}", value)]
+    monkeypatch.setattr(sys, "argv", ["make_instances", *words])
+    make_instances.main()
+    sha = images_sha(rows_of(index, "train"))
+    with Shard(folder / output, artifact_id(recipe), sha) as shard:
+        found = {image: read_instances(shard, image) for image in index["image"]}
+    return found, (folder / output).read_bytes()
+
+
+def check(data, monkeypatch, spec):
+    found, first = made(data, monkeypatch, spec)
+    assert made(data, monkeypatch, spec, "again.zarr.zip")[1] == first
+    for size in SIZES:
+        for kind in KINDS:
+            boxes = boxes_of(kind, size)
+            kept = [at for at in range(len(boxes)) if spec.difficult == "keep" or at % 2 == 0]
+            instances = found[f"{kind} {size[0]}"]
+            assert [each.class_id for each in instances] == [1 + at % 3 for at in kept]
+            for each, at in zip(instances, kept, strict=True):
+                x1, y1, x2, y2 = boxes[at]
+                assert each.box == boxes[at] and each.score == 1 and each.mask.shape == size
+                inside = np.zeros(size, bool)
+                inside[y1 : y2 + 1, x1 : x2 + 1] = True
+                assert each.mask.any() and not each.mask[~inside].any()
+
+
+@pytest.mark.parametrize("method", METHODS["instances"])
+def test_instances_of_any_box(data, monkeypatch, method):
+    check(data, monkeypatch, small(METHODS["instances"][method]))
+
+
+@pytest.mark.parametrize(("method", "field", "value"), every_option("instances"))
+def test_instances_by_every_option(data, monkeypatch, method, field, value):
+    check(data, monkeypatch, small(METHODS["instances"][method], **{field: value}))
+
+
+@pytest.mark.parametrize("method", METHODS["instances"])
+def test_a_box_of_an_unknown_class_is_told(data, monkeypatch, method):
+    folder, _ = data
+    row = ("none 1", "unicorn", 0, 0, 0, 0, False)
+    write_boxes(folder / "boxes.csv", pd.DataFrame([row], columns=list(BOXES)))
+    said = r"boxes\.csv: unknown class 'unicorn', not among cat, dog, cow; delete it and run again"
+    with pytest.raises(UserError, match=said):
+        made(data, monkeypatch, small(METHODS["instances"][method]))

@@ -1,0 +1,94 @@
+"""Instances in the report: table, column of the leaderboard, pictures."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tags2masks.instance_store import instance
+from tags2masks.report.pictures import INSTANCE_COLOURS, instances_picture
+from tags2masks.report.summary import LEADERBOARD, METRICS
+from tags2masks.report.tables import (
+    INSTANCE_METRICS,
+    InstanceRow,
+    instance_table,
+    leaderboard_cells,
+    shown_columns,
+)
+
+
+def test_a_row_for_each_artifact_with_instances():
+    def row(experiment, stage, metric, value, name="mean"):
+        return (experiment, "d", "train", stage, "x", metric, name, value, None, False, "7")
+
+    rows = [
+        row("d/boxfill", "instances", "ap", 0.25),
+        row("d/boxfill", "instances", "abo", 0.5),
+        row("d/boxfill", "instances", "ap", 0.75, "cat"),
+        row("d/v/cam/irn", "masks", "iou", 0.9),
+        row("d/detector", "detector", "ap50", 0.5),  # of boxes
+        row("d/v/cam/irn", "masks", "ap50", 0.125),
+    ]
+    first, second = instance_table(pd.DataFrame(rows, columns=list(METRICS)))
+    nothing = ["–"] * len(INSTANCE_METRICS)
+    cells = nothing.copy()
+    cells[0], cells[-2] = "25.0", "50.0"
+    assert first == InstanceRow("d/boxfill", "instance", "train", "7", cells)
+    cells = nothing.copy()
+    cells[2] = "12.5"
+    assert second == InstanceRow("d/v/cam/irn", "mask", "train", "7", cells)
+
+
+def test_the_leaderboard_has_instances_where_some_are_measured():
+    row = dict.fromkeys(LEADERBOARD, "") | {"label_cost": "38.1", "dataset": "d"}
+    rows = [
+        row | {"experiment": "d/a", "instance_ap": "0.2", "instance_ap50": "0.4"},
+        row | {"experiment": "d/b", "instance_ap": "0.3", "instance_abo": "0.6"},
+    ]
+    board = pd.DataFrame(rows)
+    at = [column.name for column in shown_columns(board)].index("instance_ap")
+    first, second = (line[at] for line in leaderboard_cells(board))
+    assert (first.text, first.best, first.below) == ("20.0", False, "AP50 40.0, ABO –")
+    assert (second.text, second.best, second.below) == ("30.0", True, "AP50 –, ABO 60.0")
+    without = shown_columns(board.assign(instance_ap=""))
+    assert "instance_ap" not in [column.name for column in without]
+
+
+def pixels(picture):
+    return np.array(Image.open(io.BytesIO(base64.b64decode(picture.uri.partition(",")[2]))))
+
+
+def test_instances_in_colours_of_their_own():
+    mask = np.zeros((20, 30), bool)
+    mask[5:15, 5:25] = True
+    inner = np.zeros((20, 30), bool)
+    inner[8:12, 8:12] = True
+    grey = np.full((20, 30, 3), 100, np.uint8)
+    drawn = pixels(instances_picture(grey, [instance(1, inner), instance(1, mask)]))
+    first, second = (np.array(colour, np.float32) for colour in INSTANCE_COLOURS[:2])
+    assert drawn.shape == (20, 30, 3) and (drawn[0, 0] == 75).all()  # the image, darker
+    assert (drawn[5, 5:25] == second).all() and (drawn[5:15, 24] == second).all()  # its box
+    assert (drawn[8, 8:12] == first).all()
+    over = np.round(0.4 * 75 + 0.6 * second)
+    np.testing.assert_allclose(drawn[13, 20], over, atol=1)
+    on_top = np.round(0.4 * (0.4 * 75 + 0.6 * second) + 0.6 * first)  # the smallest is drawn last
+    np.testing.assert_allclose(drawn[9, 9], on_top, atol=1)
+
+
+def test_no_instance_and_one_without_a_pixel():
+    grey = np.full((20, 30, 3), 100, np.uint8)
+    empty = instance(1, np.zeros((20, 30), bool))
+    assert (pixels(instances_picture(grey, [])) == 75).all()
+    assert (pixels(instances_picture(grey, [empty])) == 75).all()
+
+
+def test_a_score_is_written_into_a_large_box():
+    grey = np.full((150, 200, 3), 100, np.uint8)
+    plain = instances_picture(grey, [instance(1, np.zeros((150, 200), bool), 0.5)])
+    mask = np.zeros((150, 200), bool)
+    large = instances_picture(grey, [instance(1, mask, 0.5, (10, 10, 190, 140))])
+    small = instances_picture(grey, [instance(1, mask, 0.5, (10, 10, 14, 14))])
+    white = [int((pixels(one).min(axis=2) > 200).sum()) for one in (plain, small, large)]
+    assert white[0] == white[1] == 0 < white[2]
