@@ -95,14 +95,14 @@ def test_weights_that_are_absent_or_would_run_code(tmp_path):
     assert not list(tmp_path.glob("results/digits/classifier/*/*.safetensors"))
 
 
-def test_a_backbone_without_a_feature_map(tmp_path):
+def test_a_backbone_for_one_image_size(tmp_path):
     config = copying.deepcopy(CONFIG)
     config["classifiers"]["vanilla"]["backbone"] = {
-        "name": "deit_tiny_patch16_224",
+        "name": "gmlp_ti16_224",
         "output_stride": 32,
     }
     printed = run_badly(fresh_project(tmp_path, config), "-q", "rules")
-    assert "error: backbone.name: deit_tiny_patch16_224" in printed
+    assert "error: backbone.name: gmlp_ti16_224 takes no images of any size" in printed
 
 
 def photo(folder, name, size=(40, 40), mode="RGB", **options):
