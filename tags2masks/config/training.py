@@ -159,9 +159,9 @@ class Ramp(Block):
 
 
 LACKING = {
-    "several_strides": "has features of one stride, and the decoder needs those of several; take a "
-    "convolutional network such as resnet50, or for a vision transformer the segmenter dpt or "
-    "deeplabv2",
+    "several_strides": "has features of one stride, and the method needs those of several; take a "
+    "convolutional network such as resnet50 (a vision transformer's segmenters are dpt and "
+    "deeplabv2)",
     "patches": "is no plain vision transformer, which the decoder needs; take one such as "
     "vit_base_patch16_224",
 }

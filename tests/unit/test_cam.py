@@ -109,10 +109,8 @@ def test_images_of_any_shape(size):
     [
         ({"name": "resnet10x"}, "timm has no 'resnet10x'; did you mean resnet10t"),
         ({"name": "resnet10t", "args": {"no_such": 1}}, "takes no output_stride 16 or args"),
-        (
-            {"name": "deit_tiny_patch16_224", "output_stride": 32, "args": {"img_size": 64}},
-            "not a map",
-        ),
+        ({"name": "xcit_nano_12_p16_224", "output_stride": 32}, "not a map"),
+        ({"name": "gmlp_ti16_224", "output_stride": 32}, "takes no images of any size"),
     ],
 )
 def test_backbones_that_cannot_serve(backbone, message):

@@ -21,6 +21,7 @@ from tests.unit.tiny import CLASSES, small, three_images
 VIT = {"name": "test_vit", "weights": None}
 # What a vision transformer has no pyramid for.
 REFUSED = {
+    ("detectors", "fasterrcnn"),
     ("segmenters", "deeplabv3plus"),
     ("segmenters", "mixed"),
     ("segmenters", "upernet"),

@@ -165,6 +165,7 @@ def test_files_of_several_are_one_option_in_the_order_of_the_list():
     (one,) = experiments_with({"both": Several(of=("few", "vanilla/cam/plain"))}, ["digits/both"])
     masks = one.artifacts["masks"]
     plan = Plan.__new__(Plan)
+    plan.config = None  # of candidates, which masks have none of
     plan.get, plan.own = lambda stage, wildcards: masks, lambda wildcards: "results/digits"
     plan._split = lambda stage, wildcards: "train"
     wildcards = SimpleNamespace(dataset="digits", id=masks.id, shard="3")
