@@ -17,7 +17,7 @@ from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.progress import progress
 from tags2masks.provenance import provenance, write_record
-from tags2masks.scores.doubts import doubts, doubts_of_choice, shares
+from tags2masks.scores.doubts import doubts, shares
 from tags2masks.store import Shard
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     chosen = method.choose([measured[number] for number in range(len(sample))])
     score = chosen["background_score"]
     covered = [shares(present, stored, score) for present, stored in maps]
-    warnings = doubts_of_choice(chosen, len(sample))
+    warnings = method.doubts_of_choice(chosen, len(sample))
     warnings += doubts(covered, tagged["tags"].tolist(), classes)
     about = {"images": len(sample), "warnings": [list(warning) for warning in warnings]}
     write_record(args.output, provenance(args.recipe) | chosen | about)

@@ -13,12 +13,6 @@ LEAST, OFTEN = 0.005, 0.25
 """A class with less than this share of the pixels in this share of its images is hardly found."""
 FEWEST_IMAGES, FEWEST_OF_A_CLASS = 60, 10
 EVERYWHERE = 0.95
-APART = 0.2
-"""Scores by colour and by features that lie further apart are doubtful: four such choices lost 2.7
-to 3.5 points of mean IoU to the best score, nine of closer ones at most 1.3 (docs/results.md)."""
-ALIKE = 0.075
-"""Below this share of the variance of colour, foreground hardly differs from background: it was
-0.04 of the maps whose choice lost 6.7 points, 0.14 or more of all others (docs/results.md)."""
 
 
 def shares(classes: Sequence[str], maps: np.ndarray, score: float) -> dict[str, float]:
@@ -33,36 +27,6 @@ def shares(classes: Sequence[str], maps: np.ndarray, score: float) -> dict[str, 
     for name, share in zip(classes, won.tolist(), strict=True):
         total[name] += share
     return total
-
-
-def doubts_of_choice(chosen: dict, images: int) -> list[Warned]:
-    """Warnings on how a score was chosen.
-
-    chosen: what `separation.choose` returns; images: their number. A of an image is the share of
-    the variance of its colours that lies between foreground and background, along the direction
-    that tells them apart best.
-    """
-    texts = []
-    uncertain = f"the background score {chosen['background_score']:g} is uncertain:"
-    by_colour, by_features = chosen["by_colour"], chosen["by_features"]
-    if abs(by_colour - by_features) > APART + 1e-9:
-        texts.append(
-            (
-                "colour and features disagree on the background score",
-                f"{uncertain} by colour it is {by_colour:g}, by features {by_features:g}; look at "
-                "some masks, and try the other",
-            )
-        )
-    share = max(chosen["curves"]["colour"]) / images
-    if share < ALIKE:
-        texts.append(
-            (
-                "foreground and background hardly differ in colour",
-                f"{uncertain} foreground and background differ in {share:.1%} of the images' "
-                "variance of colour, at most; look at some masks, and try a lower score",
-            )
-        )
-    return [Warned(*text) for text in texts]
 
 
 def doubts(

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from skimage.color import rgb2lab
 from torch import Tensor, nn
 
+from tags2masks.data.warnings import Warned
 from tags2masks.masks.seeds import upsample
 
 GRID = np.arange(1, 20, dtype=np.float32) * np.float32(0.05)
@@ -35,6 +36,13 @@ GRID = np.arange(1, 20, dtype=np.float32) * np.float32(0.05)
 SMALLEST = 128
 """Side of small images, in pixels: their colours are taken at full size, and they are enlarged for
 the features, to have enough cells."""
+
+APART = 0.2
+"""Scores by colour and by features that lie further apart are doubtful: four such choices lost 2.7
+to 3.5 points of mean IoU to the best score, nine of closer ones at most 1.3 (docs/results.md)."""
+ALIKE = 0.075
+"""Below this share of the variance of colour, foreground hardly differs from background: it was
+0.04 of the maps whose choice lost 6.7 points, 0.14 or more of all others (docs/results.md)."""
 
 
 class Sums(NamedTuple):
@@ -177,3 +185,33 @@ def choose(measured: Sequence[tuple[Sums, Sums]]) -> dict:
             "share": [*(float(f"{share:.6g}") for share in above), 0],
         },
     }
+
+
+def doubts_of_choice(chosen: dict, images: int) -> list[Warned]:
+    """Warnings on how a score was chosen.
+
+    chosen: what `choose` returns; images: their number. A of an image is the share of
+    the variance of its colours that lies between foreground and background, along the direction
+    that tells them apart best.
+    """
+    texts = []
+    uncertain = f"the background score {chosen['background_score']:g} is uncertain:"
+    by_colour, by_features = chosen["by_colour"], chosen["by_features"]
+    if abs(by_colour - by_features) > APART + 1e-9:
+        texts.append(
+            (
+                "colour and features disagree on the background score",
+                f"{uncertain} by colour it is {by_colour:g}, by features {by_features:g}; look at "
+                "some masks, and try the other",
+            )
+        )
+    share = max(chosen["curves"]["colour"]) / images
+    if share < ALIKE:
+        texts.append(
+            (
+                "foreground and background hardly differ in colour",
+                f"{uncertain} foreground and background differ in {share:.1%} of the images' "
+                "variance of colour, at most; look at some masks, and try a lower score",
+            )
+        )
+    return [Warned(*text) for text in texts]

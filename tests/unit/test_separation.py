@@ -10,12 +10,13 @@ from tags2masks.config.masks import Agreed, Confident, Psa, Threshold
 from tags2masks.config.scores import Separation, level, power_of
 from tags2masks.config.walks import PsaWalk
 from tags2masks.masks.seeds import upsample
-from tags2masks.scores.doubts import doubts, doubts_of_choice, shares
+from tags2masks.scores.doubts import doubts, shares
 from tags2masks.scores.separation import (
     GRID,
     choose,
     colour_criterion,
     colour_sums,
+    doubts_of_choice,
     enlarged,
     feature_criterion,
     measure,
