@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tags2masks.data.boxed import boxes_of
+from tags2masks.data.boxes import boxes_of
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
 from tags2masks.maps.object_localizing import Kept, fingerprint, localized_objects

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tags2masks.config.instances import Instances
-from tags2masks.data.boxes import CORNERS, read_boxes
+from tags2masks.data.boxes import boxes_of
 from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import files_of, images_sha, read_classes, read_index, rows_of, sizes_of
-from tags2masks.errors import UserError
 from tags2masks.instance_store import Corners, Instance, entry, instance
 from tags2masks.methods import method_block, method_module
 from tags2masks.parallel import map_ordered
@@ -41,23 +40,12 @@ def main() -> None:
     index = read_index(*args.index)
     rows = rows_of(index, args.split, args.shard)
     classes = read_classes(args.classes, index)
-    boxes = read_boxes(args.boxes)
-    if unknown := set(boxes["class"]) - set(classes):
-        raise UserError(
-            f"{args.boxes}: unknown class '{min(unknown)}', not among {', '.join(classes)}; delete "
-            "it and run again"
-        )
-    if spec.difficult == "leave_out":
-        boxes = boxes[~boxes["difficult"]]
-    ids = {name: number for number, name in enumerate(classes, start=1)}
-    of_image = dict(list(boxes.groupby("image", sort=False)))
+    boxes = boxes_of(args.boxes, rows, classes, spec.difficult == "keep")
     names, sizes = rows["image"].tolist(), sizes_of(rows)
 
     def items() -> Iterator[Item]:
-        for name, file, size in zip(names, files_of(rows, args.root), sizes, strict=True):
-            own = of_image.get(name, boxes[:0])
-            corners = list(own[list(CORNERS)].itertuples(index=False, name=None))
-            yield Item(file, size, [ids[name] for name in own["class"]], corners)
+        for file, size, own in zip(files_of(rows, args.root), sizes, boxes, strict=True):
+            yield Item(file, size, own.classes.tolist(), list(map(tuple, own.corners.tolist())))
 
     results = map_ordered(
         partial(_instances, recipe=args.recipe, spec=spec),

@@ -2,7 +2,7 @@
 
 import torch
 
-from tags2masks.data.boxed import boxes_of
+from tags2masks.data.boxes import boxes_of
 from tags2masks.data.index import read_classes, read_index, rows_of
 from tags2masks.data.tables import write_table
 from tags2masks.detectors.detecting import average_precisions

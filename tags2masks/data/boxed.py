@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,54 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tags2masks.config.detectors import ShortSides
-from tags2masks.data.boxes import CORNERS, read_boxes
+from tags2masks.data.boxes import Boxes
 from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import files_of, sizes_of
 from tags2masks.data.views import Draw, batches_of_like_size, to_tensor
-from tags2masks.errors import UserError
 
 Size = tuple[int, int]
-
-
-class Boxes(NamedTuple):
-    """The boxes of an image.
-
-    corners: int64 [n, 4], x1, y1, x2, y2 in pixels from 0, both inclusive; classes: int64 [n], from
-    1; difficult: bool [n].
-    """
-
-    corners: np.ndarray
-    classes: np.ndarray
-    difficult: np.ndarray
-
-    @property
-    def edges(self) -> np.ndarray:
-        """float32 [n, 4] as networks have boxes: x2, y2 behind the last pixel."""
-        return (self.corners + np.array([0, 0, 1, 1])).astype(np.float32)
-
-
-def boxes_of(
-    path: Path | str, rows: pd.DataFrame, classes: Sequence[str], keep_difficult: bool = True
-) -> list[Boxes]:
-    """The boxes of each image of the rows, in the order of the table (boxes.csv).
-
-    Raises UserError naming the table if it has a class that is not among the classes.
-    """
-    table, ids = read_boxes(path), {name: at for at, name in enumerate(classes, start=1)}
-    if unknown := sorted(set(table["class"]) - ids.keys()):
-        raise UserError(f"{path}: '{unknown[0]}' is none of the classes; delete it and run again")
-    if not keep_difficult:
-        table = table[~table["difficult"]]
-    groups = dict(iter(table.groupby("image", sort=False)))
-    none = table[:0]
-    return [
-        Boxes(
-            own[list(CORNERS)].to_numpy(np.int64).reshape(-1, 4),
-            np.array([ids[name] for name in own["class"]], np.int64),
-            own["difficult"].to_numpy(bool),
-        )
-        for own in (groups.get(image, none) for image in rows["image"])
-    ]
 
 
 def fitted(size: Size, short_side: int, longest: int) -> Size:

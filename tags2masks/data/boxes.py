@@ -1,4 +1,7 @@
-"""Boxes around objects, a separate source of supervision, in boxes.csv."""
+"""Boxes around objects, a separate source of supervision, in boxes.csv.
+
+Does not import torch: worker processes import this module.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -100,3 +103,47 @@ def read_boxes(path: Path | str) -> pd.DataFrame:
     except ValueError as error:
         raise UserError(f"{path}: {error}; delete it and run again") from None
     return frame.astype({"difficult": bool})
+
+
+class Boxes(NamedTuple):
+    """The boxes of an image.
+
+    corners: int64 [n, 4], x1, y1, x2, y2 in pixels from 0, both inclusive; classes: int64 [n], from
+    1; difficult: bool [n].
+    """
+
+    corners: np.ndarray
+    classes: np.ndarray
+    difficult: np.ndarray
+
+    @property
+    def edges(self) -> np.ndarray:
+        """float32 [n, 4] as networks have boxes: x2, y2 behind the last pixel."""
+        return (self.corners + np.array([0, 0, 1, 1])).astype(np.float32)
+
+
+def boxes_of(
+    path: Path | str, rows: pd.DataFrame, classes: Sequence[str], keep_difficult: bool = True
+) -> list[Boxes]:
+    """The boxes of each image of the rows, in the order of the table (boxes.csv).
+
+    Raises UserError naming the table if it has a class that is not among the classes.
+    """
+    table, ids = read_boxes(path), {name: at for at, name in enumerate(classes, start=1)}
+    if unknown := sorted(set(table["class"]) - ids.keys()):
+        raise UserError(
+            f"{path}: unknown class '{unknown[0]}', not among {', '.join(classes)}; delete it and "
+            "run again"
+        )
+    if not keep_difficult:
+        table = table[~table["difficult"]]
+    groups = dict(iter(table.groupby("image", sort=False)))
+    none = table[:0]
+    return [
+        Boxes(
+            own[list(CORNERS)].to_numpy(np.int64).reshape(-1, 4),
+            np.array([ids[name] for name in own["class"]], np.int64),
+            own["difficult"].to_numpy(bool),
+        )
+        for own in (groups.get(image, none) for image in rows["image"])
+    ]

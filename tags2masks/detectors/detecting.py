@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from tags2masks.config.detectors import FasterRcnn
-from tags2masks.data.boxed import Boxes, ResizedImages, scaled
+from tags2masks.data.boxed import ResizedImages, scaled
+from tags2masks.data.boxes import Boxes
 from tags2masks.machine import Machine
 from tags2masks.metrics.box_ap import Detections, Truth, box_ap
 from tags2masks.nets.detector import Detector

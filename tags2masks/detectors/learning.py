@@ -4,7 +4,8 @@ from pathlib import Path
 
 from torch import nn
 
-from tags2masks.data.boxed import BoxedViews, Boxes, boxes_of
+from tags2masks.data.boxed import BoxedViews
+from tags2masks.data.boxes import Boxes, boxes_of
 from tags2masks.detectors.detecting import average_precisions
 from tags2masks.errors import UserError
 from tags2masks.metrics.box_ap import mean_over_classes

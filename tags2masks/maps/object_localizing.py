@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from tags2masks.config.maps import Bbam
-from tags2masks.data.boxed import Boxes, fitted, read_resized, scaled
+from tags2masks.data.boxed import fitted, read_resized, scaled
+from tags2masks.data.boxes import Boxes
 from tags2masks.data.index import files_of, sizes_of
 from tags2masks.data.randomness import image_seed
 from tags2masks.data.views import batches_of_like_size, to_tensor

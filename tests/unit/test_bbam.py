@@ -12,7 +12,7 @@ from PIL import Image
 
 from tags2masks.config.base import ConfigError
 from tags2masks.config.maps import Bbam
-from tags2masks.data.boxed import Boxes
+from tags2masks.data.boxes import Boxes
 from tags2masks.detectors import fasterrcnn
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, prepare

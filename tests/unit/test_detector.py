@@ -12,8 +12,8 @@ from tags2masks.checkpoints import State
 from tags2masks.config.base import ConfigError
 from tags2masks.config.detectors import FasterRcnn, ShortSides
 from tags2masks.config.training import Backbone
-from tags2masks.data.boxed import BoxedViews, Boxes, ResizedImages, boxes_of, fitted
-from tags2masks.data.boxes import Box, box_table, write_boxes
+from tags2masks.data.boxed import BoxedViews, ResizedImages, fitted
+from tags2masks.data.boxes import Box, Boxes, box_table, boxes_of, write_boxes
 from tags2masks.detectors import fasterrcnn
 from tags2masks.detectors.detecting import detected
 from tags2masks.errors import UserError
@@ -97,7 +97,9 @@ def test_the_table_of_boxes_by_image(tmp_path):
     assert of_c.classes.tolist() == [2, 1] and of_c.difficult.tolist() == [True, False]
     kept = boxes_of(tmp_path / "boxes.csv", index, ["cat", "dog"], keep_difficult=False)
     assert [own.classes.tolist() for own in kept] == [[1], [], [1]]
-    with pytest.raises(UserError, match=r"boxes\.csv: 'dog' is none of the classes; delete it"):
+    with pytest.raises(
+        UserError, match=r"boxes\.csv: unknown class 'dog', not among cat; delete it"
+    ):
         boxes_of(tmp_path / "boxes.csv", index, ["cat"])
 
 
