@@ -3,6 +3,9 @@
 PROPERTIES = [f"results/{name}/properties.csv" for name in plan.datasets(with_truth=True)]
 CORRELATIONS = ["results/correlations.csv"] if PROPERTIES else []
 DOUBTS = ["results/doubt_correlations.csv"] if PROPERTIES else []
+LEARNED_WITH_OOD = "({})-[0-9a-f]{{8}}".format(
+    "|".join(m for m, b in methods_of(STAGES["classifier"]).items() if "ood" in b.learns_from)
+)
 
 
 # Apart from training: other images of val train nothing again.
@@ -355,8 +358,8 @@ rule true_instances:
 
 # Of the stage `instances` they are its figures, of others further ones.
 for stage, name, table in (
-    (r"instances", "measure_instances", "metrics"),
-    (r"masks", "measure_masks_instances", "instances"),
+    ("|".join(measured("instances")), "measure_instances", "metrics"),
+    ("|".join(measured("labels")), "measure_masks_instances", "instances"),
 ):
 
     rule:
@@ -439,7 +442,7 @@ rule embed_epochs:
     log:
         "logs/{dataset}/classifier/{id}/embedding.log",
     wildcard_constraints:
-        id="wood-[0-9a-f]{8}",
+        id=LEARNED_WITH_OOD,
     threads: THREADS
     resources:
         gpu=min(GPUS, 1),

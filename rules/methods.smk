@@ -52,7 +52,6 @@ for stage in map(STAGES.get, giving("network")):
 # Something of every image, a shard at a time.
 for stage in map(STAGES.get, giving("shards")):
     folder = f"results/{{dataset}}/{stage.name}/{{id}}"
-    weighted = stage.name == "features"
     for method, block in methods_of(stage).items():
 
         rule:
@@ -74,7 +73,7 @@ for stage in map(STAGES.get, giving("shards")):
                 mem_mb=scaled(block.memory_mb),
                 runtime=scaled(block.minutes),
             params:
-                **(plan.weighted_params(stage) if weighted else plan.params(stage)),
+                **plan.weighted_params(stage),
                 program=block.program or stage.program,
             message:
                 f"{stage.message} {{wildcards.id}} of {{wildcards.dataset}}, shard"
@@ -83,8 +82,7 @@ for stage in map(STAGES.get, giving("shards")):
                 "python -m workflow_scripts.{params.program} --recipe {params.recipe:q}"
                 " --free {params.free:q} {params.machine} --threads {threads}"
                 " --root {params.root:q} {params.mask_root} {params.inputs} {params.part}"
-                + (" {params.weights}" if weighted else "")
-                + " --output {output:q} 2>&1 | tee {log:q}"
+                " {params.weights} --output {output:q} 2>&1 | tee {log:q}"
 
 
 # One table of a data set.

@@ -42,6 +42,7 @@ class Stage:
         background score), `objects` (pixels of any class, at every score), `instances` (average
         precision and overlap) or `labels` (pixels); None: not measured.
     curves: whether some of its artifacts are measured at every background score.
+    loads_weights: whether the program of a stage without a training takes initial weights.
     course: the figure that the report plots for its training.
     replaces: the role of a part's artifact for what its entry makes after it. None: its own name.
     """
@@ -67,6 +68,12 @@ class Stage:
     course: Course | None = None
     replaces: str | None = None
     view: tuple[str, str] | None = None
+    loads_weights: bool = False
+
+    @property
+    def weighted(self) -> bool:
+        """Whether its program takes the file of a backbone's initial weights."""
+        return self.gives == "network" or self.loads_weights
 
     @property
     def seen_as(self) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ _ALL = (
         "features", "Features", "features", package="features",
         part="features", takes=(),
         program="store_features", gives="shards", rule="{method}_features", message="Features:",
-        reads=("index",),
+        reads=("index",), loads_weights=True,
     ),
     Stage(
         "ood", "Ranked candidates", "ranked candidates", package="ood",

@@ -74,10 +74,10 @@ class Evaluation(Block):
     epoch_features: int | None = Field(
         None,
         ge=1,
-        description="For classifiers of method wood: show in the report how the features of tagged "
-        "and of out-of-distribution images part from epoch to epoch, by t-SNE, of this number of "
-        "images of each kind, evenly spaced, such as 200 (`embedding.csv`); null: don't. No masks "
-        "are read. The classifiers need `keep_states: true`.",
+        description="For classifiers that learn from out-of-distribution images: show in the "
+        "report how the features of tagged images and of these part from epoch to epoch, by t-SNE, "
+        "of this number of images of each kind, evenly spaced, such as 200 (`embedding.csv`); "
+        "null: don't. No masks are read. The classifiers need `keep_states: true`.",
     )
 
 

@@ -255,7 +255,7 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
 
     def found(metric):
         """A figure of the last instances of the training images."""
-        rows = usual[usual["stage"].isin(["instances", "masks"]) & (usual["metric"] == metric)]
+        rows = usual[~usual["stage"].isin(measured("boxes")) & (usual["metric"] == metric)]
         return rows["value"].iloc[-1] if len(rows) else None
 
     split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None

@@ -142,15 +142,14 @@ class Catalog:
         artifacts = self.of_stage(*measured("tags", "boxes")) + self.with_truth(*pixels)
         tables = [f"{a.folder}/{of}metrics.csv" for a in artifacts for of in self.splits_of(a)]
         return tables + [
-            f"{a.folder}/{of}{'metrics' if a.stage == 'instances' else 'instances'}.csv"
+            f"{a.folder}/{of}{'metrics' if a.stage in measured('instances') else 'instances'}.csv"
             for a in self.with_instances()
             for of in self.splits_of(a)
         ]
 
     def giving_instances(self) -> list[Artifact]:
         """The artifacts that are instances, or have some beside masks."""
-        artifacts = self.of_stage("instances", "masks")
-        return [artifact for artifact in artifacts if "instances" in artifact.block.offers]
+        return [a for a in self.artifacts.values() if "instances" in a.block.offers]
 
     def with_instances(self) -> list[Artifact]:
         """Those of them whose data set has true instances."""
@@ -280,10 +279,9 @@ def check_modules() -> None:
 
 
 def weights_of(artifact: Artifact) -> list[str]:
-    """The file of initial weights of an artifact's training, as a list of at most one."""
+    """The file of initial weights of an artifact's backbone, as a list of at most one."""
     backbone = getattr(artifact.block, "backbone", None)
-    uses = STAGES[artifact.stage].gives == "network" or artifact.stage == "features"
-    starts = uses and backbone is not None
+    starts = STAGES[artifact.stage].weighted and backbone is not None
     from_classifier = artifact.stage != "classifier" and "classifier" in artifact.upstream
     if not starts or from_classifier or not backbone.weights_file():
         return []

@@ -11,13 +11,15 @@ from tags2masks.nets.backbones import create_backbone
 from tests.workflow.conftest import CONFIG, VIEWS
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 
-VIT = {"name": "test_vit", "weights": "vit.safetensors"}
+VIT = {"name": "test_vit", "weights": "weights/vit.safetensors"}
 
 
 def test_features_are_stored_once_and_a_head_learns_from_them(copy):
     torch.manual_seed(0)
     backbone = create_backbone(Backbone(name="test_vit")).state_dict()
-    save_file(backbone, copy.folder / "vit.safetensors")
+    weights = copy.folder / VIT["weights"]
+    weights.parent.mkdir()
+    save_file(backbone, weights)
     config = copying.deepcopy(CONFIG)
     config["classifiers"]["head"] = CONFIG["classifiers"]["vanilla"] | {
         "backbone": VIT | {"freeze": True}
@@ -59,5 +61,5 @@ def test_features_are_stored_once_and_a_head_learns_from_them(copy):
     copy.configure(config)
     assert "pooled_features" not in copy.would_run() and copy.would_run()["vanilla"] == 1
     backbone["cls_token"] = backbone["cls_token"] + 1
-    save_file(backbone, copy.folder / "vit.safetensors")
+    save_file(backbone, weights)
     assert copy.would_run()["pooled_features"] == 2
