@@ -5,14 +5,10 @@ from types import ModuleType
 from typing import get_args
 
 from tags2masks.config.base import Entry
+from tags2masks.config.blocks import blocks_in
 from tags2masks.config.chains import named_chains
 from tags2masks.errors import UserError
 from tags2masks.stages import SECTIONS, STAGES, Stage, giving
-
-
-def blocks_in(package: str) -> dict[str, type[Entry]]:
-    """The config blocks of a package's methods, imported by name, so that only they are."""
-    return import_module(f"tags2masks.config.{package}").METHODS
 
 
 def methods_of(stage: Stage) -> dict[str, type[Entry]]:

@@ -95,7 +95,8 @@ def compared(
     matches: list[list[dict]] = [[] for _ in range(classes * len(ranges))]
     overlaps: list[list[float]] = [[] for _ in range(classes)]
     for image, class_id in sorted(judge._gts.keys() | judge._dts.keys()):
-        judge._gts[image, class_id], judge._dts[image, class_id]  # empty where there is none
+        for table in (judge._gts, judge._dts):
+            table.setdefault((image, class_id), [])
         iou = judge.computeIoU(image, class_id)
         judge.ious[image, class_id] = iou
         alone = [not each["iscrowd"] for each in judge._gts[image, class_id]]

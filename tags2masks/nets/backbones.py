@@ -20,6 +20,7 @@ from tags2masks.nets.any_size import on_any_size
 from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
 from tags2masks.nets.vision_transformers import (
+    REFUSALS,
     Patches,
     check_colours,
     create_vision_transformer,
@@ -56,7 +57,7 @@ def create_backbone(backbone: Backbone) -> nn.Module:
         network = timm.create_model(
             backbone.name, num_classes=0, global_pool="", **stride, **backbone.args
         )
-    except (TypeError, NotImplementedError, AssertionError, ValueError) as error:
+    except REFUSALS as error:
         raise UserError(
             f"backbone.name: {backbone.name} takes no output_stride {backbone.output_stride} "
             f"or args {backbone.args} ({error}); try output_stride 32 or other args"

@@ -22,6 +22,8 @@ from tags2masks.errors import UserError
 from tags2masks.nets.resize import resized
 
 STAGES = 4
+REFUSALS = (TypeError, NotImplementedError, AssertionError, ValueError)
+"""What timm's networks raise for arguments that they do not take."""
 
 
 def create_vision_transformer(backbone: Backbone) -> nn.Module:
@@ -32,7 +34,7 @@ def create_vision_transformer(backbone: Backbone) -> nn.Module:
     arguments = backbone_arguments(backbone)
     try:
         network = timm.create_model(backbone.name, **arguments)
-    except (TypeError, NotImplementedError, AssertionError, ValueError) as error:
+    except REFUSALS as error:
         raise UserError(
             f"backbone.args: {backbone.name} does not take {backbone.args} ({error}); try others"
         ) from None

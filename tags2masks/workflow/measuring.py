@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tags2masks.config.base import ConfigError
+from tags2masks.config.datasets import KINDS
 from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.described import Described
@@ -107,7 +108,8 @@ class Measured(Described):
             raise ConfigError(
                 f"datasets.{dataset}: a {spec.kind} data set"
                 f"{'' if spec.has_truth else ' without masks'} has no true instances to measure "
-                "instances with; data sets of kinds digits, voc and coco have"
+                "instances with; data sets of kinds "
+                f"{', '.join(k for k, b in KINDS.items() if 'has_instances' in vars(b))} have"
             )
 
     def shard_index(self, wildcards) -> str:
