@@ -11,6 +11,7 @@ from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts, sweep_charts
 from tags2masks.report.costs import cost_chart, cost_group
 from tags2masks.report.examples import BADLY, EVENLY, WELL
+from tags2masks.report.instance_table import INSTANCE_METRICS, instance_table
 from tags2masks.report.lineage import (
     artifact_details,
     artifacts_of,
@@ -105,7 +106,7 @@ def write_page(
         experiments=len(outline),
         masked=sum("masks" in experiment["supervision"] for experiment in outline),
         columns=tables.shown_columns(board),
-        instance_metrics=[tables.METRIC_NAMES[name] for name in tables.INSTANCE_METRICS],
+        instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
         numbers=known,
         published=published_tables(published, outline, metrics),
@@ -200,7 +201,7 @@ def _dataset(
             }
             for at, experiment in enumerate(first)
         ],
-        "instances": tables.instance_table(
+        "instances": instance_table(
             metrics[metrics["experiment"].isin([experiment["experiment"] for experiment in first])]
         ),
         "doubts": grouped_doubts(

@@ -43,18 +43,6 @@ METRIC_NAMES = {
     "abo": "ABO",
     "abo_instances": "ABO over instances",
 }
-INSTANCE_METRICS = (
-    "ap",
-    "ap25",
-    "ap50",
-    "ap70",
-    "ap75",
-    "aps",
-    "apm",
-    "apl",
-    "abo",
-    "abo_instances",
-)
 
 
 def _score(name: str) -> Callable[[dict[str, str]], str]:
@@ -326,37 +314,6 @@ def _column(part: pd.DataFrame) -> FiguresColumn:
         tuned=bool(first["tuned_on_masks"]),
         images=first["images"],
     )
-
-
-class InstanceRow(NamedTuple):
-    """The figures of an experiment's instances, formatted, in the order of `INSTANCE_METRICS`."""
-
-    name: str
-    stage: str
-    split: str
-    images: str
-    cells: list[str]
-
-
-def instance_table(metrics: pd.DataFrame) -> list[InstanceRow]:
-    """A row for each artifact of each experiment whose instances were measured."""
-    rows = metrics[metrics["metric"].isin(INSTANCE_METRICS) & (metrics["class"] == "mean")]
-    rows = rows[rows["stage"].isin(["instances", "masks"])]  # detectors have AP of boxes
-    return [
-        InstanceRow(
-            name,
-            STAGE_NAMES[stage],
-            split,
-            part["images"].iloc[0],
-            [
-                percent(dict(zip(part["metric"], part["value"], strict=True)).get(metric))
-                for metric in INSTANCE_METRICS
-            ],
-        )
-        for (name, stage, split, _), part in rows.groupby(
-            ["experiment", "stage", "split", "artifact"], sort=False
-        )
-    ]
 
 
 def class_values(
