@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tags2masks.classifiers.learning import ordinary
-from tags2masks.classifiers.validation import applied, plain_views
+from tags2masks.classifiers.validation import plain_views, scores_of
 from tags2masks.classifiers.wood import images_of, used_rows
 from tags2masks.data.index import spaced
 from tags2masks.data.ood_images import PlainOod
@@ -44,13 +44,13 @@ def embedding(task: Task, states: Sequence[Path], count: int) -> pd.DataFrame:
     """
     tagged, others, images = _images(task, count)
     first = ordinary(task).to(task.machine.device).to(memory_format=torch.channels_last)
-    logits = [torch.cat(list(applied(first, views, task.machine))) for views in (tagged, others)]
+    logits = [scores_of(first, of, task.machine) for of in (tagged, others)]
     owns = (tagged.targets > 0, torch.ones_like(logits[1], dtype=torch.bool))
     numbers = [likeliest(*pair) for pair in zip(logits, owns, strict=True)]
     images["class"] = [task.classes[number] for number in torch.cat(numbers)]
     features, tables = [], []
     for epoch, network in enumerate(_networks(task, first, states)):
-        features += [pooled(network, views, task) for views in (tagged, others)]
+        features += [scores_of(network.pooled, of, task.machine) for of in (tagged, others)]
         tables.append(images.assign(epoch=epoch))
     table = pd.concat(tables, ignore_index=True)
     table[["x", "y"]] = embedded(torch.cat(features).numpy(), task.recipe["seed"])
@@ -84,15 +84,6 @@ def _networks(task: Task, first: nn.Module, states: Sequence[Path]) -> Iterator[
 def likeliest(logits: Tensor, own: Tensor) -> Tensor:
     """The number of the class of the highest logit among an image's own; both are [N, K]."""
     return logits.masked_fill(~own, -torch.inf).argmax(1)
-
-
-def pooled(network: nn.Module, views: Dataset, task: Task) -> Tensor:
-    """The mean features of every image, [N, C]."""
-
-    def of_batch(images: Tensor) -> Tensor:
-        return network.features(images).mean((2, 3))
-
-    return torch.cat(list(applied(of_batch, views, task.machine)))
 
 
 def embedded(features: np.ndarray, seed: int) -> np.ndarray:
