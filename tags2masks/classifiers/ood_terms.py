@@ -31,7 +31,7 @@ class Centres(nn.Module):
 class WithCentres(nn.Module):
     """What W-OoD adds to a classifier (`nets.classifier.Classifier`)."""
 
-    def pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def pooled_with_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The pooled features [B, C] and the logits [B, K] of images [B, 3, H, W] in 0 to 1."""
         features = F.adaptive_avg_pool2d(self.features(images), 1)
         return features.flatten(1), self.head(features).flatten(1)

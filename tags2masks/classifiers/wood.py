@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from tags2masks.classifiers.learning import ordinary
 from tags2masks.classifiers.ood_terms import Centres, WithCentres, with_ood
-from tags2masks.classifiers.validation import applied, plain_views
+from tags2masks.classifiers.validation import plain_views, scores_of
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.classifiers import Wood
 from tags2masks.data.candidates import (
@@ -61,7 +61,7 @@ from tags2masks.training import Moment
 class WoodClassifier(WithCentres, Classifier):
     """The ordinary network, with centres."""
 
-    forward_methods = ("score_all", "pooled", "climbed")
+    forward_methods = ("score_all", "pooled_with_logits", "climbed")
 
     def __init__(self, spec: Wood, classes: int):
         super().__init__(spec.backbone, classes)
@@ -89,7 +89,7 @@ def step(
     if spec.host == "seam":
         return _seam().losses(network, images, tags, others, spec)
     count = len(images)
-    features, logits = network.pooled(torch.cat([images, others]))
+    features, logits = network.pooled_with_logits(torch.cat([images, others]))
     cls = tag_loss(logits[:count], tags, spec.label_smoothing)
     figures = {"loss": cls, "cls": cls}
     return with_ood(figures, features[:count], tags, logits[count:], network.centres, spec)
@@ -194,12 +194,9 @@ def begin(task: Task, network: Classifier, views: OodViews) -> None:
 def _set_centres(
     centres: Centres, first: Classifier, tagged: PlainViews, others: PlainOod, task: Task
 ) -> None:
-    def pooled(images: Tensor) -> Tensor:
-        return first.features(images).mean((2, 3))
-
-    features = torch.cat(list(applied(pooled, tagged, task.machine)))
+    features = scores_of(first.pooled, tagged, task.machine)
     centres.of_classes.copy_(class_centres(features, tagged.targets))
-    features = torch.cat(list(applied(pooled, others, task.machine)))
+    features = scores_of(first.pooled, others, task.machine)
     if task.spec.clustering == "predicted":
         with torch.no_grad():
             likeliest = first.head.cpu()(features[:, :, None, None]).flatten(1).argmax(1)
