@@ -68,6 +68,8 @@ def test_a_detector_is_measured_on_the_boxes_of_val(run):
     assert board.loc[
         "digits/fasterrcnn/bbam/threshold", ["supervision", "label_cost"]
     ].tolist() == ["boxes", 38.1]
+    shown = board.loc["digits/fasterrcnn/bbam/threshold", ["detector_ap", "detector_ap50"]]
+    assert shown.tolist() == pytest.approx(last[:2], rel=1e-4)
     page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
     assert "Training of the detectors" in page and "validation box AP" in page
 
