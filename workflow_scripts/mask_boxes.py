@@ -1,5 +1,6 @@
 """Make the instances of a shard from the maps of its single objects."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -44,13 +45,16 @@ def main() -> None:
     rows = rows_of(read_index(*args.index), args.split, args.shard)
     names, sizes, sha = rows["image"].tolist(), sizes_of(rows), images_sha(rows)
     files = _proposal_files(args.proposals, names)
+    boxes = empty = 0
     with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as maps:
 
         def items() -> Iterator[Item]:
+            nonlocal boxes, empty
             listed = zip(names, files_of(rows, args.root), sizes, files, strict=True)
             for image, file, size, proposals in listed:
                 objects, seen = read_objects(maps, image)
                 kept = [one for one in objects if spec.difficult == "keep" or not one.difficult]
+                boxes, empty = boxes + len(kept), empty + sum(not one.grid.any() for one in kept)
                 yield Item(file, size, kept, seen, proposals)
 
         results = map_ordered(
@@ -64,6 +68,12 @@ def main() -> None:
         )
         entries = (entry(*each) for each in zip(names, results, sizes, strict=True))
         write_shard(args.output, provenance(args.recipe), sha, entries)
+    if empty:
+        print(
+            f"note: {empty} of {boxes} boxes have an empty map, mostly because the detector found "
+            "them from no proposal; their masks are of filled boxes and the CRF alone",
+            file=sys.stderr,
+        )
 
 
 def _proposal_files(folder: Path | None, images: Sequence[str]) -> list[Path | None]:

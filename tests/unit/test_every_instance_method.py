@@ -157,3 +157,13 @@ def test_masks_refined_by_proposals(data, monkeypatch):
     for each in made(data, monkeypatch, given)[0]["whole 64"]:
         assert each.possible_code is None
         np.testing.assert_array_equal(each.mask, np.arange(64 * 64).reshape(64, 64) < 64)
+
+
+def test_boxes_that_the_detector_does_not_find_are_counted(data, monkeypatch, capfd):
+    made(data, monkeypatch, small(BoxMask))
+    said = capfd.readouterr().err.splitlines()
+    # Every fourth box of an image: 1 of 1 and of 2, 2 of 8, 50 of 200; 3 + 3 + 2 · 2 + 50.
+    assert [line for line in said if line.startswith("note:")] == [
+        "note: 60 of 225 boxes have an empty map, mostly because the detector found them from no "
+        "proposal; their masks are of filled boxes and the CRF alone"
+    ]
