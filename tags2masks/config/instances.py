@@ -141,6 +141,12 @@ class BoxMask(DenseCrf, Instances):
     )
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
+    def cited(self) -> list[str]:
+        """Also the papers of what the masks are refined by."""
+        more = ["ponttuset2017mcg"] if self.proposals is not None else []
+        more += ["felzenszwalb2004superpixel"] if self.superpixels is not None else []
+        return [*super().cited(), *more]
+
     def folders(self) -> dict[str, str]:
         """The folder of proposals, for the program."""
         return {} if self.proposals is None else {"proposals": self.proposals}

@@ -1,7 +1,7 @@
 """Masks refined by proposals: Lee's thesis, "Label-Efficient Learning for Object Recognition"
 (2023), eq. 5.4, with the limits of BBAM's public code (Lee et al., CVPR 2021).
 
-The proposals are those of MCG (Arbeláez et al., CVPR 2014), sets of superpixels that its authors
+The proposals are those of MCG (Pont-Tuset et al., TPAMI 2017), sets of superpixels that its authors
 published. MCG is not built here; superpixels of several scales, each a proposal, can stand in.
 
 As in the public code, proposals with a superpixel that does not touch the box are left out, the
