@@ -376,7 +376,7 @@ CONFIG = {
     "datasets": {"digits": {"kind": "digits", "labelled": "all"}},
     "classifiers": {"vanilla": {"method": "vanilla"}},
     "maps": {"cam": {"method": "cam"}},
-    "instances": {"boxfill": {"method": "boxfill"}, "true": {"method": "full"}},
+    "instances": {"boxfill": {"method": "boxfill"}, "drawn": {"method": "full"}},
     "masks": {"irn": {"method": "irn", "instances": True}, "crf": {"method": "crf"}},
     "segmenters": {"rcnn": {"method": "maskrcnn"}},
 }
@@ -390,7 +390,7 @@ def catalog(*paths, **more):
     ("path", "upstream", "supervision"),
     [
         ("digits / boxfill / rcnn", {"instances": "boxfill"}, ("boxes",)),
-        ("digits / true / rcnn", {"instances": "full"}, ("masks",)),
+        ("digits / drawn / rcnn", {"instances": "full"}, ("masks",)),
         ("digits / vanilla / cam / irn / rcnn", {"masks": "irn"}, ("tags",)),
     ],
 )
@@ -404,8 +404,8 @@ def test_what_it_follows(path, upstream, supervision):
 
 
 def test_true_instances_are_a_reference():
-    (experiment,) = catalog("digits / true / rcnn").experiments
-    assert catalog("digits / true / rcnn").is_full(experiment)
+    (experiment,) = catalog("digits / drawn / rcnn").experiments
+    assert catalog("digits / drawn / rcnn").is_full(experiment)
 
 
 @pytest.mark.parametrize(
@@ -418,9 +418,9 @@ def test_true_instances_are_a_reference():
             "none; set instances: true in it",
         ),
         (
-            "digits / true / rcnn",
+            "digits / drawn / rcnn",
             {"datasets": {"digits": {"kind": "digits"}}},
-            r"instances\.true: full learns from masks, and datasets\.digits names none; set label",
+            r"instances\.drawn: full learns from masks, and datasets\.digits names none; set label",
         ),
         (
             "digits / self",
@@ -439,6 +439,6 @@ def test_a_data_set_without_true_instances(tmp_path):
     (tmp_path / "tags.csv").write_text("image,tags,split\na.png,cat,train\n")
     places = {"images": str(tmp_path), "masks": str(tmp_path), "tags": str(tmp_path / "tags.csv")}
     mine = {"mine": {"kind": "folder", "classes": ["cat"], "labelled": "all"} | places}
-    said = r"instances\.true: full learns from true instances, and data sets of kind folder have no"
+    said = r"instances\.drawn: full learns from true instances, and data sets of kind folder have no"
     with pytest.raises(ConfigError, match=said):
-        catalog("mine / true", datasets=mine)
+        catalog("mine / drawn", datasets=mine)

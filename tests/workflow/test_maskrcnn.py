@@ -30,7 +30,7 @@ NETWORK = {
     "mask_channels": 8,
     "test": {"short_side": 64, "longest": 64, "semantic_score": 0.1},
 }
-CHAINS = ("digits/boxcrf/rcnn", "digits/true/rcnn")
+CHAINS = ("digits/boxcrf/rcnn", "digits/drawn/rcnn")
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def made(tmp_path_factory):
     config["datasets"]["digits"] |= {"size": 64, "digit_size": [20, 30], "labelled": 6}
     config["instances"] = {
         "boxcrf": {"method": "boxcrf", "iterations": 1},
-        "true": {"method": "full"},
+        "drawn": {"method": "full"},
     }
     config["segmenters"] = {"rcnn": NETWORK}
-    config["experiments"] = ["digits / {boxcrf,true} / rcnn"]
+    config["experiments"] = ["digits / {boxcrf,drawn} / rcnn"]
     folder = tmp_path_factory.mktemp("rcnn")
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
