@@ -48,7 +48,12 @@ class MaskRcnn(TwoStage):
     those of BBAM's public code (maskrcnn-benchmark) on VOC.
     """
 
-    cites: ClassVar[tuple[str, ...]] = ("he2017maskrcnn", "lin2017fpn", "lee2021bbam", "huang2018dsrg")
+    cites: ClassVar[tuple[str, ...]] = (
+        "he2017maskrcnn",
+        "lin2017fpn",
+        "lee2021bbam",
+        "huang2018dsrg",
+    )
     takes: ClassVar[tuple[str, ...]] = ("instances", "masks")
     needs: ClassVar[tuple[str, ...]] = ("instances",)
     minutes: ClassVar[int] = 1440

@@ -107,7 +107,7 @@ def read_true_masks(path: Path | str, root: Path, table: MaskTable) -> TrueMasks
 
 def read_labelled(path: Path | str) -> pd.DataFrame:
     """Read the table that `write_labelled` wrote; raises UserError if it is not such a table."""
-    return read_checked(path, COLUMNS, "delete it and run again")
+    return read_checked(path, COLUMNS, "run again")
 
 
 def write_labelled(path: Path | str, masks: pd.DataFrame) -> None:

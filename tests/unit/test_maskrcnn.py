@@ -439,6 +439,8 @@ def test_a_data_set_without_true_instances(tmp_path):
     (tmp_path / "tags.csv").write_text("image,tags,split\na.png,cat,train\n")
     places = {"images": str(tmp_path), "masks": str(tmp_path), "tags": str(tmp_path / "tags.csv")}
     mine = {"mine": {"kind": "folder", "classes": ["cat"], "labelled": "all"} | places}
-    said = r"instances\.drawn: full learns from true instances, and data sets of kind folder have no"
+    said = (
+        r"instances\.drawn: full learns from true instances, and data sets of kind folder have no"
+    )
     with pytest.raises(ConfigError, match=said):
         catalog("mine / drawn", datasets=mine)
