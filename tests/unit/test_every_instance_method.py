@@ -1,6 +1,7 @@
-"""Every method of instances: odd sizes, boxes of one pixel and of the image, none and 200.
+"""Every method of instances from boxes: odd sizes, boxes of one pixel or of the image, none, 200.
 
-Parametrised over METHODS: a new method is tested when it is registered.
+Parametrised over METHODS: a new method is tested when it is registered. Those with a program of
+their own are in other tests: of `full` in test_full_instances.py.
 """
 
 import json
@@ -29,6 +30,8 @@ from tags2masks.workflow.ids import artifact_id
 from tests.unit.tiny import CLASSES, SIZES, every_option, small
 from workflow_scripts import make_instances
 
+BOXED = [method for method, block in METHODS["instances"].items() if block.program is None]
+OPTIONS = [option for option in every_option("instances") if option[0] in BOXED]
 KINDS = ("none", "one pixel", "whole", "many")
 
 
@@ -100,17 +103,17 @@ def check(data, monkeypatch, spec):
                 assert each.mask.any() and not each.mask[~inside].any()
 
 
-@pytest.mark.parametrize("method", METHODS["instances"])
+@pytest.mark.parametrize("method", BOXED)
 def test_instances_of_any_box(data, monkeypatch, method):
     check(data, monkeypatch, small(METHODS["instances"][method]))
 
 
-@pytest.mark.parametrize(("method", "field", "value"), every_option("instances"))
+@pytest.mark.parametrize(("method", "field", "value"), OPTIONS)
 def test_instances_by_every_option(data, monkeypatch, method, field, value):
     check(data, monkeypatch, small(METHODS["instances"][method], **{field: value}))
 
 
-@pytest.mark.parametrize("method", METHODS["instances"])
+@pytest.mark.parametrize("method", BOXED)
 def test_a_box_of_an_unknown_class_is_told(data, monkeypatch, method):
     folder, _ = data
     row = ("none 1", "unicorn", 0, 0, 0, 0, False)
