@@ -24,7 +24,11 @@ LABELLED = ["train-00001", "train-00003"]
 
 
 def call(monkeypatch, module, **values):
-    words = [str(word) for name, value in values.items() for word in (f"--{name}", value)]
+    words = [
+        str(word)
+        for name, value in values.items()
+        for word in (f"--{name.replace('_', '-')}", value)
+    ]
     monkeypatch.setattr(sys, "argv", ["program", *words])
     module.main()
 
