@@ -77,7 +77,7 @@ class MaskRcnn(TwoStage):
     grow: bool = Field(
         True,
         description="Ignored cells learn, too, once the network is sure of them and of a "
-        "neighbour. Only instances of method `boxmask` have such cells.",
+        "neighbour. Only instances whose possible extent is larger than their mask have some.",
     )
     grow_above: Share = Field(
         0.9,

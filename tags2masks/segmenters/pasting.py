@@ -48,23 +48,19 @@ def instances_of(found: Found, inference: InstanceInference) -> list[Instance]:
 
 
 def corners(box: Sequence[float], size: tuple[int, int]) -> Corners:
-    """The pixels that a box touches: x1, y1, x2, y2, inclusive; at least one pixel of the image.
+    """The pixels whose centres are in a box: x1, y1, x2, y2, inclusive; at least one of the image.
 
     box: x1, y1, x2, y2, from the image's corner, of an image of size (H, W).
     """
-    x1, y1, x2, y2 = map(float, box)
-    left, top = (
-        min(max(0, int(np.floor(x1))), size[1] - 1),
-        min(max(0, int(np.floor(y1))), size[0] - 1),
-    )
-    right, bottom = min(size[1], int(np.ceil(x2))) - 1, min(size[0], int(np.ceil(y2))) - 1
-    return left, top, max(left, right), max(top, bottom)
+    x1, y1, x2, y2 = (int(np.ceil(side - 0.5)) for side in map(float, box))
+    left, top = min(max(0, x1), size[1] - 1), min(max(0, y1), size[0] - 1)
+    return left, top, max(left, min(size[1], x2) - 1), max(top, min(size[0], y2) - 1)
 
 
 def pasted(
     shares: np.ndarray, box: Sequence[float], size: tuple[int, int]
 ) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """Probabilities on the pixels that a box touches, float32 [h, w], and where these are.
+    """Probabilities on the pixels of a box (`corners`), float32 [h, w], and where these are.
 
     shares: float [m, m], on the cells of the box, x1, y1, x2, y2. Bilinear between the centres of
     cells; beyond the outermost centres as there.

@@ -15,7 +15,7 @@ from tags2masks.data.boxes import extent
 from tags2masks.data.index import images_sha
 from tags2masks.data.instance_views import InstanceViews
 from tags2masks.errors import UserError
-from tags2masks.instance_store import KIND, decoded, entry, instance
+from tags2masks.instance_store import KIND, coded, decoded, entry, instance
 from tags2masks.machine import Machine, prepare
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.instances import compared, precisions
@@ -207,6 +207,22 @@ def test_masks_go_with_their_image(tmp_path, flip):
     assert [len(part) for part in views.collate([views[(0, 1, 2, n)] for n in range(3)])] == [3] * 4
 
 
+def test_instances_beside_masks(tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "0.png")
+    rows, mask = table([(6, 8)]), np.zeros((6, 8), np.uint8)
+    mask[1:3, 2:7] = 1
+    codes, listed = coded([instance(1, mask == 1)])
+    beside = ("0", mask, {"size": [6, 8], KIND: listed}, {KIND: codes})
+    path = tmp_path / "0.zarr.zip"
+    write_shard(path, {"id": "x"}, images_sha(rows), [beside])
+    augment = ShortSides(short_sides=(16,), longest=32, flip=0)
+    views = InstanceViews(rows, tmp_path, [path], "x", augment, (0, 0, 0))
+    _, boxes, classes, masks = views[(0, 1, 2, 3)]
+    assert boxes.tolist()[0] == pytest.approx([2 * 21 / 8, 16 / 6, 7 * 21 / 8, 3 * 16 / 6])
+    assert classes.tolist() == [1] and masks.shape == (1, 16, 21)
+    assert masks.sum() / masks.numel() == pytest.approx(10 / 48, abs=0.03)
+
+
 # -- from cells to pixels --------------------------------------------------------------------------
 
 
@@ -214,13 +230,13 @@ def test_masks_go_with_their_image(tmp_path, flip):
     ("box", "wanted"),
     [
         ((1, 2, 4, 5), (1, 2, 3, 4)),
-        ((0.5, 0.2, 3.1, 2.0), (0, 0, 3, 1)),
+        ((0.5, 0.2, 3.1, 2.0), (0, 0, 2, 1)),
         ((-3, -1, 90, 90), (0, 0, 7, 5)),
         ((8, 6, 8, 6), (7, 5, 7, 5)),  # as of a detection at the last corner
         ((3, 3, 3, 3), (3, 3, 3, 3)),
     ],
 )
-def test_the_pixels_that_a_box_touches(box, wanted):
+def test_the_pixels_of_a_box(box, wanted):
     assert corners(box, (6, 8)) == wanted
 
 
