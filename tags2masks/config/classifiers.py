@@ -493,6 +493,40 @@ class Amn(Training):
         return frozenset({"label_gate"})
 
 
+class MctFormer(TagTraining):
+    """MCTformer (V2): a vision transformer with a class token for each class (Xu, CVPR 2022).
+
+    Its maps are those of method `mctformer`.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("xu2022mctformer",)
+    backbone_needs: ClassVar[tuple[str, ...]] = ("patches",)
+
+    method: Literal["mctformer"] = "mctformer"
+    backbone: Backbone = Backbone(name="deit_small_patch16_224", args={"drop_path_rate": 0.1})
+    epochs: int = Field(60, ge=1)
+    batch_size: int = Field(64, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Field(
+        Optimizer(name="adamw", lr=6.25e-5, head_factor=1, weight_decay=0.05, warmup=5 / 60),
+        description="The public code's rate falls along a cosine.",
+    )
+    augment: TagAugment = Field(
+        TagAugment(resize=(256, 256), square=True, crop=224, randaugment=2),
+        description="The public code crops 0.08 to 1 of the image, and erases a part of it.",
+    )
+    final_norm: bool = Field(
+        True,
+        description="The backbone's last layer norm on all tokens; false: tokens as they leave the "
+        "last block, as in the public code. Without pretrained weights set it to false: the mean "
+        "of a normalised token is 0 until the norm has learned.",
+    )
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """It has a class token for each class, and attention between tokens."""
+        return frozenset({"class_tokens"})
+
+
 METHODS = {
     "vanilla": Vanilla,
     "ficklenet": FickleNet,
@@ -504,4 +538,5 @@ METHODS = {
     "sampling": Sampling,
     "wood": Wood,
     "amn": Amn,
+    "mctformer": MctFormer,
 }

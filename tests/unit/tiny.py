@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.classifiers import Wood
+from tags2masks.config.classifiers import MctFormer, Wood
 from tags2masks.config.detectors import FasterRcnn
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
@@ -48,6 +48,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "radius": 3,
     },
     Wood: {"keep": "all", "clusters": 2},
+    MctFormer: {"backbone": {"name": "test_vit", "weights": None}},
     FasterRcnn: {
         "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
         "frozen_stages": 0,
