@@ -54,7 +54,7 @@ class TokenClassifier(Classifier):
         return self.score_maps(features).mean((2, 3))
 
     def vector_scores(self, vectors: Tensor) -> Tensor:
-        """The scores of places that have a feature [n, C] all around: [n, K], the sum of all taps."""
+        """The scores where a feature [n, C] is all around, by the sum of all taps: [n, K]."""
         return vectors @ self.head.weight.sum((2, 3)).T + self.head.bias
 
     def forward(self, images: Tensor) -> Tensor:

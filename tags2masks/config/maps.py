@@ -127,7 +127,7 @@ class MctFormerMaps(MultiScale):
     )
     refine: bool = Field(
         True,
-        description="Spread the maps once by the attention between patches, summed over all blocks.",
+        description="Spread the maps once by the attention between patches of all blocks.",
     )
     patch_map: Literal["cam", "lpcam"] = Field(
         "cam",

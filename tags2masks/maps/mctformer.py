@@ -104,5 +104,5 @@ def fused(attended: Tensor, patches: Tensor) -> Tensor:
 
 
 def refined(maps: Tensor, between: Tensor) -> Tensor:
-    """Maps [B, K, h, w] spread by attention between patches [B, h·w, h·w]: Σ_j A_ij m_j at patch i."""
+    """Maps [B, K, h, w] spread by attention between patches [B, h·w, h·w]: Σ_j A_ij m_j at i."""
     return torch.einsum("bij,bkj->bki", between, maps.flatten(2)).unflatten(2, maps.shape[-2:])

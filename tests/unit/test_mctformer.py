@@ -1,4 +1,4 @@
-"""MCTformer: class tokens, attention fused with patch maps, affinity; by hand and in plain loops."""
+"""MCTformer: class tokens, attention times patch maps, affinity; by hand and in plain loops."""
 
 import numpy as np
 import pytest
@@ -280,6 +280,7 @@ def test_attention_is_shown_within_the_context_alone():
 def test_lpcam_is_in_the_place_of_patchcam():
     network, images = of_chance(), torch.rand(2, 3, 32, 48)
     vectors = np.random.default_rng(0).standard_normal((2, 12)).astype(np.float32)
+    vectors[0] = network.features(images).mean((0, 2, 3))  # so that no map is negative all over
     chosen = np.array([True, True])
     context = np.array([False, True])
     one = ClassPrototypes(vectors, context, np.ones(2), chosen, np.ones(2, int), [[], []])
