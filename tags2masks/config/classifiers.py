@@ -527,6 +527,34 @@ class MctFormer(TagTraining):
         return frozenset({"class_tokens"})
 
 
+class Edam(TagTraining):
+    """EDAM: compares two images of a class through that class's mask (Wu et al., CVPR 2021).
+
+    Its maps are those of method `cam`; its seeds cut these with maps of objects (`saliency_cut`).
+    An epoch has a pair for every training image.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("wu2021edam",)
+
+    method: Literal["edam"] = "edam"
+    backbone: Backbone = Backbone(name="resnet38d", output_stride=8)
+    epochs: int = Field(13, ge=1, description="The public code: 25 of half as many pairs.")
+    batch_size: int = Field(4, ge=1, description="Pairs of images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=5e-4, warmup=0.06)
+    augment: TagAugment = TagAugment(resize=(256, 512), crop=368, jitter=(0.3, 0.3, 0.3, 0.1))
+    width: int = Field(128, ge=2, multiple_of=2, description="Channels that are compared.")
+    heads: int = Field(2, ge=1, description="Heads of the transformer blocks; a divisor of width.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the transformer blocks.")
+
+    @model_validator(mode="after")
+    def _divided(self):
+        if self.width % self.heads:
+            raise ValueError(
+                f"heads: {self.heads} is no divisor of width, {self.width}; take one, such as 2"
+            )
+        return self
+
+
 METHODS = {
     "vanilla": Vanilla,
     "ficklenet": FickleNet,
@@ -539,4 +567,5 @@ METHODS = {
     "wood": Wood,
     "amn": Amn,
     "mctformer": MctFormer,
+    "edam": Edam,
 }

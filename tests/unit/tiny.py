@@ -46,6 +46,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "epochs": 2,
         "batch_size": 3,
         "radius": 3,
+        "width": 8,
     },
     Wood: {"keep": "all", "clusters": 2},
     MctFormer: {"backbone": {"name": "test_vit", "weights": None}},
