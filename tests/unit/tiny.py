@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.classifiers import Wood
+from tags2masks.config.classifiers import MctFormer, Wood
 from tags2masks.config.detectors import TwoStage
 from tags2masks.config.instances import BoxMask
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
@@ -51,8 +51,10 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "epochs": 2,
         "batch_size": 3,
         "radius": 3,
+        "width": 8,
     },
     Wood: {"keep": "all", "clusters": 2},
+    MctFormer: {"backbone": {"name": "test_vit", "weights": None}},
     TwoStage: {
         "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
         "frozen_stages": 0,
