@@ -168,6 +168,12 @@ _ALL = (
         file="score.json",
     ),
     Stage(
+        "segments", "Segments", "segments", package="segments",
+        part="segments", takes=(),
+        program="find_segments", gives="shards", rule="{method}_segments", message="Segments:",
+        reads=("index",),
+    ),
+    Stage(
         "masks", "Masks", "masks", package="masks",
         section="masks", about="Pseudo-masks made from the maps.", takes=("maps",),
         program="make_masks", gives="shards", message="Masks:",

@@ -34,7 +34,7 @@ DATA = {
 
 def test_every_method_has_its_tester():
     tested = {"maps", "prototypes", "scores", "walks", "masks", *STAGE_OF}
-    tested |= {"ood", "objectness", "object_masks", "features", "instances"}
+    tested |= {"ood", "objectness", "object_masks", "features", "instances", "segments"}
     assert tested == set(METHODS), "write a tests/unit/test_every_….py for what the stage makes"
 
 

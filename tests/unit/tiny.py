@@ -21,6 +21,7 @@ from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_networks import C2amH
 from tags2masks.config.segmenters import Dpt, Mixed, Perturbations, Segmenter
+from tags2masks.config.segments import InFolder
 from tags2masks.config.training import Training
 from tags2masks.data.boxes import Box, box_table, write_boxes
 from tags2masks.data.candidates import RANKED
@@ -64,6 +65,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
     C2amH: {"hints": "vanilla/cam"},
     C2amHMaps: {"network": {"hints": "vanilla/cam"}},
     Given: {"folder": "saliency"},
+    InFolder: {"folder": "segments"},
     Perturbations: dict.fromkeys(PERTURBATIONS, 1),
     Prototypes: {"clusters": 2, "samples": 20},
     Maps: {
