@@ -77,6 +77,7 @@ class Sam2(InFolder):
         "Of the model in the form of the library transformers: config.json, model.safetensors, "
         "preprocessor_config.json."
     )
+    points: int = Field(32, ge=1, description="Points of the grid along each side of the image.")
     crops: int = Field(0, ge=0, description="Also look at 4, 16, … crops: so many times finer.")
     min_iou: float = Field(
         0.88, ge=0, le=1, description="Leave out segments of which SAM expects a lower IoU."

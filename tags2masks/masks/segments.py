@@ -30,7 +30,7 @@ def make_mask(mask: np.ndarray, spec: Segments, segments: Sequence[Instance]) ->
     regions = np.bincount(mask.ravel(), minlength=256)
     covered = np.zeros(mask.shape, bool)
     counted = []
-    for segment in segments:
+    for number, segment in enumerate(segments):
         x1, y1, x2, y2 = segment.box  # nothing is outside it: a large image has many small segments
         window = np.s_[y1 : y2 + 1, x1 : x2 + 1]
         pixels = segment.mask[window]
@@ -40,9 +40,9 @@ def make_mask(mask: np.ndarray, spec: Segments, segments: Sequence[Instance]) ->
         overlaps[[0, IGNORED]] = 0
         class_id = int(overlaps.argmax())
         if counts(int(overlaps[class_id]), size, int(regions[class_id]), spec):
-            counted.append((size, class_id, window, pixels))
+            counted.append((-size, -number, class_id, window, pixels))
     refined = np.where(covered & (mask != IGNORED), np.uint8(0), mask)
-    for _, class_id, window, pixels in sorted(reversed(counted), key=lambda each: -each[0]):
+    for *_, class_id, window, pixels in sorted(counted, key=lambda each: each[:2]):
         refined[window][pixels] = class_id
     return refined
 

@@ -22,28 +22,30 @@ def find(work: Work, spec: Sam2) -> Iterator[np.ndarray]:
     Raises UserError without the library, and for a folder that holds no such model.
     """
     try:
-        from transformers import pipeline  # an optional extra
+        from transformers import AutoImageProcessor, Sam2Model, pipeline  # an optional extra
     except ImportError as error:
         raise UserError(
             f"segments of SAM 2 need the library transformers ({error}); pip install "
             "'tags2masks[sam]', or give segments that are made elsewhere (method given)"
         ) from None
     try:
-        generate = pipeline(
-            "mask-generation", model=str(work.folder), device=work.machine.device,
-            model_kwargs={"local_files_only": True, "use_safetensors": True},
-        )  # fmt: skip
+        model = Sam2Model.from_pretrained(work.folder, local_files_only=True, use_safetensors=True)
+        prepared = AutoImageProcessor.from_pretrained(work.folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"{work.folder}: not read as a model of SAM 2 ({reason}); give a folder as "
             "transformers saves it"
         ) from None
+    generate = pipeline(
+        "mask-generation", model=model, image_processor=prepared, device=work.machine.device
+    )
     images = zip(work.files, work.sizes, strict=True)
     for file, size in progress(images, "SAM 2", total=len(work.rows)):
         found = generate(
             Image.fromarray(read_image(file, size)),
             points_per_batch=spec.points_per_pass,
+            points_per_crop=spec.points,
             crops_n_layers=spec.crops,
             pred_iou_thresh=spec.min_iou,
             stability_score_thresh=spec.min_stability,
