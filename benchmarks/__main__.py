@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import (
     cam,
     climbing,
+    clip,
     crf,
     curve,
     dag,
@@ -34,6 +35,7 @@ SUBJECTS = {
     "saliency": saliency,
     "ficklenet": ficklenet,
     "climbing": climbing,
+    "clip": clip,
     "prototypes": prototypes,
     "walk": walk,
     "crf": crf,

@@ -87,6 +87,10 @@ class Entry(Block):
         """The user's folders that the program reads, by the name of its option."""
         return {}
 
+    def files(self) -> dict[str, str]:
+        """The user's files that the program reads, by the name of its option."""
+        return {}
+
     @property
     def offers(self) -> frozenset[str]:
         """Capabilities for later stages, such as `pixel_correlation`."""

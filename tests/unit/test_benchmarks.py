@@ -12,6 +12,7 @@ from benchmarks import __main__ as program
 from benchmarks import (
     cam,
     climbing,
+    clip,
     crf,
     curve,
     ficklenet,
@@ -200,6 +201,12 @@ def test_both_ways_of_random_passes_agree():
     assert row.what == "3 passes of 8 channels of 4 × 5 cells; expanded"
     assert row.note.endswith("measured for 2, without drawing")
     assert row.plain > 0 and floor.what == "floor: drawing the masks"
+
+
+def test_both_ways_of_spreading_agree():
+    maps, spreading = clip.measure(quick=True)  # compares the maps too
+    assert maps.what == "test_vit, 48 × 64; its bare passes" and maps.note.endswith("images/s")
+    assert spreading.what == "spreading on 3 × 4 cells; by the power" and spreading.plain > 0
 
 
 class OneConvolution(nn.Module):

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.classifiers import Wood
+from tags2masks.config.classifiers import Clip, Wood
 from tags2masks.config.detectors import FasterRcnn
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
@@ -49,6 +49,11 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "radius": 3,
     },
     Wood: {"keep": "all", "clusters": 2},
+    Clip: {
+        "backbone": {"name": "test_vit", "weights": None, "args": {"num_classes": 8}},
+        "background": ("sky", "sea"),
+        "side": 32,
+    },
     FasterRcnn: {
         "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
         "frozen_stages": 0,
