@@ -18,7 +18,7 @@ from tags2masks.allocator import keep_freed_memory
 from tags2masks.classifiers.puzzle import tile
 from tags2masks.classifiers.sampling import similarity_loss, unlike
 from tags2masks.config.classifiers import METHODS, TagAugment, TagTraining
-from tags2masks.config.training import Backbone
+from tags2masks.config.training import Backbone, Training
 from tags2masks.data.views import TaggedViews
 from tags2masks.methods import method_module
 from tags2masks.nets.classifier import Classifier
@@ -41,10 +41,11 @@ BACKBONE = Backbone(name="mobilenetv2_100", output_stride=16)
 
 
 def specs(crop: int) -> dict[str, TagTraining]:
-    """Each method with its defaults, on this backbone."""
+    """Each method that trains, with its defaults, on this backbone."""
     common = {"backbone": BACKBONE, "augment": TagAugment(crop=crop)}
     further = {"wood": {"keep": "all"}}
-    return {name: block(**common, **further.get(name, {})) for name, block in METHODS.items()}
+    trained = {name: block for name, block in METHODS.items() if issubclass(block, Training)}
+    return {name: block(**common, **further.get(name, {})) for name, block in trained.items()}
 
 
 def batch_of(spec: TagTraining, count: int, crop: int) -> list[Tensor]:
