@@ -31,6 +31,8 @@ from tags2masks.config.maps import METHODS as MAPS
 from tags2masks.config.maps import AdvCam, Cam, Rib
 from tags2masks.maps import advcam, rib
 
+pytestmark = pytest.mark.slow
+
 # -- times and tables ------------------------------------------------------------------------------
 
 
