@@ -11,7 +11,10 @@ from safetensors.numpy import save_file
 
 from tags2masks.config.classifiers import Clip
 from tags2masks.config.texts import BACKGROUND, PromptFields, Prompts
+from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
+from tags2masks.nets.backbones import load_initial_weights
+from tags2masks.nets.clip import create_tower
 from tags2masks.texts.prompts import averaged, embed, texts_of
 from tags2masks.texts.store import read_texts, write_texts
 from tags2masks.workflow.ids import artifact_id
@@ -163,3 +166,30 @@ def test_what_is_in_the_id():
 def test_wrong_values_are_refused(values, said):
     with pytest.raises(ValueError, match=said):
         Clip(**values)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("open_clip") is None, reason="needs pip install .[clip]"
+)
+def test_the_image_tower_reads_openais_names(tmp_path):
+    import open_clip
+
+    seeing = {"image_size": 32, "patch_size": 16, "width": 16, "head_width": 8, "layers": 4}
+    tower = {"width": 16, "heads": 2, "layers": 1}
+    config = {"embed_dim": 8, "quick_gelu": True, "vision_cfg": seeing, "text_cfg": tower}
+    (tmp_path / "seeing-clip.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "seeing-clip.json")
+    torch.manual_seed(0)
+    model = open_clip.create_model("seeing-clip").eval()
+    torch.save(model.state_dict(), tmp_path / "clip.pth")
+    args = {"img_size": 32, "embed_dim": 16, "depth": 4, "num_heads": 2, "num_classes": 8}
+    backbone = Backbone(
+        name="vit_base_patch16_clip_quickgelu_224.openai",
+        weights=str(tmp_path / "clip.pth"),
+        args=args,
+    )
+    ours = create_tower(backbone)
+    load_initial_weights(ours, backbone)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(images), model.encode_image(images))
