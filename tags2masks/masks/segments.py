@@ -5,7 +5,8 @@ segment counts if that overlap is more than half of the segment, or at least 85 
 region. Where no segment is, the pseudo-mask stays; where only segments are that do not count, is
 background. The shares and these two rules are those of the authors' public code, which however
 gives a segment to the first class, in the order of their ids, that it counts for, and leaves the
-pixels of later classes in it as they were; the largest overlap is the paper's.
+pixels of later classes in it as they were. The largest overlap is the paper's, known of summaries;
+its text has not been compared.
 
 Ours, as the paper has neither: of segments that overlap the smallest stands (the code: that of the
 highest class id), and pixels of 255 are no overlap and stay 255 unless a segment that counts covers
