@@ -68,6 +68,7 @@ class Sam2(InFolder):
 
     cites: ClassVar[tuple[str, ...]] = ("ravi2025sam2",)
     learns_from: ClassVar[tuple[str, ...]] = ("segments",)
+    resumes: ClassVar[bool] = True
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
     uses_gpu: ClassVar[bool] = True

@@ -8,7 +8,7 @@ gives a segment to the first class, in the order of their ids, that it counts fo
 pixels of later classes in it as they were. The largest overlap is the paper's, known of summaries;
 its text has not been compared.
 
-Ours, as the paper has neither: of segments that overlap the smallest stands (the code: that of the
+Ours: of segments that overlap the smallest stands (the code: that of the
 highest class id), and pixels of 255 are no overlap and stay 255 unless a segment that counts covers
 them. With an image's superpixels every pixel is in one segment, and the first rule is a vote.
 """

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from tags2masks.errors import UserError
 from tags2masks.instance_store import read_instances
 from tags2masks.machine import Machine
 from tags2masks.segments import felzenszwalb, given, sam2
+from tags2masks.segments.kept import Kept, resumed
 from tags2masks.segments.sources import Work, entries
 from tags2masks.store import Shard, write_shard
 from tests.unit.tiny import CLASSES, MADE, SIZES, three_images
@@ -175,6 +178,36 @@ def test_without_the_library_sam_2_is_refused(data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"need the library transformers .*'tags2masks\[sam\]'"):
         list(sam2.find(work(data, tmp_path), Sam2(folder="x")))
+
+
+def test_a_killed_run_goes_on_where_it_was(data, tmp_path, capsys):
+    asked = []
+
+    def find(work, stop=None):
+        for image in work.rows["image"]:
+            if image == stop:
+                raise KeyboardInterrupt
+            asked.append(image)
+            yield TWO[int(image[-1])]
+
+    kept, here = Kept(tmp_path / "state" / "0", "as now"), work(data)
+    with pytest.raises(KeyboardInterrupt):
+        list(resumed(here, partial(find, stop="image 2"), kept))
+    assert asked == ["image 0", "image 1"] and kept.file(1).exists()
+    whole = list(resumed(here, find, kept))
+    assert asked == ["image 0", "image 1", "image 2"]
+    for one, other in zip(whole, entries(here, TWO), strict=True):
+        assert (one[0], one[2]) == (other[0], other[2])
+        np.testing.assert_array_equal(one[1], other[1])
+    list(resumed(here, find, kept))  # all are kept
+    assert len(asked) == 3
+    list(resumed(here, find, replace(kept, fingerprint="of other code")))
+    assert len(asked) == 6
+    kept.file(1).write_bytes(b"damaged")
+    list(resumed(here, find, replace(kept, fingerprint="of other code")))
+    assert asked[6:] == ["image 1"] and "segments-000001.npz: not used" in capsys.readouterr().out
+    kept.end()
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.skipif(
