@@ -50,14 +50,14 @@ def crf(**values):
         (
             {"classifiers": {"v": {"method": "vanila"}}},
             "classifiers.v.method: unknown method 'vanila'; did you mean 'vanilla'? "
-            "choose from amn, edam, ficklenet, mctformer, occse, pnoc, poc, puzzle, sampling, "
-            "seam, vanilla",
+            "choose from amn, clip, edam, ficklenet, mctformer, occse, pnoc, poc, puzzle, "
+            "sampling, seam, vanilla",
         ),
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
             "choose from agreed, any_pass, confident, crf, full, irn, predicted, psa, "
-            "saliency_check, saliency_cut, semantic, smooth, superpixel, threshold, vote",
+            "saliency_check, saliency_cut, segments, semantic, smooth, superpixel, threshold, vote",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
