@@ -172,9 +172,11 @@ class Training(Entry):
     """Options of a training run.
 
     backbone_needs: what the method needs of its backbone, of `Backbone.offers`.
+    boxes_of_val: whether val's boxes measure it after epochs, in a chain that learns from boxes.
     """
 
     backbone_needs: ClassVar[tuple[str, ...]] = ()
+    boxes_of_val: ClassVar[bool] = False
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
     uses_gpu: ClassVar[bool] = True

@@ -63,7 +63,8 @@ def crf(**values):
         (
             {"segmenters": {"net": {"method": "deeplab"}}},
             "segmenters.net.method: unknown method 'deeplab'; did you mean 'deeplabv2'? "
-            "choose from cct, deeplabv1, deeplabv2, deeplabv3plus, dpt, mixed, upernet",
+            "choose from cct, deeplabv1, deeplabv2, deeplabv3plus, dpt, maskrcnn, mixed, "
+            "upernet",
         ),
         (
             {"segmenters": {"net": {"method": "upernet", "test": {"crf": {"iteration": 1}}}}},
