@@ -86,7 +86,7 @@ class MctFormer(TagTraining):
     epochs: int = Field(60, ge=1)
     batch_size: int = Field(64, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Field(
-        Optimizer(name="adamw", lr=6.25e-5, head_factor=1, weight_decay=0.05, warmup=5 / 60),
+        Optimizer(name="adamw", lr=6.25e-5, head_factor=1, weight_decay=0.05, warmup=0.083),
         description="The public code's rate falls along a cosine.",
     )
     augment: TagAugment = Field(

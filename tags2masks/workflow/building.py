@@ -330,6 +330,12 @@ def _check_backbones(where: str, block: Entry, classifier: Artifact) -> None:
             f"{where}: the backbone {ours.name} is not the classifier's {theirs.name}; use the "
             "same name and args in both"
         )
+    if "class_tokens" in classifier.block.offers:
+        raise ConfigError(
+            f"{where}: the classifier's {theirs.name} has a class token for each class "
+            f"({classifier.method}), and this network one; start from another classifier, or set "
+            "backbone.weights"
+        )
 
 
 def _one_of(stage: str) -> str:

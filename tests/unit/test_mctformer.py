@@ -368,6 +368,21 @@ def test_what_it_follows_and_what_is_made_for_it():
         build_experiments(parse_config(CONFIG | {"experiments": ["d / v / own"]}))
 
 
+def test_a_network_with_one_class_token_does_not_start_from_it():
+    vit = {"name": "test_vit", "args": {"drop_path_rate": 0.1}}
+    config = CONFIG | {
+        "classifiers": {"m": {"method": "mctformer", "backbone": vit}},
+        "segmenters": {"s": {"method": "dpt", "backbone": vit, "init_from_classifier": True}},
+        "experiments": ["d / m / own / t / s"],
+    }
+    told = (
+        r"segmenters\.s\.init_from_classifier: the classifier's test_vit has a class token for each"
+        r" class \(mctformer\), and this network one; start from another classifier, or set"
+    )
+    with pytest.raises(ConfigError, match=told):
+        build_experiments(parse_config(config))
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
