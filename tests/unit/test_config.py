@@ -159,6 +159,8 @@ def crf(**values):
         (crf(gaussian={"compat": 1e39}), "masks.c.gaussian.compat: 1e+39 is not valid"),
         (crf(gaussian={"sxy": 1e-9}), "masks.c.gaussian.sxy: 1e-09 is not valid"),
         (crf(bilateral={"srgb": 1e-6}), "masks.c.bilateral.srgb: 1e-06 is not valid"),
+        (crf(bilateral={"sxy": 1e-9}), "masks.c.bilateral.sxy: 1e-09 is not valid"),
+        (crf(bilateral={"compat": 1e39}), "masks.c.bilateral.compat: 1e+39 is not valid"),
     ],
 )
 def test_bad_configs_are_refused_by_key_value_and_choices(change, message):
