@@ -25,9 +25,10 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
-# Files with one bit flipped, and whatever else takes minutes.
+# What takes long for reasons of its own: thousands of damaged files, crashes in the middle of runs,
+# the walk through docs/add-a-method.md, runs of several seeds or rounds, and the benchmarks' tests.
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow
 
 # A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
 test-slurm: $(READY)

@@ -21,10 +21,11 @@ METRICS = (
     "threshold", "tuned_on_masks", "images",
 )  # fmt: skip
 FIGURES = (
-    "classifier_map", "seed_iou", "seed_background_score", "seed_iou_best",
-    "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
+    "classifier_map", "detector_ap", "detector_ap50", "seed_iou", "seed_background_score",
+    "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
     "seed_contour_f", "mask_contour_f", "prediction_contour_f", "seed_iou_val", "mask_iou_val",
     "instance_ap", "instance_ap50", "instance_abo",
+    "prediction_ap", "prediction_ap50", "prediction_abo",
 )  # fmt: skip
 LEADERBOARD = (
     "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
@@ -211,8 +212,9 @@ def leaderboard(
     (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the score of `evaluation`,
     fixed or chosen without masks.
     `…_val`: maps and masks of val's images, made from these images' tags.
-    `instance_…`: of the last instances of the training images; means over the classes without
-    background.
+    `detector_…`: of the boxes of val's images.
+    `instance_…`: of the last instances of the training images; `prediction_ap`, `prediction_ap50`
+    and `prediction_abo`: of predicted instances; means over the classes without background.
     train_images, prediction_images: number of measured training images, and of measured images of
     the predictions' split; if nothing is measured, the number of images.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
@@ -255,7 +257,8 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
 
     def found(metric):
         """A figure of the last instances of the training images."""
-        rows = usual[~usual["stage"].isin(measured("boxes")) & (usual["metric"] == metric)]
+        others = ("predictions", *measured("boxes"))
+        rows = usual[~usual["stage"].isin(others) & (usual["metric"] == metric)]
         return rows["value"].iloc[-1] if len(rows) else None
 
     split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
@@ -269,6 +272,8 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
         "supervision": supervision_text(learned, labelled, images),
         "label_cost": label_cost(learned, labelled, images),
         "classifier_map": value("classifier", "map"),
+        "detector_ap": value("detector", "ap"),
+        "detector_ap50": value("detector", "ap50"),
         "seed_iou": value("maps", "iou"),
         "seed_background_score": value("maps", "iou", "threshold"),
         "seed_iou_best": value("maps", "iou", tuned=True),
@@ -281,6 +286,9 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
         "seed_iou_val": value("maps", "iou", rows=on_val),
         "mask_iou_val": value("masks", "iou", rows=on_val),
         **{f"instance_{metric}": found(metric) for metric in ("ap", "ap50", "abo")},
+        **{
+            f"prediction_{metric}": value("predictions", metric) for metric in ("ap", "ap50", "abo")
+        },
         "prediction_split": split,
         "train_images": next((n for n in (counted["masks"], counted["maps"]) if n), images),
         "prediction_images": counted["predictions"] or predicted,

@@ -123,6 +123,8 @@ def build_artifact(
     data = spec_of_data.key()
     if "masks" in block.learns_from:
         data |= spec_of_data.labelled_key()
+    if "boxes" in block.learns_from:
+        data |= spec_of_data.boxes_key()
     recipe = {
         "stage": stage,
         "method": method,
@@ -156,6 +158,11 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
         a for e in experiments for a in (*(made for _, made in e.products), *e.named)
     )
     return {artifact.key: artifact for artifact in artifacts}
+
+
+def measured_on_boxes(artifact: Artifact) -> bool:
+    """Whether val's boxes measure a network after epochs: its method asks, and it saw boxes."""
+    return getattr(artifact.block, "boxes_of_val", False) and "boxes" in artifact.supervision
 
 
 def classifier_behind(artifact: Artifact) -> Artifact | None:

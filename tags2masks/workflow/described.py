@@ -10,10 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tags2masks.files import written_whole
-from tags2masks.stages import STAGES
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.user_tables import SPLITS
-from tags2masks.workflow.artifacts import Experiment
+from tags2masks.workflow.artifacts import Experiment, measured_on_boxes
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.ids import as_param, canonical, digest, file_digest
 from tags2masks.workflow.ood import candidate_splits
@@ -47,6 +46,12 @@ class Described(Catalog):
         key = spec.key() | spec.labelled_key()
         value = as_param({"seed": self.config.seed, "dataset": key})
         return _kept("labelled", wildcards.dataset, value)
+
+    def boxes_recipe(self, wildcards) -> str:
+        """Param function: `dataset_recipe` with the noise of boxes to learn from."""
+        spec = self.config.datasets[wildcards.dataset]
+        value = as_param({"seed": self.config.seed, "dataset": spec.key() | spec.boxes_key()})
+        return _kept("boxes", wildcards.dataset, value)
 
     def shard_count(self, wildcards) -> int:
         """Param function: the number of shards of the index."""
@@ -130,7 +135,11 @@ class Described(Catalog):
         of val do not change the description of train.
         """
         wildcards = SimpleNamespace(dataset=dataset)
-        recipes = {"labelled": self.labelled_recipe, "truth": self.truth_recipe}
+        recipes = {
+            "boxes": self.boxes_recipe,
+            "labelled": self.labelled_recipe,
+            "truth": self.truth_recipe,
+        }
         about = {"read_from": self._read_from(what, dataset)}
         if what in SPLITS:
             about["shards"] = self.shard_count(wildcards)
@@ -160,8 +169,8 @@ class Described(Catalog):
         for artifact in self.artifacts.values():
             learned = [SOURCE_FILES.get(source) for source in artifact.block.learns_from]
             # Detectors are measured on val after epochs, and what is made from boxes if configured.
-            trained = STAGES[artifact.stage].gives == "network"
-            if "boxes" in learned and (trained or "val" in self.config.evaluation.splits):
+            asked = "boxes" in learned and "val" in self.config.evaluation.splits
+            if asked or measured_on_boxes(artifact):
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
             wanted += [(of, name) for name, of in candidate_splits(self.config, artifact)]

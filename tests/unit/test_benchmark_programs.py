@@ -9,6 +9,8 @@ from benchmarks import dag, memory
 from benchmarks.peak import watched
 from benchmarks.project import make_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):

@@ -18,6 +18,8 @@ from tags2masks.config.base import Entry
 from tests.workflow.conftest import CONFIG, ROOT, Project
 from tests.workflow.preloaded import python
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "add-a-method.md"
 PACKAGES = ("maps", "masks", "cleaned")
 

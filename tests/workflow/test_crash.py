@@ -27,6 +27,8 @@ from tests.workflow.test_reruns import END, EVERYTHING, OUTLINE, changed
 KILLER = """
 import os, signal, sys
 
+pytestmark = pytest.mark.slow
+
 def hook(event, arguments):
     if event == "os.rename" and os.path.basename(os.fspath(arguments[1])) == os.environ["KILL_AT"]:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -8,6 +8,8 @@ import pytest
 
 from tests.workflow.conftest import CONFIG, fresh_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -4,9 +4,12 @@ import copy as copying
 import json
 
 import pandas as pd
+import pytest
 
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = {
     "first": {"method": "predicted", "of": "vanilla/cam/threshold/net"},
