@@ -1,7 +1,7 @@
 """Every method of instances from boxes: odd sizes, boxes of one pixel or of the image, none, 200.
 
-Parametrised over METHODS: a new method is tested when it is registered. Those with a program of
-their own are in other tests: of `full` in test_full_instances.py.
+Parametrised over METHODS: a new method is tested when it is registered. True ones, of `full`, are in
+test_full_instances.py.
 """
 
 import json
@@ -30,7 +30,7 @@ from tags2masks.workflow.ids import artifact_id
 from tests.unit.tiny import CLASSES, SIZES, every_option, small
 from workflow_scripts import make_instances
 
-BOXED = [method for method, block in METHODS["instances"].items() if block.program is None]
+BOXED = [name for name, of in METHODS["instances"].items() if "masks" not in of.learns_from]
 OPTIONS = [option for option in every_option("instances") if option[0] in BOXED]
 KINDS = ("none", "one pixel", "whole", "many")
 
