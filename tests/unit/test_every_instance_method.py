@@ -1,7 +1,7 @@
 """Every method of instances from boxes: odd sizes, boxes of one pixel or of the image, none, 200.
 
-Parametrised over METHODS: a new method is tested when it is registered. True ones, of `full`, are in
-test_full_instances.py.
+Parametrised over METHODS: a new method is tested when it is registered. `full`, of true instances,
+is in test_full_instances.py.
 """
 
 import json
