@@ -162,7 +162,7 @@ LACKING = {
     "several_strides": "has features of one stride, and the method needs those of several; take a "
     "convolutional network such as resnet50 (a vision transformer's segmenters are dpt and "
     "deeplabv2)",
-    "patches": "is no plain vision transformer, which the decoder needs; take one such as "
+    "patches": "is no plain vision transformer, which the method needs; take one such as "
     "vit_base_patch16_224",
 }
 """What is wrong with a backbone that does not offer what a method needs."""

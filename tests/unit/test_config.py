@@ -50,7 +50,8 @@ def crf(**values):
         (
             {"classifiers": {"v": {"method": "vanila"}}},
             "classifiers.v.method: unknown method 'vanila'; did you mean 'vanilla'? "
-            "choose from amn, ficklenet, occse, pnoc, poc, puzzle, sampling, seam, vanilla",
+            "choose from amn, edam, ficklenet, mctformer, occse, pnoc, poc, puzzle, sampling, "
+            "seam, vanilla",
         ),
         (
             {"masks": {"crf": {"method": "crff"}}},

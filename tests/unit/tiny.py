@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.classifiers import Wood
+from tags2masks.config.classifiers import MctFormer, Wood
 from tags2masks.config.detectors import TwoStage
+from tags2masks.config.instances import BoxMask
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.maskrcnn import InstanceInference
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
@@ -50,8 +51,10 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "epochs": 2,
         "batch_size": 3,
         "radius": 3,
+        "width": 8,
     },
     Wood: {"keep": "all", "clusters": 2},
+    MctFormer: {"backbone": {"name": "test_vit", "weights": None}},
     TwoStage: {
         "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
         "frozen_stages": 0,
@@ -83,6 +86,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "augment": VIEWS,
     },
     Bbam: {"proposals": 20, "overlaps": (0.0,)},
+    BoxMask: {"iterations": 1, "margin": 0.5, "fill": (0.95,)},
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
     MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},
     Vote: {"of": ["vanilla/cam/crf", "vanilla/cam/irn"]},
