@@ -125,7 +125,7 @@ for kind, block in tagged.items():
                 mem_mb=scaled(block.memory_mb),
                 runtime=scaled(block.minutes),
             params:
-                recipe=plan.dataset_recipe,
+                recipe=plan.dataset_recipe if of else plan.boxes_recipe,
                 source=source("list_boxes", f"data.{kind}"),
                 free=plan.dataset_free,
                 root=plan.root,

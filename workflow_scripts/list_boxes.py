@@ -4,6 +4,7 @@ import sys
 
 import pandas as pd
 
+from tags2masks.data.box_noise import with_noise
 from tags2masks.data.boxes import write_boxes
 from tags2masks.data.index import read_classes, read_index
 from tags2masks.data.readers import dataset_block, reader_module
@@ -24,6 +25,8 @@ def main() -> None:
         spec, args.root, rows, read_classes(args.classes), args.recipe["seed"]
     )
     _check_coverage(rows, boxes)
+    if spec.box_noise is not None and set(rows["split"]) == {"train"}:
+        boxes = with_noise(boxes, rows, spec.box_noise, args.recipe["seed"])
     write_boxes(args.boxes, boxes)
 
 

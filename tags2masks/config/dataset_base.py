@@ -28,6 +28,8 @@ def _alpha(value: Any) -> Any:
 
 Alpha = Annotated[str, BeforeValidator(_alpha)]
 Band = Annotated[int, Field(ge=0)]
+Inwards = Annotated[float, Field(ge=0, lt=0.5)]
+Outwards = Annotated[float, Field(ge=0, le=1)]
 
 ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -71,6 +73,13 @@ class Dataset(Block):
         "(between 0 and 1), a list of names, or all. Images are chosen class by class in a random "
         "order, so a smaller number gives a subset of a larger one. In the id of artifacts that "
         "learn from masks.",
+    )
+    box_noise: tuple[Inwards, Outwards] | None = free(
+        None,
+        description="Noise of the training boxes, to see what careless boxes cost: each side moves "
+        "at random, inwards and outwards by up to these shares of the box's width or height, such "
+        "as [0.15, 0.15]; null: none. Boxes of val, and true masks and instances, stay as they "
+        "are. In the id of artifacts that learn from boxes.",
     )
 
     @property
@@ -155,6 +164,10 @@ class Dataset(Block):
         """What determines the masks to learn from, beside the key: which, and how they are read."""
         return self.model_dump(mode="json", include={"labelled"}) | self._mask_options()
 
+    def boxes_key(self) -> dict:
+        """What determines the boxes to learn from, beside the key."""
+        return {} if self.box_noise is None else {"box_noise": list(self.box_noise)}
+
     def _mask_options(self) -> dict:
         """The `mask_options` that are not null."""
         return self.model_dump(mode="json", include=set(self.mask_options), exclude_none=True)
@@ -171,6 +184,12 @@ class Dataset(Block):
                 "not all"
             )
         return value
+
+    @model_validator(mode="after")
+    def _noise_of_some_boxes(self):
+        if self.box_noise is not None and not self.offers_boxes:
+            raise ValueError("box_noise: this data set has no boxes; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _distinct_classes(self):

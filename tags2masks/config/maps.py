@@ -468,6 +468,11 @@ class Bbam(Maps):
         description="Objects, of images of like size, that are optimised together; limits memory.",
     )
 
+    @property
+    def offers(self) -> frozenset[str]:
+        """A map of each object beside those of the classes."""
+        return frozenset({"a_map_of_each_object"})
+
 
 METHODS = {
     "cam": Cam,

@@ -13,6 +13,7 @@ import numpy as np
 
 from tags2masks.config.instances import BoxCrf
 from tags2masks.instance_store import Corners
+from tags2masks.instances.windows import around, filled
 from tags2masks.masks.dense_crf import on_probabilities
 
 
@@ -22,22 +23,11 @@ def make_masks(image: np.ndarray, boxes: Sequence[Corners], spec: BoxCrf) -> Ite
     image: uint8 [H, W, 3]; boxes: x1, y1, x2, y2, inclusive. A mask that covers less than `least`
     of its box is replaced by the whole box. Raises UserError as `dense_crf.mean_field`.
     """
-    for x1, y1, x2, y2 in boxes:
-        inside = np.zeros(image.shape[:2], bool)
-        inside[y1 : y2 + 1, x1 : x2 + 1] = True
-        window = _around((x1, y1, x2, y2), image.shape[:2], spec.margin)
+    for box in boxes:
+        inside = filled(box, image.shape[:2])
+        window = around(box, image.shape[:2], spec.margin)
         foreground = np.where(inside[window], spec.foreground, 0).astype(np.float32)
         refined = on_probabilities(image[window], np.stack([1 - foreground, foreground]), spec)
         mask = np.zeros_like(inside)
         mask[window] = (refined[1] > refined[0]) & inside[window]
         yield mask if mask.sum() >= spec.least * inside.sum() else inside
-
-
-def _around(box: Corners, size: tuple[int, int], margin: float) -> tuple[slice, slice]:
-    """The box with `margin` of its sides added on each, at least a pixel, within the image."""
-    x1, y1, x2, y2 = box
-    right, down = (max(1, round(margin * side)) for side in (x2 - x1 + 1, y2 - y1 + 1))
-    return (
-        slice(max(0, y1 - down), min(size[0], y2 + 1 + down)),
-        slice(max(0, x1 - right), min(size[1], x2 + 1 + right)),
-    )

@@ -6,6 +6,7 @@ import numpy as np
 
 from tags2masks.config.instances import BoxFill
 from tags2masks.instance_store import Corners
+from tags2masks.instances.windows import filled
 
 
 def make_masks(image: np.ndarray, boxes: Sequence[Corners], spec: BoxFill) -> Iterator[np.ndarray]:
@@ -13,7 +14,5 @@ def make_masks(image: np.ndarray, boxes: Sequence[Corners], spec: BoxFill) -> It
 
     image: uint8 [H, W, 3], of which the size alone matters; boxes: x1, y1, x2, y2, inclusive.
     """
-    for x1, y1, x2, y2 in boxes:
-        mask = np.zeros(image.shape[:2], bool)
-        mask[y1 : y2 + 1, x1 : x2 + 1] = True
-        yield mask
+    for box in boxes:
+        yield filled(box, image.shape[:2])

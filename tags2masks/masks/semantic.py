@@ -2,7 +2,8 @@
 
 Lee's thesis (section 5.3.3): pixels of two or more classes are ignored. BBAM's code draws large
 instances first, and lets an instance whose box lies in the box of another cover it; so do we, in
-any order.
+any order. As in the code, pixels that may or may not be of some instance are ignored, whatever
+other instances are there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,8 @@ from tags2masks.mask_ids import IGNORED
 def make_mask(
     size: tuple[int, int], instances: Sequence[Instance], tagged: Iterable[int] = ()
 ) -> np.ndarray:
-    """The mask, uint8 [H, W]: 0 where no instance is, 255 where instances of two classes are.
+    """The mask, uint8 [H, W]: 0 where no instance is, 255 where instances of two classes are, and
+    where an instance possibly is, but not for certain.
 
     Of instances of two classes at a pixel, one counts for nothing if its box contains the box of
     the other and is not equal to it. tagged: ids of the image's classes; if one has no instance, it
@@ -31,6 +33,9 @@ def make_mask(
                 mask = mask & ~above
         mixed |= mask & (first != 0) & (first != each.class_id)
         first[mask & (first == 0)] = each.class_id
+    for each, mask in pairs:
+        if each.possible_code is not None:
+            mixed |= each.possible & ~mask
     first[mixed] = IGNORED
     if set(tagged) - {each.class_id for each in instances}:
         first[first == 0] = IGNORED

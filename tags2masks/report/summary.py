@@ -21,8 +21,8 @@ METRICS = (
     "threshold", "tuned_on_masks", "images",
 )  # fmt: skip
 FIGURES = (
-    "classifier_map", "seed_iou", "seed_background_score", "seed_iou_best",
-    "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
+    "classifier_map", "detector_ap", "detector_ap50", "seed_iou", "seed_background_score",
+    "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
     "seed_contour_f", "mask_contour_f", "prediction_contour_f", "seed_iou_val", "mask_iou_val",
     "instance_ap", "instance_ap50", "instance_abo",
 )  # fmt: skip
@@ -211,6 +211,7 @@ def leaderboard(
     (tuned_on_masks); `seed_iou` and `seed_contour_f` are at the score of `evaluation`,
     fixed or chosen without masks.
     `…_val`: maps and masks of val's images, made from these images' tags.
+    `detector_…`: of the boxes of val's images.
     `instance_…`: of the last instances of the training images; means over the classes without
     background.
     train_images, prediction_images: number of measured training images, and of measured images of
@@ -269,6 +270,8 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
         "supervision": supervision_text(learned, labelled, images),
         "label_cost": label_cost(learned, labelled, images),
         "classifier_map": value("classifier", "map"),
+        "detector_ap": value("detector", "ap"),
+        "detector_ap50": value("detector", "ap50"),
         "seed_iou": value("maps", "iou"),
         "seed_background_score": value("maps", "iou", "threshold"),
         "seed_iou_best": value("maps", "iou", tuned=True),

@@ -60,6 +60,10 @@ def _seed(row: dict[str, str]) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _boxes(row: dict[str, str]) -> str:
+    return f"AP50 {percent(row['detector_ap50'])}" if row["detector_ap"] else ""
+
+
 def _overlaps(row: dict[str, str]) -> str:
     """Average precision at an IoU of 0.5, and average best overlap."""
     if not row["instance_ap"]:
@@ -108,6 +112,7 @@ COLUMNS = (
     Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
     Column("supervision", "Supervision", "text", below=_cost),
     Column("classifier_map", "Classifier mAP", "percent", ranked=True),
+    Column("detector_ap", "Box AP", "percent", ranked=True, below=_boxes, optional=True),
     Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_seed),
     Column(
         "seed_iou_best",

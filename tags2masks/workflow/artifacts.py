@@ -123,6 +123,8 @@ def build_artifact(
     data = spec_of_data.key()
     if "masks" in block.learns_from:
         data |= spec_of_data.labelled_key()
+    if "boxes" in block.learns_from:
+        data |= spec_of_data.boxes_key()
     recipe = {
         "stage": stage,
         "method": method,

@@ -48,6 +48,12 @@ class Described(Catalog):
         value = as_param({"seed": self.config.seed, "dataset": key})
         return _kept("labelled", wildcards.dataset, value)
 
+    def boxes_recipe(self, wildcards) -> str:
+        """Param function: `dataset_recipe` with the noise of boxes to learn from."""
+        spec = self.config.datasets[wildcards.dataset]
+        value = as_param({"seed": self.config.seed, "dataset": spec.key() | spec.boxes_key()})
+        return _kept("boxes", wildcards.dataset, value)
+
     def shard_count(self, wildcards) -> int:
         """Param function: the number of shards of the index."""
         value, where = self.config.datasets[wildcards.dataset].shards, wildcards.dataset
@@ -130,7 +136,11 @@ class Described(Catalog):
         of val do not change the description of train.
         """
         wildcards = SimpleNamespace(dataset=dataset)
-        recipes = {"labelled": self.labelled_recipe, "truth": self.truth_recipe}
+        recipes = {
+            "boxes": self.boxes_recipe,
+            "labelled": self.labelled_recipe,
+            "truth": self.truth_recipe,
+        }
         about = {"read_from": self._read_from(what, dataset)}
         if what in SPLITS:
             about["shards"] = self.shard_count(wildcards)

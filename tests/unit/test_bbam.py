@@ -260,6 +260,25 @@ def made(network, shard, spec, method=None, mark="f", name="kept"):
     }
 
 
+def test_two_hundred_boxes_of_an_image(shard):
+    folder, table, _ = shard
+    rng = np.random.default_rng(0)
+    corners = np.sort(rng.integers(24, size=(200, 2, 2)), axis=1).reshape(200, 4)
+    none = Boxes(np.zeros((0, 4), int), np.zeros(0, int), np.zeros(0, bool))
+    many = Boxes(corners, 1 + np.arange(200) % 2, np.zeros(200, bool))
+    spec = SPEC.model_copy(update={"objects_per_pass": 7})
+
+    def method(images, wanted):
+        assert len(images) == 1 and len(wanted) <= 7
+        return [(torch.full((1, 1), float(one.number) / 2), one.number) for one in wanted]
+
+    made_of = made(None, (folder, table, [none, none, many]), spec, method)
+    _, attributes, further = made_of["b"]
+    rows = attributes["objects"]
+    assert [row[1:5] for row in rows] == corners.tolist()
+    assert further["grids"].tolist() == [0.5, 1] * 100 and [row[6] for row in rows] == [1, 2] * 100
+
+
 def test_maps_of_classes_and_objects_are_stored_together(network, shard):
     folder = shard[0]
     entries = made(network, shard, SPEC)

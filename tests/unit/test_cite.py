@@ -10,6 +10,7 @@ import yaml
 from tags2masks.__main__ import main, references
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.growing import Growing
+from tags2masks.config.instances import BoxMask
 from tags2masks.config.methods import METHODS
 from tags2masks.config.training import Backbone
 
@@ -40,7 +41,9 @@ def test_every_method_and_data_set_names_papers_that_are_listed():
 
 def test_every_reference_is_of_something():
     named = {key for block in [*BLOCKS.values(), *KINDS.values(), Growing] for key in block.cites}
-    assert named | set(Backbone(name="resnet38d").cited()) == set(references())
+    named |= {*Backbone(name="resnet38d").cited(), *BoxMask(proposals="mcg").cited()}
+    assert named == set(references())
+    assert "felzenszwalb2004superpixel" in BoxMask(superpixels=(50,)).cited()
 
 
 def test_the_citation_file_has_the_same_references():

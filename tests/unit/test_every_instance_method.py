@@ -3,6 +3,7 @@
 Parametrised over METHODS: a new method is tested when it is registered.
 """
 
+import importlib
 import json
 import sys
 
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
+from tags2masks.config.instances import BoxMask
 from tags2masks.config.methods import METHODS
 from tags2masks.data.boxes import COLUMNS as BOXES
 from tags2masks.data.boxes import write_boxes
@@ -24,10 +27,11 @@ from tags2masks.data.index import (
 )
 from tags2masks.errors import UserError
 from tags2masks.instance_store import read_instances
-from tags2masks.store import Shard
+from tags2masks.object_maps import ObjectMap, stored_objects
+from tags2masks.stages import STAGES
+from tags2masks.store import Shard, write_shard
 from tags2masks.workflow.ids import artifact_id
-from tests.unit.tiny import CLASSES, SIZES, every_option, small
-from workflow_scripts import make_instances
+from tests.unit.tiny import CLASSES, MADE, SIZES, every_option, small
 
 KINDS = ("none", "one pixel", "whole", "many")
 
@@ -46,8 +50,8 @@ def boxes_of(kind, size):
 
 @pytest.fixture
 def data(tmp_path):
-    """An image of each size, each kind of boxes, and the program that makes their instances."""
-    rng, rows, boxes = np.random.default_rng(0), [], []
+    """An image of each size and each kind of boxes, with a map of each box, some of them empty."""
+    rng, rows, boxes, maps = np.random.default_rng(0), [], [], []
     for size in SIZES:
         for kind in KINDS:
             name = f"{kind} {size[0]}"
@@ -58,25 +62,38 @@ def data(tmp_path):
                 (name, CLASSES[at % 3], *corners, at % 2 == 1)
                 for at, corners in enumerate(boxes_of(kind, size))
             ]
+            objects = [
+                ObjectMap(
+                    1 + at % 3, corners, at % 2 == 1, at % 4, (at % 4 > 0) * rng.random((2, 3))
+                )
+                for at, corners in enumerate(boxes_of(kind, size))
+            ]
+            attributes, further = stored_objects(objects, (max(1, size[0] // 2), size[1]))
+            maps.append((name, np.zeros((0, 1, 1), np.float16), attributes, further))
     index = assign_shards(pd.DataFrame(rows, columns=COLUMNS[:-1]), 1)
     write_index(tmp_path / "train.csv", index)
     write_classes(tmp_path / "classes.txt", CLASSES)
     write_boxes(tmp_path / "boxes.csv", pd.DataFrame(boxes, columns=list(BOXES)))
+    sha = images_sha(rows_of(index, "train"))
+    write_shard(tmp_path / "maps.zarr.zip", {"id": MADE}, sha, maps)
     return tmp_path, index
 
 
 def made(data, monkeypatch, spec, output="0.zarr.zip"):
     """The instances by image, as the program stores them; and the shard's bytes."""
     folder, index = data
-    recipe = {"stage": "instances", "method": spec.method, "spec": spec.key(), "upstream": {}}
+    takes = dict.fromkeys(spec.takes or (), MADE)
+    recipe = {"stage": "instances", "method": spec.method, "spec": spec.key(), "upstream": takes}
     values = {
         "recipe": json.dumps(recipe), "root": folder, "index": folder / "train.csv", "threads": 1,
-        "classes": folder / "classes.txt", "boxes": folder / "boxes.csv", "split": "train",
-        "shard": 0, "output": folder / output,
+        "classes": folder / "classes.txt", "split": "train", "shard": 0, "output": folder / output,
     }  # fmt: skip
+    values |= {name: folder / f"{name}.csv" for name in spec.learns_from}
+    values |= {name: folder / f"{name}.zarr.zip" for name in takes} | spec.folders()
     words = [str(word) for name, value in values.items() for word in (f"--{name}", value)]
-    monkeypatch.setattr(sys, "argv", ["make_instances", *words])
-    make_instances.main()
+    program = spec.program or STAGES["instances"].program
+    monkeypatch.setattr(sys, "argv", [program, *words])
+    importlib.import_module(f"workflow_scripts.{program}").main()
     sha = images_sha(rows_of(index, "train"))
     with Shard(folder / output, artifact_id(recipe), sha) as shard:
         found = {image: read_instances(shard, image) for image in index["image"]}
@@ -97,7 +114,8 @@ def check(data, monkeypatch, spec):
                 assert each.box == boxes[at] and each.score == 1 and each.mask.shape == size
                 inside = np.zeros(size, bool)
                 inside[y1 : y2 + 1, x1 : x2 + 1] = True
-                assert each.mask.any() and not each.mask[~inside].any()
+                assert each.mask.any() and not each.possible[~inside].any()
+                assert not (each.mask & ~each.possible).any()
 
 
 @pytest.mark.parametrize("method", METHODS["instances"])
@@ -110,7 +128,10 @@ def test_instances_by_every_option(data, monkeypatch, method, field, value):
     check(data, monkeypatch, small(METHODS["instances"][method], **{field: value}))
 
 
-@pytest.mark.parametrize("method", METHODS["instances"])
+FROM_BOXES = [name for name, of in METHODS["instances"].items() if "boxes" in of.learns_from]
+
+
+@pytest.mark.parametrize("method", FROM_BOXES)
 def test_a_box_of_an_unknown_class_is_told(data, monkeypatch, method):
     folder, _ = data
     row = ("none 1", "unicorn", 0, 0, 0, 0, False)
@@ -118,3 +139,31 @@ def test_a_box_of_an_unknown_class_is_told(data, monkeypatch, method):
     said = r"boxes\.csv: unknown class 'unicorn', not among cat, dog, cow; delete it and run again"
     with pytest.raises(UserError, match=said):
         made(data, monkeypatch, small(METHODS["instances"][method]))
+
+
+def test_masks_refined_by_proposals(data, monkeypatch):
+    folder, index = data
+    spec = small(BoxMask, superpixels=(10, 100), least_area=4)
+    check(data, monkeypatch, spec)
+    given = small(BoxMask, proposals=str(folder), least_area=4)
+    said = r"many 1\.mat: no such file of proposals; 12 of 12 images have none: give each one, or"
+    with pytest.raises(UserError, match=said):
+        made(data, monkeypatch, given)
+    for name, height, width in zip(index["image"], index["height"], index["width"], strict=True):
+        numbers = 1 + np.arange(height * width).reshape(height, width) // 64
+        cells = np.empty((1, 1), object)
+        cells[0, 0] = np.array([[1]])  # the first 64 pixels are the only proposal
+        savemat(folder / f"{name}.mat", {"superpixels": numbers, "labels": cells})
+    for each in made(data, monkeypatch, given)[0]["whole 64"]:
+        assert each.possible_code is None
+        np.testing.assert_array_equal(each.mask, np.arange(64 * 64).reshape(64, 64) < 64)
+
+
+def test_boxes_that_the_detector_does_not_find_are_counted(data, monkeypatch, capfd):
+    made(data, monkeypatch, small(BoxMask))
+    said = capfd.readouterr().err.splitlines()
+    # Every fourth box of an image: 1 of 1 and of 2, 2 of 8, 50 of 200; 3 + 3 + 2 · 2 + 50.
+    assert [line for line in said if line.startswith("note:")] == [
+        "note: 60 of 225 boxes have an empty map, mostly because the detector found them from no "
+        "proposal; their masks are of filled boxes and the CRF alone"
+    ]

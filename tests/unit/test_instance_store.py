@@ -33,6 +33,8 @@ def test_instances_are_read_as_they_were_written(tmp_path):
         instance(1, pixels((0, 1), (2, 3)), 0.25),
         instance(200, pixels(), box=(1, 1, 2, 2)),
         instance(3, ~pixels((1, 1)), crowd=True),
+        instance(4, pixels((0, 1)), possible=pixels((0, 1), (2, 4))),
+        instance(5, pixels((1, 1)), possible=~pixels()),
     ]
     entries = [entry("a", some, SIZE), entry("none", [], SIZE)]
     codes, rows = coded(some)
@@ -51,6 +53,22 @@ def test_instances_are_read_as_they_were_written(tmp_path):
     again = tmp_path / "1.zarr.zip"
     write_shard(again, {"id": "x"}, "sha", entries)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_possible_extent_beside_the_mask():
+    one = instance(1, pixels((0, 1)), possible=pixels((0, 1), (1, 1)))
+    assert (one.mask == pixels((0, 1))).all() and one.box == (1, 0, 1, 0)
+    assert (one.possible == pixels((0, 1), (1, 1))).all()
+    same = instance(1, pixels((0, 1)), possible=pixels((0, 1)))
+    assert same == instance(1, pixels((0, 1))) and (same.possible == same.mask).all()
+    codes, rows = coded([same, one])
+    # Runs of 0 and 1 down the columns: 3, 1, 11 and 3, 2, 10.
+    assert one.code["counts"] == same.code["counts"] == b"31;"
+    assert one.possible_code["counts"] == b"32:"
+    assert codes.tobytes() == b"31;31;32:"
+    assert rows == [[1, 1.0, 1, 0, 1, 0, 3, False], [1, 1.0, 1, 0, 1, 0, 3, False, 3]]
+    with pytest.raises(ValueError, match="a pixel of the mask is not among the possible ones"):
+        instance(1, pixels((0, 1)), possible=pixels((0, 2)))
 
 
 def test_codes_that_are_not_those_of_the_rows(tmp_path):

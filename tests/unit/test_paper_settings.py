@@ -94,3 +94,40 @@ def test_wood_has_the_papers_numbers_and_its_codes():
     on_seam, seam = classifiers["wood-seam"], classifiers["seam"]
     for field in ("backbone", "optimizer", "augment", "epochs", "batch_size", "dropout", "scale"):
         assert getattr(on_seam, field) == getattr(seam, field), field
+
+
+def test_bbam_has_the_thesiss_numbers_and_its_codes():
+    voc, coco = config("bbam"), config("bbam-coco")
+    bbam = voc.maps["bbam"]
+    # λ, Adam, the jitter of proposals; the stride is 16 + 48 · √a.
+    assert (bbam.sparsity, bbam.lr, bbam.steps, bbam.jitter) == (0.007, 0.02, 300, 0.3)
+    assert bbam.cell is None and bbam.heads == "both"
+    assert coco.maps["bbam"].model_copy(update={"difficult": "keep"}) == bbam
+    text, code = (voc.instances[name] for name in ("text", "boxmask"))
+    assert (text.thresholds, text.foreground, text.background) == ("value", 0.8, 0.2)
+    assert (code.thresholds, code.foreground, code.background) == ("share", 0.85, 0.2)
+    for found in (voc, coco):
+        assert found.instances["boxmask"] == code
+        mcg = found.instances["mcg"]
+        assert mcg.proposals and mcg.model_copy(update={"proposals": None}) == code
+    # Table 5.5: pairs of θ_bg and θ_fg.
+    pairs = {
+        name: (each.background, each.foreground)
+        for name, each in voc.instances.items()
+        if name.startswith("theta")
+    }
+    assert sorted(pairs.values()) == [(0.2, 0.2), (0.2, 0.8), (0.3, 0.7), (0.5, 0.5), (0.8, 0.8)]
+    for name, (background, foreground) in pairs.items():
+        changed = {"background": background, "foreground": foreground}
+        assert voc.instances[name] == code.model_copy(update=changed)
+        said = name.removeprefix("theta-").split("-")
+        assert {f"{100 * value:.0f}" for value in (background, foreground)} == set(said)
+    swept = {sweep.field: sweep.values for sweep in voc.sweep}
+    assert swept["sparsity"] == (0.001, 0.003, 0.005, 0.007, 0.01, 0.02)  # table 5.6
+    assert swept["heads"] == ("box", "class") and swept["cell"] == (24, 48)  # figures 5.4, 5.7 b
+    # 662 steps of 16 images an epoch on VOC, 14,658 of 8 on COCO.
+    steps = (
+        voc.detectors["fasterrcnn"].epochs * -(-10582 // 16),
+        coco.detectors["fasterrcnn"].epochs * (117266 // 8),
+    )
+    assert steps == pytest.approx((18000, 180000), rel=0.03)

@@ -130,7 +130,7 @@ def test_shipped_tables(path):
     assert tuple(frame.columns) == COLUMNS
     assert not frame.duplicated().any()
     assert pd.to_numeric(frame["value"]).between(1, 100).all()
-    assert set(frame["split"]) <= {"train", "val", "test"}
+    assert set(frame["split"]) <= {"train", "val", "test", "test-dev"}
     assert set(frame["dataset"]) <= {"VOC 2012", "COCO 2014", "COCO 2017"}
     chained = frame[frame["method"].str.contains("/")]
     stage, _, metric = zip(

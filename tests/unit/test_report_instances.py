@@ -41,14 +41,20 @@ def test_the_leaderboard_has_instances_where_some_are_measured():
     rows = [
         row | {"experiment": "d/a", "instance_ap": "0.2", "instance_ap50": "0.4"},
         row | {"experiment": "d/b", "instance_ap": "0.3", "instance_abo": "0.6"},
+        row | {"experiment": "d/c", "detector_ap": "0.3", "detector_ap50": "0.45"},
     ]
     board = pd.DataFrame(rows)
     at = [column.name for column in shown_columns(board)].index("instance_ap")
-    first, second = (line[at] for line in leaderboard_cells(board))
+    first, second, third = (line[at] for line in leaderboard_cells(board))
     assert (first.text, first.best, first.below) == ("20.0", False, "AP50 40.0, ABO –")
     assert (second.text, second.best, second.below) == ("30.0", True, "AP50 –, ABO 60.0")
-    without = shown_columns(board.assign(instance_ap=""))
-    assert "instance_ap" not in [column.name for column in without]
+    assert (third.text, third.below) == ("–", "")
+    boxes = [column.name for column in shown_columns(board)].index("detector_ap")
+    first, _, third = (line[boxes] for line in leaderboard_cells(board))
+    assert (first.text, first.below) == ("–", "")
+    assert (third.text, third.below) == ("30.0", "AP50 45.0")
+    without = shown_columns(board.assign(instance_ap="", detector_ap=""))
+    assert not {"instance_ap", "detector_ap"} & {column.name for column in without}
 
 
 def pixels(picture):

@@ -8,11 +8,13 @@ from tags2masks.instance_store import instance
 from tags2masks.masks.semantic import make_mask
 
 
-def line(class_id, start, stop, box=None):
+def line(class_id, start, stop, box=None, possible=None):
     """An instance of one row of six pixels."""
-    mask = np.zeros((1, 6), bool)
+    mask, larger = np.zeros((2, 1, 6), bool)
     mask[0, start:stop] = True
-    return instance(class_id, mask, box=box)
+    if possible:
+        larger[0, slice(*possible)] = True
+    return instance(class_id, mask, box=box, possible=larger if possible else None)
 
 
 def drawn(*instances, tagged=()):
@@ -38,6 +40,15 @@ def test_a_box_in_another_covers_it():
     assert drawn(line(1, 1, 3, (0, 0, 5, 0)), line(2, 1, 5)) == [0, 2, 2, 2, 2, 0]
 
 
+def test_between_the_two_levels_pixels_are_ignored():
+    assert drawn(line(1, 2, 4, possible=(1, 6))) == [0, 255, 1, 1, 255, 255]
+    # Also where another instance is for certain, of whatever class, and in a box in a box.
+    assert drawn(line(1, 2, 4, possible=(2, 5)), line(1, 4, 6)) == [0, 0, 1, 1, 255, 1]
+    assert drawn(line(1, 0, 4, possible=(0, 6)), line(2, 4, 5)) == [1, 1, 1, 1, 255, 255]
+    inner = line(2, 1, 2, possible=(1, 3))
+    assert drawn(line(1, 0, 4), inner) == [1, 2, 255, 1, 0, 0]
+
+
 def test_an_image_with_a_class_without_an_instance():
     assert drawn(line(1, 0, 2), tagged=[1]) == [1, 1, 0, 0, 0, 0]
     assert drawn(line(1, 0, 2), tagged=[1, 2]) == [1, 1, 255, 255, 255, 255]
@@ -60,7 +71,8 @@ def pixel_by_pixel(size, instances):
             )
 
         left = {each.class_id for each in here if not covered(each)}
-        mask[row, column] = 255 if len(left) > 1 else min(left, default=0)
+        unsure = any(one.possible[row, column] and not one.mask[row, column] for one in instances)
+        mask[row, column] = 255 if len(left) > 1 or unsure else min(left, default=0)
     return mask
 
 
@@ -71,7 +83,9 @@ def test_any_order_is_as_pixel_by_pixel(seed):
         mask = np.zeros(size, bool)
         top, left = int(rng.integers(6)), int(rng.integers(8))
         mask[top : top + int(rng.integers(1, 8)), left : left + int(rng.integers(1, 9))] = True
-        instances.append(instance(int(rng.integers(1, 4)), mask & (rng.random(size) < 0.9)))
+        sure = mask & (rng.random(size) < 0.9)
+        larger = sure | (mask & (rng.random(size) < 0.2))
+        instances.append(instance(int(rng.integers(1, 4)), sure, possible=larger))
     expected = pixel_by_pixel(size, instances)
     assert (expected == 255).any() and len(np.unique(expected)) > 2
     for order in (instances, instances[::-1]):

@@ -14,6 +14,7 @@ from torch import nn
 from tags2masks.config.base import Block, Entry
 from tags2masks.config.classifiers import Wood
 from tags2masks.config.detectors import FasterRcnn
+from tags2masks.config.instances import BoxMask
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
@@ -76,6 +77,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "augment": VIEWS,
     },
     Bbam: {"proposals": 20, "overlaps": (0.0,)},
+    BoxMask: {"iterations": 1, "margin": 0.5, "fill": (0.95,)},
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
     MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},
     Vote: {"of": ["vanilla/cam/crf", "vanilla/cam/irn"]},

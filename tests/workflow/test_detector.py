@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.instance_store import read_instances
 from tags2masks.object_maps import read_objects
 from tags2masks.store import Shard
 from tests.workflow.conftest import CONFIG, fresh_project
@@ -36,7 +37,7 @@ BBAM = {
 
 
 def with_boxes() -> dict:
-    """A config of one chain that learns from boxes."""
+    """A config of two chains that learn from boxes, of one detector."""
     config = copying.deepcopy(CONFIG)
     config["datasets"]["digits"] |= {"size": 64, "digit_size": [20, 30]}
     del config["classifiers"], config["segmenters"]
@@ -44,13 +45,14 @@ def with_boxes() -> dict:
         "detectors": {"fasterrcnn": DETECTOR},
         "maps": {"bbam": BBAM},
         "masks": {"threshold": {"method": "threshold", "background_score": 0.3}},
-        "experiments": ["digits / fasterrcnn / bbam / threshold"],
+        "instances": {"boxmask": {"method": "boxmask", "blur": 4, "thresholds": "share"}},
+        "experiments": ["digits / fasterrcnn / bbam / {threshold,boxmask}"],
     }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The chain, made."""
+    """The chains, made."""
     project = fresh_project(tmp_path_factory.mktemp("boxes"), with_boxes())
     project.make()
     return project
@@ -61,13 +63,16 @@ def test_a_detector_is_measured_on_the_boxes_of_val(run):
     rows = pd.read_csv(folder / "training.csv")
     assert rows["epoch"].tolist() == [1, 2] and rows["val_ap50"].between(0, 1).all()
     figures = pd.read_csv(run.folder / "results" / "metrics.csv")
-    means = figures[figures["class"] == "mean"].set_index("metric")["value"]
+    means = figures[(figures["class"] == "mean") & (figures["stage"] == "detector")]
+    means = means.drop_duplicates("metric").set_index("metric")["value"]
     last = rows.iloc[-1][["val_ap", "val_ap50", "val_ap75"]].tolist()
     assert means[["ap", "ap50", "ap75"]].tolist() == pytest.approx(last, rel=1e-4)
     board = pd.read_csv(run.folder / "results" / "leaderboard.csv").set_index("experiment")
     assert board.loc[
         "digits/fasterrcnn/bbam/threshold", ["supervision", "label_cost"]
     ].tolist() == ["boxes", 38.1]
+    shown = board.loc["digits/fasterrcnn/bbam/threshold", ["detector_ap", "detector_ap50"]]
+    assert shown.tolist() == pytest.approx(last[:2], rel=1e-4)
     page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
     assert "Training of the detectors" in page and "validation box AP" in page
 
@@ -95,6 +100,40 @@ def test_maps_and_masks_of_boxes_are_measured(run):
                 counted += sum(o.proposals > 0 for o in objects)
     assert counted > 0 and len(index) == 16
     assert not (folder / "state").exists()
+
+
+def test_masks_of_each_box_are_made_and_measured(run):
+    results = run.folder / "results"
+    index = read_index(results / "digits" / "train.csv")
+    boxes = pd.read_csv(results / "digits" / "boxes.csv")
+    (folder,) = (results / "digits" / "instances").iterdir()
+    larger = 0
+    for shard in (0, 1):
+        rows = rows_of(index, "train", shard)
+        with Shard(folder / f"{shard}.zarr.zip", folder.name, images_sha(rows)) as stored:
+            for image in rows["image"]:
+                own = boxes[boxes["image"] == image]
+                instances = read_instances(stored, image)
+                assert [one.box for one in instances] == list(
+                    own[["x1", "y1", "x2", "y2"]].itertuples(index=False, name=None)
+                )
+                assert all(one.mask.any() for one in instances)
+                larger += sum(one.possible.sum() > one.mask.sum() for one in instances)
+    assert larger > 0
+    board = pd.read_csv(results / "leaderboard.csv").set_index("experiment")
+    row = board.loc["digits/fasterrcnn/bbam/boxmask"]
+    assert row["supervision"] == "boxes" and 0.1 < row["instance_abo"] < 1
+
+
+def test_noise_of_boxes_makes_again_what_learns_from_them(run):
+    config = run.config
+    changed = copying.deepcopy(config)
+    changed["datasets"]["digits"]["box_noise"] = [0.1, 0.1]
+    run.configure(changed)
+    again = set(run.would_run())
+    run.configure(config)
+    assert {"digits_boxes", "fasterrcnn", "bbam", "boxmask", "measure_instances"} <= again
+    assert not {"digits_val_boxes", "digits_truth", "true_instances", "digits_train"} & again
 
 
 def test_no_mask_reaches_it_and_boxes_of_val_train_nothing_again(run):
