@@ -31,7 +31,7 @@ from tags2masks.report.plausibility import (
     shown_plausibility,
 )
 from tags2masks.report.prototypes import shown_prototypes
-from tags2masks.report.published import published_tables
+from tags2masks.report.published import epoch_figures, published_tables
 from tags2masks.report.summary import usual_split
 from tags2masks.report.templates import page_template
 from tags2masks.stages import STAGES
@@ -109,7 +109,9 @@ def write_page(
         instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
         numbers=known,
-        published=published_tables(published, outline, metrics),
+        published=published_tables(
+            published, outline, metrics, epoch_figures(outline, results, asked)
+        ),
         stages=_stages(datasets, outline),
         headings=GROUPS,
         said_splits=SPLITS,
