@@ -26,7 +26,6 @@ OPTIONAL = ("class", "epoch")
 MEAN = "mean"
 MEND = "correct it, or take it out of `published`"
 BEST = "_best"
-NAMES = METRIC_NAMES | {"fp": "False positives", "fn": "False negatives"}
 
 
 class Figure(NamedTuple):
@@ -246,6 +245,6 @@ def _parts(metric: str) -> tuple[str | None, str, bool]:
 
 def _metric_title(metric: str) -> str:
     stage, plain, tuned = _parts(metric)
-    name = NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
+    name = METRIC_NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
     title = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
     return f"{title}, best score" if tuned else title

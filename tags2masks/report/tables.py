@@ -25,6 +25,8 @@ METRIC_NAMES = {
     "f1": "F1",
     "prior_iou": "IoU with the true classes",
     "fg_precision": "Foreground precision",
+    "fp": "False positives",
+    "fn": "False negatives",
     "contour_f": "Contour F",
     "dr_recall": "DR-Recall",
     "ndr_recall": "NDR-Recall",
