@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tags2masks.config.datasets import VOC_CLASSES
+from tags2masks.config.papers import INDEX
 from tags2masks.errors import UserError
 from tags2masks.metrics.rows import COLUMNS as FIGURE_COLUMNS
 from tags2masks.report.page import write_page
@@ -251,7 +252,7 @@ def test_shipped_tables(path):
 
 def test_configs_name_tables_that_are_there():
     named = set()
-    for path in (ROOT / "papers").glob("*.yaml"):
+    for path in {*(ROOT / "papers").glob("*.yaml")} - {INDEX}:
         tables = yaml.safe_load(path.read_text(encoding="utf-8")).get("published", [])
         named |= {tables} if isinstance(tables, str) else set(tables)
     assert named and all((ROOT / name).is_file() for name in named)
