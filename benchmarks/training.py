@@ -29,28 +29,35 @@ TITLE = "Training of classifiers"
 HEADINGS = ("ours", "beside it")
 ABOUT = (
     "A step of MobileNetV2 (output stride 16, 20 classes, float32), without the update, of each "
-    "method. Bare passes: every forward and backward pass of the same networks on images of the "
-    "same sizes, and no losses, tiles, erasing, refining or drawing; a ratio of 0.85 or more means "
-    "at least 85 % of their throughput. Loading: the views of a batch, read from JPEG files of "
-    "500 × 375 pixels by one process, against the plainest step on it. Feature similarity: "
-    "eq. 9 with pairs nearer than 15 cells, forward and backward, against the double sum over all "
-    "pairs, which at 28 × 28 cells takes a hundredth of the pairs of a 448 × 448 image's 3,136² "
-    "at stride 8 and a tenth of its memory; and against itself on four times the cells."
+    "method; of mctformer DeiT-Ti, of edam as many images in pairs. Bare passes: every forward "
+    "and backward pass of the same networks on images of the same sizes, and no losses, tiles, "
+    "erasing, refining or drawing; a ratio of 0.85 or more means at least 85 % of their "
+    "throughput. Loading: the views of a batch, read from JPEG files of 500 × 375 pixels by one "
+    "process, against the plainest step on it. Feature similarity: eq. 9 with pairs nearer than "
+    "15 cells, forward and backward, against the double sum over all pairs, which at 28 × 28 "
+    "cells takes a hundredth of the pairs of a 448 × 448 image's 3,136² at stride 8 and a tenth "
+    "of its memory; and against itself on four times the cells."
 )
 BACKBONE = Backbone(name="mobilenetv2_100", output_stride=16)
 
 
 def specs(crop: int) -> dict[str, TagTraining]:
-    """Each method with its defaults, on this backbone."""
+    """Each method with its defaults, on this backbone or one that it can use."""
     common = {"backbone": BACKBONE, "augment": TagAugment(crop=crop)}
-    further = {"wood": {"keep": "all"}}
-    return {name: block(**common, **further.get(name, {})) for name, block in METHODS.items()}
+    deit = Backbone(name="deit_tiny_patch16_224")
+    further = {"wood": {"keep": "all"}, "mctformer": {"backbone": deit}}
+    return {name: block(**(common | further.get(name, {}))) for name, block in METHODS.items()}
 
 
 def batch_of(spec: TagTraining, count: int, crop: int) -> list[Tensor]:
-    """Random images and tags, and masks or as many images of no class where a method takes them."""
+    """Random images and tags, and masks or as many images of no class where a method takes them.
+
+    Of edam they are pairs.
+    """
     images, others = torch.randint(256, (2, count, 3, crop, crop), dtype=torch.uint8)
     tags = torch.eye(20)[torch.arange(count) % 20]
+    if spec.method == "edam":
+        return [images.unflatten(0, (-1, 2)), tags.unflatten(0, (-1, 2))]
     if "masks" in (spec.takes or ()):
         return [images, torch.randint(21, (count, crop, crop), dtype=torch.uint8), tags]
     return [images, tags, others] if "ood" in spec.learns_from else [images, tags]
@@ -76,7 +83,8 @@ def bare_step(
     network: nn.Module, ordinary: Classifier, batch: list[Tensor], spec: TagTraining
 ) -> None:
     """The passes of `real_step` alone."""
-    images = (batch[0].float() / 255).contiguous(memory_format=torch.channels_last)
+    images = batch[0].flatten(0, -4).float() / 255
+    images = images.contiguous(memory_format=torch.channels_last)
     views = [images]
     if "ood" in spec.learns_from:
         others = batch[2].float() / 255

@@ -1,4 +1,4 @@
-# Masks as pictures, instances in COCO's format, and new images segmented.
+# Masks as pictures, instances in COCO's format and as pictures, and new images segmented.
 
 
 rule masks_as_png:
@@ -22,29 +22,31 @@ rule masks_as_png:
         " --masks {input.masks:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
-rule instances_as_coco:
+rule export_instances:
     input:
-        index=TRAIN,
+        index=plan.measured_index(),
         classes=CLASSES,
         shards=plan.shards(),
     output:
-        "results/{dataset}/{stage}/{id}/coco.json",
+        coco="results/{dataset}/{stage}/{id}/coco.json",
+        pictures=directory("results/{dataset}/{stage}/{id}/instances"),
     log:
         "logs/{dataset}/{stage}/{id}/coco.log",
     wildcard_constraints:
-        stage="instances|masks",
+        stage="instances|masks|predictions",
     resources:
         mem_mb=scaled(2000),
         runtime=scaled(60),
     params:
         source=source("export_instances"),
         artifact="{id}",
+        split=plan.measured_split(),
     message:
-        "A file in COCO's format of the instances of {wildcards.id} of {wildcards.dataset}"
+        "The instances of {wildcards.id} of {wildcards.dataset} in COCO's format and as pictures"
     shell:
         "python -m workflow_scripts.export_instances --id {params.artifact} --index {input.index:q}"
-        " --classes {input.classes:q} --shards {input.shards:q} --output {output:q}"
-        " 2>&1 | tee {log:q}"
+        " --split {params.split} --classes {input.classes:q} --shards {input.shards:q}"
+        " --output {output.coco:q} --pictures {output.pictures:q} 2>&1 | tee {log:q}"
 
 
 rule export_masks:

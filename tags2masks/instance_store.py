@@ -103,12 +103,23 @@ def read_instances(shard: Shard, image: str) -> list[Instance]:
     """
     array, attributes = shard.read(image)
     codes = array if array.ndim == 1 else shard.read_further(KIND, image)
-    rows, found, start = attributes.get(KIND, []), [], 0
-    if codes.ndim != 1 or codes.size != sum(row[6] + sum(row[8:]) for row in rows):
+    try:
+        return decoded(codes, attributes)
+    except ValueError:
         raise UserError(
             f"{shard.path}: image '{image}': its instances are damaged, or of an earlier version; "
             "delete it and run again"
-        )
+        ) from None
+
+
+def decoded(codes: np.ndarray, attributes: dict) -> list[Instance]:
+    """The instances of an image from their codes, and from the attributes `instances` and `size`.
+
+    Raises ValueError for codes that are not those of the rows of `instances`.
+    """
+    rows, found, start = attributes.get(KIND, []), [], 0
+    if codes.ndim != 1 or codes.size != sum(row[6] + sum(row[8:]) for row in rows):
+        raise ValueError("the codes are not those of the rows")
     for class_id, score, x1, y1, x2, y2, length, crowd, *larger in rows:
         own = []
         for count in (length, *larger):

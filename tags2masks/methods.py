@@ -76,6 +76,14 @@ def method_block(package: str, recipe: dict, free: dict | None = None) -> Entry:
     return block.model_validate(_upstream_fields(block) | recipe["spec"] | (free or {}))
 
 
+def inference_block(recipe: dict, free: dict | None = None) -> Entry:
+    """The block `test` of predictions: how the recipe's segmenter is applied."""
+    (block,) = part_blocks(blocks_in("segmenters")[recipe["method"]], "test")
+    values = recipe["spec"] | (free or {})
+    values.pop("split", None)  # only part of the id
+    return block.model_validate(values)
+
+
 def _upstream_fields(block: type[Entry]) -> dict:
     """A value for each required field of a block that names chains, or is a block with such."""
     values, chains = {}, named_chains(block)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tags2masks.config.instances import Instances
+from tags2masks.config.instances import Boxed
 from tags2masks.data.boxes import boxes_of
 from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import files_of, images_sha, read_classes, read_index, rows_of, sizes_of
@@ -60,7 +60,7 @@ def main() -> None:
     write_shard(args.output, provenance(args.recipe), images_sha(rows), entries)
 
 
-def _instances(item: Item, recipe: dict, spec: Instances) -> list[Instance]:
+def _instances(item: Item, recipe: dict, spec: Boxed) -> list[Instance]:
     """The instances of an image; only their codes are kept, so that 200 masks are no trouble."""
     make_masks = method_module("instances", recipe).make_masks
     if spec.reads_images:

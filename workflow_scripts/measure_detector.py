@@ -38,7 +38,8 @@ def main() -> None:
     rows = rows_of(read_index(*args.index), SPLIT)
     boxes = boxes_of(args.boxes, rows, classes)
     spec = method_block("detectors", args.recipe, args.free)
-    figures = average_precisions(network, rows, args.root, boxes, len(classes), spec, machine)
+    sides = spec.test_short_side, spec.augment.longest
+    figures = average_precisions(network, rows, args.root, boxes, len(classes), sides, machine)
     table = box_rows(figures, mean_over_classes(figures), classes, SPLIT, len(rows))
     write_table(args.metrics, table, table.columns)
 

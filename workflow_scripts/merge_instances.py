@@ -30,10 +30,13 @@ def main() -> None:
 
         def entries() -> Iterator[Entry]:
             for image, tags, size in progress(listed, "masks"):
+                if shard.partial and not shard.holds(image):
+                    continue
                 mask = make_mask(size, read_instances(shard, image), [ids[tag] for tag in tags])
                 yield image, mask, {"size": list(size)}
 
-        write_shard(args.output, provenance(args.recipe), sha, entries())
+        about = provenance(args.recipe) | ({"partial": True} if shard.partial else {})
+        write_shard(args.output, about, sha, entries())
 
 
 if __name__ == "__main__":

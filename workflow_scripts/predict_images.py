@@ -1,22 +1,26 @@
 """Segment a folder of new images with a finished experiment's model.
 
-Images that cannot be read are left out and listed in damaged.csv.
+Images that cannot be read are left out and listed in damaged.csv. Segmenters of instances also
+write these, as coco.json and as pictures of their numbers.
 """
 
 import csv
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.inference import Inference
+from tags2masks.coco_export import annotated, instance_picture
 from tags2masks.data.images import SUFFIXES, image_files, inspect_image
 from tags2masks.data.index import files_of, with_reading
 from tags2masks.data.readers import dataset_block
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.given import path_inside
+from tags2masks.instance_store import KIND, Instance, decoded
+from tags2masks.methods import inference_block
 from tags2masks.palette import write_palette_png
 from tags2masks.program import add_paths, parser, run
 
@@ -48,20 +52,24 @@ def find_images(folder: Path, reading: dict) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def main() -> None:
-    """Read the arguments, segment, and write palette PNGs, classes, shares and damaged images."""
+    """Read the arguments, segment, and write palette PNGs, classes, shares and damaged images.
+
+    Of a segmenter of instances also these.
+    """
     arguments = parser(__doc__)
     add_paths(arguments, "images", "model", "spec", "output")
     args = arguments.parse_args()
     # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
-    from tags2masks.segmenters.applying import segmented
+    from tags2masks.segmenters.applying import entries_of
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
     network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     names = ["background", *classes]
-    values = {key: value for key, value in args.recipe["spec"].items() if key != "split"}
+    inference = inference_block(args.recipe)
+    found: list[tuple[str, list[Instance]]] = []
     rows, damaged = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
     for problem in damaged["problem"]:
         print(f"warning: {problem}", file=sys.stderr)
@@ -72,12 +80,20 @@ def main() -> None:
         with (folder / "shares.csv").open("w", newline="", encoding="utf-8") as table:
             writer = csv.writer(table)
             writer.writerow(["image", *names])
-            for image, mask, _ in segmented(
-                network, rows, args.images, Inference.model_validate(values), machine
+            for image, mask, about, *further in entries_of(
+                args.recipe, network, rows, args.images, inference, machine
             ):
                 write_palette_png(path_inside(folder, f"{image}.png"), mask)
                 shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
                 writer.writerow([image, *(f"{share:.4f}" for share in shares)])
+                if "instances" in inference.offers:
+                    instances = decoded(further[0][KIND], about)
+                    found.append((image, instances))
+                    picture = path_inside(folder, f"{image}.instances.png")
+                    write_palette_png(picture, instance_picture(instances, mask.shape))
+        if "instances" in inference.offers:
+            written = annotated(rows, classes, found)
+            (folder / "coco.json").write_text(json.dumps(written), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tags2masks.config.inference import Inference
 from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.methods import inference_block
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.report.examples import choose
@@ -21,16 +21,15 @@ def main() -> None:
     # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
-    from tags2masks.segmenters.applying import segmented
+    from tags2masks.segmenters.applying import entries_of
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
-    spec = args.recipe["spec"] | args.free
-    spec.pop("split")
     train = rows_of(read_index(*args.index), "train")
     chosen = train[train["image"].isin(choose(train, args.images, args.count))]
-    entries = segmented(network, chosen, args.root, Inference.model_validate(spec), machine)
+    inference = inference_block(args.recipe, args.free)
+    entries = entries_of(args.recipe, network, chosen, args.root, inference, machine)
     write_shard(args.output, provenance(args.recipe), images_sha(chosen), entries)
 
 

@@ -88,18 +88,12 @@ class Regions(Matching):
     detections: int = Field(100, ge=1, description="Detections of an image at most.")
 
 
-class FasterRcnn(Training):
-    """Faster R-CNN on the feature pyramid of any network of timm, as torchvision has it.
+class TwoStage(Training):
+    """Options of two-stage networks on the feature pyramid of any network of timm."""
 
-    The defaults are those of BBAM's public code (maskrcnn-benchmark) on VOC. On COCO it has a
-    ResNet-50 and 180,000 steps of 8 images, the rate dropping after 120,000 and 160,000.
-    """
-
-    cites: ClassVar[tuple[str, ...]] = ("ren2015fasterrcnn", "lin2017fpn")
-    learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
     backbone_needs: ClassVar[tuple[str, ...]] = ("several_strides",)
+    boxes_of_val: ClassVar[bool] = True
 
-    method: Literal["fasterrcnn"] = "fasterrcnn"
     backbone: Backbone = Backbone(name="resnet101", weights="pretrained", output_stride=32)
     frozen_stages: int = Field(
         2,
@@ -110,23 +104,11 @@ class FasterRcnn(Training):
     freeze_bn: bool = Field(
         True, description="Fix the backbone's batch norm: its statistics and its weights."
     )
-    epochs: int = Field(27, ge=1, description="27 · 662 = 17,874 steps on VOC.")
-    batch_size: int = Field(16, ge=1, description="Images per step, over all GPUs.")
-    optimizer: Optimizer = Optimizer(
-        lr=0.01, head_factor=1, momentum=0.9, poly_power=0, warmup=0.028, drops=(0.667, 0.889)
-    )
     augment: ShortSides = ShortSides()
-    test_short_side: Side = Field(800, description="Short side of images that it is applied to.")
     pyramid_channels: int = Field(256, ge=1, description="Channels of the feature pyramid.")
     anchors: Anchors = Anchors()
     proposals: Proposals = Proposals()
     regions: Regions = Regions()
-    difficult: Literal["keep", "leave_out"] = Field(
-        "keep",
-        description="Boxes that the data set calls difficult, and crowds: learn from them too, as "
-        "BBAM's code does with VOC's, or leave them out, as it does with COCO's crowds; their "
-        "place is then background.",
-    )
     validate_every: int = free(
         1, ge=1, description="Measure the AP of val's boxes after every n-th epoch, and the last."
     )
@@ -146,6 +128,31 @@ class FasterRcnn(Training):
                 "'pretrained', or set frozen_stages to 0"
             )
         return self
+
+
+class FasterRcnn(TwoStage):
+    """Faster R-CNN on the feature pyramid of any network of timm, as torchvision has it.
+
+    The defaults are those of BBAM's public code (maskrcnn-benchmark) on VOC. On COCO it has a
+    ResNet-50 and 180,000 steps of 8 images, the rate dropping after 120,000 and 160,000.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("ren2015fasterrcnn", "lin2017fpn")
+    learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
+
+    method: Literal["fasterrcnn"] = "fasterrcnn"
+    epochs: int = Field(27, ge=1, description="27 · 662 = 17,874 steps on VOC.")
+    batch_size: int = Field(16, ge=1, description="Images per step, over all GPUs.")
+    optimizer: Optimizer = Optimizer(
+        lr=0.01, head_factor=1, momentum=0.9, poly_power=0, warmup=0.028, drops=(0.667, 0.889)
+    )
+    test_short_side: Side = Field(800, description="Short side of images that it is applied to.")
+    difficult: Literal["keep", "leave_out"] = Field(
+        "keep",
+        description="Boxes that the data set calls difficult, and crowds: learn from them too, as "
+        "BBAM's code does with VOC's, or leave them out, as it does with COCO's crowds; their "
+        "place is then background.",
+    )
 
 
 METHODS = {"fasterrcnn": FasterRcnn}

@@ -14,6 +14,15 @@ Scale = Annotated[float, Field(gt=0)]
 
 
 class Instances(Entry):
+    """Base class."""
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Instances, which are measured."""
+        return frozenset({"instances"})
+
+
+class Boxed(Instances):
     """Base class: an instance per box."""
 
     learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
@@ -23,13 +32,8 @@ class Instances(Entry):
         "keep", description="Boxes that the data set calls difficult, and crowds."
     )
 
-    @property
-    def offers(self) -> frozenset[str]:
-        """Instances, which are measured."""
-        return frozenset({"instances"})
 
-
-class BoxFill(Instances):
+class BoxFill(Boxed):
     """Every pixel of the box."""
 
     reads_images: ClassVar[bool] = False
@@ -37,7 +41,7 @@ class BoxFill(Instances):
     method: Literal["boxfill"] = "boxfill"
 
 
-class BoxCrf(DenseCrf, Instances):
+class BoxCrf(DenseCrf, Boxed):
     """A dense conditional random field in each box; outside it is background for certain.
 
     The CRF's defaults are those of IRN's public code.
@@ -63,7 +67,7 @@ class BoxCrf(DenseCrf, Instances):
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-class BoxMask(DenseCrf, Instances):
+class BoxMask(DenseCrf, Boxed):
     """Masks from the map of each object, at two levels: certain, and possible (BBAM; CVPR 2021).
 
     The thresholds are those of Lee's thesis, all else that of the public code, without proposals.
@@ -169,4 +173,17 @@ class BoxMask(DenseCrf, Instances):
         return self
 
 
-METHODS = {"boxfill": BoxFill, "boxcrf": BoxCrf, "boxmask": BoxMask}
+class Full(Instances):
+    """The true instances of the training images that the data set's `labelled` names.
+
+    The reference for weak supervision; for data sets that have true instances.
+    """
+
+    learns_from: ClassVar[tuple[str, ...]] = ("masks",)
+    program: ClassVar[str] = "read_instances"
+    rule: ClassVar[str] = "full_instances"  # `full` is that of the masks
+
+    method: Literal["full"] = "full"
+
+
+METHODS = {"boxfill": BoxFill, "boxcrf": BoxCrf, "boxmask": BoxMask, "full": Full}

@@ -1,6 +1,6 @@
 """Localization: per-class score maps from a classifier, one block per method."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -102,6 +102,58 @@ class Lpcam(MultiScale):
         description="Where the ReLU of eq. 6 is applied: to the map of each scale (and view), as "
         "in the public code, or to their sum.",
     )
+
+
+class MctFormerMaps(MultiScale):
+    """Attention of an `mctformer` classifier's class tokens times its patches' scores (CVPR 2022).
+
+    The paper's maps are of the image at its size and its mirror image.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("xu2022mctformer",)
+
+    needs: ClassVar[tuple[str, ...]] = ("class_tokens",)
+    rule: ClassVar[str] = "mctformer_maps"
+
+    method: Literal["mctformer"] = "mctformer"
+    scales: Scales = Field((1.0,), description="Sizes relative to the image.")
+    kind: Literal["fused", "attention", "patch"] = Field(
+        "fused",
+        description="fused: class-to-patch attention times the patches' map; attention or patch: "
+        "one of them alone, as in the paper's ablation.",
+    )
+    layers: int = Field(
+        3, ge=1, description="K: class-to-patch attention is summed over the last K blocks."
+    )
+    refine: bool = Field(
+        True,
+        description="Spread the maps once by the attention between patches of all blocks.",
+    )
+    patch_map: Literal["cam", "lpcam"] = Field(
+        "cam",
+        description="The patches' map: cam, the classifier's score map (PatchCAM); lpcam, likeness "
+        "of the patches' tokens to `prototypes`.",
+    )
+    prototypes: Prototypes = Field(
+        Prototypes(), description="With `patch_map: lpcam`; else none are made."
+    )
+    context: bool = Field(
+        True, description="With `patch_map: lpcam`: subtract the similarity to the context."
+    )
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """The prototypes, where they count."""
+        return ("prototypes",) if self.patch_map == "lpcam" else ()
+
+    def cited(self) -> list[str]:
+        """LPCAM's paper too, where its maps count."""
+        return [*self.cites, *(self.prototypes.cites if self.helpers else ())]
+
+    def key(self) -> dict[str, Any]:
+        """As for all blocks, without what only `lpcam` uses where it is not used."""
+        unused = () if self.helpers else ("prototypes", "context")
+        return {name: value for name, value in super().key().items() if name not in unused}
 
 
 class GradCam(MultiScale):
@@ -481,6 +533,7 @@ METHODS = {
     "lpcam": Lpcam,
     "gradcam": GradCam,
     "ficklenet": FickleNetMaps,
+    "mctformer": MctFormerMaps,
     "saliency": Saliency,
     "smoothgrad": SmoothGrad,
     "binarymask": BinaryMask,

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from tags2masks.config.base import Block, added
 from tags2masks.config.growing import Growing
 from tags2masks.config.inference import Inference, NetworkCrf
+from tags2masks.config.maskrcnn import MaskRcnn
 from tags2masks.config.training import Augment, Backbone, Optimizer, Share, Training
 
 
@@ -274,4 +275,5 @@ METHODS = {
     "dpt": Dpt,
     "mixed": Mixed,
     "cct": Cct,
+    "maskrcnn": MaskRcnn,
 }

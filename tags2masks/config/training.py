@@ -162,7 +162,7 @@ LACKING = {
     "several_strides": "has features of one stride, and the method needs those of several; take a "
     "convolutional network such as resnet50 (a vision transformer's segmenters are dpt and "
     "deeplabv2)",
-    "patches": "is no plain vision transformer, which the decoder needs; take one such as "
+    "patches": "is no plain vision transformer, which the method needs; take one such as "
     "vit_base_patch16_224",
 }
 """What is wrong with a backbone that does not offer what a method needs."""
@@ -172,9 +172,11 @@ class Training(Entry):
     """Options of a training run.
 
     backbone_needs: what the method needs of its backbone, of `Backbone.offers`.
+    boxes_of_val: whether val's boxes measure it after epochs, in a chain that learns from boxes.
     """
 
     backbone_needs: ClassVar[tuple[str, ...]] = ()
+    boxes_of_val: ClassVar[bool] = False
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
     uses_gpu: ClassVar[bool] = True

@@ -17,7 +17,7 @@ from tags2masks.data.tables import read_checked, write_table
 from tags2masks.data.truth import MaskTable, read_mask
 from tags2masks.errors import UserError, raise_together
 
-COLUMNS = ("image", "mask")
+COLUMNS = ("image", "mask", "instances")
 
 Labelled = int | float | Sequence[str]  # as the config has it; "all" is for the caller
 
@@ -99,12 +99,17 @@ class TrueMasks(NamedTuple):
 
 def read_true_masks(path: Path | str, root: Path, table: MaskTable) -> TrueMasks:
     """Read the table that `write_labelled` wrote; root: the folder that its paths start from."""
-    rows = read_checked(path, COLUMNS, "run again")
+    rows = read_labelled(path)
     return TrueMasks(
         {image: root / mask for image, mask in zip(rows["image"], rows["mask"], strict=True)}, table
     )
 
 
+def read_labelled(path: Path | str) -> pd.DataFrame:
+    """Read the table that `write_labelled` wrote; raises UserError if it is not such a table."""
+    return read_checked(path, COLUMNS, "run again")
+
+
 def write_labelled(path: Path | str, masks: pd.DataFrame) -> None:
-    """Write the table of images and masks."""
+    """Write the table of images, masks and, where there are such, files of instances ("" else)."""
     write_table(path, masks, COLUMNS)

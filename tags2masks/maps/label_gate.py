@@ -27,10 +27,13 @@ def probabilities(network: Classifier, batch: Batch, spec: MultiScale) -> Tensor
     return (total / count).softmax(1)[:, 1:]
 
 
-def stretched(maps: Tensor) -> Tensor:
-    """Every map of [..., h, w] from its minimum to its maximum, as 0 to almost 1."""
+def stretched(maps: Tensor, smallest: float = SMALLEST) -> Tensor:
+    """Every map of [..., h, w] from its minimum to its maximum, as 0 to almost 1.
+
+    smallest: what is added to the range.
+    """
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
-    return (maps - low) / (high - low + SMALLEST)
+    return (maps - low) / (high - low + smallest)
 
 
 def gated_maps(network: Classifier, batch: Batch, spec: MultiScale) -> Tensor:

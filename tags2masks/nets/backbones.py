@@ -17,6 +17,7 @@ from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.given import is_given
 from tags2masks.nets.any_size import on_any_size
+from tags2masks.nets.class_tokens import repeat_class_token
 from tags2masks.nets.convnet import ConvNet
 from tags2masks.nets.resnet38d import ResNet38d, from_published
 from tags2masks.nets.vision_transformers import (
@@ -139,8 +140,15 @@ def check_name(name: str) -> None:
 def load_initial_weights(network: nn.Module, backbone: Backbone) -> None:
     """Load the weights that the config names into a network; null keeps the random ones.
 
+    A network with several class tokens gets copies of the one of the weights.
     Raises UserError naming the file, or the hub's error.
     """
+    if backbone.weights and getattr(network, "class_tokens", 1) > 1:
+        plain = create_backbone(backbone)
+        load_initial_weights(plain, backbone)
+        repeat_class_token(plain, network.class_tokens, backbone.name)
+        fill(network, plain.state_dict(), backbone.weights)
+        return
     if backbone.weights == "pretrained":
         if backbone.patch:
             check_colours(backbone)

@@ -1,6 +1,10 @@
 """Two-stage object detectors: a feature pyramid, proposals, and heads on regions of the features.
 
 torchvision's Faster R-CNN in parts, so that the heads can be asked about any boxes.
+maskrcnn-benchmark, which public code of papers takes, differs: boxes are a pixel longer there (the
+last pixel counts), anchors are rounded otherwise, the heads' box loss is quadratic up to 1 (here
+1/9), the 2,000 proposals to learn from are the best of the whole batch (here of each image), and
+biases learn at twice the rate without weight decay.
 """
 
 from collections import OrderedDict
@@ -11,17 +15,75 @@ from math import log2
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import initLevelMapper
 
+from tags2masks.config.detectors import TwoStage
 from tags2masks.config.training import Backbone
 from tags2masks.nets.backbones import Normalize
-from tags2masks.nets.pyramid import CELL, STRIDES, Pyramid
+from tags2masks.nets.pyramid import CELL, STRIDES, Pyramid, freeze_stages
 
 Size = tuple[int, int]
 Levels = OrderedDict[str, Tensor]
+
+BOX_CELLS = 7
+"""Cells of a region's side that the box heads see."""
+
+# torchvision's names of the losses, and those in training.csv.
+LOSSES = {
+    "loss_objectness": "objectness_loss",
+    "loss_rpn_box_reg": "proposal_loss",
+    "loss_classifier": "class_loss",
+    "loss_box_reg": "box_loss",
+}
+
+
+def build_pyramid(spec: TwoStage) -> Pyramid:
+    """The pyramid on the backbone, with random weights, of which some do not learn.
+
+    Raises UserError for a backbone that has no pyramid.
+    """
+    pyramid = Pyramid(spec.backbone, spec.pyramid_channels)
+    freeze_stages(pyramid.backbone, spec.frozen_stages)
+    if spec.freeze_bn:
+        for module in pyramid.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.requires_grad_(False)
+    return pyramid
+
+
+def parts_of(spec: TwoStage, pyramid: Pyramid, classes: int) -> FasterRCNN:
+    """torchvision's network, for its proposal network and heads; its transform is not used."""
+    proposals, regions = spec.proposals, spec.regions
+    sizes, ratios = spec.anchors.sizes, spec.anchors.ratios
+    return FasterRCNN(
+        pyramid,
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((size,) for size in sizes), (ratios,) * len(sizes)
+        ),
+        rpn_pre_nms_top_n_train=proposals.before_nms[0],
+        rpn_pre_nms_top_n_test=proposals.before_nms[1],
+        rpn_post_nms_top_n_train=proposals.after_nms[0],
+        rpn_post_nms_top_n_test=proposals.after_nms[1],
+        rpn_nms_thresh=proposals.nms,
+        rpn_fg_iou_thresh=proposals.foreground,
+        rpn_bg_iou_thresh=proposals.background,
+        rpn_batch_size_per_image=proposals.sampled,
+        rpn_positive_fraction=proposals.positive_share,
+        box_roi_pool=RegionAlign(BOX_CELLS),
+        box_head=TwoMLPHead(spec.pyramid_channels * BOX_CELLS**2, regions.channels),
+        box_predictor=FastRCNNPredictor(regions.channels, classes + 1),
+        box_fg_iou_thresh=regions.foreground,
+        box_bg_iou_thresh=regions.background,
+        box_batch_size_per_image=regions.sampled,
+        box_positive_fraction=regions.positive_share,
+        box_nms_thresh=regions.nms,
+        box_score_thresh=regions.score,
+        box_detections_per_img=regions.detections,
+    )
 
 
 class Targets:
@@ -33,6 +95,11 @@ class Targets:
 
     def __init__(self, boxes: Sequence[Tensor], classes: Sequence[Tensor]):
         self.boxes, self.classes = boxes, classes
+
+    def by_image(self) -> list[dict[str, Tensor]]:
+        """As torchvision has them."""
+        pairs = zip(self.boxes, self.classes, strict=True)
+        return [{"boxes": boxes, "labels": classes} for boxes, classes in pairs]
 
 
 class Detector(nn.Module):
@@ -66,18 +133,21 @@ class Detector(nn.Module):
 
         An image without a true box is background.
         """
-        true = None
-        if targets is not None:
-            pairs = zip(targets.boxes, targets.classes, strict=True)
-            true = [{"boxes": boxes, "labels": classes} for boxes, classes in pairs]
+        true = None if targets is None else targets.by_image()
         sizes = [tuple(image.shape[-2:]) for image in images]
         batch = padded([self.normalize(image[None])[0] for image in images])
         levels = self.pyramid(batch)
         # The rest is in float32: coordinates of boxes need its precision.
         with torch.autocast(batch.device.type, enabled=False):
             proposals, losses = self.rpn(ImageList(batch, sizes), levels, true)
-            found, of_heads = self.roi_heads(levels, proposals, sizes, true)
+            found, of_heads = self.of_regions(levels, proposals, sizes, targets)
         return losses | of_heads if self.training else found
+
+    def of_regions(
+        self, levels: Levels, proposals: list[Tensor], sizes: list[Size], targets: Targets | None
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """What is found in the proposals, and in training what the heads learn by."""
+        return self.roi_heads(levels, proposals, sizes, targets and targets.by_image())
 
     def answers(
         self, levels: Levels, boxes: list[Tensor], sizes: list[Size]
@@ -96,7 +166,7 @@ class Detector(nn.Module):
 
 
 class RegionAlign(MultiScaleRoIAlign):
-    """RoIAlign of 7 × 7 cells on the levels of a pyramid, with torchvision's kernel.
+    """RoIAlign of `cells` × `cells` on the levels of a pyramid, with torchvision's kernel.
 
     In deterministic mode on a GPU, torchvision compiles an implementation in Python instead, which
     takes a compiler and much memory. Without it a GPU's sums are in another order at every run.
@@ -104,20 +174,21 @@ class RegionAlign(MultiScaleRoIAlign):
     small and padded.
     """
 
-    def __init__(self):
+    def __init__(self, cells: int):
         names = [str(level) for level in range(len(STRIDES))]
-        super().__init__(featmap_names=names, output_size=7, sampling_ratio=2)
+        super().__init__(featmap_names=names, output_size=cells, sampling_ratio=2)
         self.scales = [1 / stride for stride in STRIDES]
         first, last = (int(log2(stride)) for stride in (STRIDES[0], STRIDES[-1]))
         self.map_levels = initLevelMapper(first, last)
 
     def forward(self, levels: Levels, boxes: list[Tensor], sizes: list[Size]) -> Tensor:
-        with _plain_kernels(boxes[0].device):
+        with plain_kernels(boxes[0].device):
             return super().forward(levels, boxes, sizes)
 
 
 @contextmanager
-def _plain_kernels(device: torch.device):
+def plain_kernels(device: torch.device):
+    """Torchvision's own kernels, also in deterministic mode on a GPU."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     if device.type != "cpu":

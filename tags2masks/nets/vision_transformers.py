@@ -109,16 +109,23 @@ def renamed_weights(state: dict[str, Tensor], network: nn.Module, source: str) -
 class Patches:
     """A mixin that gives maps [B, C, h, w] of a vision transformer's tokens.
 
-    side: of a patch in pixels; stage_blocks: numbers of the blocks that are stages.
+    side: of a patch in pixels; stage_blocks: numbers of the blocks that are stages; class_tokens:
+    how many it has (`nets/class_tokens.py`).
     """
 
     side: int
     stage_blocks: list[int]
+    class_tokens: int = 1
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The last features of normalised images [B, 3, H, W]; h is H/side, rounded, at least 1."""
+        return self.forward_tokens(images)[1]
+
+    def forward_tokens(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The last tokens before the patches, [B, T, C], and the map of the patches' tokens."""
         images = self._fitted(images)
-        return self._map(super().forward_features(images), images)
+        tokens = super().forward_features(images)
+        return tokens[:, : self.num_prefix_tokens], self._map(tokens, images)
 
     def forward_intermediates(
         self, images: Tensor, indices: int = STAGES, intermediates_only: bool = False

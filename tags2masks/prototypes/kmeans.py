@@ -138,9 +138,12 @@ def class_scores(network: nn.Module, centres: np.ndarray, number: int) -> np.nda
     """softmax(w·F) of class `number` for each centre F of [n, C] (eq. 3, 4): float [n]."""
     if len(centres) == 0:
         return np.empty(0)
-    device = next(network.parameters()).device
-    logits = network.score_maps(torch.from_numpy(centres)[..., None, None].to(device))
-    return logits.flatten(1).double().softmax(1)[:, number].cpu().numpy()
+    vectors = torch.from_numpy(centres).to(next(network.parameters()).device)
+    if hasattr(network, "vector_scores"):  # a head of several cells, see classifiers/mctformer.py
+        logits = network.vector_scores(vectors)
+    else:
+        logits = network.score_maps(vectors[..., None, None]).flatten(1)
+    return logits.double().softmax(1)[:, number].cpu().numpy()
 
 
 def choose(scores: np.ndarray, spec: Prototypes) -> np.ndarray:

@@ -121,7 +121,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
     } | {"predictions": _read_predictions(chosen, folder, artifacts)}
-    instances = _read_instances(dataset, chosen, folder, experiment)
+    of_stages = _read_instances(dataset, chosen, folder, experiment)
     objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
     pixels = {image: _pixels(dataset, row) for image, row in _by_image(chosen)}
     labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
@@ -138,9 +138,8 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for stage, artifact, arrays in objects
                 ),
                 *(
-                    [_instances_tile(dataset, pixels[image], image, instances[image])]
-                    if instances
-                    else []
+                    _instances_tile(dataset, pixels[image], image, title, own.get(image))
+                    for title, own in of_stages.items()
                 ),
                 *(
                     _mask_tile(dataset, row, labels[image], what)
@@ -153,7 +152,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(objects) + bool(instances) + len(_columns(experiment, dataset)),
+        1 + places + len(objects) + len(of_stages) + len(_columns(experiment, dataset)),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
@@ -189,28 +188,40 @@ def _read_shards(
     return entries
 
 
-def _read_instances(dataset, chosen, folder, experiment) -> dict[str, list[Instance]]:
-    """The instances of the chosen images by the last stage of the experiment that gives some."""
-    steps = [step for step in experiment["steps"] if step[2] in experiment["instances"]]
-    if not steps:
-        return {}
-    _, stage, artifact = steps[-1]
-    entries = {}
-    for number in sorted(set(chosen["shard"])):
-        path = folder / stage / artifact / f"{number}.zarr.zip"
-        sha = images_sha(rows_of(dataset.rows, "train", number))
-        with Shard(path, artifact, sha) as shard:
-            for image in chosen.loc[chosen["shard"] == number, "image"]:
-                entries[image] = read_instances(shard, image)
+def _read_instances(dataset, chosen, folder, experiment) -> dict[str, dict[str, list[Instance]]]:
+    """The instances of the chosen images, by title and image.
+
+    Those of the last stage of the experiment that gives some of the training images, and those that
+    are predicted.
+    """
+    steps = [step[1:] for step in experiment["steps"] if step[2] in experiment["instances"]]
+    entries: dict[str, dict[str, list[Instance]]] = {}
+    for stage, artifact in [step for step in steps if step[0] != "predictions"][-1:]:
+        own = entries["instances"] = {}
+        for number in sorted(set(chosen["shard"])):
+            path = folder / stage / artifact / f"{number}.zarr.zip"
+            sha = images_sha(rows_of(dataset.rows, "train", number))
+            with Shard(path, artifact, sha) as shard:
+                for image in chosen.loc[chosen["shard"] == number, "image"]:
+                    if not shard.partial or shard.holds(image):
+                        own[image] = read_instances(shard, image)
+    for _, artifact in [step for step in steps if step[0] == "predictions"]:
+        with _examples(chosen, folder, artifact) as shard:
+            found = {image: read_instances(shard, image) for image in chosen["image"]}
+        entries["predicted instances"] = found
     return entries
 
 
 def _read_predictions(chosen, folder, artifacts) -> dict:
     if "predictions" not in artifacts:
         return {}
-    artifact = artifacts["predictions"]
-    with Shard(folder / "examples" / f"{artifact}.zarr.zip", artifact, images_sha(chosen)) as shard:
+    with _examples(chosen, folder, artifacts["predictions"]) as shard:
         return {image: shard.read(image) for image in chosen["image"]}
+
+
+def _examples(chosen: pd.DataFrame, folder: Path, artifact: str) -> Shard:
+    """The predictions of the chosen images."""
+    return Shard(folder / "examples" / f"{artifact}.zarr.zip", artifact, images_sha(chosen))
 
 
 def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
@@ -247,12 +258,14 @@ def _seen(pixels: np.ndarray, row: dict, maps: tuple | None, places: int) -> lis
 
 
 def _instances_tile(
-    dataset: Dataset, pixels: np.ndarray, image: str, instances: list[Instance]
-) -> Tile:
+    dataset: Dataset, pixels: np.ndarray, image: str, title: str, instances: list[Instance] | None
+) -> Tile | None:
+    if instances is None:
+        return None
     said = [f"{dataset.classes[each.class_id - 1]} {each.score:.2f}" for each in instances]
     note = ", ".join(said[:MOST_SAID]) + (" …" if len(said) > MOST_SAID else "") or "none"
     picture = instances_picture(pixels, instances)
-    return Tile(picture, "instances", note, f"Instances of {image}: {note}")
+    return Tile(picture, title, note, f"{title.capitalize()} of {image}: {note}")
 
 
 def _object_tile(

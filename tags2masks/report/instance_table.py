@@ -33,7 +33,9 @@ class InstanceRow(NamedTuple):
 def instance_table(metrics: pd.DataFrame) -> list[InstanceRow]:
     """A row for each artifact of each experiment whose instances were measured."""
     rows = metrics[metrics["metric"].isin(INSTANCE_METRICS) & (metrics["class"] == "mean")]
-    rows = rows[rows["stage"].isin(["instances", "masks"])]  # detectors have AP of boxes
+    rows = rows[
+        rows["stage"].isin(["instances", "masks", "predictions"])
+    ]  # detectors have AP of boxes
     return [
         InstanceRow(
             name,

@@ -25,6 +25,7 @@ FIGURES = (
     "seed_iou_best", "seed_best_background_score", "mask_iou", "prediction_iou", "share_of_full",
     "seed_contour_f", "mask_contour_f", "prediction_contour_f", "seed_iou_val", "mask_iou_val",
     "instance_ap", "instance_ap50", "instance_abo",
+    "prediction_ap", "prediction_ap50", "prediction_abo",
 )  # fmt: skip
 LEADERBOARD = (
     "experiment", "dataset", "seed", "supervision", "label_cost", *FIGURES,
@@ -212,8 +213,8 @@ def leaderboard(
     fixed or chosen without masks.
     `…_val`: maps and masks of val's images, made from these images' tags.
     `detector_…`: of the boxes of val's images.
-    `instance_…`: of the last instances of the training images; means over the classes without
-    background.
+    `instance_…`: of the last instances of the training images; `prediction_ap`, `prediction_ap50`
+    and `prediction_abo`: of predicted instances; means over the classes without background.
     train_images, prediction_images: number of measured training images, and of measured images of
     the predictions' split; if nothing is measured, the number of images.
     label_cost: seconds of labelling per training image (`tags2masks.supervision`).
@@ -256,7 +257,8 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
 
     def found(metric):
         """A figure of the last instances of the training images."""
-        rows = usual[~usual["stage"].isin(measured("boxes")) & (usual["metric"] == metric)]
+        others = ("predictions", *measured("boxes"))
+        rows = usual[~usual["stage"].isin(others) & (usual["metric"] == metric)]
         return rows["value"].iloc[-1] if len(rows) else None
 
     split = experiment["evaluate_on"] if "predictions" in experiment["artifacts"] else None
@@ -284,6 +286,9 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
         "seed_iou_val": value("maps", "iou", rows=on_val),
         "mask_iou_val": value("masks", "iou", rows=on_val),
         **{f"instance_{metric}": found(metric) for metric in ("ap", "ap50", "abo")},
+        **{
+            f"prediction_{metric}": value("predictions", metric) for metric in ("ap", "ap50", "abo")
+        },
         "prediction_split": split,
         "train_images": next((n for n in (counted["masks"], counted["maps"]) if n), images),
         "prediction_images": counted["predictions"] or predicted,

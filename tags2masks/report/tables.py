@@ -67,11 +67,18 @@ def _boxes(row: dict[str, str]) -> str:
     return f"AP50 {percent(row['detector_ap50'])}" if row["detector_ap"] else ""
 
 
-def _overlaps(row: dict[str, str]) -> str:
-    """Average precision at an IoU of 0.5, and average best overlap."""
-    if not row["instance_ap"]:
-        return ""
-    return f"AP50 {percent(row['instance_ap50'])}, ABO {percent(row['instance_abo'])}"
+def _overlaps(of: str) -> Callable[[dict[str, str]], str]:
+    """A formatter of the average precision at an IoU of 0.5, and of the average best overlap.
+
+    of: `instance` or `prediction`, as the columns begin.
+    """
+
+    def said(row: dict[str, str]) -> str:
+        if not row[f"{of}_ap"]:
+            return ""
+        return f"AP50 {percent(row[f'{of}_ap50'])}, ABO {percent(row[f'{of}_abo'])}"
+
+    return said
 
 
 def _predicted(row: dict[str, str]) -> str:
@@ -125,9 +132,24 @@ COLUMNS = (
         ranked=True,
         below=_score("seed_best_background_score"),
     ),
-    Column("instance_ap", "Instance AP", "percent", ranked=True, below=_overlaps, optional=True),
+    Column(
+        "instance_ap",
+        "Instance AP",
+        "percent",
+        ranked=True,
+        below=_overlaps("instance"),
+        optional=True,
+    ),
     Column("mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val")),
     Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
+    Column(
+        "prediction_ap",
+        "Prediction AP",
+        "percent",
+        ranked=True,
+        below=_overlaps("prediction"),
+        optional=True,
+    ),
     Column("train_images", "Train images", "count"),
 )
 

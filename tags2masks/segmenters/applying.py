@@ -10,13 +10,32 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tags2masks.config.base import Entry
 from tags2masks.config.inference import Inference
 from tags2masks.data.views import WholeImages
 from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
+from tags2masks.methods import method_module
 from tags2masks.parallel import ahead, map_ordered
 from tags2masks.progress import progress
 from tags2masks.segmenters.inference import predict
+from tags2masks.store import Entry as Stored
+
+
+def entries_of(
+    recipe: dict,
+    network: nn.Module,
+    rows: pd.DataFrame,
+    root: Path,
+    inference: Entry,
+    machine: Machine,
+) -> Iterator[Stored]:
+    """The store's entry of every row, by the recipe's method: `segmented`, or its module's own.
+
+    inference: the block `test` of the method.
+    """
+    own = getattr(method_module("segmenters", recipe), "segmented", segmented)
+    return own(network, rows, root, inference, machine)
 
 
 def segmented(

@@ -14,16 +14,22 @@ from tags2masks.data.masked import MaskedViews
 from tags2masks.labels import labelled_views
 from tags2masks.mask_ids import IGNORED
 from tags2masks.task import Task
-from tags2masks.training import Moment
+from tags2masks.training import Measure, Moment
 
 
 def views(task: Task) -> MaskedViews:
     """Random views: batches are (images, labels). Raises UserError as `labelled_views` does.
 
-    The module of a method that learns from true masks too has its own `views`.
+    The module of a method that learns from something else, too, has its own `views`.
     """
     own = getattr(task.method, "views", None)
     return own(task) if own else labelled_views(task, "masks")
+
+
+def measure(task: Task) -> Measure:
+    """What the module of the method measures after epochs; most measure nothing."""
+    own = getattr(task.method, "measure", None)
+    return own(task) if own else lambda network, epoch: {}
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0) -> Tensor:

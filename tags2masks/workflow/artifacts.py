@@ -160,6 +160,11 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
     return {artifact.key: artifact for artifact in artifacts}
 
 
+def measured_on_boxes(artifact: Artifact) -> bool:
+    """Whether val's boxes measure a network after epochs: its method asks, and it saw boxes."""
+    return getattr(artifact.block, "boxes_of_val", False) and "boxes" in artifact.supervision
+
+
 def classifier_behind(artifact: Artifact) -> Artifact | None:
     """The classifier behind an artifact of maps or masks, if there is one.
 

@@ -192,6 +192,11 @@ class _Builder:
         named = _Builder(self.config, chain, self.seed, above)
         products = [artifact for _, artifact in named.build()]
         self.scores += [*named.scores, *(made for made in products if made.stage == "score")]
+        if ends_in == "segmenter" and "instances" in named.latest["predictions"].block.offers:
+            raise ConfigError(
+                f"{where}: '{path}' ends in {named.latest[ends_in].method}, which gives instances "
+                "and no probabilities of each pixel; name a chain with another segmenter"
+            )
         return named.latest[ends_in]
 
     def _ordinary(self, where: str, name: str, above: tuple[str, ...]) -> Artifact:
@@ -233,10 +238,11 @@ class _Builder:
         where, previous = ".".join(self.chain[at]), ".".join(self.chain[at - 1])
         for need in block.needs:
             if before is not None and need not in before.block.offers:
+                methods = " or ".join(_offering(before.stage, need))
                 raise ConfigError(
                     f"{where}: {block.method} needs {_one_of(before.stage)} with "
-                    f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; take "
-                    f"one of method {' or '.join(_offering(before.stage, need))}"
+                    f"{need.replace('_', ' ')}, and {previous} ({before.method}) has none; "
+                    + (f"take one of method {methods}" if methods else f"set {need}: true in it")
                 )
         self._check_supervision(where, block)
         check_candidates(self.config, self.dataset, where, block)
@@ -273,6 +279,11 @@ class _Builder:
                     if data.offers_masks
                     else "has none"
                 )
+            )
+        if "masks" in block.learns_from and "instances" in block.offers and not data.has_instances:
+            raise ConfigError(
+                f"{where}: {block.method} learns from true instances, and data sets of kind "
+                f"{data.kind} have none; take a data set of another kind, or other instances"
             )
         if "boxes" in block.learns_from and not data.offers_boxes:
             raise ConfigError(

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tags2masks.files import written_whole
-from tags2masks.stages import STAGES
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.user_tables import SPLITS
-from tags2masks.workflow.artifacts import Experiment
+from tags2masks.workflow.artifacts import Experiment, measured_on_boxes
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.ids import as_param, canonical, digest, file_digest
 from tags2masks.workflow.ood import candidate_splits
@@ -170,8 +169,8 @@ class Described(Catalog):
         for artifact in self.artifacts.values():
             learned = [SOURCE_FILES.get(source) for source in artifact.block.learns_from]
             # Detectors are measured on val after epochs, and what is made from boxes if configured.
-            trained = STAGES[artifact.stage].gives == "network"
-            if "boxes" in learned and (trained or "val" in self.config.evaluation.splits):
+            asked = "boxes" in learned and "val" in self.config.evaluation.splits
+            if asked or measured_on_boxes(artifact):
                 learned.append("val-boxes")
             wanted += [(what, artifact.dataset) for what in learned if what]
             wanted += [(of, name) for name, of in candidate_splits(self.config, artifact)]

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from tags2masks.stages import STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCE_FILES
-from tags2masks.workflow.artifacts import Artifact
+from tags2masks.workflow.artifacts import Artifact, measured_on_boxes
 from tags2masks.workflow.catalog import weights_of
 from tags2masks.workflow.ids import as_param
 from tags2masks.workflow.measuring import Measured
@@ -60,13 +60,11 @@ class Plan(Measured):
         return files
 
     def val_boxes(self, stage: Stage) -> Callable:
-        """Input function: the boxes of val, by which a network that learns from boxes is measured
-        after epochs.
-        """
+        """Input function: the boxes of val, if they measure the network after epochs."""
 
         def file(wildcards) -> list[str]:
-            learns = "boxes" in self.get(stage.name, wildcards).block.learns_from
-            return [f"{self.own(wildcards)}/val-boxes.csv"] if learns else []
+            artifact = self.get(stage.name, wildcards)
+            return [f"{self.own(wildcards)}/val-boxes.csv"] if measured_on_boxes(artifact) else []
 
         return file
 
@@ -175,8 +173,8 @@ class Plan(Measured):
 
     def example_quality(self, wildcards) -> list[str]:
         """Input function: the table of each image's quality, for the choice of examples."""
-        masks = self.get("predictions", wildcards).upstream["segmenter"].upstream["masks"]
-        known = self.config.datasets[wildcards.dataset].has_truth
+        masks = self.get("predictions", wildcards).upstream["segmenter"].upstream.get("masks")
+        known = masks is not None and self.config.datasets[wildcards.dataset].has_truth
         return [f"{masks.folder}/images.csv"] if known else []
 
     def predictor_file(self, file: str) -> Callable:
@@ -245,12 +243,18 @@ class Plan(Measured):
         return self.config.datasets[wildcards.dataset].truth_root(self.own(wildcards))
 
     def mask_root(self, stage: Stage) -> Callable:
-        """Param function: the argument for the folder of masks to learn from, if declared."""
+        """Param function: the argument for the folder of masks to learn from, if declared.
+
+        For instances also those for all places of the data set, of which the reader reads.
+        """
 
         def argument(wildcards, resources) -> str:
             if "masks" not in self.get(stage.name, wildcards).block.learns_from:
                 return ""
-            return options({"mask-root": self.truth_root(wildcards, resources)})
+            given = {"mask-root": self.truth_root(wildcards, resources)}
+            if stage.name == "instances":
+                given["places"] = self.dataset_free(wildcards, resources)
+            return options(given)
 
         return argument
 

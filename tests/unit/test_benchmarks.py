@@ -16,6 +16,7 @@ from benchmarks import (
     curve,
     ficklenet,
     instances,
+    mctformer,
     objects,
     prototypes,
     saliency,
@@ -202,6 +203,12 @@ def test_both_ways_of_random_passes_agree():
     assert row.what == "3 passes of 8 channels of 4 × 5 cells; expanded"
     assert row.note.endswith("measured for 2, without drawing")
     assert row.plain > 0 and floor.what == "floor: drawing the masks"
+
+
+def test_attention_added_up_and_kept_agree():
+    (row, floor) = mctformer.measure(quick=True)  # compares the maps too
+    assert row.what == "an image of 33 × 47; all attention kept"
+    assert row.plain > 0 and floor.what == "an image of 33 × 47; floor: the bare pass"
 
 
 class OneConvolution(nn.Module):

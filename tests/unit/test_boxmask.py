@@ -132,9 +132,11 @@ def test_a_small_box_is_filled_until_a_third_of_it_counts():
     ):
         for level in made(grey(*size), grid, box, **options | changes):
             np.testing.assert_array_equal(level, expected, str(changes))
-    grid[2, 2:6] = 1  # 5 of 15: more than a fifth
-    mask, _ = made(grey(*size), grid, box, **options)
-    assert mask.sum() == 5
+    # 3 of 15 are a fifth, and 0.7 leaves them less than a third; 4 are more than a fifth.
+    for count, expected in ((3, 15), (4, 4)):
+        grid[2:5, 2:7] = np.arange(15).reshape(3, 5) < count
+        mask, _ = made(grey(*size), grid, box, **options)
+        assert mask.sum() == expected
 
 
 def test_an_empty_map_is_a_filled_box():

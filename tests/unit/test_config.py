@@ -50,7 +50,8 @@ def crf(**values):
         (
             {"classifiers": {"v": {"method": "vanila"}}},
             "classifiers.v.method: unknown method 'vanila'; did you mean 'vanilla'? "
-            "choose from amn, ficklenet, occse, pnoc, poc, puzzle, sampling, seam, vanilla",
+            "choose from amn, edam, ficklenet, mctformer, occse, pnoc, poc, puzzle, sampling, "
+            "seam, vanilla",
         ),
         (
             {"masks": {"crf": {"method": "crff"}}},
@@ -62,7 +63,8 @@ def crf(**values):
         (
             {"segmenters": {"net": {"method": "deeplab"}}},
             "segmenters.net.method: unknown method 'deeplab'; did you mean 'deeplabv2'? "
-            "choose from cct, deeplabv1, deeplabv2, deeplabv3plus, dpt, mixed, upernet",
+            "choose from cct, deeplabv1, deeplabv2, deeplabv3plus, dpt, maskrcnn, mixed, "
+            "upernet",
         ),
         (
             {"segmenters": {"net": {"method": "upernet", "test": {"crf": {"iteration": 1}}}}},

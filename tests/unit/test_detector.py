@@ -15,11 +15,11 @@ from tags2masks.config.training import Backbone
 from tags2masks.data.boxed import BoxedViews, ResizedImages, fitted
 from tags2masks.data.boxes import Box, Boxes, box_table, boxes_of, write_boxes
 from tags2masks.detectors import fasterrcnn
-from tags2masks.detectors.detecting import detected
+from tags2masks.detectors.detecting import found_in
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, prepare
-from tags2masks.metrics.box_ap import Truth, box_ap
-from tags2masks.nets.detector import RegionAlign
+from tags2masks.metrics.box_ap import Detections, Truth, box_ap
+from tags2masks.nets.detector import LOSSES, Detector, RegionAlign, parts_of
 from tags2masks.nets.pyramid import Pyramid
 from tags2masks.task import Task
 from tags2masks.training import fit
@@ -118,7 +118,7 @@ def test_regions_are_taken_from_the_level_of_their_size():
     # Level n is n everywhere. Boxes of 56², 112², 224² and 448² are of strides 4, 8, 16 and 32.
     levels = {str(n): torch.full((1, 1, 512 >> n, 512 >> n), float(n)) for n in range(5)}
     boxes = torch.tensor([[0, 0, side, side] for side in (30.0, 56, 112, 224, 448)])
-    align = RegionAlign()
+    align = RegionAlign(7)
     small = {name: level[..., :1, :1] for name, level in levels.items()}
     align(small, [torch.tensor([[0.0, 0, 3, 3]])], [(3, 3)])  # does not decide the strides
     found = align(levels, [boxes], [(2048, 2048)])
@@ -129,7 +129,7 @@ def test_regions_are_taken_from_the_level_of_their_size():
 def test_a_region_by_hand():
     # Features that are the column: a box of columns 0 to 56, cells of 8 pixels, two of stride 4.
     column = torch.arange(64.0).expand(1, 1, 64, 64)
-    found = RegionAlign()({"0": column, "1": column, "2": column, "3": column}, [
+    found = RegionAlign(7)({"0": column, "1": column, "2": column, "3": column}, [
         torch.tensor([[0.0, 0, 56, 56]])
     ], [(256, 256)])  # fmt: skip
     # Samples at 1/4 and 3/4 of a bin of two cells; cell n has its value at n, not at n + 1/2.
@@ -140,9 +140,9 @@ def test_the_same_is_detected_as_by_torchvision():
     spec = tiny(regions={"score": 0.0, "channels": 8})
     torch.manual_seed(0)
     pyramid = Pyramid(spec.backbone, spec.pyramid_channels)
-    parts = fasterrcnn._parts(spec, pyramid, 2)
+    parts = parts_of(spec, pyramid, 2)
     parts.transform.min_size, parts.transform.max_size = (64,), 128
-    network = fasterrcnn.Detector(spec.backbone, pyramid, parts).eval()
+    network = Detector(spec.backbone, pyramid, parts).eval()
     images = list(torch.rand(2, 3, 64, 128))
     with torch.no_grad():
         ours, theirs = network(images), parts.eval()(images)
@@ -233,12 +233,15 @@ def test_squares_are_learned(squares):
         optimizer={"name": "adamw", "lr": 2e-3, "drops": (0.8,)},
     )
     network, figures = learned(squares, spec, rounds=10)
-    assert set(fasterrcnn.LOSSES.values()) < set(figures[0])
+    assert set(LOSSES.values()) < set(figures[0])
     for row in figures:
-        parts = sum(row[name] for name in fasterrcnn.LOSSES.values())
+        parts = sum(row[name] for name in LOSSES.values())
         assert row["loss"] == pytest.approx(parts, rel=1e-5)
     assert figures[-1]["class_loss"] < figures[0]["class_loss"] / 2
-    found = dict(detected(network, rows, folder, spec, MACHINE))
+    found = {
+        row: Detections(answer["boxes"], answer["labels"], answer["scores"])
+        for row, answer in found_in(network, rows, folder, (64, 64), MACHINE)
+    }
     truth = [Truth(own.edges, own.classes, own.difficult) for own in boxes]
     assert (box_ap([(truth[n], found[n]) for n in range(6)], 2)["ap50"] > 0.7).all()
 

@@ -1,6 +1,7 @@
-"""Every method of instances: odd sizes, boxes of one pixel and of the image, none and 200.
+"""Every method of instances from boxes: odd sizes, boxes of one pixel or of the image, none, 200.
 
-Parametrised over METHODS: a new method is tested when it is registered.
+Parametrised over METHODS: a new method is tested when it is registered. Those of masks are
+in other tests: `full` in test_full_instances.py.
 """
 
 import importlib
@@ -33,6 +34,8 @@ from tags2masks.store import Shard, write_shard
 from tags2masks.workflow.ids import artifact_id
 from tests.unit.tiny import CLASSES, MADE, SIZES, every_option, small
 
+BOXED = [name for name, of in METHODS["instances"].items() if "masks" not in of.learns_from]
+OPTIONS = [option for option in every_option("instances") if option[0] in BOXED]
 KINDS = ("none", "one pixel", "whole", "many")
 
 
@@ -118,12 +121,12 @@ def check(data, monkeypatch, spec):
                 assert not (each.mask & ~each.possible).any()
 
 
-@pytest.mark.parametrize("method", METHODS["instances"])
+@pytest.mark.parametrize("method", BOXED)
 def test_instances_of_any_box(data, monkeypatch, method):
     check(data, monkeypatch, small(METHODS["instances"][method]))
 
 
-@pytest.mark.parametrize(("method", "field", "value"), every_option("instances"))
+@pytest.mark.parametrize(("method", "field", "value"), OPTIONS)
 def test_instances_by_every_option(data, monkeypatch, method, field, value):
     check(data, monkeypatch, small(METHODS["instances"][method], **{field: value}))
 

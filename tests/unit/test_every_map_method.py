@@ -98,9 +98,9 @@ def giver(data, **changes):
         return network
 
     @cache
-    def prototypes_of(spec, change):
-        path = data.folder / f"{change.__name__}.zarr.zip"
-        found = prototypes(data, network_of((), change), spec)
+    def prototypes_of(spec, needs, change):
+        path = data.folder / f"{'-'.join([*needs, change.__name__])}.zarr.zip"
+        found = prototypes(data, network_of(needs, change), spec)
         sha = images_sha(rows_of(data.index, "train"))
         write_prototypes(path, {"id": MADE}, sha, zip(CLASSES, found, strict=True))
         return path
@@ -108,7 +108,7 @@ def giver(data, **changes):
     def make(spec, change):
         network, files = network_of(spec.needs, change), {}
         if "prototypes" in spec.helpers:
-            files["prototypes"] = prototypes_of(spec.prototypes, change)
+            files["prototypes"] = prototypes_of(spec.prototypes, spec.needs, change)
         if "masks" in spec.helpers:
             files["masks"] = data.files["masks"][0]
         upstream = data.upstream | {"prototypes": MADE}

@@ -23,6 +23,7 @@ VIT = {"name": "test_vit", "weights": None}
 REFUSED = {
     ("detectors", "fasterrcnn"),
     ("segmenters", "deeplabv3plus"),
+    ("segmenters", "maskrcnn"),
     ("segmenters", "mixed"),
     ("segmenters", "upernet"),
     ("saliency_networks", "refined"),

@@ -7,17 +7,25 @@ import numpy as np
 import pytest
 import torch
 
-from tags2masks.config.inference import Inference
 from tags2masks.config.methods import METHODS
 from tags2masks.data.index import rows_of
 from tags2masks.data.masked import MaskedViews
 from tags2masks.machine import Machine, prepare
 from tags2masks.mask_ids import IGNORED
-from tags2masks.methods import learning_module
-from tags2masks.segmenters.applying import segmented
+from tags2masks.methods import learning_module, part_blocks
+from tags2masks.segmenters.applying import entries_of
 from tags2masks.stages import STAGES, giving
 from tags2masks.task import Task, train
-from tests.unit.tiny import CLASSES, MADE, built, every_option, options, small, three_images
+from tests.unit.tiny import (
+    CLASSES,
+    MADE,
+    built,
+    every_option,
+    options,
+    small,
+    smaller,
+    three_images,
+)
 
 MACHINE = Machine(threads=1)
 STAGE_OF = {STAGES[name].package: name for name in giving("network")}
@@ -146,19 +154,25 @@ def test_every_option_trains(data, tmp_path, package, method, field, value):
         trained(data[name + suffix], tmp_path / str(folder), package, method, **{field: value})
 
 
-@pytest.mark.parametrize("option", [{}, *({f: v} for f, v in options(Inference))], ids=str)
-@pytest.mark.parametrize("method", METHODS["segmenters"])
+APPLIED = [
+    (method, option)
+    for method, block in METHODS["segmenters"].items()
+    for option in ({}, *({f: v} for f, v in options(*part_blocks(block, "test"))))
+]
+
+
+@pytest.mark.parametrize(("method", "option"), APPLIED, ids=str)
 def test_predictions_are_in_form(data, method, option):
-    predicted(data["mixed"], small(METHODS["segmenters"][method], test=option))
+    (block,) = part_blocks(METHODS["segmenters"][method], "test")
+    test = smaller(block) | option
+    predicted(data["mixed"], small(METHODS["segmenters"][method], test=test))
 
 
 def predicted(data, spec):
     """Segment all images twice with a network that has learned nothing, and check the masks."""
     network, rows = built("segmenters", spec), data.index
-    found, again = (
-        {name: mask for name, mask, _ in segmented(network, rows, data.folder, spec.test, MACHINE)}
-        for _ in range(2)
-    )
+    given = {"method": spec.method}, network, rows, data.folder, spec.test, MACHINE
+    found, again = ({name: mask for name, mask, *_ in entries_of(*given)} for _ in range(2))
     sizes = zip(rows["height"], rows["width"], strict=True)
     for name, size in zip(rows["image"], sizes, strict=True):
         assert found[name].dtype == np.uint8 and found[name].shape == size

@@ -1,4 +1,5 @@
-"""Instances exported in COCO's format: read back by pycocotools, and by our reader."""
+"""Instances exported in COCO's format, read back by pycocotools and by our reader; and as pictures.
+"""  # fmt: skip
 
 import contextlib
 import io
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from tags2masks.coco_export import instance_picture
 from tags2masks.config.datasets import Coco
 from tags2masks.data import coco
 from tags2masks.data.index import (
@@ -57,7 +59,8 @@ def exported(tmp_path, monkeypatch):
             path, {"id": "x"}, images_sha(part), [entry(n, some[n], SIZE) for n in part["image"]]
         )
     words = ["--id", "x", "--index", tmp_path / "train.csv", "--classes", tmp_path / "classes.txt"]
-    words += ["--output", tmp_path / "coco.json", "--shards", *shards]
+    words += ["--output", tmp_path / "coco.json", "--pictures", tmp_path / "instances"]
+    words += ["--split", "train", "--shards", *shards]
     monkeypatch.setattr(sys, "argv", ["export_instances", *map(str, words)])
     export_instances.main()
     return tmp_path / "coco.json", index, some
@@ -91,3 +94,25 @@ def test_our_reader_reads_it_as_a_data_set(exported):
     assert boxes[["image", "class", "x1", "y1", "x2", "y2"]].to_numpy().tolist() == [
         ["a", "dog", 1, 1, 5, 3], ["a", "cat", 0, 0, 0, 0], ["c", "dog", 0, 0, 5, 3]
     ]  # fmt: skip
+
+
+def test_pictures_have_the_numbers_of_the_file(exported):
+    path, _, _ = exported
+    drawn = {
+        file.stem: np.asarray(Image.open(file)) for file in (path.parent / "instances").iterdir()
+    }
+    assert set(drawn) == set("abc") and drawn["b"].max() == 0 and (drawn["c"] == 1).all()
+    assert drawn["a"].tolist() == [
+        [2, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0]
+    ]  # fmt: skip
+
+
+def test_the_best_instance_is_on_top_of_equal_ones_the_smallest():
+    large, small, weak = pixels(slice(4), slice(6)), pixels(1, slice(1, 3)), pixels(slice(2), 1)
+    some = [instance(1, small, 0.5), instance(2, large, 0.5), instance(1, weak, 0.25)]
+    picture = instance_picture(some, SIZE)
+    assert (picture[small] == 1).all() and (picture[~small] == 2).all()
+    many = [instance(1, pixels(at // 6 % 4, at % 6), at / 300) for at in range(288)]
+    picture = instance_picture(many, SIZE)
+    # The first 34 are left out; the last 24 are on top, one at each pixel.
+    assert picture.ravel().tolist() == list(range(231, 255))

@@ -101,7 +101,8 @@ def test_images_that_were_learned_from_are_not_measured(tmp_path, rows, learned,
     write_classes(tmp_path / "classes.txt", ["one", "two"])
     truth = rows[["image"]].assign(mask="b-mask.png", instances="", boxes=[[]] * 5)
     write_truth(tmp_path / "truth.csv", truth)
-    write_labelled(tmp_path / "labelled.csv", pd.DataFrame({"image": learned, "mask": "m"}))
+    listed = pd.DataFrame({"image": learned, "mask": "m", "instances": ""})
+    write_labelled(tmp_path / "labelled.csv", listed)
     found = measuring.work(
         Namespace(
             recipe={"dataset": Digits(classes=("one", "two")).key(), "seed": 0},

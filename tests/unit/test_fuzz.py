@@ -24,7 +24,7 @@ from tags2masks.data.boxes import COLUMNS as BOXES
 from tags2masks.data.boxes import read_boxes, write_boxes
 from tags2masks.data.images import read_image
 from tags2masks.data.index import COLUMNS, read_classes, read_index, write_classes, write_index
-from tags2masks.data.labelled import write_labelled
+from tags2masks.data.labelled import read_labelled, write_labelled
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.data.truth import plain_table, read_mask, read_truth, write_truth
 from tags2masks.errors import UserError
@@ -184,7 +184,7 @@ KINDS = [
     Kind(
         "labelled.csv",
         lambda path: write_labelled(path, masks_of(path)),
-        lambda path: read_checked(path, ("image", "mask"), "run again"),
+        read_labelled,
     ),
     Kind("metrics.csv", figures, lambda path: read_checked(path, ("metric", "value"), "run again")),
     Kind("classes.txt", lambda path: write_classes(path, ["cat", "big dog", "été"]), known_classes),

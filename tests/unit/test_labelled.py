@@ -155,11 +155,11 @@ def listed(monkeypatch, folder, labelled):
 
 
 def test_the_table_of_named_images(photos, monkeypatch):
-    assert listed(monkeypatch, photos, ("d", "a.png")) == [["d", "d.png"], ["a", "a.png"]]
+    assert listed(monkeypatch, photos, ("d", "a.png")) == [["d", "d.png", ""], ["a", "a.png", ""]]
 
 
 def test_all_are_those_that_have_masks(photos, monkeypatch, capsys):
-    assert listed(monkeypatch, photos, "all") == [[name, f"{name}.png"] for name in "abdf"]
+    assert listed(monkeypatch, photos, "all") == [[name, f"{name}.png", ""] for name in "abdf"]
     assert capsys.readouterr().err.splitlines()[0] == (
         "note: 2 of 6 train images have no mask and are left out; the first lacks "
         f"{photos}/masks/c.png"

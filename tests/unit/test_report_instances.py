@@ -25,8 +25,9 @@ def test_a_row_for_each_artifact_with_instances():
         row("d/v/cam/irn", "masks", "iou", 0.9),
         row("d/detector", "detector", "ap50", 0.5),  # of boxes
         row("d/v/cam/irn", "masks", "ap50", 0.125),
+        row("d/boxfill/rcnn", "predictions", "ap50", 0.75),
     ]
-    first, second = instance_table(pd.DataFrame(rows, columns=list(METRICS)))
+    first, second, third = instance_table(pd.DataFrame(rows, columns=list(METRICS)))
     nothing = ["–"] * len(INSTANCE_METRICS)
     cells = nothing.copy()
     cells[0], cells[-2] = "25.0", "50.0"
@@ -34,6 +35,9 @@ def test_a_row_for_each_artifact_with_instances():
     cells = nothing.copy()
     cells[2] = "12.5"
     assert second == InstanceRow("d/v/cam/irn", "mask", "train", "7", cells)
+    cells = nothing.copy()
+    cells[2] = "75.0"
+    assert third == InstanceRow("d/boxfill/rcnn", "prediction", "train", "7", cells)
 
 
 def test_the_leaderboard_has_instances_where_some_are_measured():

@@ -250,7 +250,26 @@ def test_figures_of_instances_are_in_the_tables(tmp_path):
     assert board.loc["pets/boxfill", names].tolist() == [0.25, 0.5, 0.75]
     assert board.loc["pets/v/cam/irn", names].tolist() == [0.125, 0.5, 0.75]
     assert board.loc["pets/v/cam/irn", "mask_iou"] == 0.4
-    assert board["note"].tolist() == ["", ""]
+    assert board["note"].tolist() == ["", ""] and board["prediction_ap"].isna().all()
+
+
+def test_figures_of_predicted_instances_are_apart(tmp_path):
+    own = tmp_path / "pets"
+    write(own / "instances/boxfill-0/metrics.csv", INSTANCES)
+    write(own / "predictions/rcnn-0/metrics.csv", METRICS.replace("train", "val"))
+    of_val = INSTANCES.replace("train", "val").replace("0.25", "0.125")
+    write(own / "predictions/rcnn-0/instances.csv", of_val)
+    for split in ("train", "val"):
+        write(own / f"{split}.csv", ",".join(INDEX) + "\n")
+    about = {"experiment": "pets/boxfill/rcnn", "dataset": "pets", "has_truth": True}
+    artifacts = {"instances": "boxfill-0", "predictions": "rcnn-0"}
+    more = {"has_instances": True, "evaluate_on": "val", "instances": ["boxfill-0", "rcnn-0"]}
+    outline = [with_steps(about, artifacts) | more]
+    metrics = tidy_metrics(outline, {"background_score": 0.3, "thresholds": 2}, tmp_path)
+    board = leaderboard(metrics, outline, tmp_path, pd.DataFrame(columns=list(WARNINGS)))
+    names = ["instance_ap", "instance_ap50", "prediction_ap", "prediction_ap50", "prediction_abo"]
+    assert board.loc[0, names].tolist() == [0.25, 0.5, 0.125, 0.5, 0.75]
+    assert board.loc[0, ["prediction_iou", "prediction_split"]].tolist() == [0.4, "val"]
 
 
 def test_without_true_instances_the_leaderboard_says_so(tmp_path):

@@ -1,6 +1,6 @@
 """Any method's config block made small, its options, and a data set of three images for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -12,10 +12,11 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.classifiers import Wood
-from tags2masks.config.detectors import FasterRcnn
+from tags2masks.config.classifiers import MctFormer, Wood
+from tags2masks.config.detectors import TwoStage
 from tags2masks.config.instances import BoxMask
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
+from tags2masks.config.maskrcnn import InstanceInference
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
 from tags2masks.config.objectness import C2amHMaps, Given
@@ -28,12 +29,15 @@ from tags2masks.data.candidates import RANKED
 from tags2masks.data.index import COLUMNS, assign_shards, images_sha, rows_of
 from tags2masks.data.labelled import write_labelled
 from tags2masks.data.tables import write_table
+from tags2masks.instance_store import entry, instance
+from tags2masks.mask_ids import IGNORED
 from tags2masks.methods import method_module
 from tags2masks.nets.checkpoint import save_model
 from tags2masks.palette import write_palette_png
 from tags2masks.provenance import provenance, write_record
 from tags2masks.segmenters.perturbations import PERTURBATIONS
 from tags2masks.stages import giving
+from tags2masks.store import Entry as Stored
 from tags2masks.store import write_shard
 from tags2masks.workflow.ids import artifact_id
 
@@ -47,9 +51,11 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "epochs": 2,
         "batch_size": 3,
         "radius": 3,
+        "width": 8,
     },
     Wood: {"keep": "all", "clusters": 2},
-    FasterRcnn: {
+    MctFormer: {"backbone": {"name": "test_vit", "weights": None}},
+    TwoStage: {
         "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
         "frozen_stages": 0,
         "augment": {"short_sides": (32, 48), "longest": 64},
@@ -58,7 +64,10 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "anchors": {"sizes": (8, 16, 24, 32, 64)},
         "proposals": {"before_nms": (50, 50), "after_nms": (40, 40)},
         "regions": {"channels": 8, "sampled": 32},
+        "mask_layers": 1,
+        "mask_channels": 4,
     },
+    InstanceInference: {"short_side": 48, "longest": 64},
     Segmenter: {"head_channels": 8, "decoder_channels": 8},
     Mixed: {"batch_size": 2},
     Dpt: {"backbone": {"name": "test_vit", "weights": None}},
@@ -205,18 +214,38 @@ def three_images(
     known = known.copy()
     known[0, 0] = 0
     write_palette_png(folder / "mask.png", known)
-    write_labelled(folder / "labelled.csv", pd.DataFrame({"image": [name], "mask": ["mask.png"]}))
+    masked = pd.DataFrame({"image": [name], "mask": ["mask.png"], "instances": [""]})
+    write_labelled(folder / "labelled.csv", masked)
     candidates = out_of_distribution(folder)
     dataset, labelled = {"kind": "folder"}, folder / "labelled.csv"
     boxes, val_boxes = folder / "boxes.csv", folder / "val-boxes.csv"
     train = rows_of(index, "train")
     named = [pair for pair in zip(train["image"], train["tags"], strict=True) if pair[1]]
-    write_boxes(boxes, boxes_in(train, named or [(train["image"].iloc[-1], CLASSES[:1])]))
+    drawn = boxes_in(train, named or [(train["image"].iloc[-1], CLASSES[:1])])
+    write_boxes(boxes, drawn)
+    files["instances"] = [folder / "instances.zarr.zip"]
+    in_boxes = instances_in(train, drawn, labels != [IGNORED])
+    write_shard(files["instances"][0], {"id": MADE}, images_sha(train), in_boxes)
     val = rows_of(index, "val")
     write_boxes(val_boxes, boxes_in(val, [(val["image"].iloc[0], CLASSES[:1])]))
     return Data(
         folder, index, upstream, files, dataset, labelled, candidates, boxes, val_boxes
     )  # fmt: skip
+
+
+def instances_in(rows: pd.DataFrame, boxes: pd.DataFrame, known: bool) -> Iterator[Stored]:
+    """The entries of instances of the boxes, of which half the pixels are known, or none."""
+    rng = np.random.default_rng(2)
+    for image, *size in rows[["image", "height", "width"]].itertuples(index=False, name=None):
+        own = []
+        for box in boxes[boxes["image"] == image].itertuples():
+            possible = np.zeros(size, bool)
+            possible[box.y1 : box.y2 + 1, box.x1 : box.x2 + 1] = True
+            sure = possible & (rng.random(size) < 0.5) & known
+            corners = box.x1, box.y1, box.x2, box.y2
+            class_id = 1 + CLASSES.index(boxes.loc[box.Index, "class"])
+            own.append(instance(class_id, sure, box=corners, possible=possible))
+        yield entry(image, own, tuple(size))
 
 
 def boxes_in(rows: pd.DataFrame, named: list[tuple[str, Sequence[str]]]) -> pd.DataFrame:

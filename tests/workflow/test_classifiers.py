@@ -16,20 +16,33 @@ METHODS = {
     "pnoc": {"ordinary": "vanilla"},
     "seam": {},
     "sampling": {},
+    "edam": {"width": 8},
+    "mctformer": {"backbone": {"name": "test_vit", "args": {"patch_size": 8, "img_size": 64}}},
 }
+# Of their own classifiers.
+OWN_MAPS = {
+    "random": {"method": "ficklenet", "passes": 5},
+    "tokens": {"method": "mctformer"},
+    "tokens-lpcam": {
+        "method": "mctformer",
+        "patch_map": "lpcam",
+        "prototypes": {"clusters": 2, "foreground_score": 0.5},
+    },
+}
+OF_MCTFORMER = {f"digits/mctformer/{name}" for name in ("tokens", "tokens-lpcam")}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A chain of each method that ends in maps, and one of random passes; finished."""
+    """A chain of each method that ends in maps, and of maps that are their own; finished."""
     config = copying.deepcopy(CONFIG)
     del config["segmenters"]
     for name, more in METHODS.items():
         config["classifiers"][name] = {"method": name} | TRAINING | more
-    config["maps"]["random"] = {"method": "ficklenet", "passes": 5}
+    config["maps"] |= OWN_MAPS
     config["masks"] = {"any": {"method": "any_pass"}}
     config["experiments"] = [f"digits / {{{','.join(METHODS)}}} / cam"]
-    config["experiments"].append("digits / ficklenet / random / any")
+    config["experiments"] += ["digits / ficklenet / random / any", *sorted(OF_MCTFORMER)]
     project = fresh_project(tmp_path_factory.mktemp("classifiers"), config)
     project.make()
     return project
@@ -39,7 +52,8 @@ def test_each_has_maps_with_figures(made):
     assert made.would_run() == {}
     board = pd.read_csv(made.folder / "results/leaderboard.csv").set_index("experiment")
     random = "digits/ficklenet/random/any"
-    assert set(board.index) == {random, *(f"digits/{name}/cam" for name in METHODS)}
+    cams = {f"digits/{name}/cam" for name in METHODS}
+    assert set(board.index) == {random, *cams, *OF_MCTFORMER}
     assert 0 < board.loc[random, "mask_iou"] < 1
     assert board["seed_iou"].between(0, 1).all() and board["classifier_map"].between(0, 1).all()
 
