@@ -36,7 +36,10 @@ are parts of `results/report.html`. The last column counts the figures in
 class Rows(Block):
     """Where an item's figures are: rows of a table in `results/`, or in the maps' folders."""
 
-    file: Literal["metrics.csv", "sweep.csv", "curve.csv", "properties.csv", "correlations.csv"]
+    file: Literal[
+        "metrics.csv", "sweep.csv", "curve.csv", "epochs.csv", "steps.csv", "properties.csv",
+        "correlations.csv",
+    ]  # fmt: skip
     stage: str | None = None
     metrics: tuple[str, ...] = ()
     split: Literal["train", "val"] | None = None

@@ -12,12 +12,16 @@ from matplotlib.patches import Rectangle
 from tags2masks.report import plots, tables
 from tags2masks.report.svg import STYLE, WIDTH, colour, svg
 
-PANELS = (("iou", "mean IoU, %"), ("ndr_recall", "NDR-Recall, %"))
+PANELS = (
+    ("iou", "mean IoU, %"),
+    ("contour_f", "contour F, %"),
+    ("ndr_recall", "NDR-Recall, %"),
+)
 PALEST, DARKEST = 0.06, 0.55  # opacity of a grid's cells; text stays legible on all
 
 
 def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
-    """Charts of mean IoU and NDR-Recall of each chain's last stage that has them.
+    """Charts of mean IoU, contour F and NDR-Recall of each chain's last stage that has them.
 
     One for each parameter that is swept alone, with a line per chain; for two parameters one per
     chain, a grid. Several seeds count as their mean.
@@ -74,7 +78,7 @@ def _grids(
     if panels:
         name, number = chain.partition("/")[2], numbers[rows["experiment"].iloc[0]]
         yield {
-            "title": f"{parameter} by {by}",
+            "title": f"Sensitivity to {parameter} by {by}",
             "svg": _drawn_grids(key, panels, parameter, by, number),
             "legend": [plots.Series(name, number, rows)],
             "alt": "; ".join(

@@ -294,7 +294,7 @@ def test_a_grid_of_two_parameters_by_hand():
         ("600", "1e-05", 0, 0.8, True),
     )
     [chart] = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3))
-    assert chart["title"] == "maps.rib.margin by maps.rib.lr"
+    assert chart["title"] == "Sensitivity to maps.rib.margin by maps.rib.lr"
     first, best = chart["alt"].split("; ")
     # Numbers in order of size; two seeds as their mean; in the second panel, the one known figure.
     assert first == (

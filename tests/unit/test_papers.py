@@ -112,7 +112,12 @@ def test_rows_are_what_the_config_measures(item):
             assert rows.split in measured
         assert (rows.file == "sweep.csv") == (rows.parameter is not None)
         assert rows.parameter is None or rows.parameter in swept
-        assert rows.file != "curve.csv" or rows.stage == "maps"
+        assert rows.stage == "maps" or rows.file not in ("curve.csv", "epochs.csv", "steps.csv")
+        if rows.file == "epochs.csv":
+            assert config.evaluation.epoch_images
+        if rows.file == "steps.csv":
+            entries = {chain.split("/")[2] for chain in mine}
+            assert all(config.maps[entry].keep_steps for entry in entries)
 
 
 def test_views_are_parts_of_the_report():
