@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import (
     cam,
     climbing,
+    clip,
     crf,
     curve,
     dag,
@@ -36,6 +37,7 @@ SUBJECTS = {
     "ficklenet": ficklenet,
     "mctformer": mctformer,
     "climbing": climbing,
+    "clip": clip,
     "prototypes": prototypes,
     "walk": walk,
     "crf": crf,

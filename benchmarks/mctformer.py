@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
 from tags2masks.classifiers.mctformer import TokenClassifier, build
-from tags2masks.config.classifiers import MctFormer
+from tags2masks.config.hosts import MctFormer
 from tags2masks.config.maps import MctFormerMaps
 from tags2masks.config.training import Backbone
 from tags2masks.maps.batch import plain_batch

@@ -13,7 +13,8 @@ from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.maps import Cam, Lpcam
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.maps.batch import plain_batch
-from tags2masks.maps.lpcam import fold, likeness, localize
+from tags2masks.maps.likeness import fold, likeness
+from tags2masks.maps.lpcam import localize
 from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.score_maps import normalize

@@ -17,8 +17,9 @@ from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
 from tags2masks.classifiers.puzzle import tile
 from tags2masks.classifiers.sampling import similarity_loss, unlike
-from tags2masks.config.classifiers import METHODS, TagAugment, TagTraining
-from tags2masks.config.training import Backbone
+from tags2masks.config.classifiers import METHODS
+from tags2masks.config.tag_training import TagAugment, TagTraining
+from tags2masks.config.training import Backbone, Training
 from tags2masks.data.views import TaggedViews
 from tags2masks.methods import method_module
 from tags2masks.nets.classifier import Classifier
@@ -42,11 +43,12 @@ BACKBONE = Backbone(name="mobilenetv2_100", output_stride=16)
 
 
 def specs(crop: int) -> dict[str, TagTraining]:
-    """Each method with its defaults, on this backbone or one that it can use."""
+    """Each method that trains, with its defaults, on this backbone or one that it can use."""
     common = {"backbone": BACKBONE, "augment": TagAugment(crop=crop)}
     deit = Backbone(name="deit_tiny_patch16_224")
     further = {"wood": {"keep": "all"}, "mctformer": {"backbone": deit}}
-    return {name: block(**(common | further.get(name, {}))) for name, block in METHODS.items()}
+    trained = {name: block for name, block in METHODS.items() if issubclass(block, Training)}
+    return {name: block(**(common | further.get(name, {}))) for name, block in trained.items()}
 
 
 def batch_of(spec: TagTraining, count: int, crop: int) -> list[Tensor]:

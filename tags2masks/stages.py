@@ -95,6 +95,12 @@ _ALL = (
         file="ranked.csv",
     ),
     Stage(
+        "texts", "Embedded texts", "embedded texts", package="texts",
+        part="texts", takes=(),
+        program="embed_texts", gives="table", rule="{method}_texts", message="Embed the texts:",
+        reads=("classes",), file="texts.json",
+    ),
+    Stage(
         "classifier", "Classifier", "classifiers", package="classifiers",
         section="classifiers", about="Learned from the tags.", takes=("dataset",),
         program="train", gives="network", message="Train the classifier", measured="tags",
@@ -166,6 +172,12 @@ _ALL = (
         part="background_score", takes=("maps", "classifier"),
         program="choose_score", gives="table", message="Choose the background score:",
         file="score.json",
+    ),
+    Stage(
+        "segments", "Segments", "segments", package="segments",
+        part="segments", takes=(),
+        program="find_segments", gives="shards", rule="{method}_segments", message="Segments:",
+        reads=("index",),
     ),
     Stage(
         "masks", "Masks", "masks", package="masks",

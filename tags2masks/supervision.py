@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 
 # In the order of listing. Config blocks declare in `learns_from` which they read.
-SOURCES = ("tags", "ood", "saliency", "boxes", "masks")
+SOURCES = ("tags", "ood", "saliency", "segments", "boxes", "masks")
 
 # The tables of a data set with supervision beyond tags: boxes.csv, labelled.csv.
 SOURCE_FILES = {"boxes": "boxes", "masks": "labelled"}
 
 # Seconds of work per image (Lee, "Label-Efficient Learning for Object Recognition", PhD thesis,
 # 2023, table 2.1). Drawing boxes or masks includes the tags. The table has no figure for
-# out-of-distribution images and saliency maps.
+# out-of-distribution images, saliency maps and segments.
 SECONDS = {"tags": 20.0, "boxes": 38.1, "masks": 239.7}
 
 

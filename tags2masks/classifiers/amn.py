@@ -21,7 +21,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from tags2masks.config.classifiers import Amn
+from tags2masks.config.hosts import Amn
 from tags2masks.data.index import multi_hot
 from tags2masks.data.masked import MaskedViews
 from tags2masks.data.views import Draw

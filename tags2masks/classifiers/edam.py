@@ -31,7 +31,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from tags2masks.classifiers.vanilla import tag_loss
-from tags2masks.config.classifiers import Edam
+from tags2masks.config.hosts import Edam
 from tags2masks.data.index import multi_hot
 from tags2masks.data.paired import PairedViews
 from tags2masks.machine import is_main_process

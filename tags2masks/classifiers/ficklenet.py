@@ -17,7 +17,7 @@ single cell, by the middle of the windows.
 from torch import Generator, Tensor, nn
 
 from tags2masks.classifiers.vanilla import tag_loss
-from tags2masks.config.classifiers import FickleNet
+from tags2masks.config.hosts import FickleNet
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.random_windows import RandomWindows, pooled_logits
 from tags2masks.training import Moment

@@ -22,7 +22,7 @@ so the mean average precision, are of the class tokens, as in the code. Its own 
 from torch import Tensor, nn
 
 from tags2masks.classifiers.vanilla import tag_loss
-from tags2masks.config.classifiers import MctFormer
+from tags2masks.config.hosts import MctFormer
 from tags2masks.nets.class_tokens import repeat_class_token
 from tags2masks.nets.classifier import Classifier
 from tags2masks.training import Moment

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tags2masks.config.classifiers import TagTraining
+from tags2masks.config.tag_training import TagTraining
 from tags2masks.data.index import multi_hot
 from tags2masks.data.views import PlainViews
 from tags2masks.machine import Machine

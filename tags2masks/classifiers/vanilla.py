@@ -9,7 +9,8 @@ norm stays in evaluation mode by default.
 import torch.nn.functional as F
 from torch import Tensor
 
-from tags2masks.config.classifiers import TagTraining, Vanilla
+from tags2masks.config.classifiers import Vanilla
+from tags2masks.config.tag_training import TagTraining
 from tags2masks.nets.classifier import Classifier
 from tags2masks.training import Moment
 

@@ -34,7 +34,7 @@ class Block(BaseModel):
             return values
         merged = dict(values)
         for name, info in cls.model_fields.items():
-            if isinstance(info.default, Block) and isinstance(values.get(name), dict):
+            if _changes(values.get(name), info.default):
                 merged[name] = _merge(info.default, values[name])
         return merged
 
@@ -87,6 +87,10 @@ class Entry(Block):
         """The user's folders that the program reads, by the name of its option."""
         return {}
 
+    def files(self) -> dict[str, str]:
+        """The user's files that the program reads, by the name of its option."""
+        return {}
+
     @property
     def offers(self) -> frozenset[str]:
         """Capabilities for later stages, such as `pixel_correlation`."""
@@ -114,9 +118,17 @@ def added(default: Any, **field: Any) -> Any:
     return Field(default, json_schema_extra={"in_key": "if set"}, **field)
 
 
+def _changes(values: Any, default: Any) -> bool:
+    """Whether they are of a default block, and not of another method in its place."""
+    if not isinstance(default, Block) or not isinstance(values, dict):
+        return False
+    method = getattr(default, "method", None)
+    return values.get("method", method) == method
+
+
 def _merge(default: Block, values: dict) -> dict:
     merged = default.model_dump() | values
     for name in type(default).model_fields:
-        if isinstance(getattr(default, name), Block) and isinstance(values.get(name), dict):
+        if _changes(values.get(name), getattr(default, name)):
             merged[name] = _merge(getattr(default, name), values[name])
     return merged

@@ -164,6 +164,38 @@ class GradCam(MultiScale):
     method: Literal["gradcam"] = "gradcam"
 
 
+class ClipEs(Maps):
+    """Maps of `clip`, without a training (CLIP-ES; Lin et al., CVPR 2023).
+
+    Grad-CAM of the softmax over the image's tags and background texts, then spread along the
+    attention of the image tower.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lin2023clipes", "selvaraju2017gradcam")
+
+    needs: ClassVar[tuple[str, ...]] = ("texts",)
+
+    method: Literal["clip_es"] = "clip_es"
+    affinity: bool = Field(
+        True, description="Spread maps along attention; false: the maps of softmax Grad-CAM."
+    )
+    layers: int = Field(8, ge=1, description="Last layers whose attention is averaged.")
+    rounds: int = Field(
+        3, ge=1, description="Times that columns and then rows of the attention sum to 1."
+    )
+    steps: int = Field(2, ge=1, description="t: how often a map is spread.")
+    box_score: float = Field(
+        0.4,
+        ge=0,
+        lt=1,
+        description="λ: maps are spread from the boxes around what is above this share of their "
+        "maximum.",
+    )
+    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
+    precision: GradientPrecision = Field("32-true", description="Autocast of the image tower.")
+    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
+
+
 class FickleNetMaps(Maps):
     """Maps of many random passes of a `ficklenet` classifier, averaged (Lee et al., CVPR 2019).
 
@@ -545,4 +577,5 @@ METHODS = {
     "rib": Rib,
     "mean": MeanMaps,
     "bbam": Bbam,
+    "clip_es": ClipEs,
 }

@@ -17,6 +17,7 @@ from tags2masks.config.scores import (
     background_score,
     power_of,
 )
+from tags2masks.config.segments import Felzenszwalb, GivenSegments, Sam2
 from tags2masks.config.walks import IrnFields, IrnWalk, PsaFields, PsaWalk
 
 
@@ -386,6 +387,37 @@ class SaliencyCheck(Masks):
     )
 
 
+class Segments(Masks):
+    """The masks that it follows, made of whole segments of the image (SEPL; Chen et al., 2023)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("chen2023sepl",)
+
+    takes: ClassVar[tuple[str, ...]] = ("masks",)
+    program: ClassVar[str] = "refine_by_segments"
+    reads_images: ClassVar[bool] = False
+
+    method: Literal["segments"] = "segments"
+    segments: Felzenszwalb | GivenSegments | Sam2 = Field(
+        Felzenszwalb(),
+        discriminator="method",
+        description="An artifact of its own. method: `felzenszwalb` (superpixels, the default), "
+        "`given` (a folder), or `sam2` (SAM 2 by the library transformers).",
+    )
+    segment_share: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="A segment takes its class if this is more than this share of the segment.",
+    )
+    region_share: float | None = Field(
+        0.85,
+        gt=0,
+        le=1,
+        description="It also does if it has at least this share of all pixels of the class; null: "
+        "then it does not.",
+    )
+
+
 class Vote(Masks):
     """What most of several chains' masks say of a pixel; 255 where as many say something else."""
 
@@ -426,6 +458,7 @@ METHODS = {
     "any_pass": AnyPass,
     "saliency_check": SaliencyCheck,
     "saliency_cut": SaliencyCut,
+    "segments": Segments,
     "semantic": Semantic,
     "vote": Vote,
 }

@@ -58,21 +58,26 @@ def _section(title: str, block: type[Block], level: int = 2) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(block: type[Block], prefix: str, default: Block | None = None) -> list[str]:
+def _rows(block: type[Block], prefix: str, default: Block | None = None, of: str = "") -> list[str]:
+    """A row for each field; of: the method whose block it is, where a field has one of several."""
     rows = []
     for name, info in block.model_fields.items():
         if name in ("method", "kind"):
             continue
         value = getattr(default, name) if default is not None else info.default
-        if isinstance(info.default, Block):
-            rows += _rows(type(info.default), f"{prefix}{name}.", value)
+        choices = _optional_blocks(info.annotation)
+        if isinstance(info.default, Block) and len(choices) < 2:
+            rows += _rows(type(info.default), f"{prefix}{name}.", value, of)
             continue
-        what = [info.description or "", "*free*" if _is_free(info) else ""]
+        what = [of, info.description or "", "*free*" if _is_free(info) else ""]
         shown = "required" if info.is_required() and default is None else f"`{_plain(value)}`"
         cells = [f"`{prefix}{name}`", _type(info), shown, " ".join(filter(None, what))]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        for block in _optional_blocks(info.annotation):
-            rows += _rows(block, f"{prefix}{name}.", value if isinstance(value, Block) else None)
+        for block in choices:
+            own = value if isinstance(value, block) else None
+            several = isinstance(info.default, Block)  # a number or null has one block beside it
+            method = f"`{block.model_fields['method'].default}`:" if several else ""
+            rows += _rows(block, f"{prefix}{name}.", own, method or of)
     return rows
 
 

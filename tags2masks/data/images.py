@@ -22,6 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 """Suffixes of the files that count as images when a folder is searched."""
 
 EXTRA_SAMPLES = 338  # the TIFF tag with the meaning of bands beyond the colours
+COLOURS = 256  # of a palette, at most
 IGNORE = "ignore"
 
 # Exceptions of Pillow's decoders for damaged files.
@@ -133,6 +134,10 @@ def _decode(path: Path, data: bytes) -> Image.Image:
             # Pillow only warns up to twice this size.
             raise Image.DecompressionBombError
         image.load()
+        opacities = image.info.get("transparency")
+        if isinstance(opacities, bytes) and len(opacities) > COLOURS:
+            # Pillow loads it, and fails where the colours are asked for.
+            raise ValueError(f"opacities of {len(opacities)} colours, {COLOURS} at most")
     except UnidentifiedImageError:
         raise UserError(
             f"{path}: not an image of a format that is read ({', '.join(FORMATS)}); replace it or "

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tags2masks.config.classifiers import TagAugment
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.data.images import read_image
 from tags2masks.data.index import files_of, sizes_of
 from tags2masks.data.mixed import cycled

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from tags2masks.config.classifiers import TagAugment
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
 from tags2masks.data.index import files_of, sizes_of

@@ -23,7 +23,7 @@ from tags2masks.config.maps import MctFormerMaps
 from tags2masks.errors import UserError
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.label_gate import stretched
-from tags2masks.maps.lpcam import fold, likeness
+from tags2masks.maps.likeness import fold, likeness
 from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.class_tokens import attention_shown
 from tags2masks.nets.classifier import Classifier

@@ -212,7 +212,9 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable weights file ({error}); {mend}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    ):
         raise UserError(f"{path}: holds no state dict; save model.state_dict()")
     for name, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_quantized:
@@ -220,6 +222,8 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
                 f"{path}: '{name}' is sparse or quantised; save plain tensors (to_dense(), "
                 "dequantize())"
             )
+        if tensor.is_meta:
+            raise UserError(f"{path}: '{name}' has no values (device meta); save the weights")
     return state
 
 

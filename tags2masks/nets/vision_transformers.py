@@ -31,13 +31,24 @@ def create_vision_transformer(backbone: Backbone) -> nn.Module:
 
     Raises UserError for arguments that the network does not take.
     """
-    arguments = backbone_arguments(backbone)
+    return as_patches(created(backbone, backbone_arguments(backbone)), backbone)
+
+
+def created(backbone: Backbone, arguments: dict[str, object]) -> nn.Module:
+    """timm's network; raises UserError for arguments that it does not take."""
     try:
-        network = timm.create_model(backbone.name, **arguments)
+        return timm.create_model(backbone.name, **arguments)
     except REFUSALS as error:
         raise UserError(
             f"backbone.args: {backbone.name} does not take {backbone.args} ({error}); try others"
         ) from None
+
+
+def as_patches(network: nn.Module, backbone: Backbone) -> nn.Module:
+    """The network, without a head, as one that gives maps of its patches' tokens (`Patches`).
+
+    Raises UserError for fewer blocks than there are stages.
+    """
     normalized_last(network)
     depth = len(network.feature_info)
     if depth < STAGES:

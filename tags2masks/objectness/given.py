@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from tags2masks.config.objectness import Given
-from tags2masks.data.images import DAMAGE
+from tags2masks.data.images import decode
 from tags2masks.errors import UserError
 from tags2masks.given import is_given
 from tags2masks.maps.scales import stored_size
@@ -37,23 +37,18 @@ def read_maps(rows: pd.DataFrame, folder: Path, spec: Given) -> Iterator[Entry]:
 
 def _read(file: Path, size: tuple[int, int], stride: int) -> np.ndarray:
     """A map at 1/stride of the image's size, float16 [1, h, w], each cell the mean of its area."""
-    try:
-        with Image.open(file) as picture:
-            if picture.mode not in ("L", "1"):
-                raise UserError(
-                    f"{file}: has mode {picture.mode}, but a saliency map is grey with 8 bits; "
-                    "convert it to L"
-                )
-            if picture.size[::-1] != size:
-                raise UserError(
-                    f"{file}: {picture.width} × {picture.height} pixels, but its image has "
-                    f"{size[1]} × {size[0]}; resize the map to the image"
-                )
-            height, width = stored_size(size, stride)
-            shares = Image.fromarray(np.asarray(picture.convert("L"), np.float32) / 255)
-            cells = shares.resize((width, height), Image.Resampling.BOX)
-    except UserError:
-        raise
-    except DAMAGE as error:
-        raise UserError(f"{file}: not a readable image ({error}); make it again") from None
+    picture = decode(file)
+    if picture.mode not in ("L", "1"):
+        raise UserError(
+            f"{file}: has mode {picture.mode}, but a saliency map is grey with 8 bits; convert it "
+            "to L"
+        )
+    if picture.size[::-1] != size:
+        raise UserError(
+            f"{file}: {picture.width} × {picture.height} pixels, but its image has {size[1]} × "
+            f"{size[0]}; resize the map to the image"
+        )
+    height, width = stored_size(size, stride)
+    shares = Image.fromarray(np.asarray(picture.convert("L"), np.float32) / 255)
+    cells = shares.resize((width, height), Image.Resampling.BOX)
     return np.asarray(cells).clip(0, 1).astype(np.float16)[None]

@@ -54,13 +54,10 @@ def charts(
             }
     for stage in giving("network"):
         course = STAGES[stage].course
-        if artifacts[stage]:
-            lines = _apart(
-                [
-                    _series(artifact, _table(artifact.folder / "training.csv"))
-                    for artifact in artifacts[stage]
-                ]
-            )
+        found = [(made, _table(made.folder / "training.csv")) for made in artifacts[stage]]
+        trained = [_series(made, table) for made, table in found if "loss" in table]
+        if trained:
+            lines = _apart(trained)
             yield {
                 "title": f"Training of the {STAGES[stage].plural}",
                 "svg": plots.training(f"{key}-{stage}", lines, course.column, course.title),

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tags2masks.data.images import ImageFile, read_image
-from tags2masks.data.index import images_sha
+from tags2masks.data.images import read_image
+from tags2masks.data.index import images_sha, sizes_of
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes
 from tags2masks.report.gallery import Dataset
 from tags2masks.report.lineage import ShownArtifact
@@ -52,19 +52,18 @@ def shown_prototypes(artifact: ShownArtifact, dataset: Dataset) -> ShownPrototyp
     names = dataset.classes[:MOST_CLASSES]
     prototypes = read_prototypes(path, artifact.id, images_sha(dataset.rows), names)
     classes = [
-        _shown(name, of_class, dataset.files)
-        for name, of_class in zip(names, prototypes, strict=True)
+        _shown(name, of_class, dataset) for name, of_class in zip(names, prototypes, strict=True)
     ]
     return ShownPrototypes(
         artifact.name, artifact.number, classes, len(dataset.classes) - len(names)
     )
 
 
-def _shown(name: str, prototypes: ClassPrototypes, files: dict[str, ImageFile]) -> ShownClass:
+def _shown(name: str, prototypes: ClassPrototypes, dataset: Dataset) -> ShownClass:
     chosen = [
         patches for patches, on in zip(prototypes.nearest, prototypes.chosen, strict=True) if on
     ]
-    crops = _crops([patch for patches in chosen for patch in patches], files)
+    crops = _crops([patch for patches in chosen for patch in patches], dataset)
     strips: dict[bool, list[Strip]] = {False: [], True: []}
     for at in sorted(np.flatnonzero(prototypes.chosen), key=lambda at: -prototypes.scores[at]):
         images = ", ".join(patch.image for patch in prototypes.nearest[at])
@@ -82,11 +81,12 @@ def _shown(name: str, prototypes: ClassPrototypes, files: dict[str, ImageFile]) 
     )
 
 
-def _crops(patches: list[Patch], files: dict[str, ImageFile]) -> dict[Patch, np.ndarray]:
+def _crops(patches: list[Patch], dataset: Dataset) -> dict[Patch, np.ndarray]:
     """The pixels of each patch; every image is read once."""
+    sizes = dict(zip(dataset.rows["image"], sizes_of(dataset.rows), strict=True))
     crops: dict[Patch, np.ndarray] = {}
     for image in dict.fromkeys(patch.image for patch in patches):
-        pixels = read_image(files[image])
+        pixels = read_image(dataset.files[image], sizes[image])
         for patch in patches:
             if patch.image == image:
                 crops[patch] = crop(pixels, patch.box)

@@ -5,6 +5,7 @@ from tags2masks.config.chains import named_chains
 from tags2masks.config.experiments import Chain, EntryName, parse_named_chain, takes_of
 from tags2masks.config.project import Config, choices
 from tags2masks.config.sweep import add_derived_entries, expand_sweeps
+from tags2masks.config.training import Training
 from tags2masks.methods import methods_of
 from tags2masks.stages import SECTIONS, STAGES, Stage, unnumbered
 from tags2masks.workflow.artifacts import Artifact, Experiment, build_artifact
@@ -221,6 +222,11 @@ class _Builder:
                 f"{where}.ordinary: {name} is of method {block.method}, whose candidates are not "
                 "ranked for an ordinary classifier; name one that learns from tags alone"
             )
+        if not isinstance(block, Training):
+            raise ConfigError(
+                f"{where}.ordinary: {name} is of method {block.method}, which is not trained on "
+                "the tags; name one that is"
+            )
         if "ordinary" in spec:
             below = spec.pop("ordinary")
             upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
@@ -299,9 +305,11 @@ class _Builder:
         """The classifier as upstream artifact, if the training starts from its backbone."""
         if not getattr(block, "init_from_classifier", False):
             if getattr(block, "frozen", False) and block.backbone.weights is None:
+                others = ", or set init_from_classifier: true"
                 raise ConfigError(
                     f"{where}.backbone.weights: null, but this backbone is not trained; name a "
-                    "file, 'pretrained', or set init_from_classifier: true"
+                    "file, or 'pretrained'"
+                    + (others if hasattr(block, "init_from_classifier") else "")
                 )
             return {}
         classifier = self.latest.get("classifier")
@@ -321,6 +329,12 @@ def _check_backbones(where: str, block: Entry, classifier: Artifact) -> None:
         raise ConfigError(
             f"{where}: the backbone {ours.name} is not the classifier's {theirs.name}; use the "
             "same name and args in both"
+        )
+    if "class_tokens" in classifier.block.offers:
+        raise ConfigError(
+            f"{where}: the classifier's {theirs.name} has a class token for each class "
+            f"({classifier.method}), and this network one; start from another classifier, or set "
+            "backbone.weights"
         )
 
 

@@ -69,6 +69,10 @@ class Catalog:
                 _check_braces(where, path)
                 if not Path(path).is_dir():
                     raise ConfigError(f"{where}: {path} is no folder; correct its path")
+            for name, path in artifact.block.files().items():
+                where = f"{artifact.stage} {artifact.id}: {name}"
+                _check_braces(where, path)
+                _check_file(where, path, "; correct its path")
         for path in self.published:
             _check_braces("published", path)
             _check_file("published", path, "; correct its path")

@@ -45,7 +45,8 @@ class Plan(Measured):
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"
-            named |= candidate_tables(self.config, artifact) | artifact.block.folders()
+            named |= candidate_tables(self.config, artifact)
+            named |= artifact.block.folders() | artifact.block.files()
             for role, upstream in artifact.upstream.items():
                 for option, given in self._upstream_files(
                     stage, unnumbered(role), upstream, wildcards

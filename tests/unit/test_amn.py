@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from tags2masks.classifiers.amn import balanced_cross_entropy, build, step, views
 from tags2masks.config.base import ConfigError
-from tags2masks.config.classifiers import Amn
+from tags2masks.config.hosts import Amn
 from tags2masks.config.maps import AmnMaps, Cam
 from tags2masks.config.project import parse_config
 from tags2masks.data.index import images_sha, rows_of

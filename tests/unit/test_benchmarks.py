@@ -12,6 +12,7 @@ from benchmarks import __main__ as program
 from benchmarks import (
     cam,
     climbing,
+    clip,
     crf,
     curve,
     ficklenet,
@@ -209,6 +210,12 @@ def test_attention_added_up_and_kept_agree():
     (row, floor) = mctformer.measure(quick=True)  # compares the maps too
     assert row.what == "an image of 33 × 47; all attention kept"
     assert row.plain > 0 and floor.what == "an image of 33 × 47; floor: the bare pass"
+
+
+def test_both_ways_of_spreading_agree():
+    maps, spreading = clip.measure(quick=True)  # compares the maps too
+    assert maps.what == "test_vit, 48 × 64; its bare passes" and maps.note.endswith("images/s")
+    assert spreading.what == "spreading on 3 × 4 cells; by the power" and spreading.plain > 0
 
 
 class OneConvolution(nn.Module):

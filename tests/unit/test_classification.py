@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from tags2masks.classifiers.validation import average_precisions_of, plain_views
-from tags2masks.config.classifiers import TagAugment, Vanilla
+from tags2masks.config.classifiers import Vanilla
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.machine import Machine
 from tags2masks.metrics.classification import average_precisions, mean_average_precision
 from tags2masks.metrics.rows import ranking_rows

@@ -218,6 +218,7 @@ def test_boxes_take_in_every_pixel_that_they_touch_and_crowds_are_difficult(fold
         ([1, 1, 2, "b"], "a bbox is x, y, width and height, but this is [1, 1, 2, 'b']"),
         ([1, 1, 2, float("nan")], "a bbox is x, y, width and height, but this is [1, 1, 2, nan]"),
         (7, "a bbox is x, y, width and height, but this is 7"),
+        ([10**400, 1, 2, 2], f"a bbox is x, y, width and height, but this is [1{'0' * 38};"),
     ],
 )
 def test_boxes_that_cannot_be_are_refused(folder, bbox, said):

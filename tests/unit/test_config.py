@@ -2,6 +2,8 @@
 
 import math
 import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -12,7 +14,9 @@ from tags2masks.config.experiments import expand_braces, expand_experiments
 from tags2masks.config.project import parse_config
 from tags2masks.config.segmenters import DeepLabV2
 from tags2masks.config.training import Backbone
+from tags2masks.workflow import started
 from tags2masks.workflow.catalog import Catalog
+from tags2masks.workflow.plan import Plan
 
 BASE = {
     "datasets": {"digits": {"kind": "digits"}},
@@ -50,14 +54,14 @@ def crf(**values):
         (
             {"classifiers": {"v": {"method": "vanila"}}},
             "classifiers.v.method: unknown method 'vanila'; did you mean 'vanilla'? "
-            "choose from amn, edam, ficklenet, mctformer, occse, pnoc, poc, puzzle, sampling, "
-            "seam, vanilla",
+            "choose from amn, clip, edam, ficklenet, mctformer, occse, pnoc, poc, puzzle, "
+            "sampling, seam, vanilla",
         ),
         (
             {"masks": {"crf": {"method": "crff"}}},
             "masks.crf.method: unknown method 'crff'; did you mean 'crf'? "
             "choose from agreed, any_pass, confident, crf, full, irn, predicted, psa, "
-            "saliency_check, saliency_cut, semantic, smooth, superpixel, threshold, vote",
+            "saliency_check, saliency_cut, segments, semantic, smooth, superpixel, threshold, vote",
         ),
         ({"masks": {"crf": {"iterations": 2}}}, "masks.crf.method: missing; add it"),
         (
@@ -161,6 +165,8 @@ def crf(**values):
         (crf(gaussian={"compat": 1e39}), "masks.c.gaussian.compat: 1e+39 is not valid"),
         (crf(gaussian={"sxy": 1e-9}), "masks.c.gaussian.sxy: 1e-09 is not valid"),
         (crf(bilateral={"srgb": 1e-6}), "masks.c.bilateral.srgb: 1e-06 is not valid"),
+        (crf(bilateral={"sxy": 1e-9}), "masks.c.bilateral.sxy: 1e-09 is not valid"),
+        (crf(bilateral={"compat": 1e39}), "masks.c.bilateral.compat: 1e+39 is not valid"),
     ],
 )
 def test_bad_configs_are_refused_by_key_value_and_choices(change, message):
@@ -225,6 +231,18 @@ def test_braces_in_a_path_that_is_an_input_are_refused(tmp_path, monkeypatch, ch
     (tmp_path / "{x}").mkdir()
     with pytest.raises(ConfigError, match=rf"^{key}: \{{x\}}(\.csv)? has braces in it"):
         Catalog(BASE | change)
+
+
+def test_a_folder_to_predict_that_is_not_there_stops_no_plan(tmp_path, monkeypatch):
+    """Training needs no such folder; the job that does says which is missing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(started.VARIABLE, "{}")
+    predict = {"experiment": "digits/vanilla/cam/crf/net", "images": "new"}
+    plan = Plan(BASE | {"predict": {"mine": predict}})
+    mine = SimpleNamespace(name="mine")
+    assert plan.predicted_images(mine) == []
+    Path("new").mkdir()
+    assert plan.predicted_images(mine) == ["new"]
 
 
 def test_experiments_expand_to_entry_names_once():
@@ -321,6 +339,17 @@ def test_a_networks_crf_given_in_part_keeps_its_other_defaults():
 @pytest.mark.parametrize("address", ["tcp://node-1.lab:8786", "10.0.0.1:1", "tls://[::1]:8786"])
 def test_addresses_of_dask(address):
     assert parse_config(BASE | {"dask": address}).dask == address
+
+
+def test_an_address_of_dask_is_one_word_to_the_shell():
+    """The pattern of addresses lets no such word in; quotes are the second guard."""
+    config = parse_config(BASE).model_copy(update={"dask": "tcp://h:1$(touch x)"})
+    plan = SimpleNamespace(config=config)
+    assert Plan.dask(plan, None, None) == "--dask 'tcp://h:1$(touch x)'"
+    plan.config = parse_config(BASE | {"dask": "tls://[::1]:8786"})
+    assert Plan.dask(plan, None, None) == "--dask 'tls://[::1]:8786'"
+    plan.config = parse_config(BASE)
+    assert Plan.dask(plan, None, None) == ""
 
 
 def test_keys_leave_out_what_only_says_where_and_how_fast():

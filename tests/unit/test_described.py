@@ -11,6 +11,7 @@ import pytest
 from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import Coco, Voc
 from tags2masks.errors import UserError
+from tags2masks.stages import STAGES
 from tags2masks.workflow import described as described_module
 from tags2masks.workflow import ids, started
 from tags2masks.workflow.plan import Plan
@@ -179,6 +180,22 @@ def test_a_job_refuses_a_table_that_was_edited_after_its_run_began():
     line = r"^datasets\.pets of the config, its table, or the seed was edited after this run began"
     with pytest.raises(ConfigError, match=line):
         Plan(RAW).described("train")(PETS)
+
+
+def test_initial_weights_count_by_their_bytes_wherever_they_are():
+    def content(path, weights):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_bytes(weights)
+        vanilla = {"method": "vanilla", "backbone": {"name": "resnet18", "weights": path}}
+        plan = Plan(RAW | {"classifiers": {"vanilla": vanilla}, "experiments": ["pets / vanilla"]})
+        (classifier,) = plan.of_stage("classifier")
+        wildcards = SimpleNamespace(dataset="pets", id=classifier.id)
+        params = plan.weighted_params(STAGES["classifier"])
+        return classifier.id, params["weights_content"](wildcards)
+
+    here = content("here/net.pth", b"1")
+    assert content("there/net.pth", b"1") == here
+    assert content("there/net.pth", b"2") != here
 
 
 def test_no_param_closes_a_script_of_snakemakes_report():

@@ -12,10 +12,11 @@ from PIL import Image
 from tags2masks.classifiers.edam import begin, build, sinusoids, step, views
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.base import ConfigError
-from tags2masks.config.classifiers import Edam, TagAugment
+from tags2masks.config.hosts import Edam
 from tags2masks.config.maps import Cam
 from tags2masks.config.masks import SaliencyCut
 from tags2masks.config.project import parse_config
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.paired import PairedViews
 from tags2masks.data.views import random_view

@@ -91,7 +91,10 @@ def giver(data, **changes):
 
     @cache
     def network_of(needs, change):
-        blocks = [small(block, **changes) for block in METHODS["classifiers"].values()]
+        blocks = [
+            small(block, **{name: of for name, of in changes.items() if name in block.model_fields})
+            for block in METHODS["classifiers"].values()
+        ]
         network = built("classifiers", next(b for b in blocks if b.offers >= set(needs)))
         with torch.no_grad():
             change(network)

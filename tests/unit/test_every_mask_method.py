@@ -128,6 +128,14 @@ def by_voting(spec, image, maps, ids, folder):
     return method_module("masks", {"method": spec.method}).make_mask(list(drawn), spec), True
 
 
+def by_refining(spec, image, maps, ids, folder):
+    """As `refine_by_segments` does it: no maps, but masks of any kind, and segments of any form."""
+    rng, size = np.random.default_rng(0), image.shape[:2]
+    drawn = rng.choice(np.array([0, 255, *ids], np.uint8), size)
+    segments = [instance(0, rng.random(size) < share) for share in (0.2, 0, 0.9, 1)]
+    return method_module("masks", {"method": spec.method}).make_mask(drawn, spec, segments), True
+
+
 def by_merging(spec, image, maps, ids, folder):
     """As `merge_instances` does it: no maps, but instances of any form, of some of the classes."""
     rng, size = np.random.default_rng(0), image.shape[:2]
@@ -142,6 +150,7 @@ BY_PROGRAM = {
     "check_masks": by_checking,
     "vote_masks": by_voting,
     "merge_instances": by_merging,
+    "refine_by_segments": by_refining,
 }
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from tags2masks.classifiers.ficklenet import build, step
 from tags2masks.config.base import ConfigError
-from tags2masks.config.classifiers import FickleNet
+from tags2masks.config.hosts import FickleNet
 from tags2masks.config.maps import Cam, FickleNetMaps
 from tags2masks.config.masks import AnyPass
 from tags2masks.config.project import parse_config

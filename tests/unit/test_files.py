@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,14 @@ def test_an_output_that_is_a_folder_is_named_and_left(tmp_path):
         beside.touch()
     assert names(tmp_path) == ["model.safetensors"]
     assert names(path) == ["mine"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    told = pytest.raises(UserError, match=r"/model: the disk is full; make room and start again$")
+    with told, written_whole(tmp_path / "model") as beside:
+        beside.write_text("half")
+        Path("/dev/full").write_bytes(b"the rest")  # as any file on a full disk
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -226,15 +227,42 @@ def test_what_is_no_image_is_refused(tmp_path, read, content, said):
         read(path)
 
 
-@pytest.mark.parametrize("name", ["image.png", "image.jpg", "image.tif", "image.bmp", "image.webp"])
+@pytest.mark.parametrize(
+    "name",
+    ["image.png", "image.jpg", "image.tif", "image.bmp", "image.webp", "image.avif", "image.jp2"],
+)
 def test_truncated_files_are_refused(saved, name):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     path = saved(Image.fromarray(noise), name)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     for read in (read_image, inspect_image):
-        with pytest.raises(UserError, match=rf"{name}: damaged or truncated"):
+        # Of an AVIF file that is not whole Pillow does not see what it is.
+        said = "not an image" if name.endswith("avif") else "damaged or truncated image"
+        with pytest.raises(UserError, match=rf"{name}: {said}"):
             read(path)
+
+
+def png(*chunks):
+    """A PNG of 4 × 3 pixels and two colours, with these chunks of (name, bytes) beside."""
+    size = struct.pack(">IIBBBBB", 4, 3, 8, 3, 0, 0, 0)
+    pixels = zlib.compress(b"\0\1\0\1\0" * 3)
+    parts = [(b"IHDR", size), (b"PLTE", bytes(6)), *chunks, (b"IDAT", pixels), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+@pytest.mark.parametrize("read", [read_image, inspect_image, decode])
+def test_opacities_of_more_colours_than_a_palette_has_are_damage(tmp_path, read):
+    path = tmp_path / "palette.png"
+    path.write_bytes(png((b"tRNS", bytes(256))))
+    read(path)
+    path.write_bytes(png((b"tRNS", bytes(257))))
+    said = f"{path}: damaged or truncated image (opacities of 257 colours, 256 at most); replace it"
+    with pytest.raises(UserError, match=f"^{re.escape(said)}"):
+        read(path)
 
 
 def test_a_folder_is_refused(tmp_path):

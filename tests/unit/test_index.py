@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tags2masks.config.classifiers import TagAugment
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.data import index
 from tags2masks.data.images import ImageFile, Reading
 from tags2masks.data.index import (

@@ -12,7 +12,8 @@ from tags2masks.data.index import build_index, read_index, rows_of, write_index
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine
 from tags2masks.maps.batch import plain_batch
-from tags2masks.maps.lpcam import fold, localize
+from tags2masks.maps.likeness import fold
+from tags2masks.maps.lpcam import localize
 from tags2masks.prototypes import kmeans
 from tags2masks.prototypes.kmeans import (
     Sample,

@@ -15,7 +15,8 @@ from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Backbone
 from tags2masks.data.index import build_index, images_sha, read_index, rows_of, write_index
 from tags2masks.maps.batch import plain_batch
-from tags2masks.maps.lpcam import fold, likeness, localize
+from tags2masks.maps.likeness import fold, likeness
+from tags2masks.maps.lpcam import localize
 from tags2masks.nets.checkpoint import read_spec, save_model
 from tags2masks.nets.classifier import Classifier
 from tags2masks.prototypes.store import read_prototypes

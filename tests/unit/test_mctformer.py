@@ -10,11 +10,12 @@ from timm.layers import resample_abs_pos_embed
 from tags2masks.classifiers.mctformer import build, step
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.base import ConfigError
-from tags2masks.config.classifiers import MctFormer
+from tags2masks.config.hosts import MctFormer
 from tags2masks.config.maps import Lpcam, MctFormerMaps
 from tags2masks.config.project import parse_config
 from tags2masks.config.training import Augment, Backbone
 from tags2masks.errors import UserError
+from tags2masks.maps import likeness as likeness_of
 from tags2masks.maps import lpcam, mctformer
 from tags2masks.maps.batch import plain_batch
 from tags2masks.nets.backbones import create_backbone, load_initial_weights
@@ -296,8 +297,8 @@ def test_lpcam_is_in_the_place_of_patchcam():
     whole = MctFormerMaps(**options, patch_map="lpcam")
     found = mctformer.localize(network, batch, whole, prototypes=prototypes)
     features, attended, between = mctformer.seen(network, images, 3)
-    folded = lpcam.fold(prototypes, context=True)
-    product = attended * lpcam.likeness(features, folded).relu()
+    folded = likeness_of.fold(prototypes, context=True)
+    product = attended * likeness_of.likeness(features, folded).relu()
     product = (between @ product.flatten(2).transpose(1, 2)).transpose(1, 2).view_as(product)
     product = product - product.amin((2, 3), keepdim=True)
     expected = product / product.amax((2, 3), keepdim=True)
@@ -365,6 +366,21 @@ def test_what_it_follows_and_what_is_made_for_it():
     assert set(of_prototypes.artifacts["maps"].upstream) == {"classifier", "prototypes"}
     with pytest.raises(ConfigError, match="mctformer needs a classifier with class tokens"):
         build_experiments(parse_config(CONFIG | {"experiments": ["d / v / own"]}))
+
+
+def test_a_network_with_one_class_token_does_not_start_from_it():
+    vit = {"name": "test_vit", "args": {"drop_path_rate": 0.1}}
+    config = CONFIG | {
+        "classifiers": {"m": {"method": "mctformer", "backbone": vit}},
+        "segmenters": {"s": {"method": "dpt", "backbone": vit, "init_from_classifier": True}},
+        "experiments": ["d / m / own / t / s"],
+    }
+    told = (
+        r"segmenters\.s\.init_from_classifier: the classifier's test_vit has a class token for each"
+        r" class \(mctformer\), and this network one; start from another classifier, or set"
+    )
+    with pytest.raises(ConfigError, match=told):
+        build_experiments(parse_config(config))
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,38 @@ def test_maps_that_do_not_fit_are_told(tmp_path, pictures, message):
 def test_a_damaged_map_is_told(tmp_path):
     written(tmp_path, a=grey(4, 8), b=grey(2, 2))
     file = tmp_path / "a.png"
-    file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(UserError, match=r"a\.png: not a readable image"):
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.index(b"IDAT") + 6])
+    with pytest.raises(UserError, match=r"a\.png: damaged or truncated image"):
+        list(read_maps(ROWS, tmp_path, Given(folder="x")))
+
+
+# Pillow takes it for a grey image of 8 × 4 pixels, and would start Ghostscript to load it.
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 4
+%%EndComments
+%
+%ImageData: 8 4 8 1 0 1 1 "image"
+showpage
+%%EOF
+"""
+
+
+def test_no_program_is_started_for_a_map(tmp_path, monkeypatch):
+    written(tmp_path, b=grey(2, 2))
+    file = tmp_path / "a.png"
+    file.write_bytes(POSTSCRIPT)
+    with Image.open(file) as picture:
+        assert (picture.format, picture.mode, picture.size) == ("EPS", "L", (8, 4))
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("started"))
+    with pytest.raises(UserError, match=r"a\.png: not an image of a format that is read"):
+        list(read_maps(ROWS, tmp_path, Given(folder="x")))
+
+
+def test_a_map_of_too_many_pixels_is_told(tmp_path, monkeypatch):
+    written(tmp_path, a=grey(4, 8), b=grey(2, 2))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(UserError, match=r"a\.png: more than 10 pixels; make it smaller"):
         list(read_maps(ROWS, tmp_path, Given(folder="x")))
 
 

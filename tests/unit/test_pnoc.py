@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from tags2masks.classifiers import pnoc, poc
 from tags2masks.classifiers.occse import draw_class, erase, hard_share, soft_share
 from tags2masks.classifiers.puzzle import merge, tile
-from tags2masks.config.classifiers import METHODS, Pnoc, Poc, TagAugment
+from tags2masks.config.classifiers import METHODS, Pnoc, Poc
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Optimizer
 from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_module

@@ -188,40 +188,35 @@ def test_the_programs(tmp_path, monkeypatch):
     )
     write_truth(home / "truth.csv", truth)
     spec = Folder(images="", tags="", masks="", classes=tuple(classes))
-    call(
-        monkeypatch,
-        measure_classes,
-        recipe=json.dumps({"dataset": spec.key(), "seed": 0}),
-        root=home,
-        threads=1,
-        output=home / "properties.csv",
-        warnings=home / "masks-warnings.csv",
-        **{name: home / f"{name}.{end}" for name, end in
-           (("index", "csv"), ("classes", "txt"), ("truth", "csv"))},
-    )  # fmt: skip
-    assert read_warnings(home / "masks-warnings.csv") == []
+
+    def warned_with(names):
+        """The warnings where the ids of the masks are of these classes."""
+        write_classes(home / "classes.txt", names)
+        call(
+            monkeypatch,
+            measure_classes,
+            recipe=json.dumps({"dataset": spec.key() | {"classes": names}, "seed": 0}),
+            root=home,
+            threads=1,
+            output=home / "properties.csv",
+            warnings=home / "masks-warnings.csv",
+            **{name: home / f"{name}.{end}" for name, end in
+               (("index", "csv"), ("classes", "txt"), ("truth", "csv"))},
+        )  # fmt: skip
+        return read_warnings(home / "masks-warnings.csv")
+
+    (warned,) = warned_with(["z", "x", "y"])
+    assert warned.note == "tags and masks differ: z, x, y"
+    assert "its regions go with the tag x)" in warned.warning
+    (warned,) = warned_with([*classes, "w"])
+    assert warned.note == "no train mask shows w"
+    assert warned_with(classes) == []
     found = read_properties(home / "properties.csv").set_index("class")
     assert found["images"].to_dict() == {"background": 3, "x": 2, "y": 1, "z": 1}  # d has no mask
     assert found["relative_size"].to_dict() == pytest.approx(
         {"background": 1.5 / 3, "x": 0.5, "y": 0.25, "z": 0.25}
     )
     assert found["co_occurrence"].tolist()[1:] == [0.5, 1, 0]
-
-    write_classes(home / "classes.txt", ["z", "x", "y"])
-    call(
-        monkeypatch,
-        measure_classes,
-        recipe=json.dumps({"dataset": spec.key() | {"classes": ["z", "x", "y"]}, "seed": 0}),
-        root=home,
-        threads=1,
-        output=home / "p.csv",
-        warnings=home / "w.csv",
-        **{name: home / f"{name}.{end}" for name, end in
-           (("index", "csv"), ("classes", "txt"), ("truth", "csv"))},
-    )  # fmt: skip
-    (warned,) = read_warnings(home / "w.csv")
-    assert warned.note == "tags and masks differ: z, x, y"
-    assert "its regions go with the tag x)" in warned.warning
 
     ious = {"x": 0.9, "y": 0.1, "z": 0.2, "mean": 0.4}
     rows = measured("pets/v/cam", "maps", "train", ious).assign(dataset="pets")

@@ -9,8 +9,9 @@ from tags2masks.classifiers import vanilla
 from tags2masks.classifiers.puzzle import merge, puzzle_losses, step, tile
 from tags2masks.classifiers.vanilla import tag_loss
 from tags2masks.config.base import ConfigError
-from tags2masks.config.classifiers import METHODS, Puzzle, TagAugment, Vanilla
+from tags2masks.config.classifiers import METHODS, Puzzle, Vanilla
 from tags2masks.config.project import parse_config
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Backbone, Ramp
 from tags2masks.errors import UserError
 from tags2masks.nets.classifier import Classifier

@@ -15,6 +15,7 @@ from tags2masks.data.boxes import read_boxes
 from tags2masks.data.index import SPLITS, read_classes, read_index, write_index
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import read_truth
+from tags2masks.data.warnings import read_warnings
 from tags2masks.errors import UserError
 from workflow_scripts import list_boxes, list_images, list_truth
 
@@ -259,6 +260,21 @@ def test_of_a_split_the_program_asks_what_it_needs(photos, monkeypatch):
     (root / "tags.csv").write_text("image,tags,split\n1.jpg,cat;dog,val\n")
     with pytest.raises(UserError, match="no training image; give images the split train"):
         indexed(monkeypatch, root, recipe, root / "photos", ["train"], **free)
+
+
+def test_what_is_odd_about_a_split_is_written_beside_its_table(photos, monkeypatch):
+    root, recipe = photos
+    Image.new("RGBA", (4, 3), (9, 9, 9, 51)).save(root / "photos/1.png")
+    (root / "tags.csv").write_text("image,tags,split\nb.jpg,dog;cat,val\n1.png,cat;dog,train\n")
+    free = {"tags": str(root / "tags.csv"), "images": str(root / "photos")}
+    indexed(monkeypatch, root, recipe, root / "photos", **free)
+    assert [warned.note for warned in read_warnings(root / "train-warnings.csv")] == [
+        "1 of 1 train images partly transparent",
+        "tagged in every training image: dog, cat",
+        "few training images: dog (1), cat (1)",
+        "1 image without a row in the table of tags",
+    ]
+    assert read_warnings(root / "val-warnings.csv") == []
 
 
 def test_a_split_that_experiments_need_has_images(photos, monkeypatch):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tags2masks.data.images import ImageFile
 from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.errors import UserError
 from tags2masks.prototypes.store import ClassPrototypes, Patch, write_prototypes
 from tags2masks.report.gallery import read_dataset
 from tags2masks.report.lineage import artifacts_of, chain_numbers
@@ -74,6 +76,16 @@ def test_prototypes_are_shown_with_their_patches(with_prototypes, tmp_path):
     seen = decoded(strip.picture, tmp_path)[:, :40].mean((0, 1))
     pixels = np.array(Image.open(dataset.files[dataset.rows["image"][0]].path))[:48, :48]
     np.testing.assert_allclose(seen, pixels.mean((0, 1)), atol=3)
+
+
+def test_no_patch_is_cut_from_an_image_of_another_size(with_prototypes, tmp_path):
+    results, outline, roots = with_prototypes
+    (one,) = artifacts_of("prototypes", outline, chain_numbers(outline), results)
+    dataset = read_dataset("pets", roots["pets"], results, True)
+    Image.new("RGB", (10, 9)).save(tmp_path / "other.png")
+    files = dataset.files | {dataset.rows["image"][0]: ImageFile(tmp_path / "other.png")}
+    with pytest.raises(UserError, match=r"other\.png: 10 × 9 pixels .* when it was listed"):
+        shown_prototypes(one, dataset._replace(files=files))
 
 
 def test_the_page_has_a_section_of_prototypes_where_there_are_some(with_prototypes):

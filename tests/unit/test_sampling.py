@@ -22,7 +22,8 @@ from tags2masks.classifiers.sampling import (
     unlike,
 )
 from tags2masks.classifiers.vanilla import tag_loss
-from tags2masks.config.classifiers import Sampling, TagAugment
+from tags2masks.config.classifiers import Sampling
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Optimizer
 from tags2masks.errors import UserError
 from tags2masks.training import Moment

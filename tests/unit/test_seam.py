@@ -18,7 +18,8 @@ from tags2masks.classifiers.seam import (
     step,
     stretched,
 )
-from tags2masks.config.classifiers import Seam, TagAugment
+from tags2masks.config.classifiers import Seam
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Backbone, Optimizer
 from tags2masks.errors import UserError
 from tags2masks.nets.backbones import stage_features

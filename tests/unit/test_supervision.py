@@ -16,6 +16,7 @@ from tags2masks.supervision import label_cost, supervision_text
         (["masks"], 12, "12 masks", 0.12 * 239.7),
         (["tags", "masks"], 12, "tags + 12 masks", 0.12 * 239.7 + 0.88 * 20),
         (["tags", "saliency"], 0, "tags + saliency", 20),
+        (["tags", "segments"], 0, "tags + segments", 20),
         ([], 0, "none", 0),
     ],
 )

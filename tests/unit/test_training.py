@@ -180,7 +180,8 @@ def test_what_is_no_checkpoint_of_this_run_is_passed_over(tmp_path, capsys, kind
     else:
         path.unlink()
         (path / "inner").mkdir(parents=True)
-        (tmp_path / "s/epoch-0004.pt").mkdir()
+        for number in (1, 4):  # the next to be written, and a later one
+            (tmp_path / f"s/epoch-{number:04d}.pt").mkdir()
     capsys.readouterr()
     weights, rows = trained(tmp_path / "s")
     assert same(undisturbed, weights) and len(rows) == 4

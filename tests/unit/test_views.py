@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from tags2masks.config.classifiers import TagAugment
+from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.index import images_sha
 from tags2masks.data.masked import MaskedViews

@@ -80,6 +80,16 @@ def test_sparse_and_quantised_tensors_are_refused_by_name(tmp_path, state):
             load(path)
 
 
+def test_tensors_without_names_or_values_are_refused(tmp_path, state):
+    path, name = tmp_path / "net.pth", "conv1.0.weight"
+    torch.save(state | {1: state[name]}, path)
+    with pytest.raises(UserError, match=r"net\.pth: holds no state dict; save model\.state_dict"):
+        load(path)
+    torch.save(state | {name: state[name].to("meta")}, path)
+    with pytest.raises(UserError, match=r"net\.pth: 'conv1\.0\.weight' has no values \(device me"):
+        load(path)
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", "3", '{"recipe": []}', '{"id": "a", "recipe": {}}'])
 def test_a_spec_that_says_nothing_is_named(tmp_path, text):
     (tmp_path / "spec.json").write_text(text)

@@ -12,8 +12,10 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import Block, Entry
-from tags2masks.config.classifiers import MctFormer, Wood
+from tags2masks.config.classifiers import Wood
+from tags2masks.config.clip import Clip
 from tags2masks.config.detectors import TwoStage
+from tags2masks.config.hosts import MctFormer
 from tags2masks.config.instances import BoxMask
 from tags2masks.config.maps import Bbam, Maps, MeanMaps
 from tags2masks.config.maskrcnn import InstanceInference
@@ -23,6 +25,7 @@ from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_networks import C2amH
 from tags2masks.config.segmenters import Dpt, Mixed, Perturbations, Segmenter
+from tags2masks.config.segments import InFolder
 from tags2masks.config.training import Training
 from tags2masks.data.boxes import Box, box_table, write_boxes
 from tags2masks.data.candidates import RANKED
@@ -55,6 +58,11 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
     },
     Wood: {"keep": "all", "clusters": 2},
     MctFormer: {"backbone": {"name": "test_vit", "weights": None}},
+    Clip: {
+        "backbone": {"name": "test_vit", "weights": None, "args": {"num_classes": 8}},
+        "background": ("sky", "sea"),
+        "side": 32,
+    },
     TwoStage: {
         "backbone": {"name": "test_resnet", "weights": None, "output_stride": 32},
         "frozen_stages": 0,
@@ -74,6 +82,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
     C2amH: {"hints": "vanilla/cam"},
     C2amHMaps: {"network": {"hints": "vanilla/cam"}},
     Given: {"folder": "saliency"},
+    InFolder: {"folder": "segments"},
     Perturbations: dict.fromkeys(PERTURBATIONS, 1),
     Prototypes: {"clusters": 2, "samples": 20},
     Maps: {

@@ -10,6 +10,7 @@ from tags2masks.instance_store import read_instances
 from tags2masks.object_maps import read_objects
 from tags2masks.store import Shard
 from tests.workflow.conftest import CONFIG, fresh_project
+from tests.workflow.test_maskrcnn import NETWORK
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 
 DETECTOR = {
@@ -37,7 +38,7 @@ BBAM = {
 
 
 def with_boxes() -> dict:
-    """A config of two chains that learn from boxes, of one detector."""
+    """A config of chains that learn from boxes, of one detector."""
     config = copying.deepcopy(CONFIG)
     config["datasets"]["digits"] |= {"size": 64, "digit_size": [20, 30]}
     del config["classifiers"], config["segmenters"]
@@ -46,7 +47,11 @@ def with_boxes() -> dict:
         "maps": {"bbam": BBAM},
         "masks": {"threshold": {"method": "threshold", "background_score": 0.3}},
         "instances": {"boxmask": {"method": "boxmask", "blur": 4, "thresholds": "share"}},
-        "experiments": ["digits / fasterrcnn / bbam / {threshold,boxmask}"],
+        "segmenters": {"rcnn": NETWORK | {"epochs": 1}},
+        "experiments": [
+            "digits / fasterrcnn / bbam / {threshold,boxmask}",
+            "digits / fasterrcnn / bbam / boxmask / rcnn",
+        ],
     }
 
 
@@ -123,6 +128,16 @@ def test_masks_of_each_box_are_made_and_measured(run):
     board = pd.read_csv(results / "leaderboard.csv").set_index("experiment")
     row = board.loc["digits/fasterrcnn/bbam/boxmask"]
     assert row["supervision"] == "boxes" and 0.1 < row["instance_abo"] < 1
+
+
+def test_what_is_possible_alone_is_learned_when_the_network_is_sure(run):
+    (folder,) = (run.folder / "results" / "digits" / "segmenter").iterdir()
+    (row,) = pd.read_csv(folder / "training.csv").to_dict("records")
+    assert row["mask_loss"] > 0 and row["grown"] >= 0 and 0 <= row["val_ap50"] <= 1
+    board = pd.read_csv(run.folder / "results" / "leaderboard.csv").set_index("experiment")
+    row, before = (board.loc[f"digits/fasterrcnn/bbam/boxmask{of}"] for of in ("/rcnn", ""))
+    assert row["instance_abo"] == before["instance_abo"] and 0 <= row["prediction_abo"] < 1
+    assert (row["supervision"], row["prediction_split"]) == ("boxes", "val")
 
 
 def test_noise_of_boxes_makes_again_what_learns_from_them(run):

@@ -1,0 +1,1 @@
+"""Embeddings of the texts of classes and background: one module per way to make them."""
