@@ -45,6 +45,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python -m tags2masks.config.reference --check
+	$(BIN)/python -m tags2masks.config.papers --check
 	$(BIN)/python -m tags2masks.workflow.architecture --check
 
 bench: $(READY)
@@ -52,5 +53,6 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m tags2masks.config.reference
+	$(BIN)/python -m tags2masks.config.papers
 	$(BIN)/python -m tags2masks.workflow.architecture
 

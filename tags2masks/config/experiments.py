@@ -122,9 +122,10 @@ def parse_named_chain(config: Config, dataset: str, path: str, ends_in: str) -> 
             f"'{path}' ends in {STAGES[last].plural}; end it in {STAGES[ends_in].plural}"
         )
     for number, sweep in enumerate(config.sweep):
-        if sweep.entry in {f"{section}.{name}" for section, name in chain}:
+        through = {f"{section}.{name}" for section, name in chain}
+        for entry in (swept.entry for swept in sweep.parameters if swept.entry in through):
             raise ConfigError(
-                f"'{path}' goes through {sweep.entry}, which sweep.{number} varies; name an entry "
+                f"'{path}' goes through {entry}, which sweep.{number} varies; name an entry "
                 "that no sweep varies"
             )
     return chain

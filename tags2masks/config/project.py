@@ -97,8 +97,8 @@ class Report(Block):
     )
 
 
-class Sweep(Block):
-    """A parameter to try at several values: one experiment each; shared artifacts are made once."""
+class Swept(Block):
+    """A parameter and its values."""
 
     entry: str = Field(description="Section and entry, such as `maps.cam`.")
     field: str = Field(description="The entry's field, with dots, such as `optimizer.lr`.")
@@ -106,6 +106,28 @@ class Sweep(Block):
         description="Each value gives an entry, named like `cam-stride-8`, that replaces the entry "
         "in every experiment."
     )
+
+
+class Sweep(Swept):
+    """A parameter to try at several values: one experiment each; shared artifacts are made once.
+
+    With `by`, two parameters at once: an experiment for every pair of values, of one entry or of
+    two that an experiment goes through. The report draws them as a grid.
+    """
+
+    by: Swept | None = Field(
+        None, description="A second parameter, each of whose values is tried with each of these."
+    )
+
+    @property
+    def parameters(self) -> tuple[Swept, ...]:
+        """The one or two parameters."""
+        return (self,) if self.by is None else (self, self.by)
+
+    @property
+    def title(self) -> str:
+        """The parameters, such as `maps.cam.stride × masks.plain.background_score`."""
+        return " × ".join(f"{swept.entry}.{swept.field}" for swept in self.parameters)
 
 
 class Predict(Block):

@@ -1,28 +1,38 @@
-"""Sweeps: the experiments of an entry, repeated for each value of one of its parameters."""
+"""Sweeps: experiments repeated for each value of a parameter of an entry, or of two parameters."""
 
+from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.experiments import Chain, EntryName, expand_experiments
-from tags2masks.config.project import Config, Name, Sweep, choices
+from tags2masks.config.project import Config, Name, Sweep, Swept, choices
 from tags2masks.stages import SECTIONS
+
+Value = str | int | float | bool
 
 
 class Setting(NamedTuple):
-    """The parameter and value of an experiment in a sweep, and the experiment as written."""
+    """The parameter and value of an experiment in a sweep, and the experiment as written.
+
+    by, by_value: the second parameter and its value, if the sweep has two.
+    """
 
     parameter: str
-    value: str | int | float | bool
+    value: Value
     chain: str
+    by: str | None = None
+    by_value: Value | None = None
 
 
 def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
     """The experiments as chains of entries, each once, with their settings, in order.
 
     config: from `add_derived_entries`. An experiment with a swept entry is replaced by one for each
-    value. With several sweeps, one parameter varies at a time.
+    value; one with the entries of both parameters of a sweep, by one for each pair of values. With
+    several sweeps, one varies at a time.
     Raises ConfigError as `expand_experiments` does, and for a sweep that no experiment uses.
     """
     settings: dict[Chain, Setting | None] = {}
@@ -31,28 +41,49 @@ def expand_sweeps(config: Config) -> dict[Chain, Setting | None]:
         swept = False
         plain = "/".join(place.name for place in chain)
         for number, sweep in enumerate(config.sweep):
-            section, _, entry = sweep.entry.partition(".")
-            if EntryName(section, entry) not in chain:
+            if not {_entry_name(part.entry) for part in sweep.parameters} <= set(chain):
                 continue
             swept = True
             used.add(number)
-            for value in sweep.values:
-                other = EntryName(section, derived_name(entry, sweep, value))
-                places = tuple(other if place == (section, entry) else place for place in chain)
-                settings.setdefault(places, Setting(f"{sweep.entry}.{sweep.field}", value, plain))
+            for others, values in _variants(sweep):
+                places = tuple(others.get(place, place) for place in chain)
+                settings.setdefault(places, _setting(sweep, values, plain))
         if not swept:
             settings.setdefault(chain, None)
     for number, sweep in enumerate(config.sweep):
         if number not in used:
             raise ConfigError(
-                f"sweep.{number}: no experiment goes through {sweep.entry}; add one or remove this"
+                f"sweep.{number}: no experiment goes through "
+                f"{' and '.join(dict.fromkeys(part.entry for part in sweep.parameters))}; add one "
+                "or remove this"
             )
     return settings
 
 
-def derived_name(entry: str, sweep: Sweep, value: object) -> str:
+def _entry_name(text: str) -> EntryName:
+    section, _, entry = text.partition(".")
+    return EntryName(section, entry)
+
+
+def _variants(sweep: Sweep) -> Iterator[tuple[dict[EntryName, EntryName], tuple[Value, ...]]]:
+    """For each value, or pair of values: the entries that stand for the swept ones."""
+    for values in product(*(part.values for part in sweep.parameters)):
+        others: dict[EntryName, EntryName] = {}
+        for part, value in zip(sweep.parameters, values, strict=True):
+            place = _entry_name(part.entry)
+            name = derived_name(others.get(place, place).name, part, value)
+            others[place] = EntryName(place.section, name)
+        yield others, values
+
+
+def _setting(sweep: Sweep, values: tuple[Value, ...], chain: str) -> Setting:
+    parameter, *by = (f"{part.entry}.{part.field}" for part in sweep.parameters)
+    return Setting(parameter, values[0], chain, *by, *values[1:])
+
+
+def derived_name(entry: str, swept: Swept, value: object) -> str:
     """The name of the entry with this value, such as `advcam-steps-9`."""
-    return f"{entry}-{sweep.field.rpartition('.')[2]}-{value}"
+    return f"{entry}-{swept.field.rpartition('.')[2]}-{value}"
 
 
 def add_derived_entries(config: Config) -> Config:
@@ -64,25 +95,51 @@ def add_derived_entries(config: Config) -> Config:
     sections = {section: dict(getattr(config, section)) for section in SECTIONS}
     seen = set()
     for number, sweep in enumerate(config.sweep):
-        where = f"sweep.{number}"
-        section, entry, block = _swept_entry(config, sweep, f"{where}.entry")
-        _check_field(block, sweep, f"{where}.field")
-        if (sweep.entry, sweep.field) in seen:
+        places = _places(sweep, f"sweep.{number}")
+        for part, where in places:
+            _, _, block = _swept_entry(config, part, f"{where}.entry")
+            _check_field(block, part, f"{where}.field")
+            if len(set(map(str, part.values))) < len(part.values):
+                raise ConfigError(f"{where}.values: a value is listed twice; keep one")
+        parameters = frozenset((part.entry, part.field) for part, _ in places)
+        if len(parameters) < len(places):
             raise ConfigError(
-                f"{where}: {sweep.entry}.{sweep.field} is swept above; put all values together"
+                f"sweep.{number}.by: {sweep.entry}.{sweep.field} is swept by itself; name another "
+                "parameter"
             )
-        seen.add((sweep.entry, sweep.field))
-        if len(set(map(str, sweep.values))) < len(sweep.values):
-            raise ConfigError(f"{where}.values: a value is listed twice; keep one")
-        for value in sweep.values:
-            name = _checked_name(derived_name(entry, sweep, value), f"{where}.values")
-            if name in sections[section]:
-                raise ConfigError(f"{where}: {section} has an entry '{name}' already; rename it")
-            sections[section][name] = _with_value(block, sweep, value, f"{where}.values")
+        if parameters in seen:
+            raise ConfigError(
+                f"sweep.{number}: {sweep.title} is swept above; put all values together"
+            )
+        seen.add(parameters)
+        for (section, name), block in _derived(config, sweep, f"sweep.{number}"):
+            if sections[section].setdefault(name, block) != block:
+                raise ConfigError(
+                    f"sweep.{number}: {section} has an entry '{name}' already; rename it"
+                )
     return config.model_copy(update=sections)
 
 
-def _swept_entry(config: Config, sweep: Sweep, where: str) -> tuple[str, str, Block]:
+def _places(sweep: Sweep, where: str) -> list[tuple[Swept, str]]:
+    """The parameters with the keys where they are."""
+    return list(zip(sweep.parameters, (where, f"{where}.by"), strict=False))
+
+
+def _derived(config: Config, sweep: Sweep, where: str) -> Iterator[tuple[EntryName, Block]]:
+    """The entries that stand for the swept ones, once for each value or pair of values."""
+    for _, values in _variants(sweep):
+        blocks: dict[EntryName, tuple[str, Block]] = {}
+        for (part, place), value in zip(_places(sweep, where), values, strict=True):
+            section, entry, block = _swept_entry(config, part, f"{place}.entry")
+            entry, block = blocks.get(EntryName(section, entry), (entry, block))
+            name = _checked_name(derived_name(entry, part, value), f"{place}.values")
+            block = _with_value(block, part, value, f"{place}.values")
+            blocks[_entry_name(part.entry)] = (name, block)
+        for (section, _), (name, block) in blocks.items():
+            yield EntryName(section, name), block
+
+
+def _swept_entry(config: Config, sweep: Swept, where: str) -> tuple[str, str, Block]:
     section, _, entry = sweep.entry.partition(".")
     if section not in SECTIONS:
         raise ConfigError(f"{where}: no section '{section}'; {choices(section, SECTIONS)}")
@@ -92,7 +149,7 @@ def _swept_entry(config: Config, sweep: Sweep, where: str) -> tuple[str, str, Bl
     return section, entry, entries[entry]
 
 
-def _check_field(block: Block, sweep: Sweep, where: str) -> None:
+def _check_field(block: Block, sweep: Swept, where: str) -> None:
     here, path = block, sweep.entry
     for part in sweep.field.split("."):
         if isinstance(here, dict):
@@ -120,7 +177,7 @@ def _checked_name(name: str, where: str) -> str:
         ) from None
 
 
-def _with_value(block: Block, sweep: Sweep, value: object, where: str) -> Block:
+def _with_value(block: Block, sweep: Swept, value: object, where: str) -> Block:
     values = block.model_dump()
     *parents, last = sweep.field.split(".")
     here = values

@@ -58,7 +58,7 @@ def object_rows(
     """
     matrices, prior = _matrices(counts[0]), _prior_iou(*counts)
     rows = threshold_rows(matrices, limits, score, [OBJECT], "train", images)
-    rows = rows[rows["metric"] != "fg_precision"]  # of the only class
+    rows = rows[~rows["metric"].isin(["fg_precision", "fp", "fn"])]  # means of the only class
     parts = [rows]
     for at in dict.fromkeys(rows["threshold"]):
         (place,) = np.flatnonzero(limits == np.float32(at))

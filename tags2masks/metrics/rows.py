@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tags2masks.metrics.confusion import Rows, class_mean, labelled_share, scores
+from tags2masks.metrics.confusion import Rows, class_mean, labelled_share, scores, with_mean
 from tags2masks.metrics.contour import contour_rows
 from tags2masks.metrics.curve import confusions
 from tags2masks.metrics.quality import LabelQuality, MapQuality
@@ -26,9 +26,9 @@ def label_rows(
 
     classes: K names; images: how many were measured; threshold: the background score that the
     masks were made at, for methods that have one. `fg_precision` (class `mean`) is the mean
-    precision of the foreground classes, `labelled` the share of pixels with a label; `contour_f`
-    is that of `contour_rows`. With regions there are the rows of `regions.recall_rows` too.
-    Classes without a score are left out.
+    precision of the foreground classes, `fp` and `fn` those of `error_rows`, `labelled` the share
+    of pixels with a label; `contour_f` is that of `contour_rows`. With regions there are the rows
+    of `regions.recall_rows` too. Classes without a score are left out.
     """
     rows = _rows(quality.matrix, classes, quality.regions)
     rows.append(("labelled", "mean", labelled_share(quality.matrix)))
@@ -153,7 +153,28 @@ def _rows(matrix: np.ndarray, classes: Sequence[str], regions: np.ndarray | None
         for name, value in zip(names, [class_mean(values), *values], strict=True)
     ]
     rows.append(("fg_precision", "mean", class_mean(figures["precision"][1:])))
+    rows += error_rows(matrix, classes)
     return rows if regions is None else rows + recall_rows(regions, classes)
+
+
+def error_rows(matrix: np.ndarray, classes: Sequence[str]) -> Rows:
+    """What a class's IoU lacks of 1: FP / (TP + FP + FN), `fp`, and FN / (TP + FP + FN), `fn`.
+
+    Of each foreground class, and `mean` over them, as in LPCAM (Chen & Sun, CVPR 2023, table 1),
+    which gives no formula: so computed, its three rows agree with its mean IoUs.
+    matrix: [K + 1, K + 1], or with the last column of `confusion`, which is skipped as in `scores`.
+    """
+    square = matrix[:, : len(matrix)]
+    right = np.diagonal(square)[1:]
+    wrong, missed = square.sum(axis=0)[1:] - right, square.sum(axis=1)[1:] - right
+    union = right + wrong + missed
+    return [
+        row
+        for metric, errors in (("fp", wrong), ("fn", missed))
+        for row in with_mean(
+            metric, np.where(union > 0, errors / np.maximum(union, 1), np.nan), classes
+        )
+    ]
 
 
 def frame(rows: Rows, split: str, threshold: float, tuned: bool, images: int) -> pd.DataFrame:

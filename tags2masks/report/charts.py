@@ -156,43 +156,6 @@ def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterat
         }
 
 
-def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
-    """A chart for each swept parameter: mean IoU and NDR-Recall of each chain's last such stage.
-
-    table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
-    numbers for colours.
-    """
-    for place, (parameter, rows) in enumerate(table.groupby("parameter", sort=False)):
-        panels = []
-        for metric, title in (("iou", "mean IoU, %"), ("ndr_recall", "NDR-Recall, %")):
-            lines = {False: [], True: []}
-            for chain, mine in rows[rows["metric"] == metric].groupby("chain", sort=False):
-                last = [stage for stage in tables.STAGE_NAMES if stage in set(mine["stage"])][-1]
-                number = numbers[mine["experiment"].iloc[0]]
-                for tuned, values in mine[mine["stage"] == last].groupby("tuned_on_masks"):
-                    name = chain.partition("/")[2]
-                    lines[tuned].append(plots.Series(name, number, values))
-            if lines[False]:
-                panels.append((title, lines[False], lines[True]))
-        if panels:
-            yield {
-                "title": f"Sensitivity to {parameter}",
-                "svg": plots.sensitivity(f"{key}-sweep{place}", panels, parameter),
-                "legend": panels[0][1],
-                "alt": "; ".join(
-                    f"{line.name}, {title}: "
-                    + ", ".join(
-                        f"{tables.percent(row.value)} at {row.setting}"
-                        for row in line.values.itertuples()
-                    )
-                    for title, fixed, _ in panels
-                    for line in fixed
-                ),
-                "marks": True,
-                "source": "results/sweep.csv",
-            }
-
-
 def _series(artifact: ShownArtifact, values: pd.DataFrame) -> plots.Series:
     return plots.Series(artifact.name, artifact.number, values)
 

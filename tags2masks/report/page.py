@@ -8,7 +8,7 @@ import pandas as pd
 from tags2masks.config.datasets import KINDS
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
-from tags2masks.report.charts import bars, charts, sweep_charts
+from tags2masks.report.charts import bars, charts
 from tags2masks.report.costs import cost_chart, cost_group
 from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.instance_table import INSTANCE_METRICS, instance_table
@@ -31,8 +31,9 @@ from tags2masks.report.plausibility import (
     shown_plausibility,
 )
 from tags2masks.report.prototypes import shown_prototypes
-from tags2masks.report.published import published_tables
+from tags2masks.report.published import epoch_figures, published_tables
 from tags2masks.report.summary import usual_split
+from tags2masks.report.sweeps import sweep_charts
 from tags2masks.report.templates import page_template
 from tags2masks.stages import STAGES
 
@@ -109,7 +110,9 @@ def write_page(
         instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
         numbers=known,
-        published=published_tables(published, outline, metrics),
+        published=published_tables(
+            published, outline, metrics, epoch_figures(outline, results, asked)
+        ),
         stages=_stages(datasets, outline),
         headings=GROUPS,
         said_splits=SPLITS,

@@ -33,8 +33,8 @@ LEADERBOARD = (
 )  # fmt: skip
 MEAN, DEVIATION = "mean", "sd"  # in the column seed
 SWEEP = (
-    "parameter", "setting", "chain", "dataset", "split", "stage", "metric", "value", "threshold",
-    "tuned_on_masks", "images", "experiment",
+    "parameter", "setting", "by", "by_setting", "chain", "dataset", "split", "stage", "metric",
+    "value", "threshold", "tuned_on_masks", "images", "experiment",
 )  # fmt: skip
 
 WARNINGS = ("dataset", "experiment", *Warned._fields)
@@ -356,8 +356,9 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
     """The means over the classes of the experiments that belong to a sweep (columns SWEEP).
 
-    metrics: columns METRICS. parameter: the swept field; setting: its value; chain: the experiment
-    as written in the config. Rows are in the order of the outline, which is that of the config.
+    metrics: columns METRICS. parameter: the swept field; setting: its value; by, by_setting: those
+    of the second parameter, empty if there is one alone; chain: the experiment as written.
+    Rows are in the order of the outline, which is that of the config.
     """
     means = metrics[metrics["class"] == "mean"]
     parts = []
@@ -367,6 +368,8 @@ def sweep_table(metrics: pd.DataFrame, outline: list[dict]) -> pd.DataFrame:
             about = {
                 "parameter": swept["parameter"],
                 "setting": swept["value"],
+                "by": swept.get("by", ""),
+                "by_setting": swept.get("by_value", ""),
                 "chain": swept["chain"],
             }
             parts.append(means[means["experiment"] == experiment["experiment"]].assign(**about))

@@ -10,6 +10,7 @@ from tags2masks.data.tables import read_table
 from tags2masks.metrics.objects import OBJECT
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
+from tags2masks.metrics.rows import COLUMNS as FIGURE_COLUMNS
 from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP, WARNINGS
 from tags2masks.stages import STAGES, figured
 
@@ -24,6 +25,8 @@ METRIC_NAMES = {
     "f1": "F1",
     "prior_iou": "IoU with the true classes",
     "fg_precision": "Foreground precision",
+    "fp": "False positives",
+    "fn": "False negatives",
     "contour_f": "Contour F",
     "dr_recall": "DR-Recall",
     "ndr_recall": "NDR-Recall",
@@ -199,6 +202,11 @@ def grouped_warnings(warnings: pd.DataFrame) -> list[str]:
 def read_metrics(path: Path | str) -> pd.DataFrame:
     """metrics.csv with numbers converted, tuned_on_masks as booleans and names as text."""
     return _read_figures(path, METRICS)
+
+
+def read_epochs(path: Path | str) -> pd.DataFrame:
+    """epochs.csv of maps likewise; epochs are text."""
+    return _read_figures(path, ("epoch", *FIGURE_COLUMNS))
 
 
 def read_sweep(path: Path | str) -> pd.DataFrame:

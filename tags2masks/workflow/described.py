@@ -196,5 +196,5 @@ def _setting(experiment: Experiment) -> dict:
     """The outline's entry for an experiment of a sweep."""
     if experiment.setting is None:
         return {}
-    parameter, value, chain = experiment.setting
-    return {"sweep": {"parameter": parameter, "value": value, "chain": chain}}
+    known = {key: value for key, value in experiment.setting._asdict().items() if value is not None}
+    return {"sweep": known}

@@ -9,8 +9,8 @@ import pytest
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import parse_config
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
-from tags2masks.report.charts import sweep_charts
 from tags2masks.report.summary import METRICS, SWEEP
+from tags2masks.report.sweeps import sweep_charts
 from tags2masks.report.tables import read_sweep
 from tags2masks.workflow.building import build_experiments
 from workflow_scripts import tabulate_sweep
@@ -68,6 +68,43 @@ def test_several_sweeps_vary_one_parameter_at_a_time():
     ]
 
 
+def test_two_parameters_of_two_entries_are_tried_in_pairs():
+    found = experiments(STRIDES | {"values": [2, 8], "by": LOW | {"values": [0.1, 0.2]}})
+    assert [one.name for one in found] == [
+        "digits/vanilla/cam-stride-2/plain-background_score-0.1",
+        "digits/vanilla/cam-stride-2/plain-background_score-0.2",
+        "digits/vanilla/cam-stride-8/plain-background_score-0.1",
+        "digits/vanilla/cam-stride-8/plain-background_score-0.2",
+        "digits/vanilla/small/plain",  # not through both
+    ]
+    chain, by = "digits/vanilla/cam/plain", "masks.plain.background_score"
+    assert found[1].setting == Setting("maps.cam.stride", 2, chain, by, 0.2)
+    assert found[4].setting is None
+    assert found[0].artifacts["maps"].id == found[1].artifacts["maps"].id  # made once
+    assert [one.artifacts["masks"].recipe["spec"]["background_score"] for one in found] == [
+        0.1, 0.2, 0.1, 0.2, 0.3,
+    ]  # fmt: skip
+
+
+def test_two_parameters_of_one_entry_are_tried_in_pairs():
+    flips = {"entry": "maps.cam", "field": "flip", "values": [True, False]}
+    pairs = STRIDES | {"values": [2, 8], "by": flips}
+    # The same parameter may be swept alone too: its experiments have the other's usual value.
+    found = experiments(pairs, STRIDES | {"values": [2]}, experiments=["digits / vanilla / cam"])
+    assert [one.name.rpartition("/")[2] for one in found] == [
+        "cam-stride-2-flip-True",
+        "cam-stride-2-flip-False",
+        "cam-stride-8-flip-True",
+        "cam-stride-8-flip-False",
+        "cam-stride-2",
+    ]
+    specs = [one.artifacts["maps"].recipe["spec"] for one in found]
+    assert [(spec["stride"], spec["flip"]) for spec in specs] == [
+        (2, True), (2, False), (8, True), (8, False), (2, True),
+    ]  # fmt: skip
+    assert found[4].artifacts["maps"].id == found[0].artifacts["maps"].id
+
+
 def test_arguments_of_a_backbone_can_be_swept():
     sweep = {"entry": "classifiers.vanilla", "field": "backbone.args.kernel", "values": [1, 3]}
     found = experiments(sweep, experiments=["digits / vanilla"])
@@ -120,6 +157,27 @@ def test_a_block_keeps_its_other_fields():
         (
             [{"entry": "masks.crf", "field": "iterations", "values": [1]}],
             "sweep.0: no experiment goes through masks.crf; add one or remove this",
+        ),
+        (
+            [STRIDES | {"by": {"entry": "masks.crf", "field": "iterations", "values": [1]}}],
+            "sweep.0: no experiment goes through maps.cam and masks.crf; add one or remove this",
+        ),
+        (
+            [STRIDES | {"by": LOW | {"entry": "masks.plane"}}],
+            "sweep.0.by.entry: no entry 'plane' in masks; did you mean 'plain'?",
+        ),
+        (
+            [STRIDES | {"by": LOW | {"field": "score"}}],
+            "sweep.0.by.field: no field 'score' in masks.plain; ",
+        ),
+        ([STRIDES | {"by": LOW | {"values": [7]}}], "sweep.0.by.values: 7 is not valid: "),
+        ([STRIDES | {"by": LOW | {"values": [0.1, 0.1]}}], "sweep.0.by.values: a value is listed"),
+        ([STRIDES | {"by": LOW | {"values": []}}], "sweep.0.by.values: () is not valid"),
+        ([STRIDES | {"by": STRIDES}], "sweep.0.by: maps.cam.stride is swept by itself; name"),
+        ([STRIDES | {"by": LOW | {"by": LOW}}], "sweep.0.by.by: "),
+        (
+            [STRIDES | {"by": LOW}, LOW | {"by": STRIDES}],
+            "sweep.1: masks.plain.background_score × maps.cam.stride is swept above; put all",
         ),
     ],
 )
@@ -180,6 +238,7 @@ def test_the_table_by_hand(table):
         [*about, "masks", "ndr_recall", 0.125, False],
     ]
     assert frame["setting"].tolist() == [8] * 4 + [2] * 4
+    assert frame["by"].isna().all() and frame["by_setting"].isna().all()
 
 
 def test_the_chart_shows_each_chains_last_stage(table):
@@ -202,3 +261,56 @@ def test_settings_that_are_no_numbers_stand_side_by_side(table):
     frame["setting"] = frame["setting"].map({"8": "sgd", "2": "adamw"})
     [chart] = sweep_charts("d0", frame, dict.fromkeys(frame["experiment"], 0))
     assert chart["svg"].index(">sgd<") < chart["svg"].index(">adamw<")
+
+
+def pairs_of(*rows):
+    """Rows of sweep.csv of a chain of maps: (setting, second setting, seed, iou, tuned)."""
+    about = {
+        "parameter": "maps.rib.margin",
+        "by": "maps.rib.lr",
+        "chain": "a/v/rib",
+        "dataset": "a",
+        "split": "train",
+        "stage": "maps",
+        "metric": "iou",
+    }
+    return pd.DataFrame(
+        [
+            about
+            | {"setting": setting, "by_setting": by, "value": iou, "tuned_on_masks": tuned}
+            | {"experiment": f"a/v/rib-margin-{setting}-lr-{by}@{seed}"}
+            for setting, by, seed, iou, tuned in rows
+        ]
+    )
+
+
+def test_a_grid_of_two_parameters_by_hand():
+    table = pairs_of(
+        ("600", "1e-05", 0, 0.5, False),
+        ("600", "1e-05", 1, 0.6, False),
+        ("600", "5e-06", 0, 0.25, False),
+        ("50", "1e-05", 0, 0.75, False),
+        ("50", "5e-06", 0, 0.3, False),
+        ("600", "1e-05", 0, 0.8, True),
+    )
+    [chart] = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3))
+    assert chart["title"] == "Sensitivity to maps.rib.margin by maps.rib.lr"
+    first, best = chart["alt"].split("; ")
+    # Numbers in order of size; two seeds as their mean; in the second panel, the one known figure.
+    assert first == (
+        "v/rib, mean IoU, %: 30.0 at 50 and 5e-06, 75.0 at 50 and 1e-05, "
+        "25.0 at 600 and 5e-06, 55.0 at 600 and 1e-05"
+    )
+    assert best == "v/rib, mean IoU, at the best score (tuned on masks), %: 80.0 at 600 and 1e-05"
+    assert all(text in chart["svg"] for text in ("30.0", "75.0", "25.0", "55.0", "80.0"))
+    assert chart["svg"].count("fill: var(--series-3)") == 5
+    # The lowest is the palest, the highest the darkest and bold.
+    assert "opacity: 0.06" in chart["svg"] and "opacity: 0.55" in chart["svg"]
+    again = next(sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3)))
+    assert again["svg"] == chart["svg"]
+
+
+def test_lines_of_several_seeds_are_their_mean():
+    table = pairs_of(("5", "", 0, 0.5, False), ("5", "", 1, 0.7, False), ("9", "", 0, 0.2, False))
+    [chart] = sweep_charts("d0", table.assign(by=""), dict.fromkeys(table["experiment"], 0))
+    assert chart["alt"] == "v/rib, mean IoU, %: 60.0 at 5, 20.0 at 9"

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from tags2masks.metrics.confusion import scores
 from tags2masks.metrics.quality import LabelQuality, MapQuality
 from tags2masks.metrics.rows import (
     COLUMNS,
     CURVE_COLUMNS,
     curve_rows,
+    error_rows,
     label_rows,
     map_rows,
     threshold_rows,
@@ -42,6 +44,10 @@ def test_label_rows_by_hand():
         ("f1", "background"): pytest.approx(8 / 10),
         ("f1", "cat"): pytest.approx(4 / 6),
         ("fg_precision", "mean"): pytest.approx(2 / 3),  # no dog is shown
+        ("fp", "mean"): pytest.approx(1 / 4),
+        ("fp", "cat"): pytest.approx(1 / 4),
+        ("fn", "mean"): pytest.approx(1 / 4),
+        ("fn", "cat"): pytest.approx(1 / 4),
         ("labelled", "mean"): pytest.approx(8 / 10),
         ("contour_f", "mean"): pytest.approx(3 / 4),  # without the background, which has none
         ("contour_f", "cat"): pytest.approx(3 / 4),
@@ -53,6 +59,38 @@ def test_label_rows_by_hand():
 def test_label_rows_of_nothing_are_none():
     nothing = LabelQuality(np.zeros((3, 4), np.int64), [], np.zeros((4, 2), np.int64))
     assert label_rows(nothing, CLASSES, "val", 0).empty
+
+
+def test_errors_by_hand():
+    # Pixels: true cat 6, of which 3 are found and 1 has no label; true dog 5, 4 found. 2 pixels of
+    # background and 1 of dog are wrongly cats, 1 of background and 2 of cat wrongly dogs.
+    matrix = np.array([[10, 2, 1, 0], [0, 3, 2, 1], [0, 1, 4, 0]])
+    cat, dog = 3 + 3 + 2, 4 + 3 + 1
+    assert error_rows(matrix, CLASSES) == [
+        ("fp", "mean", pytest.approx((3 / cat + 3 / dog) / 2)),
+        ("fp", "cat", pytest.approx(3 / cat)),
+        ("fp", "dog", pytest.approx(3 / dog)),
+        ("fn", "mean", pytest.approx((2 / cat + 1 / dog) / 2)),
+        ("fn", "cat", pytest.approx(2 / cat)),
+        ("fn", "dog", pytest.approx(1 / dog)),
+    ]
+    # What is wrong and what is missed is what the IoU lacks of 1.
+    iou = scores(matrix)["iou"][1:]
+    errors = {row[:2]: row[2] for row in error_rows(matrix, CLASSES)}
+    for name, value in zip(CLASSES, iou, strict=True):
+        assert errors["fp", name] + errors["fn", name] + value == pytest.approx(1)
+
+
+# Figures of LPCAM's table 1, in percent: fp, fn, mean IoU over 21 classes with background.
+LPCAM_TABLE_1 = [(26.5, 26.2, 48.8), (33.1, 16.2, 52.1), (29.8, 16.7, 54.9)]
+
+
+@pytest.mark.parametrize(("fp", "fn", "iou"), LPCAM_TABLE_1)
+def test_the_published_errors_fit_means_over_the_foreground(fp, fn, iou):
+    """They leave the background an IoU that it can have; over all 21 classes, they exceed 100."""
+    background = 21 * iou - 20 * (100 - fp - fn)
+    assert 75 < background < 85
+    assert fp + fn + iou > 101
 
 
 # Matrices at three thresholds: mean iou (4/6 + 2/4)/2 = 0.583, 1, and (6/9 + 0)/2 = 0.333.
@@ -77,8 +115,10 @@ def test_threshold_rows_stand_beside_each_other():
     assert set(tuned["threshold"]) == {0.25}
     assert told(tuned)["iou", "mean"] == told(tuned)["f1", "cat"] == 1
     assert set(frame["class"]) == {"mean", "background", "cat"}
-    assert set(frame["metric"]) == {"iou", "precision", "recall", "f1", "fg_precision"}
+    assert set(frame["metric"]) == {"iou", "precision", "recall", "f1", "fg_precision", "fp", "fn"}
     assert told(tuned)["fg_precision", "mean"] == 1
+    assert (told(fixed)["fp", "cat"], told(fixed)["fn", "cat"]) == (0, 1)
+    assert told(tuned)["fp", "mean"] == told(tuned)["fn", "mean"] == 0
 
 
 def test_of_equally_good_thresholds_the_lowest_is_best():

@@ -11,6 +11,7 @@ import yaml
 
 from tags2masks.config.classifiers import METHODS as CLASSIFIERS
 from tags2masks.config.datasets import MNIST_FILES
+from tags2masks.config.papers import INDEX
 from tags2masks.config.project import parse_config
 from tags2masks.workflow.artifacts import all_artifacts
 from tags2masks.workflow.building import build_experiments
@@ -40,7 +41,7 @@ SOURCE_RULES = {
     "boxes": re.compile(r"\w+_boxes"),
     "masks": re.compile(r"\w+_labelled"),
 }
-SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "papers").glob("*.yaml"))]
+SHIPPED = [ROOT / "config.yaml", *sorted({*(ROOT / "papers").glob("*.yaml")} - {INDEX})]
 
 
 def stand_ins(config: dict, folder: Path) -> dict:

@@ -1,0 +1,169 @@
+"""The page of the papers' tables and figures, generated from `papers/index.yaml`.
+
+`python -m tags2masks.config.papers` writes it; with `--check` it only checks it.
+"""
+
+import csv
+import re
+import sys
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.reference import DOCS, write_or_check
+
+ROOT = DOCS.parent
+INDEX = ROOT / "papers/index.yaml"
+PAGE = DOCS / "papers.md"
+COMMAND = re.compile(r"snakemake [^#\n]*--configfile (\S+\.yaml)")
+WORDS = {"all": "yes", "part": "in part", "none": "no", "nothing": "–"}
+
+INTRODUCTION = """# Tables and figures of the papers
+
+Generated from `papers/index.yaml` by `make docs`; a test fails when it is out of date. Every table
+and figure of the five documents: by which config it is made here, where its figures then are, and
+what of it cannot be made. *yes*: at the paper's settings. *–*: an illustration or figures of other
+papers, nothing to compute. A config that is sized for CPUs shows the same comparison on small data.
+Run a config with the command above its table; CSV files are in `results/`, and names in *italics*
+are parts of `results/report.html`. The last column counts the figures in
+[papers/published](../papers/published/README.md).
+"""
+
+
+class Rows(Block):
+    """Where an item's figures are: rows of a table in `results/`, or in the maps' folders."""
+
+    file: Literal[
+        "metrics.csv", "sweep.csv", "curve.csv", "epochs.csv", "steps.csv", "properties.csv",
+        "correlations.csv",
+    ]  # fmt: skip
+    stage: str | None = None
+    metrics: tuple[str, ...] = ()
+    split: Literal["train", "val"] | None = None
+    parameter: str | None = Field(None, description="Of sweep.csv.")
+
+
+class Item(Block):
+    """A table or figure; see the head of the index."""
+
+    item: str
+    shows: str
+    can: Literal["all", "part", "none", "nothing"]
+    config: str | None = None
+    chains: tuple[str, ...] = ()
+    rows: tuple[Rows, ...] = ()
+    views: tuple[str, ...] = ()
+    lacks: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Item":
+        if self.can in ("part", "none") and not self.lacks:
+            raise ValueError(f"{self.item}: `can: {self.can}` without what it `lacks`")
+        if self.can in ("all", "nothing") and self.lacks:
+            raise ValueError(f"{self.item}: `can: {self.can}`, but something it `lacks`")
+        if self.can == "all" and self.config is None:
+            raise ValueError(f"{self.item}: `can: all` without a config")
+        if (self.config is None) != (not self.chains):
+            raise ValueError(f"{self.item}: config and chains go together")
+        if self.config is None and (self.rows or self.views):
+            raise ValueError(f"{self.item}: figures, but no config that makes them")
+        return self
+
+
+class Document(Block):
+    """A document with its tables and figures, in order."""
+
+    title: str
+    items: tuple[Item, ...]
+
+
+def read_index(path: Path = INDEX) -> dict[str, Document]:
+    """The documents by the names of their files in `papers/published`.
+
+    Raises ConfigError naming the file, document and key for what is not valid.
+    """
+    documents = {}
+    for name, document in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        try:
+            documents[name] = Document.model_validate(document)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(map(str, (name, *problem["loc"])))
+            raise ConfigError(f"{path.name}: {place}: {problem['msg']}") from None
+    return documents
+
+
+def command_of(config: str) -> str:
+    """The command at the head of a config of `papers/`."""
+    text = (ROOT / config).read_text(encoding="utf-8").replace("\n# ", " ").replace("\n#   ", " ")
+    commands = {" ".join(found.group().split()) for found in COMMAND.finditer(text)}
+    mine = [command for command in commands if command.endswith(config)]
+    if len(mine) != 1:
+        raise ConfigError(f"{config}: no single command to run it at its head; write one")
+    return mine[0]
+
+
+def published_counts(document: str) -> dict[str, int]:
+    """The number of published figures of each item, by the words before a comma."""
+    counts: dict[str, int] = {}
+    path = ROOT / f"papers/published/{document}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            name = row["table"].partition(",")[0]
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    parts = [INTRODUCTION]
+    for name, document in read_index().items():
+        counts = published_counts(name)
+        parts.append(f"## {document.title}\n")
+        configs = dict.fromkeys(item.config for item in document.items if item.config)
+        parts += [f"- `{command_of(config)}`" for config in configs]
+        parts += [
+            "",
+            "| item | what | made here | by | figures | missing | published |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        parts += [_row(item, counts) for item in document.items]
+        parts.append("")
+        if counts:
+            others = ", ".join(f"{place} ({count})" for place, count in counts.items())
+            parts.append(f"Published figures elsewhere: {others}.\n")
+    return "\n".join(parts)
+
+
+def _row(item: Item, counts: dict[str, int]) -> str:
+    """The item's line; its published figures are taken out of counts."""
+    by = "–"
+    if item.config:
+        chains = ", ".join(f"`{chain}`" for chain in item.chains)
+        by = f"[{Path(item.config).name}](../{item.config}): {chains}"
+    figures = [*map(_rows_text, item.rows), *(f"*{view}*" for view in item.views)]
+    # Of a figure in parts, the numbers of the text are counted at the first.
+    count = counts.pop(item.item, 0) or counts.pop(item.item.partition(" (")[0], 0)
+    cells = [item.item, item.shows, WORDS[item.can], by, "; ".join(figures) or "–"]
+    cells += [item.lacks or "–", str(count or "–")]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _rows_text(rows: Rows) -> str:
+    about = [rows.stage, " ".join(f"`{metric}`" for metric in rows.metrics), rows.split]
+    if rows.parameter:
+        about.append(f"by `{rows.parameter}`")
+    said = ", ".join(filter(None, about))
+    return f"`{rows.file}`" + (f" ({said})" if said else "")
+
+
+def main(check: bool) -> int:
+    """Write the page, or print that it is out of date; return the exit status."""
+    return write_or_check({PAGE: page()}, check)
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv))
