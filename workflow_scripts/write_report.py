@@ -37,6 +37,7 @@ def main() -> None:
         args.examples,
         args.published,
         args.asked,
+        outline["report"]["compare"],
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

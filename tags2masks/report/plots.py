@@ -176,7 +176,7 @@ def sensitivity(
             panel.set_ylim(bottom=0)
             panel.grid(True)
             panel.tick_params(labelbottom=panel is axes[-1])
-        axes[-1].set_xticks(list(place.values()), [_short(setting) for setting in settings])
+        axes[-1].set_xticks(list(place.values()), [shortened(setting) for setting in settings])
         axes[-1].set_xlabel(parameter)
         return svg(figure, key)
 
@@ -236,7 +236,7 @@ def class_bars(
                 color=INK,
                 linewidth=1.1,
             )
-        axes.set_yticks(range(len(values)), [_short(name) for name, _ in values])
+        axes.set_yticks(range(len(values)), [shortened(name) for name, _ in values])
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.set_xlim(0, 100)
@@ -282,5 +282,6 @@ def _any(column: pd.Series) -> bool:
     return bool(column.notna().any())
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A class's name as it stands at an axis."""
     return name if len(name) <= 18 else f"{name[:17]}…"

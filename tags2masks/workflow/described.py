@@ -96,7 +96,10 @@ class Described(Catalog):
                     "background_score": number if isinstance(number, float) else None,
                     "thresholds": evaluation.thresholds,
                 },
-                "report": {"examples": self.config.report.examples},
+                "report": {
+                    "examples": self.config.report.examples,
+                    "compare": self.comparisons(),
+                },
             }
         )
 

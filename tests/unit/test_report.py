@@ -396,7 +396,8 @@ def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
     written = results / "experiments.json"
-    written.write_text(json.dumps({"experiments": outline}), encoding="utf-8")
+    listed = {"experiments": outline, "report": {"compare": []}}
+    written.write_text(json.dumps(listed), encoding="utf-8")
     arguments = ["--outline", written, "--roots", json.dumps(roots)]
     arguments += ["--examples", str(COUNT), "--results", results, "--output", output]
     program = [sys.executable, "-m", "workflow_scripts.write_report"]
