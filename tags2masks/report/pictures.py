@@ -38,6 +38,15 @@ class Picture(NamedTuple):
     small: bool
 
 
+class Tile(NamedTuple):
+    """A picture with its caption and alternative text."""
+
+    picture: Picture
+    title: str
+    note: str
+    alt: str
+
+
 def image_picture(image: np.ndarray) -> Picture:
     """An image, uint8 [H, W, 3], as a JPEG thumbnail, or as PNG if it is small."""
     return _photograph(Image.fromarray(image))

@@ -22,6 +22,7 @@ from tags2masks.report.pictures import (
     map_picture,
     mask_picture,
 )
+from tags2masks.report.step_tiles import step_tiles
 from tags2masks.report.summary import LEADERBOARD
 from tags2masks.report.tables import (
     COLUMNS,
@@ -244,6 +245,36 @@ def test_gallery(made):
     assert lowest[0] > lowest[1]
     assert [name for name, _ in shown.legend] == ["background", "cat", "dog"]
     assert shown.legend[1][1] == "#800000" and shown.ignored
+
+
+def test_steps_stand_below_the_maps_that_keep_them(made, page):
+    results, outline, roots = made
+    dataset = read_dataset("pets", roots["pets"], results, True)
+    shown = gallery(outline[2], dataset, results, COUNT)
+    for example in [one for group in shown.groups.values() for one in group]:
+        assert [tile.title for tile in example.steps] == ["step 0", "step 1", "step 2"]
+        (note,) = {tile.note for tile in example.steps}
+        assert note in example.tags
+        assert example.steps[0].picture.key != example.steps[2].picture.key
+    kept = gallery(outline[1], dataset, results, COUNT)
+    assert not any(one.steps for group in kept.groups.values() for one in group)
+    assert "step 2</b>" in page
+
+
+def test_steps_are_spread_evenly_and_of_the_class_that_is_seen_most():
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    steps = np.ones((2, 21, 2, 2), np.float16)
+    steps[0, :, 0, 0] = 0.5
+    steps[1, 0, 0, :] = 0.1
+    tiles = step_tiles(pixels, "a.jpg", steps, ["cat", "dog"])
+    assert [tile.title for tile in tiles] == [f"step {t}" for t in (0, 4, 8, 12, 16, 20)]
+    assert {tile.note for tile in tiles} == {"cat"}
+    assert step_tiles(pixels, "a.jpg", steps[:0], []) == []
+    # Each by its own maximum: whether all is 0.5 or 300.
+    steps = np.full((1, 2, 2, 2), 0.5, np.float32)
+    steps[:, 1] = 300
+    first, second = step_tiles(pixels, "a.jpg", steps, ["cat"])
+    assert first.picture.key == second.picture.key
 
 
 def test_gallery_without_truth(made):
