@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,8 +14,10 @@ from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
-from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
+from tags2masks.references import bibtex
+from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams
 from tags2masks.workflow.building import build_experiments
+from tags2masks.workflow.cited import cited
 from tags2masks.workflow.prune import SHOWN, Unused, other_datasets, remove, unused
 
 
@@ -92,17 +93,7 @@ def _experiment(args: argparse.Namespace) -> tuple[Config, Experiment]:
 def _cite(args: argparse.Namespace) -> None:
     """Print the BibTeX entries of an experiment's methods, networks and data set."""
     config, experiment = _experiment(args)
-    blocks = [config.datasets[experiment.dataset]]
-    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]
-    keys = dict.fromkeys(key for block in blocks for key in block.cited())
-    print("\n\n".join(references()[key] for key in keys))
-
-
-def references() -> dict[str, str]:
-    """The entries of references.bib by their keys."""
-    text = Path(__file__).with_name("references.bib").read_text(encoding="utf-8")
-    entries = [f"@{entry.strip()}" for entry in text.removeprefix("@").split("\n@")]
-    return {re.search(r"\{(\w+),", entry)[1]: entry for entry in entries}
+    print(bibtex(cited(config, [experiment])))
 
 
 def _lineage(args: argparse.Namespace) -> None:

@@ -22,14 +22,15 @@ from tags2masks.data.truth import MaskTable, read_mask, read_truth
 from tags2masks.instance_store import Instance, read_instances
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
+from tags2masks.report.colours import mask_colours
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
     Tile,
     image_picture,
     instances_picture,
     map_picture,
-    mask_colours,
     mask_picture,
+    overlay_picture,
 )
 from tags2masks.report.step_tiles import step_tiles
 from tags2masks.report.tables import percent
@@ -140,7 +141,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for title, own in of_stages.items()
                 ),
                 *(
-                    _mask_tile(dataset, row, labels[image], what)
+                    _mask_tile(dataset, row, pixels[image], labels[image], what)
                     for what in _columns(experiment, dataset)
                 ),
             ],
@@ -296,7 +297,10 @@ def _object_tile(
     return Tile(map_picture(pixels, scores), title, f"any class, {method}", alt)
 
 
-def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | None:
+def _mask_tile(
+    dataset: Dataset, row: dict, pixels: np.ndarray, labels: dict, what: str
+) -> Tile | None:
+    """A mask in flat colours beside the truth, or over its image where there is none."""
     if what not in labels:
         return None
     title = STAGES[what].figure if what in STAGES else what
@@ -306,7 +310,9 @@ def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | N
         note = f"IoU {percent(image_iou(labels['truth'], labels[what], len(dataset.classes)))}"
         quality = f"; {note} %"
     alt = f"{title.capitalize()} of {row['image']}: {', '.join(shown) or 'background'}{quality}"
-    return Tile(mask_picture(labels[what]), title, note, alt)
+    mask = labels[what]
+    picture = mask_picture(mask) if dataset.truth else overlay_picture(pixels, mask)
+    return Tile(picture, title, note, alt)
 
 
 def _legend(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:

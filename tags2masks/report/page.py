@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from tags2masks.config.datasets import KINDS
+from tags2masks.references import bibtex
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts
+from tags2masks.report.colours import BACKGROUND, HATCH
 from tags2masks.report.costs import cost_chart, cost_group
 from tags2masks.report.differences import difference_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
@@ -22,7 +24,6 @@ from tags2masks.report.lineage import (
     label_of,
     path_of,
 )
-from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.plausibility import COLUMNS as PLAUSIBILITY
 from tags2masks.report.plausibility import (
     grouped_doubts,
@@ -55,6 +56,7 @@ def write_page(
     published: Sequence[Path] = (),
     asked: Sequence[Path] = (),
     compared: Sequence[dict] = (),
+    cited: Sequence[str] = (),
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
@@ -62,7 +64,7 @@ def write_page(
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
     count: example images per group. published: tables of published figures; asked: optional tables
     that the config asks for, of maps after each epoch and of each step. compared: pairs of
-    experiments, as the outline has them.
+    experiments, as the outline has them; cited: keys of references.bib.
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
@@ -113,6 +115,9 @@ def write_page(
         columns=tables.shown_columns(board),
         instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
+        bibtex=bibtex(cited),
+        nothing=tables.NOTHING,
+        measured=any(experiment["has_truth"] for experiment in outline),
         numbers=known,
         published=published_tables(
             published, outline, metrics, epoch_figures(outline, results, asked)
