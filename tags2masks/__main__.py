@@ -15,10 +15,11 @@ from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.references import bibtex
-from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams
+from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
 from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.cited import cited
 from tags2masks.workflow.prune import SHOWN, Unused, other_datasets, remove, unused
+from tags2masks.workflow.times import summed, table, times_of
 
 
 def main() -> None:
@@ -57,6 +58,14 @@ def _arguments() -> argparse.Namespace:
     cite = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
     cite.set_defaults(command=_cite)
 
+    times = commands.add_parser(
+        "times", parents=[chain], help="print the time and memory of what an experiment is made of"
+    )
+    times.add_argument(
+        "--logs", type=Path, default=Path("logs"), help="folder of the logs (default: logs)"
+    )
+    times.set_defaults(command=_times)
+
     prune = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
     )
@@ -94,6 +103,15 @@ def _cite(args: argparse.Namespace) -> None:
     """Print the BibTeX entries of an experiment's methods, networks and data set."""
     config, experiment = _experiment(args)
     print(bibtex(cited(config, [experiment])))
+
+
+def _times(args: argparse.Namespace) -> None:
+    """Print the time and memory of an experiment's artifacts and of what these are made from."""
+    _, experiment = _experiment(args)
+    made = with_upstream(artifact for _, artifact in experiment.products)
+    rows = [(a.stage, a.id, times_of(a, args.logs)) for a in made]
+    together = ("together", "", summed(times for *_, times in rows))
+    print("\n".join(table([*rows, together])))
 
 
 def _lineage(args: argparse.Namespace) -> None:
