@@ -64,7 +64,5 @@ def test_a_damaged_measurement_is_named(printed, text):
     (experiment,) = build_experiments(parse_config(CONFIG))
     file = logged(experiment.artifacts["maps"], "/0", 1, 2, 3)
     file.write_text(text)
-    with pytest.raises(
-        SystemExit, match=rf"^error: {file}: no measurements of a job \("
-    ):
+    with pytest.raises(SystemExit, match=rf"^error: {file}: no measurements of a job \("):
         printed()
