@@ -39,6 +39,7 @@ from tags2masks.store import Shard
 
 MOST_SAID = 4  # instances of one image in a caption
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
+CERTAIN = "labels"  # the stage whose masks an affinity network learns from
 OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles of their tiles
 
 
@@ -118,7 +119,10 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         stage: _read_shards(dataset, chosen, folder, stage, artifacts.get(stage))
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
-    } | {"predictions": _read_predictions(chosen, folder, artifacts)}
+    } | {
+        CERTAIN: _read_shards(dataset, chosen, folder, CERTAIN, artifacts.get(CERTAIN)),
+        "predictions": _read_predictions(chosen, folder, artifacts),
+    }
     steps = _read_steps(dataset, chosen, folder, artifacts.get("maps"))
     of_stages = _read_instances(dataset, chosen, folder, experiment)
     objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
@@ -169,7 +173,8 @@ def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
 
 def _columns(experiment: dict, dataset: Dataset) -> list[str]:
     """The label images to show side by side."""
-    stages = [stage for stage in figured("labels") if stage in experiment["artifacts"]]
+    possible = [CERTAIN, *figured("labels")]
+    stages = [stage for stage in possible if stage in experiment["artifacts"]]
     return [*stages, "truth"] if dataset.truth else stages
 
 
@@ -243,10 +248,12 @@ def _examples(chosen: pd.DataFrame, folder: Path, artifact: str) -> Shard:
 
 
 def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
-    """The label images of an image: mask, prediction and truth, if they exist."""
+    """The label images of an image: certain labels, mask, prediction, truth, if they exist."""
     image = row["image"]
     labels = {
-        stage: stored[stage][image][0] for stage in figured("labels") if image in stored[stage]
+        stage: stored[stage][image][0]
+        for stage in (CERTAIN, *figured("labels"))
+        if image in stored[stage]
     }
     if image in dataset.truth:
         size = (int(row["height"]), int(row["width"]))
@@ -303,10 +310,12 @@ def _mask_tile(
     """A mask in flat colours beside the truth, or over its image where there is none."""
     if what not in labels:
         return None
-    title = STAGES[what].figure if what in STAGES else what
+    title = (STAGES[what].figure or STAGES[what].title.lower()) if what in STAGES else what
     shown = [dataset.classes[i - 1] for i in np.unique(labels[what]) if 0 < i < IGNORED]
     note, quality = ", ".join(shown) or "background alone", ""
-    if "truth" in labels and what != "truth":
+    if what == CERTAIN:
+        note = f"of {percent((labels[what] != IGNORED).mean())} % of the pixels"
+    elif "truth" in labels and what != "truth":
         note = f"IoU {percent(image_iou(labels['truth'], labels[what], len(dataset.classes)))}"
         quality = f"; {note} %"
     alt = f"{title.capitalize()} of {row['image']}: {', '.join(shown) or 'background'}{quality}"
