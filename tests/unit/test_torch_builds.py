@@ -1,5 +1,6 @@
 """Which torch and torchvision there are, and whether they fit."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from tags2masks.errors import UserError
 from tags2masks.workflow import torch_builds
 from tags2masks.workflow.torch_builds import unfit, versions
 
+ROOT = Path(__file__).resolve().parents[2]
 HELP = "install both together, see docs/install.md, 'Your own torch'"
 
 
@@ -22,9 +24,8 @@ def test_those_of_this_python_are_told_and_fit():
 def test_torch_is_not_imported_for_that():
     code = "import sys; from tags2masks.workflow.torch_builds import versions; versions()"
     code += "; print('torch' in sys.modules, 'torchvision' in sys.modules)"
-    root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
 
 
@@ -99,4 +100,13 @@ def test_an_absent_torch_is_told(alone):
     package(alone, "torchvision", None)
     with pytest.raises(UserError, match=r"version\.py: names no version; install torchvision aga"):
         versions()
-    assert torch_builds.HELP in HELP
+
+
+def test_the_page_that_errors_name_is_there():
+    page, heading = re.fullmatch(r"see (.+), '(.+)'", torch_builds.HELP).groups()
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert f"\n## {heading}\n" in text
+    # Its example of the error is as a run prints it.
+    pair = ("2.13.0+cpu", "0.28.0+cu130")
+    printed = f"torch {pair[0]} and torchvision {pair[1]} do not fit together: {unfit(*pair, None)}"
+    assert f"\nerror: {printed}\n" in text
