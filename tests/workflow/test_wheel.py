@@ -7,10 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-import venv
 from importlib.metadata import requires
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +16,7 @@ import yaml
 
 from tags2masks.workflow.checkout import EXAMPLES
 from tests.workflow.conftest import CONFIG, ROOT
-from tests.workflow.preloaded import alone
+from tests.workflow.installed import Installation
 
 EXPERIMENT = "digits/vanilla/cam/threshold"
 TINY = copying.deepcopy(CONFIG) | {"device": "cpu", "experiments": [EXPERIMENT]}
@@ -50,51 +47,9 @@ print(json.dumps({"root": str(ROOT), "ids": ids, "digests": digests}))
 """
 
 
-class Installation:
-    """A Python with the wheel and the packages of this one, without its editable tags2masks."""
-
-    def __init__(self, folder: Path, wheel: Path):
-        venv.create(folder, symlinks=True)
-        self.binaries = folder / "bin"
-        self.packages = Path(
-            sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
-        )
-        # A line of a .pth file is a folder to import from; .pth files in that folder do not count.
-        (self.packages / "development.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        pip = [sys.executable, "-m", "pip", "--python", str(self.binaries / "python")]
-        pip += ["install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
-        # The editable one is found too; it is to stay as it is.
-        pip += ["--ignore-installed", str(wheel)]
-        subprocess.run(pip, check=True, timeout=120)
-
-    def run(
-        self, folder: Path, program: str, *arguments: str, timeout: int = 120
-    ) -> subprocess.CompletedProcess:
-        """Run one of its programs in a folder, with nothing of this test's own environment."""
-        environment = {
-            name: value
-            for name, value in alone(os.environ).items()
-            if not name.startswith(("SNAKEMAKE", "PYTHON", "TAGS2MASKS"))
-        }
-        return subprocess.run(
-            [str(self.binaries / program), *arguments], cwd=folder, env=environment, text=True,
-            capture_output=True, timeout=timeout, check=False,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """The wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
-    subprocess.run([*build, str(folder)], cwd=ROOT, check=True, timeout=120, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory) -> Installation:
-    return Installation(tmp_path_factory.mktemp("installed"), wheel)
+def installed(tmp_path_factory) -> Installation:
+    return Installation(tmp_path_factory.mktemp("installed"))
 
 
 def test_a_run_outside_a_clone_is_planned(installed, tmp_path):
