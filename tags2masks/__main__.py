@@ -81,11 +81,18 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     prune.add_argument("--delete", action="store_true", help="delete them")
     prune.set_defaults(command=_prune)
-    return parser.parse_args()
+    args, unknown = parser.parse_known_args()
+    if unknown:
+        hint = "; CONFIG comes first, then Snakemake's arguments" if args.command is _run else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return args
 
 
 def _run(args: argparse.Namespace) -> None:
-    """Become Snakemake with the installed Snakefile; jobs import no package of this folder."""
+    """Become Snakemake with the Snakefile of this installation.
+
+    Neither it nor its jobs import packages of the working directory, which may be another clone.
+    """
     command = snakemake_command(given_config(args.config), args.arguments)
     os.execve(command[0], command, os.environ | {"PYTHONSAFEPATH": "1"})
 

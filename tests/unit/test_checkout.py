@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tags2masks.__main__ import main
 from tags2masks.errors import UserError
 from tags2masks.workflow.checkout import (
     CHECKOUT,
@@ -60,6 +61,16 @@ def test_the_config_is_that_of_the_folder_or_the_demos(tmp_path, monkeypatch, ca
     Path("config.yaml").symlink_to("gone.yaml")  # which the reader of configs tells
     assert given_config(Path("config.yaml")) == Path("config.yaml")
     assert capsys.readouterr().err == ""
+
+
+def test_the_config_comes_first(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tags2masks", "run", "--cores", "2", "config.yaml"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "tags2masks: error: unrecognized arguments: --cores; CONFIG comes first, then Snakemake's "
+        "arguments"
+    )
 
 
 def test_examples_are_copied_all_or_none(tmp_path):

@@ -30,7 +30,8 @@ class Installation:
             sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
         )
         # A line of a .pth file is a folder to import from; .pth files in that folder do not count.
-        (self.packages / "development.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        lines = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        (self.packages / "development.pth").write_text("\n".join(lines) + "\n")
         wheel = build_wheel(folder / "wheel")
         pip = [sys.executable, "-m", "pip", "--python", str(self.binaries / "python")]
         pip += ["install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
