@@ -3,17 +3,36 @@
 PYTHON ?= python3
 CORES ?= 2
 KILLS ?= 30
+# A second set-up goes on with the torch of the first.
+SYSTEM_TORCH ?= $(shell grep -s 'include-system-site-packages = true' .venv/pyvenv.cfg)
+TORCH_INDEX ?=
+INSTALL ?= --editable '.[dev]'
 BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+TORCH := ^torch(vision)?==
 READY := .venv/.ready
 
 .PHONY: setup demo test test-slow test-slurm test-kills lint bench docs
 
 setup: $(READY)
 
+# SYSTEM_TORCH=1: the torch and torchvision that PYTHON has, whatever their versions, stay as they are.
+# TORCH_INDEX=URL: those of constraints.txt, from another package index. See docs/install.md.
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[dev]'
+	$(PYTHON) -m venv$(if $(SYSTEM_TORCH), --system-site-packages) .venv
+ifneq ($(SYSTEM_TORCH),)
+	grep -vE '$(TORCH)' constraints.txt >.venv/constraints.txt
+	$(PIP) list --format freeze | grep -E '$(TORCH)' >>.venv/constraints.txt || true
+	@[ "$$(grep -cE '$(TORCH)' .venv/constraints.txt)" = 2 ] || { echo "error: SYSTEM_TORCH=1, but" \
+		"$(PYTHON) does not have both torch and torchvision; install them there, or set up" \
+		"without SYSTEM_TORCH" >&2; exit 1; }
+else
+	cp constraints.txt .venv/constraints.txt
+endif
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install --quiet --index-url '$(TORCH_INDEX)' $$(grep -E '$(TORCH)' constraints.txt)
+endif
+	$(PIP) install --quiet --constraint .venv/constraints.txt $(INSTALL)
 	touch $@
 
 demo: $(READY)

@@ -18,6 +18,7 @@ from tags2masks.workflow.environment import use_checkout
 from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan, input_options
+from tags2masks.workflow.torch_builds import versions
 from tags2masks.workflow.warned import warnings
 
 # A dangling link counts: what it should have named is not the example that comes with the workflow.
@@ -40,6 +41,12 @@ try:
     plan = Plan(config)
 except UserError as error:
     sys.exit(refusal(error))
+
+if workflow.is_main_process:
+    try:
+        TORCH, TORCHVISION = versions()
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 use_checkout(workflow.basedir)
 
@@ -71,6 +78,13 @@ localrules:
     lineage,
     outline,
     predict,
+
+
+onstart:
+    print(
+        f"torch {TORCH}, torchvision {TORCHVISION}; device: {plan.config.device}",
+        file=sys.stderr,
+    )
 
 
 onerror:

@@ -1,8 +1,9 @@
-"""The command `tags2masks`: print an experiment's lineage, cite its papers, prune artifacts."""
+"""The command `tags2masks`: run a config, print an experiment's lineage, cite its papers, prune."""
 
 import argparse
 import json
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tags2masks.provenance import read_provenance
 from tags2masks.references import bibtex
 from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
 from tags2masks.workflow.building import build_experiments
+from tags2masks.workflow.checkout import copy_examples, given_config, snakemake_command
 from tags2masks.workflow.cited import cited
 from tags2masks.workflow.prune import SHOWN, Unused, other_datasets, remove, unused
 from tags2masks.workflow.times import summed, table, times_of
@@ -36,6 +38,20 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tags2masks", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a config with Snakemake, in this folder")
+    run.add_argument("config", type=Path, metavar="CONFIG", help="without one here: the demo's")
+    run.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT",
+        help="Snakemake's, such as --cores 2, --dry-run, --profile slurm, or a target",
+    )  # fmt: skip
+    run.set_defaults(command=_run)
+
+    init = commands.add_parser(
+        "init", help="write the demo's config, papers/ and the Slurm profile into this folder"
+    )
+    init.set_defaults(command=_init)
+
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the artifacts"
@@ -75,7 +91,25 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     prune.add_argument("--delete", action="store_true", help="delete them")
     prune.set_defaults(command=_prune)
-    return parser.parse_args()
+    args, unknown = parser.parse_known_args()
+    if unknown:
+        hint = "; CONFIG comes first, then Snakemake's arguments" if args.command is _run else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return args
+
+
+def _run(args: argparse.Namespace) -> None:
+    """Become Snakemake with the Snakefile of this installation.
+
+    Neither it nor its jobs import packages of the working directory, which may be another clone.
+    """
+    command = snakemake_command(given_config(args.config), args.arguments)
+    os.execve(command[0], command, os.environ | {"PYTHONSAFEPATH": "1"})
+
+
+def _init(args: argparse.Namespace) -> None:
+    """Write the configs that come with tags2masks into this folder."""
+    print("\n".join(map(str, copy_examples(Path()))))
 
 
 def _read(file: Path) -> tuple[Config, list[Experiment]]:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 def use_checkout(folder: str) -> None:
-    """Make `python` in jobs this Python, and this checkout importable from any directory."""
+    """Make `python` in jobs this Python, and a clone importable from any directory.
+
+    folder: that of the Snakefile. The packages of a wheel are found without it.
+    """
     paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     binaries = str(Path(sys.executable).parent)

@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tags2masks.workflow.torch_builds import HELP
+
 LOG = re.compile(r"^ +log: (.+?) \(check log file\(s\) for error details\)", re.MULTILINE)
+# What importing torchvision raises where it is built for another torch.
+UNFIT = re.compile(
+    r"operator torchvision::|Couldn't load custom C\+\+ ops|compiled with different CUDA"
+)
 LAST = 30  # lines at the end of a log that are searched for our own error
 
 
@@ -25,6 +31,8 @@ def failures(logs: str | Path | Iterable[str | Path]) -> list[str]:
 def _said(log: Path) -> list[str]:
     lines = [line for line in _text(log).splitlines() if line.strip()]
     ours = [line for line in lines[-LAST:] if line.startswith("error: ")]
+    if not ours and lines and UNFIT.search(lines[-1]):
+        ours = [f"error: torch and torchvision do not fit together ({lines[-1]}); {HELP}"]
     return [f"{log}: {line}" for line in ours or lines[-1:]]
 
 

@@ -5,9 +5,11 @@ import filecmp
 import re
 
 import pytest
+import yaml
 
-from tests.slurm.conftest import OnSlurm, show, wait_until
+from tests.slurm.conftest import OFTEN, OnSlurm, show, wait_until
 from tests.workflow.conftest import CONFIG, fresh_project
+from tests.workflow.installed import Installation
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1500)]
 
@@ -119,6 +121,22 @@ def test_the_chain(on_slurm, tmp_path, request):
     assert memory["cam"] == "12000M"
     assert memory["threshold"] == memory["measure_labels"] == "4000M"
     print(f"  {same_bytes(here, project)} artifacts and tables equal to those of a local run")
+
+
+def test_jobs_of_a_wheel_find_what_is_installed(cluster, tmp_path_factory, tmp_path):
+    installed = Installation(tmp_path_factory.mktemp("installed"))
+    assert installed.run(tmp_path, "tags2masks", "init").returncode == 0
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SLURM_CONFIG))
+    given = ("mine.yaml", "--profile", "slurm", *OFTEN, "--until", "vanilla")
+    done = installed.run(
+        tmp_path, "tags2masks", "run", *given, environment=cluster.environment, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    mine = [job for job in cluster.jobs() if job["WorkDir"] == str(tmp_path)]
+    show(mine)
+    assert sorted(map(rule_of, mine)) == ["digits", "digits_val", "vanilla"]
+    assert {job["JobState"] for job in mine} == {"COMPLETED"}
+    assert len(list(tmp_path.glob("results/digits/classifier/*/model.safetensors"))) == 1
 
 
 def test_no_gpu_is_asked_for_where_the_config_says_cpu(on_slurm, tmp_path):

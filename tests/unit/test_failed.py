@@ -32,3 +32,15 @@ def test_each_failed_job_says_its_error_once(tmp_path, monkeypatch):
     ]
     assert failures("run.log") == failures([Path("run.log")]) == expected
     assert failures("no.log") == []
+
+
+def test_a_torchvision_that_does_not_fit_is_told_as_such(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = "RuntimeError: operator torchvision::nms does not exist"
+    Path("cam.log").write_text(f"Traceback (most recent call last):\n{said}\n")
+    log = "    log: cam.log (check log file(s) for error details)\n"
+    Path("run.log").write_text(f"Error in rule cam:\n{log}")
+    assert failures("run.log") == [
+        f"cam.log: error: torch and torchvision do not fit together ({said}); see docs/install.md, "
+        "'Your own torch'"
+    ]

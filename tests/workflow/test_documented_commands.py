@@ -26,7 +26,8 @@ STANDS_FOR = {
 # With these no dry run is possible, nor needed.
 WITHOUT_DRY_RUN = {"--unlock", "--touch"}
 # These need a finished run, or end with findings: test_lint.py.
-ELSEWHERE = ("snakemake --report", "snakemake --lint")
+# Or an empty folder: test_wheel.py.
+ELSEWHERE = ("snakemake --report", "snakemake --lint", "tags2masks init")
 # Options that take all the words after them: a target that follows one is no target.
 GREEDY = ("--configfile", "--forcerun")
 
@@ -88,7 +89,8 @@ def test_a_documented_command_runs(project, file, command):
         for path in (sorted(project.folder.glob(word)) if "*" in word else [word])
     ]
     start = ["make", "--dry-run"] if program == "make" else [*python(os.environ), "-m", program]
-    if program == "snakemake" and not WITHOUT_DRY_RUN.intersection(words):
+    runs = program == "snakemake" or words[0] == "run"
+    if runs and not WITHOUT_DRY_RUN.intersection(words):
         words.append("--dry-run")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
     done = subprocess.run(
