@@ -47,10 +47,10 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     run.set_defaults(command=_run)
 
-    init = commands.add_parser(
-        "init", help="write the demo's config, papers/ and the Slurm profile into this folder"
+    examples = commands.add_parser(
+        "examples", help="write the demo's config, papers/ and the Slurm profile into this folder"
     )
-    init.set_defaults(command=_init)
+    examples.set_defaults(command=_examples)
 
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
@@ -107,7 +107,7 @@ def _run(args: argparse.Namespace) -> None:
     os.execve(command[0], command, os.environ | {"PYTHONSAFEPATH": "1"})
 
 
-def _init(args: argparse.Namespace) -> None:
+def _examples(args: argparse.Namespace) -> None:
     """Write the configs that come with tags2masks into this folder."""
     print("\n".join(map(str, copy_examples(Path()))))
 

@@ -52,8 +52,8 @@ def given_config(file: Path) -> Path:
         return file
     if file != DEMO:
         raise UserError(
-            f"{file} does not exist; correct its path, or let `tags2masks init` write config.yaml, "
-            "papers/ and slurm/ into this folder"
+            f"{file} does not exist; correct its path, or let `tags2masks examples` write "
+            "config.yaml, papers/ and slurm/ into this folder"
         )
     print("no config.yaml in this folder: the demo's is used", file=sys.stderr, flush=True)
     return CHECKOUT / DEMO

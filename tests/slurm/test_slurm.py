@@ -125,7 +125,7 @@ def test_the_chain(on_slurm, tmp_path, request):
 
 def test_jobs_of_a_wheel_find_what_is_installed(cluster, tmp_path_factory, tmp_path):
     installed = Installation(tmp_path_factory.mktemp("installed"))
-    assert installed.run(tmp_path, "tags2masks", "init").returncode == 0
+    assert installed.run(tmp_path, "tags2masks", "examples").returncode == 0
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SLURM_CONFIG))
     given = ("mine.yaml", "--profile", "slurm", *OFTEN, "--until", "vanilla")
     done = installed.run(

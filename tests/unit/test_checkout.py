@@ -55,7 +55,7 @@ def test_the_config_is_that_of_the_folder_or_the_demos(tmp_path, monkeypatch, ca
     with pytest.raises(UserError) as caught:
         given_config(Path("papers/lpcam.yaml"))
     assert str(caught.value) == (
-        "papers/lpcam.yaml does not exist; correct its path, or let `tags2masks init` write "
+        "papers/lpcam.yaml does not exist; correct its path, or let `tags2masks examples` write "
         "config.yaml, papers/ and slurm/ into this folder"
     )
     Path("config.yaml").symlink_to("gone.yaml")  # which the reader of configs tells

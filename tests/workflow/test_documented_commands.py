@@ -27,7 +27,7 @@ STANDS_FOR = {
 WITHOUT_DRY_RUN = {"--unlock", "--touch"}
 # These need a finished run, or end with findings: test_lint.py.
 # Or an empty folder: test_wheel.py.
-ELSEWHERE = ("snakemake --report", "snakemake --lint", "tags2masks init")
+ELSEWHERE = ("snakemake --report", "snakemake --lint", "tags2masks examples")
 # Options that take all the words after them: a target that follows one is no target.
 GREEDY = ("--configfile", "--forcerun")
 

@@ -75,7 +75,7 @@ def test_configs_and_profile_come_along(installed, tmp_path):
     assert done.stderr.startswith("no config.yaml in this folder: the demo's is used\n")
     assert done.returncode == 0, done.stderr
 
-    printed = installed.run(tmp_path, "tags2masks", "init").stdout
+    printed = installed.run(tmp_path, "tags2masks", "examples").stdout
     assert printed.split() == list(EXAMPLES)
     for name in EXAMPLES:
         files = [ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*.*")
@@ -86,7 +86,7 @@ def test_configs_and_profile_come_along(installed, tmp_path):
     paper = ("run", "papers/hosts-digits.yaml", "--profile", "slurm", "--dry-run", "--quiet")
     done = installed.run(tmp_path, "tags2masks", *paper)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = installed.run(tmp_path, "tags2masks", "init")
+    done = installed.run(tmp_path, "tags2masks", "examples")
     assert done.returncode == 1
     assert done.stderr == (
         "error: config.yaml, papers, slurm: already here; rename it, or use an empty folder\n"
