@@ -1,8 +1,9 @@
-"""The command `tags2masks`: print an experiment's lineage, cite its papers, prune artifacts."""
+"""The command `tags2masks`: check a config's data, print lineage, cite papers, prune artifacts."""
 
 import argparse
 import json
 import math
+import os
 import re
 import shutil
 import sys
@@ -38,6 +39,16 @@ def _arguments() -> argparse.Namespace:
     shared.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the artifacts"
     )
+
+    check = commands.add_parser(
+        "check", help="look at the data of a config before anything is trained"
+    )
+    check.add_argument("config", type=Path, metavar="CONFIG", help="the config file")
+    check.add_argument("--no-masks", action="store_true", help="leave the true masks unread")
+    check.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="threads that read images"
+    )
+    check.set_defaults(command=_check)
 
     chain = argparse.ArgumentParser(add_help=False)
     # A single file: with several, the option would consume the experiment as one of them.
@@ -87,6 +98,28 @@ def _experiment(args: argparse.Namespace) -> tuple[Config, Experiment]:
     if wanted not in known:
         raise UserError(f"no experiment '{wanted}'; {choices(wanted, known)}")
     return known[wanted]
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Print a summary of each data set of a config; exit with status 1 if a run would stop."""
+    # Lazy imports: they take seconds, and other commands need none of them.
+    from tags2masks.checking.dataset import check_dataset
+    from tags2masks.checking.text import conclusion, summary
+
+    config, experiments = _read(args.config)
+    tested = {one.dataset for one in experiments if "predictions" in one.artifacts}
+    findings, stops = [], False
+    for name, spec in config.datasets.items():
+        needed = spec.evaluate_on if name in tested else None
+        checked = check_dataset(
+            spec, config.seed, needed, masks=not args.no_masks, threads=args.threads
+        )
+        print(summary(name, spec.title, checked), end="\n\n", flush=True)
+        findings += checked.findings
+        stops = stops or checked.stops
+    print(conclusion(str(args.config), findings))
+    if stops:
+        sys.exit(1)
 
 
 def _cite(args: argparse.Namespace) -> None:

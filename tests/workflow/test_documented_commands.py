@@ -53,6 +53,7 @@ def project(tmp_path_factory):
     """The project as it is cloned, with what the docs have their readers write."""
     folder = tmp_path_factory.mktemp("documented")
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["datasets"]["digits"] |= {"train": 60, "val": 20}  # `tags2masks check` draws them
     (folder / "photos").mkdir()
     experiment = "digits/vanilla/cam/crf/deeplabv3plus"
     config["predict"] = {"holiday": {"experiment": experiment, "images": "photos"}}
