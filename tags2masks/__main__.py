@@ -1,4 +1,4 @@
-"""The command `tags2masks`: check a config's data, print lineage, cite papers, prune artifacts."""
+"""The command `tags2masks`: import and check data, print lineage, cite papers, prune artifacts."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
+from tags2masks.importing.kinds import FORMATS
 from tags2masks.provenance import read_provenance
 from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
 from tags2masks.workflow.building import build_experiments
@@ -40,6 +41,12 @@ def _arguments() -> argparse.Namespace:
         "--results", type=Path, default=Path("results"), help="folder of the artifacts"
     )
 
+    _add_import(commands)
+    init = commands.add_parser("init", help="write a first config that fits a folder of images")
+    init.add_argument("folder", type=Path, metavar="FOLDER", help="of images, or of an import")
+    init.add_argument("--out", type=Path, default=Path("config.yaml"), help="(config.yaml)")
+    init.add_argument("--tags", type=Path, help="the table of tags, if it is elsewhere")
+    init.set_defaults(command=_init)
     check = commands.add_parser(
         "check", help="look at the data of a config before anything is trained"
     )
@@ -77,6 +84,78 @@ def _arguments() -> argparse.Namespace:
     prune.add_argument("--delete", action="store_true", help="delete them")
     prune.set_defaults(command=_prune)
     return parser.parse_args()
+
+
+def _add_import(commands: argparse._SubParsersAction) -> None:
+    kinds = "\n".join(f"  {kind:14s} {form.what}" for kind, form in FORMATS.items())
+    parser = commands.add_parser(
+        "import",
+        help="write a folder data set from another program's annotations",
+        description=f"Write a data set from another program's annotations. Kinds:\n{kinds}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", choices=FORMATS, metavar="KIND", help="format of the annotations")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="see the kind")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the data set")
+    parser.add_argument("--images", type=Path, help="folder of the images, if it is elsewhere")
+    parser.add_argument("--masks", type=Path, help="folder of the masks (colours)")
+    parser.add_argument("--table", type=Path, help="table of the masks' colours (colours)")
+    parser.add_argument("--classes", help="classes to take, in their order: cat,dog")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--copy", action="store_true", help="copy the images; else they stay")
+    files.add_argument("--link", action="store_true", help="make hard links to the images")
+    parser.add_argument(
+        "--val", type=_share, metavar="SHARE",
+        help="share of val, divided anew by tags (default: the source's splits, or 0.2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--parent", metavar="REGEX",
+        help="what the images of one parent (tiles, frames) have in common in their paths",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the division")
+    parser.set_defaults(command=_import)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no share; write a number from 0, below 1")
+    return value
+
+
+def _import(args: argparse.Namespace) -> None:
+    """Write a data set from other annotations, and print what is in it and what was dropped."""
+    from tags2masks.importing.items import Options
+    from tags2masks.importing.kinds import reader_of
+    from tags2masks.importing.writing import Division, report, write_dataset
+
+    if not args.source.exists():
+        raise UserError(f"{args.source}: no such file or folder; correct SOURCE")
+    source = reader_of(args.kind)(args.source, Options(args.images, args.masks, args.table))
+    imported = write_dataset(
+        source,
+        args.out,
+        Division(args.val, args.parent, args.seed),
+        files="copied" if args.copy else "linked" if args.link else "named",
+        only=[name.strip() for name in args.classes.split(",")] if args.classes else None,
+        threads=os.cpu_count() or 1,
+    )
+    report(imported, args.out)
+
+
+def _init(args: argparse.Namespace) -> None:
+    """Write a config for a folder of images."""
+    import torch
+
+    from tags2masks.importing.first_config import write_first_config
+
+    gpu = torch.cuda.is_available()
+    device = "cuda" if gpu else "cpu"
+    about = torch.cuda.get_device_name() if gpu else f"no GPU, {os.cpu_count()} CPU cores"
+    write_first_config(args.folder, args.out, args.tags, device, about, os.cpu_count() or 1)
 
 
 def _read(file: Path) -> tuple[Config, list[Experiment]]:
