@@ -1,4 +1,4 @@
-"""The page of the papers' tables and figures, generated from `papers/index.yaml`.
+"""The page of the papers' tables and figures, generated from `papers/published/index.yaml`.
 
 `python -m tags2masks.config.papers` writes it; with `--check` it only checks it.
 """
@@ -16,17 +16,18 @@ from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.reference import DOCS, write_or_check
 
 ROOT = DOCS.parent
-INDEX = ROOT / "papers/index.yaml"
+INDEX = ROOT / "papers/published/index.yaml"
 PAGE = DOCS / "papers.md"
 COMMAND = re.compile(r"snakemake [^#\n]*--configfile (\S+\.yaml)")
 WORDS = {"all": "yes", "part": "in part", "none": "no", "nothing": "–"}
 
 INTRODUCTION = """# Tables and figures of the papers
 
-Generated from `papers/index.yaml` by `make docs`; a test fails when it is out of date. Every table
-and figure of the five documents: by which config it is made here, where its figures then are, and
-what of it cannot be made. *yes*: at the paper's settings. *–*: an illustration or figures of other
-papers, nothing to compute. A config that is sized for CPUs shows the same comparison on small data.
+Generated from `papers/published/index.yaml` by `make docs`; a test fails when it is out of date.
+Every table and figure of the five documents: by which config it is made here, where its figures
+then are, and what of it cannot be made. *yes*: at the paper's settings. *–*: an illustration or
+figures of other papers, nothing to compute. A config that is sized for CPUs shows the same
+comparison on small data.
 Run a config with the command above its table; CSV files are in `results/`, and names in *italics*
 are parts of `results/report.html`. The last column counts the figures in
 [papers/published](../papers/published/README.md).

@@ -2,7 +2,8 @@
 
 Softmax Grad-CAM: the tokens that enter the last block's attention (its layer norm's output),
 weighted with the gradient of a class's share in the softmax over the texts of the image's tags and
-of the background; its positive part, from its minimum to its maximum as 0 to 1.
+of the background (of its log-odds, which gives the same map); its positive part, from its minimum
+to its maximum as 0 to 1.
 
 Class-aware attention affinity: the mean attention W of the last layers and of their heads, between
 patches. Columns and rows are divided by their sums in turn (Sinkhorn), D; A = (D + Dᵀ)/2. A map is
@@ -68,19 +69,33 @@ def softmax_gradcam(
         asked = torch.cat(
             [tagged, tagged.new_ones(len(tagged), logits.shape[1] - tagged.shape[1])], 1
         )
-        shares = logits.masked_fill(~asked, -torch.inf).softmax(1)
+        odds = log_odds(logits, asked)
     prefix, (height, width) = network.backbone.num_prefix_tokens, features.shape[-2:]
     tokens = seen.tokens[:, prefix:].detach().float()
     cams = tokens.new_zeros(*tagged.shape, height * width)
     place = tagged.cumsum(1) * tagged  # 1 at an image's first tag, 2 at its second
     for number in range(1, int(place.max()) + 1):
         chosen = place == number
-        gradient = class_gradient(shares[:, : tagged.shape[1]], seen.tokens, chosen)
+        gradient = class_gradient(odds[:, : tagged.shape[1]], seen.tokens, chosen)
         weights = gradient[:, prefix:].sum(1)
         cams += chosen[:, :, None] * torch.einsum("bnc,bc->bn", tokens, weights)[:, None]
     maps = stretched(cams.relu()).unflatten(2, (height, width))
     attention = torch.stack(seen.attention).float().mean(0)[:, prefix:, prefix:]
     return maps, attention
+
+
+def log_odds(logits: Tensor, asked: Tensor) -> Tensor:
+    """log p/(1 − p) of each text's share p in the softmax over the texts that are asked for.
+
+    logits: [B, T]; asked: bool [B, T]. Returns [B, T]; constant if no other text is asked for.
+    A share's gradient is p(1 − p) times that of its log-odds, so both give the same map from its
+    minimum to its maximum; but CLIP's shares are easily 0 or 1 to the last digit, where a share has
+    no gradient left.
+    """
+    others = asked[:, None] & ~torch.eye(asked.shape[1], dtype=torch.bool, device=asked.device)
+    lowest = torch.finfo(logits.dtype).min / 2  # finite: the gradient of nothing but it is 0
+    against = logits[:, None].expand_as(others).masked_fill(~others, lowest).logsumexp(2)
+    return (logits - against) * others.any(2)
 
 
 def stretched(maps: Tensor) -> Tensor:

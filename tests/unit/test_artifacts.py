@@ -210,6 +210,9 @@ SOME_MASKS = changed(BASE, "datasets.digits.labelled", 4)
 @pytest.mark.parametrize("method", SEGMENTERS)
 def test_another_test_of_a_segmenter_is_other_predictions_alone(method):
     raw = changed(SOME_MASKS, "segmenters.net", {"method": method, "test": {"crf": None}})
+    if "instances" in SEGMENTERS[method].needs:
+        raw = changed(raw, "masks.objects", {"method": "irn", "instances": True})
+        raw["experiments"] = ["digits / vanilla / cam / objects / net"]
     before = ids(raw)
     for value in ({}, {"iterations": 1}, {"gaussian": {"compat": 3}}):
         after = ids(changed(raw, "segmenters.net.test.crf", value))
@@ -218,8 +221,12 @@ def test_another_test_of_a_segmenter_is_other_predictions_alone(method):
     assert larger == before
 
 
-@pytest.mark.parametrize("method", SEGMENTERS)
-def test_every_segmenter_can_start_from_the_classifier(method):
+# All but those of instances, whose network is that of a detector.
+OF_MASKS = [method for method, block in SEGMENTERS.items() if "instances" not in block.needs]
+
+
+@pytest.mark.parametrize("method", OF_MASKS)
+def test_every_segmenter_of_masks_can_start_from_the_classifier(method):
     backbone = {"name": "test_vit" if method == "dpt" else "resnet18"}
     raw = changed(SOME_MASKS, "classifiers.vanilla.backbone", backbone)
     raw["segmenters"]["net"] = {

@@ -1,5 +1,6 @@
 """CLIP-ES: softmax Grad-CAM, Sinkhorn's rounds and spreading by hand, and against the plain way."""
 
+import copy
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -11,7 +12,14 @@ from tags2masks.classifiers import clip
 from tags2masks.config.clip import Clip as Spec
 from tags2masks.config.maps import ClipEs
 from tags2masks.maps.batch import Batch
-from tags2masks.maps.clip_es import affinity, in_boxes, localize, softmax_gradcam, spread
+from tags2masks.maps.clip_es import (
+    affinity,
+    in_boxes,
+    localize,
+    log_odds,
+    softmax_gradcam,
+    spread,
+)
 from tests.unit.tiny import small
 
 TOWERS = {
@@ -57,6 +65,25 @@ def test_softmax_gradcam_by_hand():
     weights = np.array([1.0, 0]) - shares @ Linear.texts.numpy()
     found = np.maximum(np.array([[1, 0], [2, 0], [0, 1], [3, 1]]) @ weights, 0)
     np.testing.assert_allclose(maps[0, 0].flatten(), found / found.max(), atol=1e-6)
+
+
+def test_log_odds_point_where_a_share_has_no_gradient_left():
+    # Shares of 0.6, 0.3 and 0.1: log(0.6/0.4), and a share's gradient is p(1 − p) times as large.
+    logits = torch.tensor([[0.6, 0.3, 0.1, 5]]).log().requires_grad_()
+    asked = torch.tensor([[True, True, True, False]])
+    odds = log_odds(logits, asked)
+    torch.testing.assert_close(odds[0, :3], torch.tensor([1.5, 3 / 7, 1 / 9]).log())
+    (gradient,) = torch.autograd.grad(odds[0, 0], logits)
+    torch.testing.assert_close(gradient, torch.tensor([[1.0, -0.75, -0.25, 0]]))
+    # A share of 1 to the last digit has none; its log-odds still have.
+    sure = torch.tensor([[90.0, 0, 0]], requires_grad=True)
+    everything = torch.ones(1, 3, dtype=torch.bool)
+    assert not torch.autograd.grad(sure.softmax(1)[0, 0], sure)[0].gt(1e-30).any()
+    (gradient,) = torch.autograd.grad(log_odds(sure, everything)[0, 0], sure)
+    torch.testing.assert_close(gradient, torch.tensor([[1.0, -0.5, -0.5]]))
+    # Alone a share is always 1.
+    alone = log_odds(sure, torch.tensor([[True, False, False]]))
+    assert alone[0, 0] == 0 and not torch.autograd.grad(alone[0, 0], sure)[0].any()
 
 
 def test_a_round_of_sinkhorn_by_hand():
@@ -106,7 +133,10 @@ def built(tower, seed=0):
 
 
 def plain(network, image, tags, spec):
-    """Maps of an image's tags, [T, h, w], block by block, each class by itself."""
+    """Maps of an image's tags, [T, h, w], block by block, each class by itself; in float64, since a
+    share that is nearly 0 or 1 has hardly a gradient.
+    """
+    network, image = copy.deepcopy(network).double(), image.double()
     tower = network.backbone
     images = tower._fitted(network.normalize(image[None]))
     size = [side // 16 for side in images.shape[-2:]]
@@ -180,7 +210,8 @@ def attention_of(attention, tokens, rope):
 
 @pytest.mark.parametrize("tower", TOWERS)
 def test_as_block_by_block(tower):
-    network = built(tower)
+    # Weights that leave a share's gradient its digits.
+    network = built(tower, {"CLIP": 2, "SigLIP": 3, "EVA-CLIP": 2}[tower])
     images = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(2))
     tags = [[0, 2], [1]]
     tagged = torch.tensor([[True, False, True], [False, True, False]])
@@ -188,7 +219,7 @@ def test_as_block_by_block(tower):
     found = localize(network, Batch(images, tagged, [0, 1]), spec)
     assert found.shape == (2, 3, 4, 5)
     for image, own, maps in zip(images, tags, found, strict=True):
-        expected = plain(network, image, own, spec)
+        expected = plain(network, image, own, spec).float()
         torch.testing.assert_close(maps[own], expected, atol=2e-4, rtol=1e-3)
         assert not maps[[c for c in range(3) if c not in own]].any()
     assert (found.amax((2, 3)) == 1).sum() >= 2  # most maps are not all zero

@@ -22,12 +22,12 @@ from tests.workflow.preloaded import alone
 from tests.workflow.test_bad_input import folder_project, photo, run_badly
 from tests.workflow.test_reruns import END, EVERYTHING, OUTLINE, changed
 
+pytestmark = pytest.mark.slow
+
 # Imported by every Python that is started with it on its path: kills it when it is about to give
 # a file this name.
 KILLER = """
 import os, signal, sys
-
-pytestmark = pytest.mark.slow
 
 def hook(event, arguments):
     if event == "os.rename" and os.path.basename(os.fspath(arguments[1])) == os.environ["KILL_AT"]:
