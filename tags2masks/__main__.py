@@ -15,7 +15,7 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
-from tags2masks.importing.kinds import FORMATS
+from tags2masks.importing.formats import FORMATS
 from tags2masks.provenance import read_provenance
 from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
 from tags2masks.workflow.building import build_experiments
@@ -128,8 +128,8 @@ def _share(text: str) -> float:
 
 def _import(args: argparse.Namespace) -> None:
     """Write a data set from other annotations, and print what is in it and what was dropped."""
+    from tags2masks.importing.formats import reader_of
     from tags2masks.importing.items import Options
-    from tags2masks.importing.kinds import reader_of
     from tags2masks.importing.writing import Division, report, write_dataset
 
     if not args.source.exists():

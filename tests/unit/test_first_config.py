@@ -15,7 +15,10 @@ from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.config.reference import DOCS
 from tags2masks.errors import UserError
+from tags2masks.importing.colour_masks import read as read_colour_masks
 from tags2masks.importing.first_config import fitting, write_first_config
+from tags2masks.importing.items import Options
+from tags2masks.importing.writing import Division, write_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +78,22 @@ def test_a_folder_per_class_gets_a_table_beside_the_config(capsys):
     assert len(table) == 31 and sum(line.endswith(",val") for line in table) == 6
     assert sum(",," in line for line in table) == 10
     assert capsys.readouterr().out.splitlines()[0] == "pets-data: 30 images (24 train, 6 val)"
+
+
+def test_what_was_imported_keeps_its_masks_and_their_numbers():
+    Path("in/images").mkdir(parents=True)
+    Path("in/masks").mkdir()
+    for number in range(2):
+        photo(f"in/images/{number}.jpg", (8, 6))
+        Image.new("RGB", (8, 6), (255, 0, 0)).save(f"in/masks/{number}.png")
+    Path("in/classes.csv").write_text("name,r,g,b\ncow,0,255,0\ncat,255,0,0\n")
+    source = read_colour_masks(Path("in"), Options())
+    write_dataset(source, Path("pets"), Division(0.5), files="named", only=None, threads=1)
+    config, text = written()
+    spec = config.datasets["pets"]
+    assert (spec.images, spec.masks, spec.classes) == ("in/images", "pets/masks", ("cat",))
+    assert spec.mask_values == {"0": "background", "2": "cat", "255": "ignored"}
+    assert "path/to/masks" not in text and "images (1 train, 1 val)" in text
 
 
 def test_what_suits():
