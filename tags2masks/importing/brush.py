@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tags2masks.importing.shapes import check_size
+
 PAINTED = 128
 """Opacity from which a pixel counts; the edge of a stroke is smoothed."""
 
@@ -16,6 +18,7 @@ def decode_brush(rle: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     many values), two bits that choose the width, the length less one, the value or values.
     Raises ValueError if it ends early, or has another number of values than size asks for.
     """
+    check_size(size)
     data = np.asarray(rle)
     if data.ndim != 1 or data.dtype.kind not in "iu" or ((data < 0) | (data > 255)).any():
         raise ValueError("a brush whose rle is no list of bytes")

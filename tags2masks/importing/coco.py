@@ -4,6 +4,7 @@ import math
 from pathlib import Path, PurePosixPath
 
 from tags2masks.data.coco_file import read_instances
+from tags2masks.data.images import image_files
 from tags2masks.errors import UserError
 from tags2masks.importing.items import (
     NO_IMAGE,
@@ -27,14 +28,17 @@ def read(source: Path, options: Options) -> Source:
     root = options.images or (source if source.is_dir() else source.parent)
     locate, items, dropped, classes = locator(root), [], [], {}
     for file in files:
-        instances = read_instances(file)
+        left_out: list[str] = []
+        instances = read_instances(file, left_out)
+        dropped += [Dropped(*_parted(line, file)) for line in left_out]
         classes |= dict.fromkeys(instances.names.values())
         split = _split(file, source) if len(files) > 1 else None
-        folder = file.parent.relative_to(root) if file.is_relative_to(root) else PurePosixPath()
+        # Roboflow's splits, each beside its file, may have images of the same name.
+        beside = file.is_relative_to(root) and any(image_files(file.parent))
+        folder = file.parent.relative_to(root) if beside else PurePosixPath()
         for image in instances.images:
             name = image["file_name"]
-            # Beside its file first: Roboflow's splits may have images of the same name.
-            path = locate(str(PurePosixPath(folder) / name)) or locate(name)
+            path = locate((folder / name).as_posix() if beside else name)
             if path is None:
                 dropped.append(Dropped(name, NO_IMAGE))
                 continue
@@ -45,6 +49,12 @@ def read(source: Path, options: Options) -> Source:
             size = (image["height"], image["width"])
             items.append(Item(path, objects=tuple(objects), split=split, size=size))
     return Source(root, items, dropped, tuple(classes))
+
+
+def _parted(line: str, file: Path) -> tuple[str, str]:
+    """Where and why, from what `read_instances` says of an annotation."""
+    where, _, why = line.removeprefix(f"{file}: ").partition(": ")
+    return f"{file}, {where}", why.partition(";")[0]
 
 
 def _split(file: Path, source: Path) -> str | None:

@@ -17,7 +17,7 @@ from tags2masks.importing.items import (
     locator,
     split_named,
 )
-from tags2masks.importing.shapes import edges, ellipse, pasted, rectangle, run_lengths
+from tags2masks.importing.shapes import check_size, edges, ellipse, pasted, rectangle, run_lengths
 
 
 def read(source: Path, options: Options) -> Source:
@@ -88,6 +88,7 @@ def _object(shape: ElementTree.Element, size: tuple[int, int]) -> Object:
         return Object(name, segmentation=polygon)
     if shape.tag == "mask":
         left, top, width, height = map(int, numbers("left", "top", "width", "height"))
+        check_size((height, width))
         counts = [int(count) for count in shape.get("rle", "").split(",")]
         if min(counts) < 0 or sum(counts) != width * height:
             raise ValueError(f"an RLE of {sum(counts)} pixels, but it has {width * height}")

@@ -91,8 +91,9 @@ def images_below(root: Path) -> list[str]:
 def locator(root: Path) -> Callable[[str], str | None]:
     """A function from the name that an annotation has for its image to the path below root.
 
-    Names may be paths, URLs, or have a prefix that Label Studio adds to uploads. A name without its
-    folder is found in any folder, if only one image has it. None: no such image, or several.
+    Names may be URLs, paths on another machine, or have a prefix that Label Studio adds to uploads.
+    What does not name a folder that is here is found in any folder, if only one image has the name.
+    None: no such image, or several.
     """
     paths = images_below(folder_given(root, "images"))
     known, named = set(paths), defaultdict(list)
@@ -103,11 +104,13 @@ def locator(root: Path) -> Callable[[str], str | None]:
         query = re.search(r"[?&]d=([^&]+)", name)  # Label Studio's reference to a local file
         path = unquote(query[1]) if query else local_name(name, root)
         path = PurePosixPath(os.path.normpath(path.lstrip("/"))).as_posix() if path else ""
-        # The longest end of the path that is there.
-        for start in range(len(PurePosixPath(path).parts)):
-            end = "/".join(PurePosixPath(path).parts[start:])
+        parts = [part for part in PurePosixPath(path).parts if part != ".."]
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
             if end in known:
                 return end
+            if len(parts) > start + 1 and (root / parts[start]).is_dir():
+                return None  # in this folder, where it is not: another of its name is not meant
         last = PurePosixPath(path).name
         for candidate in (last, re.sub(r"^[0-9a-f]{8}-", "", last)):
             if len(named[candidate]) == 1:

@@ -14,6 +14,11 @@ from tags2masks.given import read_text
 from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options, Source, locator
 from tags2masks.importing.shapes import ellipse, pasted, run_lengths
 
+BROKEN = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OSError,
+    SyntaxError, Image.DecompressionBombError,
+)  # fmt: skip
+
 
 def read(source: Path, options: Options) -> Source:
     """The images of all JSON files below a folder; raises UserError if there is none."""
@@ -41,7 +46,7 @@ def read(source: Path, options: Options) -> Source:
         for shape in shapes:
             try:
                 objects.append(_object(shape, size))
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
+            except BROKEN as error:
                 said = str(error) if isinstance(error, ValueError) else repr(error)
                 dropped.append(Dropped(str(file), f"a shape that cannot be read ({said})"))
         items.append(Item(path, tags, tuple(objects), size=size))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 CORNERS_OF_A_CIRCLE = 64
@@ -53,8 +54,15 @@ def run_lengths(region: np.ndarray) -> dict:
     return {"size": list(region.shape), "counts": code["counts"].decode("ascii")}
 
 
+def check_size(size: tuple[int, int]) -> None:
+    """Raise ValueError for a size (height, width) that no image has that can be read."""
+    if min(size) < 1 or size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise ValueError(f"an image of {size[1]} × {size[0]} pixels")
+
+
 def pasted(part: np.ndarray, left: int, top: int, size: tuple[int, int]) -> np.ndarray:
     """A part, bool [h, w], in an image of this size; raises ValueError if it does not fit."""
+    check_size(size)
     region = np.zeros(size, bool)
     height, width = part.shape
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:

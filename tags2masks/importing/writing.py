@@ -16,6 +16,7 @@ import yaml
 
 from tags2masks.config.dataset_base import MOST_CLASSES, is_taken
 from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME
+from tags2masks.config.project import choices
 from tags2masks.data.boxes import extent
 from tags2masks.data.coco_regions import region_of, semantic_mask
 from tags2masks.data.images import inspect_image
@@ -161,6 +162,9 @@ def _with_known_classes(
         return f"label '{name}' means something else here; rename it" if is_taken(name) else ""
 
     names = {name for item in source.items for name in _names(item)}
+    known = names | set(source.classes or ())
+    if absent := [name for name in only or () if name not in known]:
+        raise UserError(f"--classes: no label '{absent[0]}'; {choices(absent[0], known)}")
     wrong = {name: why for name in names if (why := problem(name))}
     items = []
     for item in source.items:

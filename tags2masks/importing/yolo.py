@@ -7,8 +7,7 @@ shares of the image. An image without a label file shows none of the classes, as
 import math
 from pathlib import Path, PurePosixPath
 
-import yaml
-
+from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.given import is_given, read_text
 from tags2masks.importing.items import (
@@ -52,7 +51,7 @@ def _classes(source: Path) -> dict[int, str]:
     file = source if source.is_file() else next(iter(sorted(folder.glob("*.yaml"))), None)
     try:
         if file is not None and file.suffix in (".yaml", ".yml"):
-            names = (yaml.safe_load(read_text(file)) or {}).get("names")
+            names = read_config(file).get("names")
             pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
             if found := {int(number): str(name) for number, name in pairs}:
                 return found
@@ -60,7 +59,9 @@ def _classes(source: Path) -> dict[int, str]:
             if is_given(folder / name):
                 lines = read_text(folder / name).splitlines()
                 return dict(enumerate(line.strip() for line in lines if line.strip()))
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         where = file or folder
         raise UserError(f"{where}: no names of classes ({error}); correct `names`") from None
     raise UserError(

@@ -185,8 +185,11 @@ def test_coco_files_of_two_splits():
     small |= {"bbox": [2, 0, 2, 1], "iscrowd": 1}
     write("train/_annotations.coco.json", instances(["0.jpg"], [large, small]))
     boxed = {"image_id": 0, "category_id": 3, "bbox": [1, 1, 2, 2]}
+    lost = [large | {"id": 7, "image_id": 9}, large | {"id": 8, "category_id": 1}]
     wrong = {"image_id": 1, "category_id": 5, "segmentation": [[0, 0, 99, 0, 9, 9]]}
-    write("val/_annotations.coco.json", instances(["0.jpg", "1.jpg", "2.jpg"], [boxed, wrong]))
+    write(
+        "val/_annotations.coco.json", instances(["0.jpg", "1.jpg", "2.jpg"], [boxed, wrong, *lost])
+    )
     result = imported("coco")
     assert table() == [
         ("train/0.jpg", "dog;cat", "train"),
@@ -197,6 +200,8 @@ def test_coco_files_of_two_splits():
     assert mask("train/0") == drawn("00221100", *("00111100",) * 2, *EMPTY[:3])
     assert result.masks == 1
     assert reasons(result) == [
+        ("in/val/_annotations.coco.json, annotation 7", "no image 9"),
+        ("in/val/_annotations.coco.json, annotation 8", "unknown category 1"),
         ("2.jpg", NO_IMAGE),
         ("val/1.jpg", "cat: a polygon far outside the image of 8 × 6 pixels"),
         ("val/1.jpg", "boxes.csv is left out: 1 tags have no box, the first is cat"),
@@ -330,6 +335,7 @@ def test_brush_strokes():
     for rle, size, said in (
         (BRUSH, (5, 5), "a brush of 60 values, but RGBA has 100"),
         (BRUSH[:9], (3, 5), "a brush whose rle ends early"),
+        (BRUSH, (10**6, 10**6), "an image of 1000000 × 1000000 pixels"),
         ([300], (3, 5), "a brush whose rle is no list of bytes"),
         ("abc", (3, 5), "a brush whose rle is no list of bytes"),
     ):
@@ -453,6 +459,8 @@ def test_names_of_images():
     names = ["a.jpg", "./a.jpg", "C:\\me\\x\\b.jpg", "/home/me/y/b.jpg", "b.jpg", "c.jpg", ""]
     assert list(map(locate, names)) == ["a.jpg", "a.jpg", "x/b.jpg", "y/b.jpg", None, None, None]
     assert locate("http://host/d/ffffffff-a.jpg") == "a.jpg"
+    # x is here, without such an image: a.jpg is another one.
+    assert locate("x/a.jpg") is None and locate("z/a.jpg") == "a.jpg"
     assert locate("../../in/a.jpg") == "a.jpg"
 
 
@@ -499,7 +507,7 @@ def test_the_command_divides_by_parent_and_reports(monkeypatch, capsys):
         (("label-studio", "in/cat/0.jpg", "out"), "error: in/cat/0.jpg: no whole JSON"),
         (
             ("folders", "in", "out", "--classes", "dog"),
-            "error: in: no image with a tag is left; 1 ",
+            "error: --classes: no label 'dog'; choose from cat",
         ),
         (("folders", "in", "out", "--parent", "("), "error: --parent '(': no regular expression"),
         (
