@@ -94,55 +94,79 @@ def write_dataset(
     dropped = list(source.dropped)
     items = _with_known_classes(source, only, dropped)
     items = _readable(source, items, dropped, threads)
-    named = {name for item, _ in items for name in _names(item)}
-    if source.mask_values is not None:
-        named |= set(source.mask_values.values()) - {BACKGROUND, IGNORED_NAME}
-    order = only or source.classes or sorted(named)
-    classes = [name for name in order if name in named]
-    if len(classes) > MOST_CLASSES:
-        raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; give --classes")
+    classes = _classes(source, items, only)
+    draws = source.mask_values is not None or any(
+        thing.segmentation is not None for item, _ in items for thing in item.objects
+    )
     with written_whole(out) as beside:
         beside.mkdir(parents=True)
-        draws = source.mask_values is not None or any(
-            thing.segmentation is not None for item, _ in items for thing in item.objects
-        )
-        ready = []
-        for item, size in progress(items, "draw masks" if draws else "import"):
-            made = _one(source, item, size, classes, beside if draws else None, dropped)
-            if made is not None:
-                ready.append(made)
+        folder = beside / "masks" if draws else None
+        pairs = progress(items, "draw masks" if draws else "import")
+        made = [_one(source, item, size, classes, folder, dropped) for item, size in pairs]
+        ready = [one for one in made if one is not None]
         if not any(one.tags for one in ready):
             raise UserError(f"{source.root}: no image with a tag is left; {_said(dropped)}")
-        splits = _splits(ready, division)
-        kept = [(one, split) for one, split in zip(ready, splits, strict=True) if split != "test"]
-        dropped += [
-            Dropped(one.item.path, "of split test; give --val to divide anew")
-            for one, split in zip(ready, splits, strict=True)
-            if split == "test"
-        ]
-        for one, split in zip(ready, splits, strict=True):
-            if split == "test":
-                (beside / "masks" / f"{image_id(one.item.path)}.png").unlink(missing_ok=True)
-        boxed = _write_tables(beside, kept, dropped)
+        kept = _divided(ready, division, folder, dropped)
+        boxes = _write_tables(beside, kept, dropped)
         if files != "named":
             _bring(source.root, beside / "images", [one.item.path for one, _ in kept], files)
-        masks = len(list((beside / "masks").rglob("*.png"))) if draws else None
+        masks = len(list(folder.rglob("*.png"))) if folder else None
         tagged = {name: sum(name in one.tags for one, _ in kept) for name in classes}
-        shown = [name for name, count in tagged.items() if count]
         block = {
             "kind": "folder",
             "images": str(source.root if files == "named" else out / "images"),
             "tags": str(out / "tags.csv"),
-            **({"boxes": str(out / "boxes.csv")} if boxed is not None else {}),
+            **({"boxes": str(out / "boxes.csv")} if boxes is not None else {}),
             **({"masks": str(out / "masks")} if masks else {}),
-            "classes": shown,
+            **_numbered(tagged, bool(masks)),
         }
-        if masks and shown != classes:  # the numbers in the masks have gaps
-            numbers = {number: name for number, name in enumerate(classes, 1) if name in shown}
-            block["mask_values"] = {0: BACKGROUND, **numbers, IGNORED: IGNORED_NAME}
         _write_block(beside / DATASET, block)
         _write_csv(beside / DROPPED, Dropped._fields, dropped)
-    return Imported(Counter(split for _, split in kept), tagged, boxed, masks, dropped)
+    return Imported(Counter(split for _, split in kept), tagged, boxes, masks, dropped)
+
+
+def _classes(
+    source: Source, items: Sequence[tuple[Item, tuple[int, int]]], only: Sequence[str] | None
+) -> list[str]:
+    """The classes in the order of their numbers in masks."""
+    named = {name for item, _ in items for name in _names(item)}
+    if source.mask_values is not None:
+        named |= set(source.mask_values.values()) - {BACKGROUND, IGNORED_NAME}
+    classes = [name for name in only or source.classes or sorted(named) if name in named]
+    if len(classes) > MOST_CLASSES:
+        raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; give --classes")
+    return classes
+
+
+def _divided(
+    ready: Sequence[Ready], division: Division, masks: Path | None, dropped: list[Dropped]
+) -> list[tuple[Ready, str]]:
+    """The images of train and val with their splits; masks of the others are removed."""
+    kept = []
+    for one, split in zip(ready, _splits(ready, division), strict=True):
+        if split != "test":
+            kept.append((one, split))
+            continue
+        dropped.append(Dropped(one.item.path, "of split test; give --val to divide anew"))
+        if masks is not None:
+            _mask_file(masks, one.item).unlink(missing_ok=True)
+    return kept
+
+
+def _numbered(tagged: dict[str, int], masks: bool) -> dict:
+    """The options `classes`, and `mask_values` if classes without an image leave gaps in masks."""
+    shown = [name for name, count in tagged.items() if count]
+    if not masks or len(shown) == len(tagged):
+        return {"classes": shown}
+    numbers = {number: name for number, name in enumerate(tagged, start=1) if tagged[name]}
+    return {
+        "classes": shown,
+        "mask_values": {0: BACKGROUND, **numbers, IGNORED: IGNORED_NAME},
+    }
+
+
+def _mask_file(masks: Path, item: Item) -> Path:
+    return masks / f"{image_id(item.path)}.png"
 
 
 def _names(item: Item) -> set[str]:
@@ -223,10 +247,10 @@ def _one(
     item: Item,
     size: tuple[int, int],
     classes: Sequence[str],
-    folder: Path | None,
+    masks: Path | None,
     dropped: list[Dropped],
 ) -> Ready | None:
-    """An image's tags and boxes; its mask is written into folder/masks, if it is complete.
+    """An image's tags and boxes; its mask is written into the folder of masks, if it is complete.
 
     None if the image has a mask that cannot be read, which alone would say its tags.
     """
@@ -238,10 +262,10 @@ def _one(
         except UserError as error:
             dropped.append(Dropped(item.path, str(error)))
             return None
-        write_palette_png(folder / "masks" / f"{image_id(item.path)}.png", mask)
+        write_palette_png(_mask_file(masks, item), mask)
         shown = tuple(name for name, number in ids.items() if (mask == number).any())
         return Ready(item, size, shown, [], True)
-    boxes, regions, drawn, whole = [], [], [], folder is not None
+    boxes, regions, drawn, whole = [], [], [], masks is not None
     for thing in item.objects:
         region, corners = None, thing.corners
         if thing.segmentation is not None:
@@ -269,7 +293,7 @@ def _one(
     whole = whole and shown <= {thing["category_id"] for thing in drawn}
     if whole:
         mask = semantic_mask(regions, drawn, ids, "class") if regions else np.zeros(size, np.uint8)
-        write_palette_png(folder / "masks" / f"{image_id(item.path)}.png", mask)
+        write_palette_png(_mask_file(masks, item), mask)
     return Ready(item, size, tags, boxes, whole)
 
 
