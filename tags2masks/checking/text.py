@@ -22,7 +22,7 @@ def summary(name: str, title: str, checked: Checked) -> str:
         lines += _table(checked, splits)
         lines += [f"  {'sizes':12s} {_sizes(index)}"] if len(index) else []
         lines += [f"  {'files':12s} {formats_of(index['stored'])}"] if len(index) else []
-    if checked.masks is not None:
+    if checked.masks:
         lines.append("  masks are read for this check alone; no method has seen them")
     for level in LEVELS:
         mine = [finding for finding in checked.findings if finding.level == level]

@@ -9,17 +9,20 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
 from tags2masks.__main__ import main
 from tags2masks.checking.dataset import check_dataset
+from tags2masks.coco_export import annotated
 from tags2masks.config.datasets import Folder
 from tags2masks.importing.brush import decode_brush
 from tags2masks.importing.formats import FORMATS, reader_of
 from tags2masks.importing.items import NO_IMAGE, Options, locator
 from tags2masks.importing.writing import Division, write_dataset
+from tags2masks.instance_store import instance
 
 SIZE = (8, 6)  # width, height
 
@@ -208,6 +211,34 @@ def test_coco_files_of_two_splits():
     ]
     block = yaml.safe_load(Path("out/dataset.yaml").read_text())
     assert block["classes"] == ["dog", "cat"] and block["masks"] == "out/masks"
+
+
+def test_what_the_workflow_exports_comes_back_as_the_same_masks():
+    rng, regions = np.random.default_rng(0), []
+    for number in range(4):
+        photo(f"{number}.jpg")
+        # Two objects that do not touch, of any shape.
+        left = np.zeros(SIZE[::-1], bool)
+        left[:, :4] = rng.random((6, 4)) < 0.5
+        right = np.zeros(SIZE[::-1], bool)
+        right[:, 4:] = rng.random((6, 4)) < 0.5
+        regions.append((left, right))
+    rows = pd.DataFrame(
+        [(str(n), f"{n}.jpg", *SIZE) for n in range(4)],
+        columns=["image", "path", "width", "height"],
+    )
+    found = [
+        (str(n), [instance(2, left), instance(1, right)]) for n, (left, right) in enumerate(regions)
+    ]
+    write("coco.json", annotated(rows, ["cat", "dog"], found))
+    assert imported("coco", "in/coco.json", val=0.5).images == {"train": 2, "val": 2}
+    for number, (left, right) in enumerate(regions):
+        assert mask(str(number)) == (2 * left + right).tolist()
+    block = yaml.safe_load(Path("out/dataset.yaml").read_text())
+    seen = check_dataset(
+        Folder(**block | {"classes": ("cat", "dog")}), 0, "val", masks=True, threads=1
+    )
+    assert not seen.stops and seen.masks == {"train": 2, "val": 2}
 
 
 VOC = """<annotation><filename>/home/me/a.jpg</filename>
