@@ -1,5 +1,6 @@
 """CVAT's XML "CVAT for images 1.1": boxes, polygons, ellipses, masks and tags."""
 
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,11 +22,26 @@ from tags2masks.importing.shapes import check_size, edges, ellipse, pasted, rect
 
 
 def read(source: Path, options: Options) -> Source:
-    """The images of an XML file, or of `annotations.xml` in a folder; subsets are splits.
+    """The images of an XML file, or of all in a folder; subsets, or the files' names, are splits.
 
-    Raises UserError if the file is none of CVAT for images.
+    Raises UserError if there is no file, or if one is none of CVAT for images.
     """
-    file = source / "annotations.xml" if source.is_dir() else source
+    files = sorted(source.glob("*.xml")) if source.is_dir() else [source]
+    if not files:
+        raise UserError(f"{source}: no XML file in it; correct the path")
+    root = options.images or (source if source.is_dir() else source.parent)
+    locate, items, dropped, names = locator(root), [], [], []
+    for file in files:
+        tree = _tree(file)
+        names += [label.findtext("name") or "" for label in tree.iter("label")]
+        split = split_named(file.stem)
+        items += _items(tree, split, locate, dropped)
+    used = {name for item in items for name in (*item.tags, *(o.name for o in item.objects))}
+    classes = tuple(dict.fromkeys(filter(None, names)))
+    return Source(root, items, dropped, (*classes, *sorted(used - set(classes))))
+
+
+def _tree(file: Path) -> ElementTree.Element:
     try:
         with open_given(file) as opened:
             tree = ElementTree.parse(opened).getroot()
@@ -35,8 +51,17 @@ def read(source: Path, options: Options) -> Source:
         raise UserError(f"{file}: malformed XML ({error}); export it again") from None
     if tree.tag != "annotations" or tree.find("track") is not None:
         raise UserError(f"{file}: no annotations of images; export as 'CVAT for images 1.1'")
-    root = options.images or file.parent
-    locate, items, dropped = locator(root), [], []
+    return tree
+
+
+def _items(
+    tree: ElementTree.Element,
+    split: str | None,
+    locate: Callable[[str], str | None],
+    dropped: list[Dropped],
+) -> list[Item]:
+    """The images of a file; split: of those without a subset."""
+    items = []
     for image in tree.findall("image"):
         name = image.get("name", "")
         path = locate(name)
@@ -57,14 +82,9 @@ def read(source: Path, options: Options) -> Source:
                 objects.append(_object(shape, size))
             except (ValueError, TypeError) as error:
                 dropped.append(Dropped(name, f"a {shape.tag}: {error}"))
-        split = split_named(image.get("subset", ""))
-        items.append(Item(path, tags, tuple(objects), split, size))
-    names = [label.findtext("name") or "" for label in tree.iter("label")]
-    classes = tuple(dict.fromkeys(filter(None, names))) or None
-    if classes is not None:
-        used = {n for item in items for n in (*item.tags, *(o.name for o in item.objects))}
-        classes += tuple(sorted(used - set(classes)))
-    return Source(root, items, dropped, classes)
+        own = split_named(image.get("subset", "")) or split
+        items.append(Item(path, tags, tuple(objects), own, size))
+    return items
 
 
 def _object(shape: ElementTree.Element, size: tuple[int, int]) -> Object:

@@ -19,7 +19,7 @@ FORMATS = {
     "coco": Format("coco", "a JSON file of COCO instances, or a folder of some"),
     "voc": Format("voc", "a folder with PASCAL VOC's XML files"),
     "labelme": Format("labelme", "a folder with LabelMe's JSON files"),
-    "cvat": Format("cvat", "an XML file of 'CVAT for images 1.1', or its folder"),
+    "cvat": Format("cvat", "an XML file of 'CVAT for images 1.1', or a folder of some"),
     "label-studio": Format("label_studio", "a JSON file of Label Studio"),
     "colours": Format("colour_masks", "a folder with images/, masks/ and a table of colours"),
 }

@@ -11,6 +11,7 @@ from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.given import is_given, read_text
 from tags2masks.importing.items import (
+    SPLIT_NAMES,
     Dropped,
     Item,
     Object,
@@ -18,6 +19,7 @@ from tags2masks.importing.items import (
     Source,
     folder_given,
     images_below,
+    locator,
     split_named,
 )
 
@@ -27,15 +29,16 @@ NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "data/obj.names"
 def read(source: Path, options: Options) -> Source:
     """The images below the folder of `source`, which is that folder or its data.yaml.
 
-    The split is that of the first folder of a path that is called after one (train, valid, …).
+    The split is that of the list that names the image (train.txt, val.txt, …), or of the first
+    folder of its path that is called after one (train, valid, …).
     Raises UserError if no file says the classes' names.
     """
     root = folder_given(options.images or (source if source.is_dir() else source.parent), "images")
-    classes = _classes(source)
+    classes, listed = _classes(source), _listed(source, root)
     items, dropped, labelled = [], [], 0
     for path in images_below(root):
         parts = PurePosixPath(path).parts[:-1]
-        split = next(filter(None, map(split_named, parts)), None)
+        split = listed.get(path) or next(filter(None, map(split_named, parts)), None)
         file = _labels(root, path)
         labelled += file is not None
         objects = _objects(file, classes, dropped) if file else []
@@ -68,6 +71,24 @@ def _classes(source: Path) -> dict[int, str]:
         f"{folder}: no data.yaml with `names`, and no classes.txt; add one, in the order of the "
         "numbers"
     )
+
+
+def _listed(source: Path, root: Path) -> dict[str, str]:
+    """The split of each image in the lists of images beside data.yaml."""
+    folder = source if source.is_dir() else source.parent
+    lists = {
+        name: folder / f"{name}.txt" for name in SPLIT_NAMES if is_given(folder / f"{name}.txt")
+    }
+    if not lists:
+        return {}
+    locate, listed = locator(root), {}
+    for name, file in lists.items():
+        try:
+            paths = map(locate, filter(None, map(str.strip, read_text(file).splitlines())))
+            listed |= dict.fromkeys(filter(None, paths), SPLIT_NAMES[name])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: no list of images ({error}); remove it") from None
+    return listed
 
 
 def _labels(root: Path, path: str) -> Path | None:

@@ -161,6 +161,19 @@ def test_yolo_boxes():
     ]
 
 
+def test_yolo_lists_and_names_of_darknet():
+    for name in ("obj_train_data/a.jpg", "obj_valid_data/b.jpg"):
+        photo(name)
+        write(f"{name[:-4]}.txt", "0 .5 .5 1 1\n")
+    write("obj.names", "cat\n\n")
+    write("train.txt", "data/obj_train_data/a.jpg\n")
+    write("valid.txt", "data/obj_valid_data/b.jpg\n")
+    imported("yolo")
+    assert table() == [
+        ("obj_train_data/a.jpg", "cat", "train"), ("obj_valid_data/b.jpg", "cat", "val"),
+    ]  # fmt: skip
+
+
 def test_yolo_polygons():
     photo("images/a.jpg")
     write("classes.txt", "cat\n")
@@ -353,6 +366,12 @@ def test_cvat():
     Path("out").rename("old")
     imported("cvat", "in/annotations.xml")
     assert table("boxes.csv") == [("images/a.jpg", "cat", "2", "1", "3", "4", "0")]
+    Path("in/annotations.xml").unlink()
+    for name, image in (("train", "a.jpg"), ("val", "b.jpg")):
+        shape = '<box label="cat" xtl="1" ytl="2" xbr="5" ybr="4"/>'
+        write(f"{name}.xml", f"{start}{shape}</image></annotations>".replace("a.jpg", image))
+    Path("out").rename("older")
+    assert imported("cvat").images == {"train": 1, "val": 1}
 
 
 # The package label-studio-sdk 2.1.2 wrote it, of three pixels in a row and a lighter one.
@@ -534,7 +553,7 @@ def test_the_command_divides_by_parent_and_reports(monkeypatch, capsys):
             "error: in: no data.yaml with `names`, and no classes.txt; add one",
         ),
         (("colours", "in", "out"), "error: in/images: no such folder of images; correct the path"),
-        (("cvat", "in", "out"), "error: in/annotations.xml: cannot be read"),
+        (("cvat", "in", "out"), "error: in: no XML file in it; correct the path"),
         (("label-studio", "in/cat/0.jpg", "out"), "error: in/cat/0.jpg: no whole JSON"),
         (
             ("folders", "in", "out", "--classes", "dog"),
