@@ -69,6 +69,6 @@ def _object(entry: dict, name: str) -> Object:
         x, y, width, height = map(float, entry["bbox"])
         if all(map(math.isfinite, (x, y, width, height))):
             corners = (x, y, x + width, y + height)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         pass  # its region says where it is
     return Object(name, corners, segmentation or None, bool(entry.get("iscrowd")))

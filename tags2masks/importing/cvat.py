@@ -80,7 +80,7 @@ def _items(
                 continue
             try:
                 objects.append(_object(shape, size))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 dropped.append(Dropped(name, f"a {shape.tag}: {error}"))
         own = split_named(image.get("subset", "")) or split
         items.append(Item(path, tags, tuple(objects), own, size))

@@ -13,7 +13,7 @@ from tags2masks.importing.brush import decode_brush
 from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options, Source, locator
 from tags2masks.importing.shapes import edges, ellipse, rectangle, run_lengths
 
-BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def read(source: Path, options: Options) -> Source:
@@ -41,7 +41,8 @@ def read(source: Path, options: Options) -> Source:
         if annotation is None:
             continue
         tags, objects, size = [], [], None
-        for result in annotation.get("result") or []:
+        results = annotation.get("result")
+        for result in results if isinstance(results, list) else []:
             try:
                 kind = result["type"]
                 if kind == "choices":

@@ -15,9 +15,16 @@ from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options,
 from tags2masks.importing.shapes import ellipse, pasted, run_lengths
 
 BROKEN = (
-    ValueError, TypeError, KeyError, IndexError, AttributeError, OSError,
-    SyntaxError, Image.DecompressionBombError,
-)  # fmt: skip
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    OSError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)
 
 
 def read(source: Path, options: Options) -> Source:
@@ -30,11 +37,11 @@ def read(source: Path, options: Options) -> Source:
     for file in files:
         try:
             about = json.loads(read_text(file))
-            shapes, name = about["shapes"], about["imagePath"]
+            shapes, name = list(about["shapes"]), about["imagePath"]
             size = (int(about["imageHeight"]), int(about["imageWidth"]))
             flags = about.get("flags") or {}
             tags = tuple(flag for flag, set_ in flags.items() if set_ is True)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (*BROKEN, RecursionError) as error:
             dropped.append(Dropped(str(file), f"no LabelMe annotation ({error!r})"))
             continue
         path = locate(str(name))

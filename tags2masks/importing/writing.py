@@ -181,7 +181,7 @@ def _with_known_classes(
     def problem(name: str) -> str:
         if only is not None and name not in only:
             return f"label '{name}' is not among --classes"
-        if not name.strip() or ";" in name or name.splitlines()[1:] or name != name.strip():
+        if not name or name != name.strip() or ";" in name or not name.isprintable():
             return f"label {name!r} cannot be a tag; rename it"
         return f"label '{name}' means something else here; rename it" if is_taken(name) else ""
 
@@ -364,7 +364,8 @@ def _write_tables(
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    # Names that are not imported may have halves of UTF-16 pairs.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([columns, *rows])
 

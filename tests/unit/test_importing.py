@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import shutil
 import sys
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ from tags2masks.__main__ import main
 from tags2masks.checking.dataset import check_dataset
 from tags2masks.coco_export import annotated
 from tags2masks.config.datasets import Folder
+from tags2masks.errors import UserError
 from tags2masks.importing.brush import decode_brush
 from tags2masks.importing.formats import FORMATS, reader_of
 from tags2masks.importing.items import NO_IMAGE, Options, locator
@@ -489,6 +491,69 @@ def test_labels_that_cannot_be_tags_and_images_that_cannot_be_read():
         ("cat/3.png", "differs from cat/3.jpg by the suffix alone"),
         ("cat/4.jpg", "empty file; replace it or take it off the list"),
     ]
+
+
+LABELME = {
+    "imagePath": "a.jpg", "imageHeight": 6, "imageWidth": 8, "flags": {"wet": True},
+    "shapes": [
+        {"label": "cat", "points": [[0, 0], [3, 0], [3, 2]], "shape_type": "polygon"},
+        {"label": "cat", "points": [[4, 4], [1, 1]], "shape_type": "rectangle"},
+        {"label": "cat", "points": [[4, 4], [1, 1]], "shape_type": "circle"},
+        {"label": "cat", "points": [[4, 4]], "shape_type": "mask", "mask": "iVBORw0KGgo="},
+    ],
+}  # fmt: skip
+COCO = {
+    "images": [{"id": 0, "file_name": "a.jpg", "width": 8, "height": 6}],
+    "categories": [{"id": 3, "name": "cat"}],
+    "annotations": [
+        {"id": 1, "image_id": 0, "category_id": 3, "segmentation": [[2, 0, 6, 0, 6, 3]],
+         "bbox": [2, 0, 4, 3], "iscrowd": 0},
+        {"id": 2, "image_id": 0, "category_id": 3,
+         "segmentation": {"size": [6, 8], "counts": [0, 10, 38]}},
+    ],
+}  # fmt: skip
+TASK = task(
+    1, "a.jpg", ("choices", {"choices": ["cat"]}),
+    ("brushlabels", {"rle": BRUSH[:3], "brushlabels": ["cat"]}),
+    ("ellipselabels", {"x": 9, "y": 9, "radiusX": 9, "radiusY": 9, "ellipselabels": ["cat"]}),
+    ("polygonlabels", {"points": [[0, 0], [9, 0], [9, 9]], "polygonlabels": ["cat"]}),
+)  # fmt: skip
+ODD = (None, -1, 10**400, float("inf"), float("nan"), "", "\ud800", True, [], [[]], {}, {"a": 1})
+
+
+def places(value, path=()):
+    """The paths to all values in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in inner:
+        yield (*path, key)
+        if isinstance(part, dict | list):
+            yield from places(part, (*path, key))
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole"), [("labelme", LABELME), ("coco", COCO), ("label-studio", [TASK])]
+)
+def test_values_of_any_kind_are_dropped_or_refused(kind, whole):
+    photo("a.jpg")
+    refused = 0
+    for path in places(whole):
+        for odd in ODD:
+            changed = json.loads(json.dumps(whole))
+            inner = changed
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = odd
+            write("a.json", changed)
+            try:
+                source = reader_of(kind)(Path("in/a.json"), Options())
+                if odd in ("\ud800", 10**400) or odd != odd:  # writing takes longer
+                    shutil.rmtree("out", ignore_errors=True)
+                    write_dataset(
+                        source, Path("out"), Division(), files="named", only=None, threads=1
+                    )
+            except UserError:
+                refused += 1
+    assert refused > 5
 
 
 def test_images_are_copied_or_linked():
