@@ -57,7 +57,9 @@ rule report_page:
         images=[f"{a.folder}/images.csv" for a in plan.with_truth(*figured("labels"))],
         shards=[
             shard
-            for a in plan.of_stage(*figured("maps", "instances", "labels"), *measured("objects"))
+            for a in plan.of_stage(
+                *figured("maps", "instances", "labels"), *measured("objects"), "labels"
+            )
             for shard in plan.shard_files(a)
         ],
         prototypes=[f"{a.folder}/prototypes.zarr.zip" for a in plan.of_stage("prototypes")],

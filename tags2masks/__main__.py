@@ -4,7 +4,6 @@ import argparse
 import json
 import math
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -17,9 +16,12 @@ from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.importing.formats import FORMATS
 from tags2masks.provenance import read_provenance
+from tags2masks.references import bibtex
 from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
 from tags2masks.workflow.building import build_experiments
+from tags2masks.workflow.cited import cited
 from tags2masks.workflow.prune import SHOWN, Unused, other_datasets, remove, unused
+from tags2masks.workflow.times import summed, table, times_of
 
 
 def main() -> None:
@@ -73,6 +75,14 @@ def _arguments() -> argparse.Namespace:
 
     cite = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
     cite.set_defaults(command=_cite)
+
+    times = commands.add_parser(
+        "times", parents=[chain], help="print the time and memory of what an experiment is made of"
+    )
+    times.add_argument(
+        "--logs", type=Path, default=Path("logs"), help="folder of the logs (default: logs)"
+    )
+    times.set_defaults(command=_times)
 
     prune = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
@@ -204,17 +214,16 @@ def _check(args: argparse.Namespace) -> None:
 def _cite(args: argparse.Namespace) -> None:
     """Print the BibTeX entries of an experiment's methods, networks and data set."""
     config, experiment = _experiment(args)
-    blocks = [config.datasets[experiment.dataset]]
-    blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]
-    keys = dict.fromkeys(key for block in blocks for key in block.cited())
-    print("\n\n".join(references()[key] for key in keys))
+    print(bibtex(cited(config, [experiment])))
 
 
-def references() -> dict[str, str]:
-    """The entries of references.bib by their keys."""
-    text = Path(__file__).with_name("references.bib").read_text(encoding="utf-8")
-    entries = [f"@{entry.strip()}" for entry in text.removeprefix("@").split("\n@")]
-    return {re.search(r"\{(\w+),", entry)[1]: entry for entry in entries}
+def _times(args: argparse.Namespace) -> None:
+    """Print the time and memory of an experiment's artifacts and of what these are made from."""
+    _, experiment = _experiment(args)
+    made = with_upstream(artifact for _, artifact in experiment.products)
+    rows = [(a.stage, a.id, times_of(a, args.logs)) for a in made]
+    together = ("together", "", summed(times for *_, times in rows))
+    print("\n".join(table([*rows, together])))
 
 
 def _lineage(args: argparse.Namespace) -> None:

@@ -189,9 +189,13 @@ class Shard:
                 f"{self.path}: damaged at image '{image}' ({error}); delete it and run again"
             ) from None
 
-    def holds(self, image: str) -> bool:
-        """Whether the image is in the shard; a `partial` shard may lack images of the index."""
-        return f"{_array_name(image)}/zarr.json" in self._members
+    def holds(self, image: str, kind: str = "") -> bool:
+        """Whether the image is in the shard; a `partial` shard may lack images of the index.
+
+        With a kind, whether a further array of that kind is.
+        """
+        name = f"{kind}/{_array_name(image)}" if kind else _array_name(image)
+        return f"{name}/zarr.json" in self._members
 
     def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
         """The entries of the images, one at a time."""

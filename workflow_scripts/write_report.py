@@ -37,6 +37,8 @@ def main() -> None:
         args.examples,
         args.published,
         args.asked,
+        outline["report"]["compare"],
+        outline["report"]["cited"],
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

@@ -378,7 +378,9 @@ class AdvCam(Maps, Climb):
         description="Maps in the sum over the climb: divided by their maximum (eq. 2.1), or raw "
         "scores. The map in the mask term is set by restrict_map.",
     )
-    keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
+    keep_steps: bool = Field(
+        False, description="Also store the map of every step, for tables and pictures of steps."
+    )
     precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
     batch_size: int = free(16, ge=1, description="Images of equal size per batch.")
 
@@ -435,7 +437,9 @@ class Rib(Maps):
     exit_score: float = Field(0.3, ge=0, le=1, description="See early_exit.")
     exit_area: float = Field(0.7, ge=0, le=1, description="See early_exit.")
     augment: Augment = Field(Augment(), description="Random views of the companions.")
-    keep_steps: bool = Field(False, description="Also store the map of every step, for analyses.")
+    keep_steps: bool = Field(
+        False, description="Also store the map of every step, for tables and pictures of steps."
+    )
     precision: GradientPrecision = Field("32-true", description="Autocast during fine-tuning.")
     batch_size: int = free(1, ge=1, description="Images of equal size per batch.")
     climb: Climb | None = added(

@@ -81,6 +81,22 @@ class Evaluation(Block):
     )
 
 
+class Compared(Block):
+    """Two chains of a data set: the report draws what the second gains in each class's IoU.
+
+    Experiments, or the beginnings of some: `voc/vanilla/cam` compares seeds. Several `seeds` count
+    as their mean.
+    """
+
+    first: str = Field(description="An experiment or the beginning of one: `voc/vanilla/cam`.")
+    second: str = Field(description="What is compared with the first.")
+    order: Literal["gain", "size"] = Field(
+        "gain",
+        description="gain: the most gained first; size: from the class of the smallest objects in "
+        "the training images to that of the largest (as Lee's thesis, figure 3.10).",
+    )
+
+
 class Report(Block):
     """Contents of report.html."""
 
@@ -94,6 +110,9 @@ class Report(Block):
     )
     sheet_size: int = Field(
         256, ge=64, le=1024, description="Longer side of an image on a contact sheet, in pixels."
+    )
+    compare: tuple[Compared, ...] = Field(
+        (), description="Pairs of experiments whose figures of each class stand beside each other."
     )
 
 

@@ -1,5 +1,6 @@
 """Example images of an experiment: image, maps, objects, masks and truth side by side."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,21 +22,24 @@ from tags2masks.data.truth import MaskTable, read_mask, read_truth
 from tags2masks.instance_store import Instance, read_instances
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
+from tags2masks.report.colours import mask_colours
 from tags2masks.report.examples import choose, choose_groups
 from tags2masks.report.pictures import (
-    Picture,
+    Tile,
     image_picture,
     instances_picture,
     map_picture,
-    mask_colours,
     mask_picture,
+    overlay_picture,
 )
+from tags2masks.report.step_tiles import step_tiles
 from tags2masks.report.tables import percent
 from tags2masks.stages import STAGES, figured
 from tags2masks.store import Shard
 
 MOST_SAID = 4  # instances of one image in a caption
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
+CERTAIN = "labels"  # the stage whose masks an affinity network learns from
 OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles of their tiles
 
 
@@ -54,21 +58,16 @@ class Dataset(NamedTuple):
     table: MaskTable
 
 
-class Tile(NamedTuple):
-    """A picture with its caption and alternative text."""
-
-    picture: Picture
-    title: str
-    note: str
-    alt: str
-
-
 class Example(NamedTuple):
-    """A training image with its maps, objects and masks; None is an empty place."""
+    """A training image with its maps, objects and masks; None is an empty place.
+
+    steps: below them the maps after steps of a method that goes in steps, if these are kept.
+    """
 
     image: str
     tags: tuple[str, ...]
     tiles: list[Tile | None]
+    steps: list[Tile]
 
 
 class Gallery(NamedTuple):
@@ -120,7 +119,11 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         stage: _read_shards(dataset, chosen, folder, stage, artifacts.get(stage))
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
-    } | {"predictions": _read_predictions(chosen, folder, artifacts)}
+    } | {
+        CERTAIN: _read_shards(dataset, chosen, folder, CERTAIN, artifacts.get(CERTAIN)),
+        "predictions": _read_predictions(chosen, folder, artifacts),
+    }
+    steps = _read_steps(dataset, chosen, folder, artifacts.get("maps"))
     of_stages = _read_instances(dataset, chosen, folder, experiment)
     objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
     pixels = {image: _pixels(dataset, row) for image, row in _by_image(chosen)}
@@ -142,10 +145,11 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for title, own in of_stages.items()
                 ),
                 *(
-                    _mask_tile(dataset, row, labels[image], what)
+                    _mask_tile(dataset, row, pixels[image], labels[image], what)
                     for what in _columns(experiment, dataset)
                 ),
             ],
+            step_tiles(pixels[image], image, *steps[image]) if image in steps else [],
         )
         for image, row in _by_image(chosen)
     }
@@ -169,23 +173,45 @@ def _by_image(rows: pd.DataFrame) -> list[tuple[str, dict]]:
 
 def _columns(experiment: dict, dataset: Dataset) -> list[str]:
     """The label images to show side by side."""
-    stages = [stage for stage in figured("labels") if stage in experiment["artifacts"]]
+    possible = [CERTAIN, *figured("labels")]
+    stages = [stage for stage in possible if stage in experiment["artifacts"]]
     return [*stages, "truth"] if dataset.truth else stages
+
+
+def _shards_of(dataset: Dataset, chosen: pd.DataFrame, folder: Path) -> Iterator:
+    """(shard of an artifact's folder, the chosen images that it holds), one after another."""
+    for number in sorted(set(chosen["shard"])):
+        sha = images_sha(rows_of(dataset.rows, "train", number))
+        with Shard(folder / f"{number}.zarr.zip", folder.name, sha) as shard:
+            images = chosen.loc[chosen["shard"] == number, "image"]
+            yield shard, [image for image in images if not shard.partial or shard.holds(image)]
 
 
 def _read_shards(
     dataset: Dataset, chosen: pd.DataFrame, folder: Path, stage: str, artifact: str | None
 ) -> dict:
     """Array and attributes of the chosen images; {} without an artifact."""
-    entries = {}
-    for number in sorted(set(chosen["shard"])) if artifact else []:
-        path = folder / stage / artifact / f"{number}.zarr.zip"
-        sha = images_sha(rows_of(dataset.rows, "train", number))
-        with Shard(path, artifact, sha) as shard:
-            for image in chosen.loc[chosen["shard"] == number, "image"]:
-                if not shard.partial or shard.holds(image):
-                    entries[image] = shard.read(image)
-    return entries
+    if artifact is None:
+        return {}
+    return {
+        image: shard.read(image)
+        for shard, images in _shards_of(dataset, chosen, folder / stage / artifact)
+        for image in images
+    }
+
+
+def _read_steps(
+    dataset: Dataset, chosen: pd.DataFrame, folder: Path, artifact: str | None
+) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Where they are kept: the maps of each step of the chosen images, and their classes."""
+    if artifact is None:
+        return {}
+    return {
+        image: (shard.read_further("steps", image), shard.read(image)[1]["classes"])
+        for shard, images in _shards_of(dataset, chosen, folder / "maps" / artifact)
+        for image in images
+        if shard.holds(image, "steps")
+    }
 
 
 def _read_instances(dataset, chosen, folder, experiment) -> dict[str, dict[str, list[Instance]]]:
@@ -197,14 +223,11 @@ def _read_instances(dataset, chosen, folder, experiment) -> dict[str, dict[str, 
     steps = [step[1:] for step in experiment["steps"] if step[2] in experiment["instances"]]
     entries: dict[str, dict[str, list[Instance]]] = {}
     for stage, artifact in [step for step in steps if step[0] != "predictions"][-1:]:
-        own = entries["instances"] = {}
-        for number in sorted(set(chosen["shard"])):
-            path = folder / stage / artifact / f"{number}.zarr.zip"
-            sha = images_sha(rows_of(dataset.rows, "train", number))
-            with Shard(path, artifact, sha) as shard:
-                for image in chosen.loc[chosen["shard"] == number, "image"]:
-                    if not shard.partial or shard.holds(image):
-                        own[image] = read_instances(shard, image)
+        entries["instances"] = {
+            image: read_instances(shard, image)
+            for shard, images in _shards_of(dataset, chosen, folder / stage / artifact)
+            for image in images
+        }
     for _, artifact in [step for step in steps if step[0] == "predictions"]:
         with _examples(chosen, folder, artifact) as shard:
             found = {image: read_instances(shard, image) for image in chosen["image"]}
@@ -225,10 +248,12 @@ def _examples(chosen: pd.DataFrame, folder: Path, artifact: str) -> Shard:
 
 
 def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
-    """The label images of an image: mask, prediction and truth, if they exist."""
+    """The label images of an image: certain labels, mask, prediction, truth, if they exist."""
     image = row["image"]
     labels = {
-        stage: stored[stage][image][0] for stage in figured("labels") if image in stored[stage]
+        stage: stored[stage][image][0]
+        for stage in (CERTAIN, *figured("labels"))
+        if image in stored[stage]
     }
     if image in dataset.truth:
         size = (int(row["height"]), int(row["width"]))
@@ -279,17 +304,24 @@ def _object_tile(
     return Tile(map_picture(pixels, scores), title, f"any class, {method}", alt)
 
 
-def _mask_tile(dataset: Dataset, row: dict, labels: dict, what: str) -> Tile | None:
+def _mask_tile(
+    dataset: Dataset, row: dict, pixels: np.ndarray, labels: dict, what: str
+) -> Tile | None:
+    """A mask in flat colours beside the truth, or over its image where there is none."""
     if what not in labels:
         return None
-    title = STAGES[what].figure if what in STAGES else what
+    title = (STAGES[what].figure or STAGES[what].title.lower()) if what in STAGES else what
     shown = [dataset.classes[i - 1] for i in np.unique(labels[what]) if 0 < i < IGNORED]
     note, quality = ", ".join(shown) or "background alone", ""
-    if "truth" in labels and what != "truth":
+    if what == CERTAIN:
+        note = f"of {percent((labels[what] != IGNORED).mean())} % of the pixels"
+    elif "truth" in labels and what != "truth":
         note = f"IoU {percent(image_iou(labels['truth'], labels[what], len(dataset.classes)))}"
         quality = f"; {note} %"
     alt = f"{title.capitalize()} of {row['image']}: {', '.join(shown) or 'background'}{quality}"
-    return Tile(mask_picture(labels[what]), title, note, alt)
+    mask = labels[what]
+    picture = mask_picture(mask) if dataset.truth else overlay_picture(pixels, mask)
+    return Tile(picture, title, note, alt)
 
 
 def _legend(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:

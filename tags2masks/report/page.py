@@ -6,10 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from tags2masks.config.datasets import KINDS
+from tags2masks.references import bibtex
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts
+from tags2masks.report.colours import BACKGROUND, HATCH
 from tags2masks.report.costs import cost_chart, cost_group
+from tags2masks.report.differences import difference_charts
 from tags2masks.report.examples import BADLY, EVENLY, WELL
 from tags2masks.report.instance_table import INSTANCE_METRICS, instance_table
 from tags2masks.report.lineage import (
@@ -21,7 +24,6 @@ from tags2masks.report.lineage import (
     label_of,
     path_of,
 )
-from tags2masks.report.pictures import BACKGROUND, HATCH
 from tags2masks.report.plausibility import COLUMNS as PLAUSIBILITY
 from tags2masks.report.plausibility import (
     grouped_doubts,
@@ -53,13 +55,16 @@ def write_page(
     count: int,
     published: Sequence[Path] = (),
     asked: Sequence[Path] = (),
+    compared: Sequence[dict] = (),
+    cited: Sequence[str] = (),
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
     count: example images per group. published: tables of published figures; asked: optional tables
-    that the config asks for, of maps after each epoch and of each step.
+    that the config asks for, of maps after each epoch and of each step. compared: pairs of
+    experiments, as the outline has them; cited: keys of references.bib.
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
@@ -96,6 +101,7 @@ def write_page(
             numbers,
             count,
             asked,
+            [pair for pair in compared if pair["names"][0].partition("/")[0] == name],
             cost_group(name, outline),
             board,
             tables.grouped_warnings(warned[warned["dataset"] == name]),
@@ -109,6 +115,9 @@ def write_page(
         columns=tables.shown_columns(board),
         instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
+        bibtex=bibtex(cited),
+        nothing=tables.NOTHING,
+        measured=any(experiment["has_truth"] for experiment in outline),
         numbers=known,
         published=published_tables(
             published, outline, metrics, epoch_figures(outline, results, asked)
@@ -138,6 +147,7 @@ def _dataset(
     numbers: dict[str, int],
     count: int,
     asked: Sequence[Path],
+    compared: Sequence[dict],
     group: list[dict],
     board: pd.DataFrame,
     warned: list[str],
@@ -153,6 +163,9 @@ def _dataset(
         for experiment in outline
     }
     first = first_seeds(outline)
+    properties = None
+    if has_truth:
+        properties = tables.read_properties(results / name / "properties.csv")
     plausibility = {
         experiment["experiment"]: shown_plausibility(
             f"{key}-shares{at}",
@@ -179,6 +192,7 @@ def _dataset(
         "charts": [
             *cost_chart(key, group, board, numbers),
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
+            *difference_charts(key, compared, usual, read.classes, numbers, properties),
             *charts(key, artifacts, usual, asked),
         ],
         "experiments": [
@@ -214,11 +228,7 @@ def _dataset(
             (path, numbers[experiment["experiment"]], label_of(experiment, "masks"))
             for path, experiment in sheets_of(outline).items()
         ],
-        "properties": (
-            tables.class_properties(tables.read_properties(results / name / "properties.csv"))
-            if has_truth
-            else []
-        ),
+        "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [

@@ -14,18 +14,17 @@ from PIL import Image, ImageDraw
 from tags2masks.instance_store import Corners, Instance
 from tags2masks.mask_ids import IGNORED
 from tags2masks.masks.seeds import upsample
-from tags2masks.palette import voc_palette
+from tags2masks.report.colours import mask_colours
+from tags2masks.report.overlays import paint
 
 LONGEST = 240  # pixels of a thumbnail's long side
 PATCH = 40  # pixels of a patch's side
 SMALL = 128  # images up to this long side are enlarged in the page, pixel by pixel
-BACKGROUND = (240, 238, 232)  # dark classes of the palette vanish on its own black
 # Of twelve hues, so that neighbours in the list differ most.
 INSTANCE_COLOURS = tuple(
     tuple(round(255 * part) for part in colorsys.hsv_to_rgb(5 * at % 12 / 12, 0.75, 1))
     for at in range(12)
 )
-HATCH = ((186, 186, 186), (128, 128, 128))
 
 
 class Picture(NamedTuple):
@@ -36,6 +35,15 @@ class Picture(NamedTuple):
     width: int
     height: int
     small: bool
+
+
+class Tile(NamedTuple):
+    """A picture with its caption and alternative text."""
+
+    picture: Picture
+    title: str
+    note: str
+    alt: str
 
 
 def image_picture(image: np.ndarray) -> Picture:
@@ -67,6 +75,16 @@ def mask_picture(mask: np.ndarray) -> Picture:
     picture = Image.fromarray(ids, "P")
     picture.putpalette(mask_colours().ravel().tolist())
     return _picture(picture, "PNG", optimize=True)
+
+
+def overlay_picture(image: np.ndarray, mask: np.ndarray) -> Picture:
+    """A mask, uint8 [H, W], over its image, uint8 [H, W, 3]; ignored pixels are hatched."""
+    photograph = Image.fromarray(image)
+    photograph = photograph.resize(_size(photograph), Image.Resampling.LANCZOS)
+    ids = Image.fromarray(np.ascontiguousarray(mask))
+    ids = np.asarray(ids.resize(photograph.size, Image.Resampling.NEAREST))
+    photograph.paste(painted := Image.fromarray(paint(ids), "RGBA"), mask=painted)
+    return _photograph(photograph)
 
 
 def instances_picture(image: np.ndarray, instances: Sequence[Instance]) -> Picture:
@@ -101,13 +119,6 @@ def instances_picture(image: np.ndarray, instances: Sequence[Instance]) -> Pictu
 def _area(box: Corners) -> int:
     x1, y1, x2, y2 = box
     return (x2 - x1 + 1) * (y2 - y1 + 1)
-
-
-def mask_colours() -> np.ndarray:
-    """uint8 [256, 3]: the colour of each id in the pictures."""
-    colours = voc_palette()
-    colours[0], colours[254], colours[IGNORED] = BACKGROUND, *HATCH
-    return colours
 
 
 def strip_picture(patches: Sequence[np.ndarray]) -> Picture:

@@ -1,6 +1,6 @@
 """The kinds of charts, as inline SVG."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -17,6 +17,9 @@ SHADES = {  # opacity of a stage's bars: the later in a chain, the darker
     figure: round(0.25 + 0.75 * place / (len(FIGURES) - 1), 2)
     for place, figure in enumerate(FIGURES)
 }
+
+
+BOXED = 3  # seeds that make a box plot
 
 
 class Series(NamedTuple):
@@ -146,8 +149,10 @@ def sensitivity(
 ) -> str:
     """Figures (%) against a parameter, in panels: title, series at the reported score, at the best.
 
-    values: columns setting (text), value (0..1). If all settings are numbers the axis is numeric,
-    otherwise they are spaced evenly in the order of first occurrence.
+    values: columns setting (text), value (0..1), a row for each seed. Lines are of means; the
+    spread of `BOXED` seeds or more is a box plot: median, quartiles, and whiskers as matplotlib has
+    them. If all settings are numbers the axis is numeric, otherwise they are spaced evenly in the
+    order of first occurrence.
     """
     settings = list(
         dict.fromkeys(s for _, *kinds in panels for kind in kinds for line in kind
@@ -156,16 +161,18 @@ def sensitivity(
     numbers = pd.to_numeric(pd.Series(settings), errors="coerce")
     numeric = bool(numbers.notna().all())
     place = dict(zip(settings, numbers if numeric else range(len(settings)), strict=True))
+    width = 0.05 * (max(place.values()) - min(place.values()) or 1)
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, axes = _figure(1.5 + 1.5 * len(panels), len(panels))
         for panel, (title, fixed, best) in zip(axes, panels, strict=True):
             for tuned, lines in ((False, fixed), (True, best)):
                 for line in lines:
-                    at = line.values["setting"].map(place)
-                    order = at.argsort()
+                    seeds = (100 * line.values["value"]).groupby(line.values["setting"].map(place))
+                    means = seeds.mean()
+                    _boxes(panel, seeds, width, line.number)
                     panel.plot(
-                        at.iloc[order],
-                        100 * line.values["value"].iloc[order],
+                        means.index,
+                        means,
                         color=colour(line.number),
                         linestyle=DASHES[2] if tuned else "-",
                         marker="D" if tuned else "o",
@@ -176,9 +183,27 @@ def sensitivity(
             panel.set_ylim(bottom=0)
             panel.grid(True)
             panel.tick_params(labelbottom=panel is axes[-1])
-        axes[-1].set_xticks(list(place.values()), [_short(setting) for setting in settings])
+        axes[-1].set_xticks(list(place.values()), [shortened(setting) for setting in settings])
         axes[-1].set_xlabel(parameter)
         return svg(figure, key)
+
+
+def _boxes(axes: Axes, seeds: Iterable[tuple[float, pd.Series]], width: float, number: int) -> None:
+    """A box plot of each setting's seeds, where there are enough of them."""
+    look = {"color": colour(number), "linewidth": 0.9}
+    for at, values in seeds:
+        if len(values) >= BOXED:
+            axes.boxplot(
+                values,
+                positions=[at],
+                widths=width,
+                manage_ticks=False,
+                boxprops=look,
+                medianprops=look,
+                whiskerprops=look,
+                capprops=look,
+                flierprops={"markeredgecolor": colour(number), "markersize": 3},
+            )
 
 
 def over_costs(key: str, series: Sequence[Series], label: str) -> str:
@@ -236,7 +261,7 @@ def class_bars(
                 color=INK,
                 linewidth=1.1,
             )
-        axes.set_yticks(range(len(values)), [_short(name) for name, _ in values])
+        axes.set_yticks(range(len(values)), [shortened(name) for name, _ in values])
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.set_ylim(len(values) - 0.5, -0.5)
         axes.set_xlim(0, 100)
@@ -282,5 +307,6 @@ def _any(column: pd.Series) -> bool:
     return bool(column.notna().any())
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A class's name as it stands at an axis."""
     return name if len(name) <= 18 else f"{name[:17]}…"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tags2masks.data.tables import read_checked
 from tags2masks.plausibility import DOUBTS, PARTS, SHARES
-from tags2masks.report.pictures import mask_colours
+from tags2masks.report.colours import mask_colours
 from tags2masks.report.templates import page_template
 from tags2masks.report.thumbnails import SUFFIXES
 from tags2masks.scores.doubts import MOST

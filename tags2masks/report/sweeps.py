@@ -21,42 +21,61 @@ PALEST, DARKEST = 0.06, 0.55  # opacity of a grid's cells; text stays legible on
 
 
 def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
-    """Charts of mean IoU, contour F and NDR-Recall of each chain's last stage that has them.
+    """Charts of mean IoU, contour F and NDR-Recall, for each stage on which a parameter tells.
 
     One for each parameter that is swept alone, with a line per chain; for two parameters one per
-    chain, a grid. Several seeds count as their mean.
+    chain, a grid. Several seeds count as their mean, and their spread is shown on the lines.
     table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
     numbers for colours.
     """
     alone, pairs = table[table["by"] == ""], table[table["by"] != ""]
     for place, (parameter, rows) in enumerate(alone.groupby("parameter", sort=False)):
-        yield from _lines(f"{key}-sweep{place}", str(parameter), rows, numbers)
+        for stage in _telling(rows):
+            yield from _lines(f"{key}-sweep{place}-{stage}", str(parameter), stage, rows, numbers)
     for place, (names, rows) in enumerate(pairs.groupby(["parameter", "by", "chain"], sort=False)):
-        yield from _grids(f"{key}-grid{place}", *names, rows, numbers)
+        for stage in _telling(rows):
+            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, numbers)
 
 
-def _lines(key: str, parameter: str, rows: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
+def _telling(rows: pd.DataFrame) -> list[str]:
+    """The stages whose figures differ between settings, and those that a chain ends in."""
+    ends = {_stages(own)[-1] for _, own in rows.groupby("chain") if _stages(own)}
+    same = ["chain", "stage", "split", "metric", "tuned_on_masks"]
+    seed = rows["experiment"].str.partition("@")[2].rename("seed")
+    differing = rows.groupby([*same, seed])["value"].nunique() > 1
+    stages = ends | set(differing[differing].reset_index()["stage"])
+    return [stage for stage in _stages(rows) if stage in stages]
+
+
+def _stages(rows: pd.DataFrame) -> list[str]:
+    """The stages with figures, in order."""
+    return [stage for stage in tables.STAGE_NAMES if stage in set(rows["stage"])]
+
+
+def _lines(
+    key: str, parameter: str, stage: str, rows: pd.DataFrame, numbers: dict[str, int]
+) -> Iterator[dict]:
     panels = []
+    rows = rows[rows["stage"] == stage]
     for metric, title in PANELS:
         lines = {False: [], True: []}
         for chain, mine in rows[rows["metric"] == metric].groupby("chain", sort=False):
             number = numbers[mine["experiment"].iloc[0]]
-            for tuned, values in _last(mine).groupby("tuned_on_masks"):
+            for tuned, values in mine.groupby("tuned_on_masks"):
                 name = chain.partition("/")[2]
-                means = values.groupby("setting", sort=False)["value"].mean().reset_index()
-                lines[tuned].append(plots.Series(name, number, means))
+                lines[tuned].append(plots.Series(name, number, values))
         if lines[False]:
             panels.append((title, lines[False], lines[True]))
     if panels:
         yield {
-            "title": f"Sensitivity to {parameter}",
+            "title": f"Sensitivity to {parameter}: {tables.STAGE_NAMES[stage]}",
             "svg": plots.sensitivity(key, panels, parameter),
             "legend": panels[0][1],
             "alt": "; ".join(
                 f"{line.name}, {title}: "
                 + ", ".join(
-                    f"{tables.percent(row.value)} at {row.setting}"
-                    for row in line.values.itertuples()
+                    f"{tables.percent(value)} at {setting}"
+                    for setting, value in _means(line.values, "setting").items()
                 )
                 for title, fixed, _ in panels
                 for line in fixed
@@ -66,19 +85,30 @@ def _lines(key: str, parameter: str, rows: pd.DataFrame, numbers: dict[str, int]
         }
 
 
+def _means(rows: pd.DataFrame, by: str | list[str]) -> pd.Series:
+    """The mean of the seeds of each setting."""
+    return rows.groupby(by, sort=False)["value"].mean()
+
+
 def _grids(
-    key: str, parameter: str, by: str, chain: str, rows: pd.DataFrame, numbers: dict[str, int]
+    key: str,
+    parameter: str,
+    by: str,
+    chain: str,
+    stage: str,
+    rows: pd.DataFrame,
+    numbers: dict[str, int],
 ) -> Iterator[dict]:
     panels = []
+    rows = rows[rows["stage"] == stage]
     for metric, title in PANELS:
-        mine = _last(rows[rows["metric"] == metric])
-        for tuned, values in mine.groupby("tuned_on_masks"):
+        for tuned, values in rows[rows["metric"] == metric].groupby("tuned_on_masks"):
             said = f"{title[:-3]}, at the best score (tuned on masks), %" if tuned else title
             panels.append((said, _grid_of(values)))
     if panels:
         name, number = chain.partition("/")[2], numbers[rows["experiment"].iloc[0]]
         yield {
-            "title": f"Sensitivity to {parameter} by {by}",
+            "title": f"Sensitivity to {parameter} by {by}: {tables.STAGE_NAMES[stage]}",
             "svg": _drawn_grids(key, panels, parameter, by, number),
             "legend": [plots.Series(name, number, rows)],
             "alt": "; ".join(
@@ -95,15 +125,9 @@ def _grids(
         }
 
 
-def _last(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a chain's last stage."""
-    stages = [stage for stage in tables.STAGE_NAMES if stage in set(rows["stage"])]
-    return rows[rows["stage"] == stages[-1]] if stages else rows
-
-
 def _grid_of(values: pd.DataFrame) -> pd.DataFrame:
     """The mean of the seeds for each pair: a row per setting, a column per second setting."""
-    means = values.groupby(["setting", "by_setting"], sort=False)["value"].mean().unstack()
+    means = _means(values, ["setting", "by_setting"]).unstack()
     return means.loc[_ordered(values["setting"]), _ordered(values["by_setting"])]
 
 

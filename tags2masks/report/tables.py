@@ -121,9 +121,9 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("experiment", "Experiment", "text", below=lambda row: row["note"]),
     Column("supervision", "Supervision", "text", below=_cost),
-    Column("classifier_map", "Classifier mAP", "percent", ranked=True),
+    Column("classifier_map", "Classifier mAP", "percent", ranked=True, optional=True),
     Column("detector_ap", "Box AP", "percent", ranked=True, below=_boxes, optional=True),
-    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_seed),
+    Column("seed_iou", "Seed IoU", "percent", ranked=True, below=_seed, optional=True),
     Column(
         "seed_iou_best",
         "Best seed IoU",
@@ -131,6 +131,7 @@ COLUMNS = (
         tuned=True,
         ranked=True,
         below=_score("seed_best_background_score"),
+        optional=True,
     ),
     Column(
         "instance_ap",
@@ -140,8 +141,17 @@ COLUMNS = (
         below=_overlaps("instance"),
         optional=True,
     ),
-    Column("mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val")),
-    Column("prediction_iou", "Prediction IoU", "percent", ranked=True, below=_predicted),
+    Column(
+        "mask_iou", "Mask IoU", "percent", ranked=True, below=_on_val("mask_iou_val"), optional=True
+    ),
+    Column(
+        "prediction_iou",
+        "Prediction IoU",
+        "percent",
+        ranked=True,
+        below=_predicted,
+        optional=True,
+    ),
     Column(
         "prediction_ap",
         "Prediction AP",

@@ -14,6 +14,7 @@ from tags2masks.supervision import SOURCE_FILES
 from tags2masks.user_tables import SPLITS
 from tags2masks.workflow.artifacts import Experiment, measured_on_boxes
 from tags2masks.workflow.catalog import Catalog
+from tags2masks.workflow.cited import cited
 from tags2masks.workflow.ids import as_param, canonical, digest, file_digest
 from tags2masks.workflow.ood import candidate_splits
 from tags2masks.workflow.started import kept
@@ -96,7 +97,11 @@ class Described(Catalog):
                     "background_score": number if isinstance(number, float) else None,
                     "thresholds": evaluation.thresholds,
                 },
-                "report": {"examples": self.config.report.examples},
+                "report": {
+                    "examples": self.config.report.examples,
+                    "compare": self.comparisons(),
+                    "cited": cited(self.config, self.experiments),
+                },
             }
         )
 

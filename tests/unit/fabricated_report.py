@@ -51,6 +51,7 @@ COUNT = 2
 TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
 OTHER = "pets/vanilla/scaled_cam"
 CLASSIFIER, MAPS = "vanilla-00000001", "cam-00000002"
+STEPPED = "cam-00000012"  # keeps a step that was not made, too
 OUTLINE = [
     {
         "experiment": f"pets/vanilla/cam/{masks}/deeplabv3plus",
@@ -72,7 +73,7 @@ OUTLINE = [
         "dataset": "pets",
         "has_truth": True,
         "evaluate_on": "val",
-        "artifacts": {"classifier": CLASSIFIER, "maps": "cam-00000012"},
+        "artifacts": {"classifier": CLASSIFIER, "maps": STEPPED},
     },
     {
         "experiment": "photos/vanilla/cam/crf/deeplabv3plus",
@@ -331,7 +332,12 @@ def said(stage, artifact, spec):
 def _entry(name, stage, artifact, row, folder):
     if stage == "maps":
         maps, size = _maps(name, row, folder)
-        return row["image"], maps, {"classes": list(row["tags"]), "size": size}
+        about = {"classes": list(row["tags"]), "size": size}
+        if artifact != STEPPED:
+            return row["image"], maps, about
+        unmade = np.full_like(maps, np.nan)
+        steps = np.stack([maps, maps / 2, maps**2, unmade], axis=1)
+        return row["image"], maps, about, {"steps": steps}
     labels = (
         _prediction(name, row, folder)
         if stage == "predictions"

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tags2masks.__main__ import main, references
+from tags2masks.__main__ import main
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.growing import Growing
 from tags2masks.config.instances import BoxMask
 from tags2masks.config.methods import METHODS
 from tags2masks.config.training import Backbone
+from tags2masks.references import references
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = {name: block for methods in METHODS.values() for name, block in methods.items()}

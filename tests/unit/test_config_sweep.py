@@ -241,10 +241,11 @@ def test_the_table_by_hand(table):
     assert frame["by"].isna().all() and frame["by_setting"].isna().all()
 
 
-def test_the_chart_shows_each_chains_last_stage(table):
+def test_the_chart_shows_the_stages_on_which_the_parameter_tells(table):
     numbers = {"a/v/cam-stride-8/plain": 0, "a/v/cam-stride-2/plain": 1, "a/v/cam": 2}
     [chart] = sweep_charts("d0", read_sweep(table), numbers)
-    assert chart["title"] == "Sensitivity to maps.cam.stride"
+    # The maps' figure is the same at both strides: the stage where the chain ends, alone.
+    assert chart["title"] == "Sensitivity to maps.cam.stride: mask"
     assert chart["alt"] == (
         "v/cam/plain, mean IoU, %: 25.0 at 8, 50.0 at 2; "
         "v/cam/plain, NDR-Recall, %: 12.5 at 8, 25.0 at 2"
@@ -294,7 +295,7 @@ def test_a_grid_of_two_parameters_by_hand():
         ("600", "1e-05", 0, 0.8, True),
     )
     [chart] = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3))
-    assert chart["title"] == "Sensitivity to maps.rib.margin by maps.rib.lr"
+    assert chart["title"] == "Sensitivity to maps.rib.margin by maps.rib.lr: seed"
     first, best = chart["alt"].split("; ")
     # Numbers in order of size; two seeds as their mean; in the second panel, the one known figure.
     assert first == (
@@ -314,3 +315,28 @@ def test_lines_of_several_seeds_are_their_mean():
     table = pairs_of(("5", "", 0, 0.5, False), ("5", "", 1, 0.7, False), ("9", "", 0, 0.2, False))
     [chart] = sweep_charts("d0", table.assign(by=""), dict.fromkeys(table["experiment"], 0))
     assert chart["alt"] == "v/rib, mean IoU, %: 60.0 at 5, 20.0 at 9"
+
+
+def test_the_spread_of_three_seeds_is_a_box():
+    values = {"5": (0.5, 0.7, 0.8), "9": (0.2, 0.3)}
+    table = pairs_of(
+        *((at, "", seed, iou, False) for at, own in values.items() for seed, iou in enumerate(own))
+    ).assign(by="")
+    [boxed] = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 0))
+    two = table[~table["experiment"].str.endswith("@2")]
+    [plain] = sweep_charts("d0", two, dict.fromkeys(table["experiment"], 0))
+
+    def drawn(chart):
+        return chart["svg"].count("stroke: var(--series-0)")
+
+    # A box, its median, and two whiskers with their ends.
+    assert drawn(boxed) - drawn(plain) == 6
+    assert boxed["alt"] == "v/rib, mean IoU, %: 66.7 at 5, 25.0 at 9"
+
+
+def test_earlier_stages_have_a_chart_where_the_parameter_changes_them():
+    seeds = pairs_of(("5", "", 0, 0.5, False), ("9", "", 0, 0.6, False)).assign(by="")
+    masks = seeds.assign(stage="masks", value=[0.7, 0.8])
+    rows = pd.concat([seeds, masks])
+    titles = [c["title"] for c in sweep_charts("d0", rows, dict.fromkeys(rows["experiment"], 0))]
+    assert titles == [f"Sensitivity to maps.rib.margin: {stage}" for stage in ("seed", "mask")]

@@ -10,18 +10,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from skimage.color import rgb2lab
 
 from tags2masks.errors import UserError
+from tags2masks.report.colours import BACKGROUND, HATCH, mask_colours
 from tags2masks.report.gallery import gallery, image_iou, read_dataset
 from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import write_page
-from tags2masks.report.pictures import (
-    BACKGROUND,
-    HATCH,
-    image_picture,
-    map_picture,
-    mask_picture,
-)
+from tags2masks.report.pictures import image_picture, map_picture, mask_picture, overlay_picture
+from tags2masks.report.step_tiles import step_tiles
 from tags2masks.report.summary import LEADERBOARD
 from tags2masks.report.tables import (
     COLUMNS,
@@ -84,7 +81,7 @@ def test_leaderboard_marks_the_best_of_each_data_set():
         {"experiment": "a/y", "dataset": "a", "seed_iou": "0.6", "mask_iou": "0.9"},
         {"experiment": "a/z", "dataset": "a", "seed_iou": "0.60", "train_images": "1464"},
         {"experiment": "b/x", "dataset": "b", "seed_iou": "0.99",
-         "prediction_images": "1449.0", "prediction_split": "val"},
+         "prediction_iou": "0.7", "prediction_images": "1449.0", "prediction_split": "val"},
     ]  # fmt: skip
     board = pd.DataFrame([row | one for one in rows])
     cells = leaderboard_cells(board)
@@ -99,7 +96,7 @@ def test_leaderboard_marks_the_best_of_each_data_set():
     assert column("train_images")[2].text == "1,464"
     # Small, under the figure: the score of a seed, the images of predictions, notes.
     assert [cell.below for cell in column("seed_iou")] == ["at\N{NO-BREAK SPACE}0.30", "", "", ""]
-    assert column("prediction_iou")[3] == Cell("–", "", below="1,449 val images")
+    assert column("prediction_iou")[3] == Cell("70.0", "0.7", below="1,449 val images")
     assert [cell.below for cell in column("experiment")] == ["a note", "", "", ""]
 
 
@@ -191,12 +188,36 @@ def test_a_small_mask_keeps_every_pixel(tmp_path):
     picture = mask_picture(mask)
     assert (picture.width, picture.height, picture.small) == (3, 3, True)
     pixels = decoded(picture, tmp_path)
-    # Two classes in VOC's colours, the background in ours; stripes three pixels wide.
-    assert pixels[0].tolist() == [list(BACKGROUND), [128, 0, 0], [0, 128, 0]]
+    # Background, two classes; stripes three pixels wide.
+    assert pixels[0].tolist() == [list(BACKGROUND), *mask_colours()[1:3].tolist()]
     light, dark = map(list, HATCH)
     assert pixels[1].tolist() == [light, light, dark]
     assert pixels[2].tolist() == [light, dark, dark]
     assert mask_picture(mask).key == picture.key
+
+
+def test_classes_are_told_apart_by_their_colours():
+    colours = mask_colours()
+    assert [tuple(colours[id].tolist()) for id in (0, 254, 255)] == [BACKGROUND, *HATCH]
+    assert len({tuple(colour) for colour in colours.tolist()}) == 256
+    # In CIELAB two colours that differ by 2.3 are just told apart; VOC's palette has 8.8 and 2.6.
+    for classes, least in ((20, 37), (80, 17.9)):
+        places = rgb2lab(colours[None, : classes + 1] / 255)[0]
+        apart = np.linalg.norm(places[:, None] - places, axis=2)
+        assert apart[~np.eye(len(places), dtype=bool)].min() > least
+
+
+def test_a_mask_over_its_image(tmp_path):
+    image = np.full((4, 6, 3), 100, np.uint8)
+    mask = np.zeros((4, 6), np.uint8)
+    mask[:, 2:] = 1
+    mask[:, 5] = 255
+    pixels = decoded(overlay_picture(image, mask), tmp_path)
+    assert pixels[0, 0].tolist() == [100, 100, 100]
+    assert (pixels[:, 1] > 240).all()  # the white line around a class
+    assert pixels[0, 2].tolist() == mask_colours()[1].tolist()  # its outline
+    inside = 100 + 96 / 255 * (mask_colours()[1].astype(float) - 100)
+    np.testing.assert_allclose(pixels[0, 3], inside, atol=1)
 
 
 def test_large_pictures_become_thumbnails_that_keep_ids(tmp_path):
@@ -205,7 +226,7 @@ def test_large_pictures_become_thumbnails_that_keep_ids(tmp_path):
     picture = mask_picture(mask)
     assert (picture.width, picture.height, picture.small) == (240, 150, False)
     colours = {tuple(pixel) for pixel in decoded(picture, tmp_path).reshape(-1, 3)}
-    assert colours == {BACKGROUND, (128, 128, 0)}  # nothing in between
+    assert colours == {BACKGROUND, tuple(mask_colours()[3].tolist())}  # nothing in between
     photograph = image_picture(np.zeros((300, 480, 3), np.uint8))
     assert photograph.uri.startswith("data:image/jpeg;base64,")
     assert (photograph.width, photograph.height) == (240, 150)
@@ -243,7 +264,37 @@ def test_gallery(made):
     lowest = [min(known[one.image] for one in shown.groups[name]) for name in ("well", "badly")]
     assert lowest[0] > lowest[1]
     assert [name for name, _ in shown.legend] == ["background", "cat", "dog"]
-    assert shown.legend[1][1] == "#800000" and shown.ignored
+    assert shown.legend[1][1] == "#4b00ff" and shown.ignored
+
+
+def test_steps_stand_below_the_maps_that_keep_them(made, page):
+    results, outline, roots = made
+    dataset = read_dataset("pets", roots["pets"], results, True)
+    shown = gallery(outline[2], dataset, results, COUNT)
+    for example in [one for group in shown.groups.values() for one in group]:
+        assert [tile.title for tile in example.steps] == ["step 0", "step 1", "step 2"]
+        (note,) = {tile.note for tile in example.steps}
+        assert note in example.tags
+        assert example.steps[0].picture.key != example.steps[2].picture.key
+    kept = gallery(outline[1], dataset, results, COUNT)
+    assert not any(one.steps for group in kept.groups.values() for one in group)
+    assert "step 2</b>" in page
+
+
+def test_steps_are_spread_evenly_and_of_the_class_that_is_seen_most():
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    steps = np.ones((2, 21, 2, 2), np.float16)
+    steps[0, :, 0, 0] = 0.5
+    steps[1, 0, 0, :] = 0.1
+    tiles = step_tiles(pixels, "a.jpg", steps, ["cat", "dog"])
+    assert [tile.title for tile in tiles] == [f"step {t}" for t in (0, 4, 8, 12, 16, 20)]
+    assert {tile.note for tile in tiles} == {"cat"}
+    assert step_tiles(pixels, "a.jpg", steps[:0], []) == []
+    # Each by its own maximum: whether all is 0.5 or 300.
+    steps = np.full((1, 2, 2, 2), 0.5, np.float32)
+    steps[:, 1] = 300
+    first, second = step_tiles(pixels, "a.jpg", steps, ["cat"])
+    assert first.picture.key == second.picture.key
 
 
 def test_gallery_without_truth(made):
@@ -290,13 +341,13 @@ def test_names_are_escaped(page):
     assert "<roll>" not in page
 
 
-def test_warnings_stand_with_their_data_set_each_once(page):
-    said = re.findall(r'<ul class="warnings">(.*?)</ul>', page, re.DOTALL)
-    assert [re.findall("<li>(.*?)</li>", part) for part in said] == [
-        [
-            "fewer than 5 training images are tagged with &lt;cat&gt; (3)",
-            f"{TRAIL}, {OTHER}: a mean over 2 classes",
-        ]
+def test_warnings_stand_in_the_summary_each_once(page):
+    (said,) = re.findall(r'<ul class="warnings">(.*?)</ul>', page, re.DOTALL)
+    assert page.index(said) < page.index('id="leaderboard"')
+    pets = '<a href="#d0">pets</a>: '
+    assert re.findall("<li>(.*?)</li>", said) == [
+        f"{pets}fewer than 5 training images are tagged with &lt;cat&gt; (3)",
+        f"{pets}{TRAIL}, {OTHER}: a mean over 2 classes",
     ]
 
 
@@ -374,6 +425,13 @@ def test_contours_are_explained_where_they_were_measured(page):
     assert page.count("Contour F:") == 1  # pets have masks, photos none
 
 
+def test_what_a_run_stands_on_can_be_cited(made, page):
+    results, outline, roots = made
+    text = write_page(outline, roots, results, COUNT, cited=["zhou2016cam"])
+    assert text.count("@inproceedings{zhou2016cam,") == 1
+    assert 'id="cite"' in text and 'id="cite"' not in page
+
+
 def test_an_experiment_may_end_at_the_classifier(made):
     results, outline, roots = made
     one = with_steps(outline[0], {"classifier": CLASSIFIER})
@@ -396,7 +454,8 @@ def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
     written = results / "experiments.json"
-    written.write_text(json.dumps({"experiments": outline}), encoding="utf-8")
+    listed = {"experiments": outline, "report": {"compare": [], "cited": []}}
+    written.write_text(json.dumps(listed), encoding="utf-8")
     arguments = ["--outline", written, "--roots", json.dumps(roots)]
     arguments += ["--examples", str(COUNT), "--results", results, "--output", output]
     program = [sys.executable, "-m", "workflow_scripts.write_report"]

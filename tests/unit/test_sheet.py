@@ -15,12 +15,15 @@ from tags2masks.data.index import COLUMNS, images_sha, read_index, rows_of, writ
 from tags2masks.data.tables import write_table
 from tags2masks.errors import UserError
 from tags2masks.plausibility import DOUBTS, SHARES
+from tags2masks.report.colours import mask_colours
+from tags2masks.report.overlays import HALO, HATCHED, INSIDE, paint
 from tags2masks.report.sheet import images_of, write_sheet
-from tags2masks.report.thumbnails import HALO, HATCHED, INSIDE, overlay, paint, photograph
+from tags2masks.report.thumbnails import overlay, photograph
 from tags2masks.store import write_shard
 from workflow_scripts import draw_overlays, draw_thumbnails
 
-CAT, DOG, NOTHING = (128, 0, 0), (0, 128, 0), (0, 0, 0, 0)
+CAT, DOG = map(tuple, mask_colours()[1:3].tolist())
+NOTHING = (0, 0, 0, 0)
 
 
 def test_a_class_is_outlined_and_surrounded_by_a_white_line():
@@ -114,7 +117,7 @@ def test_the_page_holds_the_figures_and_no_picture(tables):
     assert len(said) == 1 and len(re.findall("</script>", page)) == 2
     data = json.loads(said[0])
     assert [image[0] for image in data["images"]] == ["a", "b </script>", "c"]
-    assert data["colours"] == ["#800000", "#008000"] and data["classes"] == ["cat", "dog"]
+    assert data["colours"] == ["#4b00ff", "#00e100"] and data["classes"] == ["cat", "dog"]
     assert data["suffixes"] == {"images": ".jpg", "masks": ".png"} and data["most"] == 0.45
     assert "<img" not in page and "data:image" not in page and "http" not in page
     assert page == write_sheet(

@@ -2,6 +2,7 @@
 
 import copy as copying
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,10 @@ def test_every_chain_ends_in_figures(made):
     (table,) = (made.folder / "results/digits/segmenter").glob("*/training.csv")
     grown = pd.read_csv(table)
     assert {"seeding", "boundary", "grown"} <= set(grown.columns) and grown["grown"].iloc[0] > 0
+    # What the networks learned from stands in the report, with its share of the pixels.
+    page = (made.folder / "results/report.html").read_text(encoding="utf-8")
+    labels = re.findall(r"<b>certain labels</b> <span>of (\d+\.\d) % of the pixels</span>", page)
+    assert len(labels) >= 2 * 2 and all(0 < float(share) <= 100 for share in labels)
 
 
 def test_instances_lie_beside_the_masks_and_are_measured(made):

@@ -80,6 +80,9 @@ def stand_ins(config: dict, folder: Path) -> dict:
     for block in config.get("instances", {}).values():
         if "proposals" in block:
             block["proposals"] = str(folder)
+    for block in config.get("objectness", {}).values():
+        if "folder" in block:
+            block["folder"] = str(folder)
     return config
 
 

@@ -1,0 +1,37 @@
+"""Pictures of a map after steps: AdvCAM's climb, RIB's descent."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tags2masks.metrics.steps import each_step
+from tags2masks.report.pictures import Tile, map_picture
+
+MOST = 6  # pictures of one image
+
+
+def step_tiles(
+    pixels: np.ndarray, image: str, steps: np.ndarray, classes: Sequence[str]
+) -> list[Tile]:
+    """Maps of one class of an image before the first step and after up to five more, evenly spaced.
+
+    pixels: uint8 [H, W, 3]; steps: [k, T, h, w], as `keep_steps` stores them, 0 or more; classes:
+    the k names. The class is that whose first map is the highest on average; every map is divided
+    by its own maximum (CAM(x^t) of eq. 2.1 in Lee's thesis of 2023). Steps that were not made,
+    after an early exit, are left out.
+    """
+    if not len(steps):
+        return []
+    maps = each_step(steps)
+    of = int(maps[:, 0].mean(axis=(1, 2)).argmax())
+    made = np.flatnonzero(~np.isnan(maps[of]).any(axis=(1, 2)))
+    shown = made[np.linspace(0, len(made) - 1, min(MOST, len(made))).round().astype(int)]
+    return [
+        Tile(
+            map_picture(pixels, maps[of, step]),
+            f"step {step}",
+            classes[of],
+            f"Where {classes[of]} is seen in {image} after step {step}",
+        )
+        for step in map(int, shown)
+    ]
