@@ -64,6 +64,12 @@ def read_rows(
     ]
 
 
+def header_of(table: Path, *, key: str) -> list[str]:
+    """The names of a table's columns; raises UserError as `read_rows`."""
+    rows = _parse(table, _read_text(table, key))
+    return rows[0][1] if rows else []
+
+
 def tag_rows(table: Path) -> list[Row]:
     """The rows of a folder's table of tags: image, tags, split."""
     return read_rows(table, TAGS, key="tags", hint="tags separated by ';', ")

@@ -16,14 +16,14 @@ from tags2masks.data.index import (
     build_index,
     read_classes,
     read_index,
+    refuse_no_images,
     with_reading,
     write_classes,
     write_index,
 )
 from tags2masks.data.readers import dataset_block, reader_module
 from tags2masks.data.truth import check_masks, refuse_no_mask
-from tags2masks.data.warnings import Warned, alpha_warnings, tag_warnings, write_warnings
-from tags2masks.errors import UserError
+from tags2masks.data.warnings import split_warnings, write_warnings
 from tags2masks.program import add_paths, parser, run
 from tags2masks.user_tables import SPLITS
 
@@ -51,13 +51,8 @@ def main() -> None:
     listing = reader.list_images(spec, args.root, args.split, classes, args.recipe["seed"])
     if train is not None:
         listing = apart(listing, train)
-    elif first and listing.empty:
-        raise UserError("no training image; give images the split train")
-    if args.needed and listing.empty:
-        raise UserError(
-            f"split '{args.split}' has no images, but experiments with a segmenter are tested on "
-            "it; give some images this split, or set evaluate_on: train in the data set"
-        )
+    if first or args.needed:
+        refuse_no_images(listing, args.split, args.needed)
     listing = with_reading(listing, spec.reading)
     index = build_index(listing, args.root, classes, args.shards, args.threads)
     if spec.has_truth and not spec.makes_masks and args.split != "ood":
@@ -65,18 +60,7 @@ def main() -> None:
     if first:
         write_classes(args.classes, classes)
     write_index(args.output, index)
-    write_warnings(args.warnings, warnings_of(spec, reader, index, classes))
-
-
-def warnings_of(
-    spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
-) -> list[Warned]:
-    """The warnings on the images of a split."""
-    warnings = alpha_warnings(index, spec)
-    if (index["split"] == "train").any():
-        warnings += tag_warnings(index["tags"].tolist(), classes)
-        warnings += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
-    return warnings
+    write_warnings(args.warnings, split_warnings(spec, reader, index, classes))
 
 
 def refuse_wrong_masks(

@@ -33,11 +33,12 @@ class Instances(NamedTuple):
     objects: dict[int, list[dict]]
 
 
-def read_instances(path: Path) -> Instances:
+def read_instances(path: Path, left_out: list[str] | None = None) -> Instances:
     """Read and check an instances file.
 
-    Raises UserError naming the file and every entry that is invalid, refers to an unknown image or
-    category, or duplicates a name.
+    left_out: if given, annotations of an unknown image or category are left out, and described
+    here. Raises UserError naming the file and every entry that is invalid, refers to an unknown
+    image or category, or duplicates a name.
     """
     try:
         with open_given(path) as file:
@@ -67,15 +68,16 @@ def read_instances(path: Path) -> Instances:
     objects: dict[int, list[dict]] = {entry["id"]: [] for entry in raw["images"]}
     problems = _twins(path, "categories", "id", raw) + _twins(path, "categories", "name", raw)
     problems += _twins(path, "images", "id", raw) + _twins(path, "images", "file_name", raw)
+    unknown = problems if left_out is None else left_out
     for entry in raw["annotations"]:
         image, category = entry["image_id"], entry["category_id"]
         if category not in names:
-            problems.append(
+            unknown.append(
                 f"{path}: annotation {shown_field(entry, 'id')}: unknown category "
                 f"{shown_field(entry, 'category_id')}; {MEND}"
             )
         elif image not in objects:
-            problems.append(
+            unknown.append(
                 f"{path}: annotation {shown_field(entry, 'id')}: no image "
                 f"{shown_field(entry, 'image_id')}; {MEND}"
             )

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tags2masks.errors import UserError
-from tags2masks.given import is_given, read_given
+from tags2masks.given import is_given, open_given, read_given
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Detected by content. For some other formats Pillow would start programs (EPS: Ghostscript)."""
@@ -22,6 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 """Suffixes of the files that count as images when a folder is searched."""
 
 EXTRA_SAMPLES = 338  # the TIFF tag with the meaning of bands beyond the colours
+ORIENTATION = 274  # the EXIF tag
 COLOURS = 256  # of a palette, at most
 IGNORE = "ignore"
 
@@ -67,6 +68,17 @@ class Inspected(NamedTuple):
     opacity: float
 
 
+class Stored(NamedTuple):
+    """How a file holds an image: Pillow's names of format and mode, whether EXIF turns or mirrors
+    it, and its frames or pages.
+    """
+
+    format: str
+    mode: str
+    turned: bool
+    frames: int
+
+
 def read_image(file: Path | str | ImageFile, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode an image to uint8 [h, w, 3], upright (its EXIF rotation applied).
 
@@ -98,6 +110,13 @@ def inspect_image(file: Path | str | ImageFile) -> Inspected:
     data = _read_bytes(file.path)
     pixels, opacity = _pixels(file, data)
     return Inspected(*pixels.shape[:2], hashlib.sha256(data).hexdigest()[:16], opacity)
+
+
+def read_stored(path: Path | str) -> Stored:
+    """How a file that `inspect_image` accepts holds its image; decodes no pixels."""
+    with open_given(path) as file, Image.open(file, formats=FORMATS) as image:
+        turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
+        return Stored(image.format, image.mode, turned, getattr(image, "n_frames", 1))
 
 
 def image_files(folder: Path) -> Iterator[Path]:

@@ -180,14 +180,17 @@ def build_index(
     Raises UserError for images that cannot be read (all in one message), lead out of their folder
     or are listed twice, for a class without training images, and for more shards than images.
     """
-    _check_listing(listing, classes, shards)
-    frame = listing.assign(**_inspect_all(files_of(listing, root), threads))
+    check_listing(listing, classes, shards)
+    results = inspect_all(files_of(listing, root), threads)
+    raise_together([str(result) for result in results if isinstance(result, UserError)])
+    frame = with_inspected(listing, results)
     _print_notes(frame, shards)
     columns = [*COLUMNS, *({READING} & set(listing.columns)), "opacity"]
     return assign_shards(frame, shards)[columns]
 
 
-def _check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
+def check_listing(listing: pd.DataFrame, classes: Sequence[str], shards: int) -> None:
+    """Raise UserError for mistakes in a reader's listing, as `build_index`; reads no image."""
     doubled = listing.loc[listing["image"].duplicated(), "image"].unique()
     raise_together([f"image '{name}' is listed twice; keep one" for name in doubled])
     raise_together(
@@ -236,7 +239,9 @@ def apart(listing: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
     return listing.assign(image=ids)
 
 
-def _inspect_all(files: list[ImageFile], threads: int) -> dict[str, list]:
+def inspect_all(files: list[ImageFile], threads: int) -> list[Inspected | UserError]:
+    """What `inspect_image` says of each file, or the error that it raises."""
+
     def inspect(file: ImageFile) -> Inspected | UserError:
         try:
             return inspect_image(file)
@@ -244,9 +249,26 @@ def _inspect_all(files: list[ImageFile], threads: int) -> dict[str, list]:
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        results = list(progress(pool.map(inspect, files), "index", total=len(files)))
-    raise_together([str(result) for result in results if isinstance(result, UserError)])
-    return {name: [getattr(result, name) for result in results] for name in Inspected._fields}
+        return list(progress(pool.map(inspect, files), "index", total=len(files)))
+
+
+def with_inspected(listing: pd.DataFrame, results: Sequence[Inspected]) -> pd.DataFrame:
+    """A listing with what was found in its images, a column per field of `Inspected`."""
+    fields = Inspected._fields
+    return listing.assign(**{name: [getattr(one, name) for one in results] for name in fields})
+
+
+def refuse_no_images(listing: pd.DataFrame, split: str, needed: bool) -> None:
+    """Raise UserError if a split without images is train, or needed by experiments."""
+    if not listing.empty:
+        return
+    if split == "train":
+        raise UserError("no training image; give images the split train")
+    if needed:
+        raise UserError(
+            f"split '{split}' has no images, but experiments with a segmenter are tested on it; "
+            "give some images this split, or set evaluate_on: train in the data set"
+        )
 
 
 def _print_notes(frame: pd.DataFrame, shards: int) -> None:

@@ -241,6 +241,14 @@ def check_masks(
     Raises UserError with a line per invalid mask (one line for masks with the same unknown values,
     with the `mask_values` to write), or if the masks of tagged images show no class.
     """
+    results = shown_ids(truth, index, root, table, threads)
+    raise_together(mask_problems(results, truth, index, root, table, classes))
+
+
+def shown_ids(
+    truth: pd.DataFrame, index: pd.DataFrame, root: Path | str, table: MaskTable, threads: int
+) -> list[set[int] | UserError]:
+    """The ids in each mask of truth, or the error that reading it raises; see `check_masks`."""
     sizes = index.set_index("image")[["height", "width"]]
 
     def read(image: str, mask: str) -> set[int] | UserError:
@@ -251,14 +259,26 @@ def check_masks(
 
     with ThreadPoolExecutor(threads) as pool:
         pending = pool.map(read, truth["image"], truth["mask"])
-        results = list(progress(pending, "check masks", total=len(truth), unit="mask"))
-    errors = [result for result in results if isinstance(result, UserError)]
-    raise_together(_problems(errors, table, classes))
+        return list(progress(pending, "check masks", total=len(truth), unit="mask"))
+
+
+def mask_problems(
+    results: Sequence[set[int] | UserError],
+    truth: pd.DataFrame,
+    index: pd.DataFrame,
+    root: Path | str,
+    table: MaskTable,
+    classes: Sequence[str],
+) -> list[str]:
+    """A message for each mistake in masks; results: of `shown_ids`, for the rows of truth."""
+    if problems := _problems([r for r in results if isinstance(r, UserError)], table, classes):
+        return problems
     tags = index.set_index("image")["tags"]
     tagged = [shown for shown, image in zip(results, truth["image"], strict=True) if tags[image]]
     seen = set().union(*tagged)
     if tagged and not seen - {0, IGNORED}:
-        raise UserError(_no_class(seen, len(tagged), Path(root), table, classes))
+        return [_no_class(seen, len(tagged), Path(root), table, classes)]
+    return []
 
 
 def _problems(errors: Sequence[UserError], table: MaskTable, classes: Sequence[str]) -> list[str]:

@@ -7,11 +7,12 @@ that they are shown beside the figures.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pandas as pd
 
-from tags2masks.config.dataset_base import Photographs
+from tags2masks.config.dataset_base import Dataset, Photographs
 from tags2masks.data.tables import read_checked, write_table
 
 FEWEST = 5
@@ -37,6 +38,17 @@ def read_warnings(path: Path | str) -> list[Warned]:
     """Read a table of warnings; raises UserError naming the file if it is absent or invalid."""
     table = read_checked(path, Warned._fields, "run again")
     return [Warned(*row) for row in table[list(Warned._fields)].itertuples(index=False)]
+
+
+def split_warnings(
+    spec: Dataset, reader: ModuleType, index: pd.DataFrame, classes: Sequence[str]
+) -> list[Warned]:
+    """The warnings on the images of a split; index: its index, from `build_index`."""
+    warnings = alpha_warnings(index, spec)
+    if (index["split"] == "train").any():
+        warnings += tag_warnings(index["tags"].tolist(), classes)
+        warnings += reader.list_warnings(spec) if hasattr(reader, "list_warnings") else []
+    return warnings
 
 
 def listed(names: Sequence[str]) -> str:

@@ -55,6 +55,8 @@ def test_the_block_and_the_reader_alone_know_a_kind():
     speaking = {
         path.relative_to(ROOT).as_posix() for path in places if known.search(path.read_text())
     }
+    # `tags2masks import` has formats of the same names.
+    speaking.remove("tags2masks/importing/formats.py")
     assert speaking == {"tags2masks/config/datasets.py", "tags2masks/config/pools.py"}
 
 

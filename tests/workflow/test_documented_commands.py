@@ -1,14 +1,18 @@
 """Every command line of the README and of docs/ runs: as a dry run, in a copy of the project."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from tags2masks.files import remove
 from tests.workflow.conftest import ROOT, fresh_project
 from tests.workflow.preloaded import python
 
@@ -22,6 +26,21 @@ STANDS_FOR = {
     "<reader>": "digits",
     "~/site": "site",
     "voc/vanilla/cam/crf/deeplabv3plus": "digits/vanilla/cam/crf/deeplabv3plus",
+}
+# Commands whose files later ones need; each is run again when it is tested.
+WRITTEN = {
+    ("init", "photos", "--out", "photos.yaml"): ("photos.yaml", "photos-data"),
+    (
+        "import", "coco", "export/instances.json", "pets", "--images", "photos", "--val", "0.2",
+    ): ("pets",),
+    ("init", "pets", "--out", "pets-first.yaml"): ("pets-first.yaml",),
+}  # fmt: skip
+INSTANCES = {
+    "images": [{"id": n, "file_name": f"{n}.png", "width": 64, "height": 48} for n in range(12)],
+    "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    "annotations": [
+        {"image_id": n, "category_id": 1 + n % 2, "bbox": [1, 1, 9, 9]} for n in range(12)
+    ],
 }
 # With these no dry run is possible, nor needed.
 WITHOUT_DRY_RUN = {"--unlock", "--touch"}
@@ -54,7 +73,14 @@ def project(tmp_path_factory):
     """The project as it is cloned, with what the docs have their readers write."""
     folder = tmp_path_factory.mktemp("documented")
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    (folder / "photos").mkdir()
+    config["datasets"]["digits"] |= {"train": 60, "val": 20}  # `tags2masks check` draws them
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        (folder / "photos" / ("cat", "dog")[number % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (48, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"photos/{('cat', 'dog')[number % 2]}/{number}.png")
+    (folder / "export").mkdir()
+    (folder / "export/instances.json").write_text(json.dumps(INSTANCES))
     experiment = "digits/vanilla/cam/crf/deeplabv3plus"
     config["predict"] = {"holiday": {"experiment": experiment, "images": "photos"}}
     made = fresh_project(folder, config)
@@ -64,7 +90,19 @@ def project(tmp_path_factory):
         shutil.copy(ROOT / name, folder)
     (folder / "site").mkdir()
     (folder / "site/config.yaml").write_text("default-resources: [slurm_account=mine]\n")
+    for words in WRITTEN:
+        done = run_in(folder, ["-m", "tags2masks", *words])
+        assert done.returncode == 0, done.stderr
     return made
+
+
+def run_in(folder, words):
+    """Run Python there with these words."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+    return subprocess.run(
+        [*python(os.environ), *words], cwd=folder, env=environment, text=True, capture_output=True,
+        timeout=120, check=False,
+    )  # fmt: skip
 
 
 def test_there_are_commands_and_their_targets_come_first():
@@ -93,6 +131,8 @@ def test_a_documented_command_runs(project, file, command):
     if runs and not WITHOUT_DRY_RUN.intersection(words):
         words.append("--dry-run")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
+    for name in WRITTEN.get(tuple(words), ()):
+        remove(project.folder / name)
     done = subprocess.run(
         [*start, *words], cwd=project.folder, env=environment, text=True, capture_output=True,
         timeout=120, check=False,

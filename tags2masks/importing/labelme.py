@@ -1,0 +1,81 @@
+"""LabelMe's JSON: a file per image with polygons, rectangles, circles, masks; flags are tags."""
+
+import base64
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tags2masks.errors import UserError
+from tags2masks.given import read_text
+from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options, Source, locator
+from tags2masks.importing.shapes import ellipse, pasted, run_lengths
+
+BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    OSError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)
+
+
+def read(source: Path, options: Options) -> Source:
+    """The images of all JSON files below a folder; raises UserError if there is none."""
+    files = sorted(source.rglob("*.json")) if source.is_dir() else [source]
+    if not files:
+        raise UserError(f"{source}: no JSON file in it; correct the path")
+    root = options.images or (source if source.is_dir() else source.parent)
+    locate, items, dropped = locator(root), [], []
+    for file in files:
+        try:
+            about = json.loads(read_text(file))
+            shapes, name = list(about["shapes"]), about["imagePath"]
+            size = (int(about["imageHeight"]), int(about["imageWidth"]))
+            flags = about.get("flags") or {}
+            tags = tuple(flag for flag, set_ in flags.items() if set_ is True)
+        except (*BROKEN, RecursionError) as error:
+            dropped.append(Dropped(str(file), f"no LabelMe annotation ({error!r})"))
+            continue
+        path = locate(str(name))
+        if path is None:
+            embedded = "; it is in the JSON alone: save it" if about.get("imageData") else ""
+            dropped.append(Dropped(f"{file}: {name}", NO_IMAGE + embedded))
+            continue
+        objects = []
+        for shape in shapes:
+            try:
+                objects.append(_object(shape, size))
+            except BROKEN as error:
+                said = str(error) if isinstance(error, ValueError) else repr(error)
+                dropped.append(Dropped(str(file), f"a shape that cannot be read ({said})"))
+        items.append(Item(path, tags, tuple(objects), size=size))
+    return Source(root, items, dropped)
+
+
+def _object(shape: dict, size: tuple[int, int]) -> Object:
+    """Raises ValueError for shapes without an area."""
+    name, kind = str(shape["label"]), shape.get("shape_type") or "polygon"
+    points = [(float(x), float(y)) for x, y in shape["points"]]
+    if kind == "polygon":
+        return Object(name, segmentation=[[value for point in points for value in point]])
+    if kind == "rectangle":
+        (x1, y1), (x2, y2) = points[0], points[-1] if len(points) == 2 else points[2]
+        return Object(name, (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)))
+    if kind == "circle":
+        (x, y), edge = points
+        radius = math.dist((x, y), edge)
+        return Object(name, segmentation=ellipse(x, y, radius, radius))
+    if kind == "mask":
+        with Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=["PNG"]) as png:
+            part = np.asarray(png.convert("L")) > 0
+        region = pasted(part, round(points[0][0]), round(points[0][1]), size)
+        return Object(name, segmentation=run_lengths(region))
+    raise ValueError(f"a {kind} has no area")

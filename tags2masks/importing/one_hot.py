@@ -1,0 +1,56 @@
+"""A table with a row per image and a column of 0 and 1 per class."""
+
+from pathlib import Path
+
+from tags2masks.errors import UserError
+from tags2masks.importing.items import (
+    NO_IMAGE,
+    Dropped,
+    Item,
+    Options,
+    Source,
+    locator,
+    split_named,
+)
+from tags2masks.user_tables import header_of, read_rows
+
+NAMES = ("image", "filename", "file", "file_name", "image_id", "id", "path", "name")
+YES, NO = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}
+SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".tif", ".JPG", ".JPEG", ".PNG")
+
+
+def read(source: Path, options: Options) -> Source:
+    """The images of a table; its first column of `NAMES`, or else its first, names them, without
+    the suffix too. A column `split` is their split; other columns without 0 and 1 are dropped.
+
+    Raises UserError if no column has 0 and 1 alone, or as `read_rows`.
+    """
+    header = header_of(source, key="SOURCE")
+    rows = read_rows(source, header, key="SOURCE")
+    named = next((name for name in header if name.lower() in NAMES), header[0])
+    split = next((name for name in header if name.lower() == "split" and name != named), None)
+    dropped, classes = [], []
+    for name in header:
+        if name in (named, split):
+            continue
+        odd = [row[name] for _, row in rows if row[name].lower() not in YES | NO]
+        if odd:
+            why = f"column '{name}' is no class: it has '{odd[0]}', not 0 and 1 alone"
+            dropped.append(Dropped(str(source), why))
+        else:
+            classes.append(name)
+    if not classes:
+        raise UserError(
+            f"{source}: no column of 0 and 1, which would be a class; its columns are "
+            f"{', '.join(header)}"
+        )
+    root, items = options.images or source.parent, []
+    locate = locator(root)
+    for number, row in rows:
+        path = next(filter(None, (locate(row[named] + end) for end in SUFFIXES)), None)
+        if path is None:
+            dropped.append(Dropped(f"line {number}: {row[named]}", NO_IMAGE))
+            continue
+        tags = tuple(name for name in classes if row[name].lower() in YES)
+        items.append(Item(path, tags, split=split_named(row[split]) if split else None))
+    return Source(root, items, dropped, tuple(classes))

@@ -1,0 +1,134 @@
+"""YOLO's label files: a text file per image, beside it or in `labels/` for `images/`.
+
+A line is a class number with a box (centre, width, height) or the corners of a polygon, all as
+shares of the image. An image without a label file shows none of the classes, as Ultralytics has it.
+"""
+
+import math
+from pathlib import Path, PurePosixPath
+
+from tags2masks.config.reading import read_config
+from tags2masks.errors import UserError
+from tags2masks.given import is_given, read_text
+from tags2masks.importing.items import (
+    SPLIT_NAMES,
+    Dropped,
+    Item,
+    Object,
+    Options,
+    Source,
+    folder_given,
+    images_below,
+    locator,
+    split_named,
+)
+
+NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "data/obj.names")
+
+
+def read(source: Path, options: Options) -> Source:
+    """The images below the folder of `source`, which is that folder or its data.yaml.
+
+    The split is that of the list that names the image (train.txt, val.txt, …), or of the first
+    folder of its path that is called after one (train, valid, …).
+    Raises UserError if no file says the classes' names.
+    """
+    root = folder_given(options.images or (source if source.is_dir() else source.parent), "images")
+    classes, listed = _classes(source), _listed(source, root)
+    items, dropped, labelled = [], [], 0
+    for path in images_below(root):
+        parts = PurePosixPath(path).parts[:-1]
+        split = listed.get(path) or next(filter(None, map(split_named, parts)), None)
+        file = _labels(root, path)
+        labelled += file is not None
+        objects = _objects(file, classes, dropped) if file else []
+        items.append(Item(path, objects=tuple(objects), split=split))
+    if not labelled:
+        raise UserError(f"{root}: no label file (.txt) of an image; correct the path")
+    return Source(root, items, dropped, tuple(classes.values()))
+
+
+def _classes(source: Path) -> dict[int, str]:
+    """Name by number, from data.yaml or a list of names."""
+    folder = source if source.is_dir() else source.parent
+    file = source if source.is_file() else next(iter(sorted(folder.glob("*.yaml"))), None)
+    try:
+        if file is not None and file.suffix in (".yaml", ".yml"):
+            names = read_config(file).get("names")
+            pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
+            if found := {int(number): str(name) for number, name in pairs}:
+                return found
+        for name in NAME_LISTS:
+            if is_given(folder / name):
+                lines = read_text(folder / name).splitlines()
+                return dict(enumerate(line.strip() for line in lines if line.strip()))
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        where = file or folder
+        raise UserError(f"{where}: no names of classes ({error}); correct `names`") from None
+    raise UserError(
+        f"{folder}: no data.yaml with `names`, and no classes.txt; add one, in the order of the "
+        "numbers"
+    )
+
+
+def _listed(source: Path, root: Path) -> dict[str, str]:
+    """The split of each image in the lists of images beside data.yaml."""
+    folder = source if source.is_dir() else source.parent
+    lists = {
+        name: folder / f"{name}.txt" for name in SPLIT_NAMES if is_given(folder / f"{name}.txt")
+    }
+    if not lists:
+        return {}
+    locate, listed = locator(root), {}
+    for name, file in lists.items():
+        try:
+            paths = map(locate, filter(None, map(str.strip, read_text(file).splitlines())))
+            listed |= dict.fromkeys(filter(None, paths), SPLIT_NAMES[name])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: no list of images ({error}); remove it") from None
+    return listed
+
+
+def _labels(root: Path, path: str) -> Path | None:
+    """The label file of an image: beside it, or in `labels` in place of the last `images`."""
+    parts = list(PurePosixPath(path).with_suffix(".txt").parts)
+    candidates = [root.joinpath(*parts)]
+    if "images" in parts:
+        place = len(parts) - 1 - parts[::-1].index("images")
+        candidates.append(root.joinpath(*parts[:place], "labels", *parts[place + 1 :]))
+    elif root.name == "images":
+        candidates.append(root.parent.joinpath("labels", *parts))
+    return next(filter(is_given, candidates), None)
+
+
+def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> list[Object]:
+    objects = []
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, ValueError) as error:
+        dropped.append(Dropped(str(file), f"cannot be read ({error})"))
+        return []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            kind, *values = map(float, line.split())
+            if not all(map(math.isfinite, (kind, *values))) or not kind.is_integer():
+                raise ValueError
+        except ValueError:
+            dropped.append(Dropped(where, "no class number and shares"))
+            continue
+        if int(kind) not in classes:
+            dropped.append(Dropped(where, f"label {int(kind)} has no name"))
+        elif len(values) in (4, 5):  # the fifth is a prediction's confidence
+            x, y, width, height = values[:4]
+            corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+            objects.append(Object(classes[int(kind)], corners, relative=True))
+        elif len(values) >= 6 and len(values) % 2 == 0:
+            objects.append(Object(classes[int(kind)], segmentation=[values], relative=True))
+        else:
+            dropped.append(Dropped(where, "neither a box (4 shares) nor a polygon (6 or more)"))
+    return objects
