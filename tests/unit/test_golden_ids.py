@@ -17,7 +17,11 @@ from tags2masks.workflow.building import build_experiments
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("golden_ids.json")
-SHIPPED = [ROOT / "config.yaml", *sorted({*(ROOT / "papers").glob("*.yaml")} - {INDEX})]
+SHIPPED = [
+    ROOT / "config.yaml",
+    *sorted({*(ROOT / "papers").glob("*.yaml")} - {INDEX}),
+    *sorted((ROOT / "docs/examples").glob("*.yaml")),
+]
 
 
 def ids_of(file: Path) -> list[str]:

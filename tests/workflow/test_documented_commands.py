@@ -1,4 +1,7 @@
-"""Every command line of the README and of docs/ runs: as a dry run, in a copy of the project."""
+"""Every command line of the README and of docs/ runs: as a dry run, in a copy of the project.
+
+The programs of docs/examples/ run to their end.
+"""
 
 import json
 import os
@@ -6,12 +9,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from docs.examples import surface_defects
 from tags2masks.files import remove
 from tests.workflow.conftest import ROOT, fresh_project
 from tests.workflow.preloaded import python
@@ -47,6 +52,8 @@ WITHOUT_DRY_RUN = {"--unlock", "--touch"}
 # These need a finished run, or end with findings: test_lint.py.
 # Or an empty folder: test_wheel.py.
 ELSEWHERE = ("snakemake --report", "snakemake --lint", "tags2masks examples")
+# Programs of the docs, which need no dry run: they write a folder.
+EXAMPLES = "docs/examples/"
 # Options that take all the words after them: a target that follows one is no target.
 GREEDY = ("--configfile", "--forcerun")
 
@@ -63,7 +70,9 @@ def documented() -> list[tuple[str, str]]:
         for line in lines:
             words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else []
             program = words[0].removeprefix(".venv/bin/") if words else ""
-            if program in PROGRAMS and len(words) > 1 and not line.startswith(ELSEWHERE):
+            example = program == "python" and words[1:2] and words[1].startswith(EXAMPLES)
+            known = example or (program in PROGRAMS and len(words) > 1)
+            if known and not line.startswith(ELSEWHERE):
                 found.setdefault(shlex.join([program, *words[1:]]), file.name)
     return [(file, command) for command, file in found.items()]
 
@@ -88,6 +97,10 @@ def project(tmp_path_factory):
     shutil.copytree(ROOT / "papers", folder / "papers")
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / EXAMPLES, folder / EXAMPLES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surface_defects, "IMAGES", {"train": 8, "val": 2})
+        surface_defects.write_folder(folder / "surface-defects")
     (folder / "site").mkdir()
     (folder / "site/config.yaml").write_text("default-resources: [slurm_account=mine]\n")
     for words in WRITTEN:
@@ -118,8 +131,13 @@ def test_there_are_commands_and_their_targets_come_first():
 
 
 @pytest.mark.parametrize(("file", "command"), documented())
-def test_a_documented_command_runs(project, file, command):
+def test_a_documented_command_runs(project, file, command, tmp_path):
     program, *words = shlex.split(command)
+    if program == "python":
+        start = [sys.executable, project.folder / words[0], *words[1:]]
+        where = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(start, cwd=tmp_path, env=where, check=True, timeout=120)
+        return
     words = [STANDS_FOR.get(word, word) for word in words]
     words = [
         str(path)
