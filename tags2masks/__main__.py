@@ -1,4 +1,6 @@
-"""The command `tags2masks`: print an experiment's lineage, cite its papers, prune artifacts."""
+"""The command `tags2masks`: print an experiment's lineage, cite its papers, export its segmenter
+or use an exported one, prune artifacts.
+"""
 
 import argparse
 import json
@@ -6,6 +8,7 @@ import math
 import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -14,6 +17,8 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
+from tags2masks.export import command as predicting
+from tags2masks.program import run
 from tags2masks.provenance import read_provenance
 from tags2masks.workflow.artifacts import Experiment, all_artifacts, reference_cams, with_upstream
 from tags2masks.workflow.building import build_experiments
@@ -56,6 +61,20 @@ def _arguments() -> argparse.Namespace:
     cite = commands.add_parser("cite", parents=[chain], help="print BibTeX of what a chain uses")
     cite.set_defaults(command=_cite)
 
+    export = commands.add_parser(
+        "export", parents=[shared, chain], help="write a finished segmenter as a folder of its own"
+    )
+    export.add_argument("folder", type=Path, help="the folder to write, which must not exist")
+    export.add_argument(
+        "--format", action="append", default=[], choices=["onnx", "pt2"],
+        help="also as a graph: onnx, or pt2 of torch.export; may be given twice",
+    )  # fmt: skip
+    export.set_defaults(command=_export)
+
+    predict = commands.add_parser("predict", help="segment images with an exported segmenter")
+    predicting.add_arguments(predict)
+    predict.set_defaults(command=lambda args: run(partial(predicting.predict, args)))
+
     prune = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
     )
@@ -96,6 +115,28 @@ def _cite(args: argparse.Namespace) -> None:
     blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]
     keys = dict.fromkeys(key for block in blocks for key in block.cited())
     print("\n\n".join(references()[key] for key in keys))
+
+
+def _export(args: argparse.Namespace) -> None:
+    """Write the segmenter of an experiment as a folder that stands alone."""
+    _, experiment = _experiment(args)
+    if "predictions" not in experiment.artifacts:
+        raise UserError(f"{experiment.name}: ends before a segmenter; name one that has one")
+    if args.folder.exists():
+        raise UserError(f"{args.folder}: exists already; give another name, or delete it")
+    from tags2masks.export.folder import export_segmenter  # lazy: torch is slow to import
+
+    segmenter, predictions = (experiment.artifacts[s] for s in ("segmenter", "predictions"))
+    files = export_segmenter(
+        args.folder,
+        args.results / segmenter.dataset / segmenter.stage / segmenter.id,
+        segmenter.id,
+        predictions.recipe,
+        args.format,
+    )
+    print(f"{args.folder}: {experiment.name}")
+    for name, what in files.items():
+        print(f"  {name:18s} {what}")
 
 
 def references() -> dict[str, str]:
