@@ -17,6 +17,10 @@ def add_arguments(options: argparse.ArgumentParser) -> None:
         "--probabilities", action="store_true",
         help="also <image>.npz: float16 [classes + 1, height, width], before a CRF",
     )  # fmt: skip
+    options.add_argument(
+        "--format", action="append", default=[], choices=["coco", "cvat", "label_studio", "yolo"],
+        help="also in the format of another program; may be given several times",
+    )  # fmt: skip
     options.add_argument("--overlays", action="store_true", help="also <image>.overlay.jpg")
     options.add_argument(
         "--scales", type=float, nargs="+", metavar="S",
@@ -56,7 +60,9 @@ def predict(args: argparse.Namespace) -> None:
         exported.recipe, network, rows, root, inference, machine, args.probabilities
     )
     overlay_root = root if args.overlays else None
-    write_predictions(args.output, entries, rows, damaged, exported.classes, overlay_root)
+    write_predictions(
+        args.output, entries, rows, damaged, exported.classes, args.format, overlay_root
+    )
     count = f"{len(rows)} mask{'s' * (len(rows) > 1)}"
     print(f"{args.output}: {count} of {', '.join(exported.classes)}")
     if len(damaged):

@@ -4,20 +4,20 @@ Does not import torch: worker processes of programs import this module.
 """
 
 import csv
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tags2masks.coco_export import annotated, instance_picture
+from tags2masks.coco_export import instance_picture
 from tags2masks.data.images import SUFFIXES, image_files, inspect_image
 from tags2masks.data.index import files_of, with_reading, write_classes
 from tags2masks.errors import UserError
+from tags2masks.export.formats import FORMATS, Annotated, objects_of
 from tags2masks.files import written_whole
 from tags2masks.given import path_inside
-from tags2masks.instance_store import KIND, Instance, decoded
+from tags2masks.instance_store import KIND, decoded
 from tags2masks.palette import write_palette_png
 from tags2masks.store import Entry
 
@@ -61,16 +61,18 @@ def write_predictions(
     rows: pd.DataFrame,
     damaged: pd.DataFrame,
     classes: Sequence[str],
+    formats: Collection[str] = (),
     overlay_root: Path | None = None,
 ) -> None:
     """Write the folder: palette PNGs, classes, each class's share of each image, damaged images.
 
     entries: `segmenters.applying.entries_of` the rows; rows, damaged: of `find_images`. Where
     entries have instances, also these, as coco.json and as pictures of their numbers; where they
-    have probabilities, `<image>.npz` with the array `probabilities`. overlay_root: the folder of
-    the images, for `<image>.overlay.jpg`; None: no overlays.
+    have probabilities, `<image>.npz` with the array `probabilities`. formats: of
+    `formats.FORMATS`. overlay_root: the folder of the images, for `<image>.overlay.jpg`; None: no
+    overlays. Raises UserError as the formats do.
     """
-    names, found = ["background", *classes], []
+    names, found, wanted = ["background", *classes], {}, set(formats)
     files = dict(zip(rows["image"], files_of(rows, overlay_root or Path()), strict=True))
     with written_whole(output) as folder:
         folder.mkdir()
@@ -93,13 +95,12 @@ def write_predictions(
 
                     write_overlay(path_inside(folder, f"{image}.overlay.jpg"), files[image], mask)
                 if KIND in further:
-                    instances = decoded(further[KIND], about)
-                    found.append((image, instances))
-                    _write_instances(path_inside(folder, f"{image}.instances.png"), instances, mask)
-        if found:
-            written = annotated(rows, classes, found)
-            (folder / "coco.json").write_text(json.dumps(written), encoding="utf-8")
-
-
-def _write_instances(path: Path, instances: Sequence[Instance], mask: np.ndarray) -> None:
-    write_palette_png(path, instance_picture(instances, mask.shape))
+                    found[image] = decoded(further[KIND], about)
+                    picture = instance_picture(found[image], mask.shape)
+                    write_palette_png(path_inside(folder, f"{image}.instances.png"), picture)
+                    wanted.add("coco")
+                elif formats:
+                    found[image] = objects_of(mask)
+        annotated = Annotated(rows, classes, [found.get(image, []) for image in rows["image"]])
+        for name in sorted(wanted):
+            FORMATS[name](folder, annotated)

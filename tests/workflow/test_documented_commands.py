@@ -25,8 +25,9 @@ STANDS_FOR = {
 }
 # With these no dry run is possible, nor needed.
 WITHOUT_DRY_RUN = {"--unlock", "--touch"}
-# These need a finished run, or end with findings: test_lint.py.
-ELSEWHERE = ("snakemake --report", "snakemake --lint")
+# These need a finished run (test_export.py has those of tags2masks), or end with findings:
+# test_lint.py.
+ELSEWHERE = ("snakemake --report", "snakemake --lint", "tags2masks export", "tags2masks predict")
 # Options that take all the words after them: a target that follows one is no target.
 GREEDY = ("--configfile", "--forcerun")
 
@@ -43,8 +44,9 @@ def documented() -> list[tuple[str, str]]:
         for line in lines:
             words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else []
             program = words[0].removeprefix(".venv/bin/") if words else ""
-            if program in PROGRAMS and len(words) > 1 and not line.startswith(ELSEWHERE):
-                found.setdefault(shlex.join([program, *words[1:]]), file.name)
+            command = shlex.join([program, *words[1:]])
+            if program in PROGRAMS and len(words) > 1 and not command.startswith(ELSEWHERE):
+                found.setdefault(command, file.name)
     return [(file, command) for command, file in found.items()]
 
 
