@@ -92,6 +92,12 @@ def _device(name: str) -> str:
     return device
 
 
+def add_formats(options: argparse.ArgumentParser) -> None:
+    """Add the options for what is written beside masks."""
+    options.add_argument("--formats", nargs="+", default=[], help="of other programs")
+    options.add_argument("--overlays", action="store_true", help="also drawn over the images")
+
+
 def add_index(options: argparse.ArgumentParser) -> None:
     """Add the option for the index of the images to work on."""
     what = "table of the images, or one per split"

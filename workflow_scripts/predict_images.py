@@ -9,7 +9,7 @@ import sys
 from tags2masks.data.readers import dataset_block
 from tags2masks.export.predicting import find_images, write_predictions
 from tags2masks.methods import inference_block
-from tags2masks.program import add_paths, parser, run
+from tags2masks.program import add_formats, add_paths, parser, run
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
     """
     arguments = parser(__doc__)
     add_paths(arguments, "images", "model", "spec", "output")
+    add_formats(arguments)
+    arguments.add_argument("--probabilities", action="store_true", help="also the network's")
     args = arguments.parse_args()
     # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
@@ -32,8 +34,12 @@ def main() -> None:
     rows, damaged = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
     for problem in damaged["problem"]:
         print(f"warning: {problem}", file=sys.stderr)
-    entries = entries_of(args.recipe, network, rows, args.images, inference, machine)
-    write_predictions(args.output, entries, rows, damaged, classes)
+    entries = entries_of(
+        args.recipe, network, rows, args.images, inference, machine, args.probabilities
+    )
+    overlays = args.images if args.overlays else None
+    write_predictions(args.output, entries, rows, damaged, classes, args.formats, overlays)
+    print(f"{args.output}: {len(rows)} masks of {', '.join(classes)}")
 
 
 if __name__ == "__main__":

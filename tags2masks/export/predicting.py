@@ -4,22 +4,21 @@ Does not import torch: worker processes of programs import this module.
 """
 
 import csv
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tags2masks.coco_export import instance_picture
 from tags2masks.data.images import SUFFIXES, image_files, inspect_image
-from tags2masks.data.index import files_of, with_reading, write_classes
+from tags2masks.data.index import files_of, with_reading
 from tags2masks.errors import UserError
-from tags2masks.export.formats import FORMATS, Annotated, objects_of
+from tags2masks.export.masks import write_masks
 from tags2masks.files import written_whole
 from tags2masks.given import path_inside
-from tags2masks.instance_store import KIND, decoded
-from tags2masks.palette import write_palette_png
 from tags2masks.store import Entry
+
+KEPT = "probabilities"
 
 
 def find_images(folder: Path, reading: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -66,41 +65,27 @@ def write_predictions(
 ) -> None:
     """Write the folder: palette PNGs, classes, each class's share of each image, damaged images.
 
-    entries: `segmenters.applying.entries_of` the rows; rows, damaged: of `find_images`. Where
-    entries have instances, also these, as coco.json and as pictures of their numbers; where they
-    have probabilities, `<image>.npz` with the array `probabilities`. formats: of
-    `formats.FORMATS`. overlay_root: the folder of the images, for `<image>.overlay.jpg`; None: no
-    overlays. Raises UserError as the formats do.
+    entries: `segmenters.applying.entries_of` the rows; rows, damaged: of `find_images`; formats,
+    overlay_root: of `write_masks`, which writes the masks, and instances. Where entries have
+    probabilities, these are in `<image>.npz`, as the array `probabilities`. Raises UserError as
+    `write_masks` does.
     """
-    names, found, wanted = ["background", *classes], {}, set(formats)
-    files = dict(zip(rows["image"], files_of(rows, overlay_root or Path()), strict=True))
+    names = ["background", *classes]
     with written_whole(output) as folder:
         folder.mkdir()
         damaged.to_csv(folder / "damaged.csv", index=False, lineterminator="\n")
-        write_classes(folder / "classes.txt", classes)
         with (folder / "shares.csv").open("w", newline="", encoding="utf-8") as table:
             writer = csv.writer(table)
             writer.writerow(["image", *names])
-            for image, mask, about, *more in entries:
-                write_palette_png(path_inside(folder, f"{image}.png"), mask)
-                shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
-                writer.writerow([image, *(f"{share:.4f}" for share in shares)])
-                further = more[0] if more else {}
-                if "probabilities" in further:
-                    file = path_inside(folder, f"{image}.npz")
-                    np.savez_compressed(file, probabilities=further["probabilities"])
-                if overlay_root is not None:
-                    # Lazy import: of matplotlib, which workers for a CRF would import too.
-                    from tags2masks.export.overlays import write_overlay
 
-                    write_overlay(path_inside(folder, f"{image}.overlay.jpg"), files[image], mask)
-                if KIND in further:
-                    found[image] = decoded(further[KIND], about)
-                    picture = instance_picture(found[image], mask.shape)
-                    write_palette_png(path_inside(folder, f"{image}.instances.png"), picture)
-                    wanted.add("coco")
-                elif formats:
-                    found[image] = objects_of(mask)
-        annotated = Annotated(rows, classes, [found.get(image, []) for image in rows["image"]])
-        for name in sorted(wanted):
-            FORMATS[name](folder, annotated)
+            def noted() -> Iterator[Entry]:
+                for image, mask, about, *more in entries:
+                    shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
+                    writer.writerow([image, *(f"{share:.4f}" for share in shares)])
+                    if more and KEPT in more[0]:
+                        file = path_inside(folder, f"{image}.npz")
+                        file.parent.mkdir(parents=True, exist_ok=True)
+                        np.savez_compressed(file, **{KEPT: more[0][KEPT]})
+                    yield image, mask, about, *more
+
+            write_masks(folder, noted(), rows, classes, formats, overlay_root)

@@ -162,7 +162,7 @@ def test_mistakes_end_in_one_line(finished, model, tags2masks, tmp_path, capsys)
         "error: --scales: -1.0: "
     )
     assert said("export", "digits/x", tmp_path / "out").startswith(
-        "error: no experiment 'digits/x'; did you mean "
+        "error: no experiment 'digits/x'; choose from "
     )
     short = tmp_path / "short.yaml"
     short.write_text(yaml.safe_dump(CONFIG | {"experiments": ["digits / vanilla / cam"]}))
@@ -219,3 +219,46 @@ def test_the_page_word_by_word(finished, tags2masks, tmp_path, monkeypatch):
     weights = read_weights(tmp_path / "digit-model/model.safetensors")
     first = next(iter(names["backbone"].state_dict()))
     assert torch.equal(names["backbone"].state_dict()[first], weights[names["prefix"] + first])
+
+
+def test_masks_are_exported_to_the_folder_of_the_config(copy):
+    (copy.folder / "photos").mkdir()
+    Image.new("RGB", (20, 30)).save(copy.folder / "photos/a.png")
+    copy.configure(
+        copy.config
+        | {
+            "export": {"folder": "else where", "formats": ["coco", "cvat"], "overlays": True},
+            "predict": {
+                "new": {
+                    "experiment": EXPERIMENT,
+                    "images": "photos",
+                    "probabilities": True,
+                    "formats": ["yolo"],
+                }
+            },
+        }
+    )
+    printed = copy.make("export_masks", "predict")
+    own = copy.folder / "else where/digits"
+    masks = {path.parent.name: path for path in copy.folder.glob("results/digits/masks/*/png")}
+    assert {path.name for path in own.iterdir()} == set(masks) and len(masks) == 2
+    for id, folder in masks.items():
+        assert (
+            f"else where/digits/{id}: 16 masks of digits/vanilla/cam/{id.split('-')[0]}" in printed
+        )
+        for file in folder.glob("*.png"):
+            assert (own / id / file.name).read_bytes() == file.read_bytes()
+        names = {path.name for path in (own / id).iterdir()} - {".snakemake_timestamp"}
+        images = {path.stem for path in folder.glob("*.png")}
+        assert names == {"classes.txt", "coco.json", "coco-polygons.json", "cvat.xml"} | {
+            f"{image}{suffix}" for image in images for suffix in (".png", ".overlay.jpg")
+        }
+        listed = json.loads((own / id / "coco.json").read_text())["images"]
+        assert len(listed) == len(images) == 16
+        for each in listed:
+            assert (copy.folder / "results/digits" / each["file_name"]).is_file()
+    new = copy.folder / "results/predict/new"
+    assert np.load(new / "a.png.npz")["probabilities"].shape == (3, 30, 20)
+    assert (new / "yolo/labels/a.txt").is_file() and not (new / "coco.json").exists()
+    copy.configure(copy.config | {"export": copy.config["export"] | {"formats": ["yolo"]}})
+    assert copy.would_run("export_masks") == {"masks_in_folder": 2, "export_masks": 1}
