@@ -1,6 +1,4 @@
-"""The command `tags2masks`: print an experiment's lineage, cite its papers, export its segmenter
-or use an exported one, prune artifacts.
-"""
+"""The command `tags2masks`: lineage, citations and export of experiments; predict; prune."""
 
 import argparse
 import json

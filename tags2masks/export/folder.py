@@ -18,6 +18,7 @@ from tags2masks.data.readers import dataset_block
 from tags2masks.errors import UserError
 from tags2masks.export.graphs import (
     FILES,
+    check_backbone,
     check_onnx,
     check_onnx_is_installed,
     traced,
@@ -76,11 +77,8 @@ def export_segmenter(
             f"--format: {recipe['method']} gives instances, whose network is exported as weights "
             "alone; leave --format out"
         )
-    if formats and spec.backbone.name.startswith("swin"):
-        raise UserError(
-            f"--format: the windows of {spec.backbone.name} are cut for each image size, which "
-            "torch.export cannot follow; leave --format out, or use another backbone"
-        )
+    if formats:
+        check_backbone(spec.backbone.name)
     record |= {
         "network": {
             "architecture": recipe["method"],

@@ -28,6 +28,15 @@ SIZES = ((1, 61, 83), (2, 131, 70))
 """Batch, height and width of the images on which graphs are compared with the network."""
 
 
+def check_backbone(name: str) -> None:
+    """Raise UserError for a backbone of timm that torch.export does not follow for any size."""
+    if name.startswith("swin"):
+        raise UserError(
+            f"--format: the windows of {name} are cut for each image size, which torch.export "
+            "cannot follow; leave --format out, or use another backbone"
+        )
+
+
 def traced(network: nn.Module, stride: int) -> ExportedProgram:
     """The network as torch.export has it, for images of any size of more than one cell.
 

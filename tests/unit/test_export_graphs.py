@@ -109,6 +109,13 @@ def test_a_network_that_looks_at_values_is_refused():
         graphs.traced(Looks(), 8)
 
 
+def test_windows_of_each_size_are_refused():
+    graphs.check_backbone("resnet50")
+    said = r"^--format: the windows of swin_tiny_patch4_window7_224 are cut for each image size"
+    with pytest.raises(UserError, match=said):
+        graphs.check_backbone("swin_tiny_patch4_window7_224")
+
+
 def test_absent_packages_are_named(monkeypatch):
     monkeypatch.setattr(graphs, "find_spec", lambda name: None if name == "onnxscript" else "there")
     said = r"^--format onnx: onnxscript not installed; pip install 'tags2masks\[onnx\]'$"
