@@ -6,7 +6,7 @@ KILLS ?= 30
 # A second set-up goes on with the torch of the first.
 SYSTEM_TORCH ?= $(shell grep -s 'include-system-site-packages = true' .venv/pyvenv.cfg)
 TORCH_INDEX ?=
-INSTALL ?= --editable '.[dev]'
+INSTALL ?= --editable '.[dev,onnx]'
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := ^torch(vision)?==

@@ -22,6 +22,33 @@ rule masks_as_png:
         " --masks {input.masks:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
+# The folder of the config may be anywhere; without one the rule has no use.
+rule masks_in_folder:
+    input:
+        index=TRAIN,
+        classes=CLASSES,
+        masks=plan.shards("masks"),
+    output:
+        directory(f"{plan.export_folder}/{{dataset}}/{{id}}"),
+    log:
+        "logs/{dataset}/masks/{id}/export.log",
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(120),
+    params:
+        source=source("export_masks"),
+        artifact="{id}",
+        title=plan.sheet_title,
+        also=plan.exported_also,
+        root=plan.root,
+    message:
+        "The masks of {params.title} in {output}"
+    shell:
+        "python -m workflow_scripts.export_masks --id {params.artifact} --index {input.index:q}"
+        " --masks {input.masks:q} --classes {input.classes:q} --root {params.root:q}"
+        " --title {params.title:q} {params.also} --output {output:q} 2>&1 | tee {log:q}"
+
+
 rule export_instances:
     input:
         index=plan.measured_index(),
@@ -53,6 +80,7 @@ rule export_masks:
     input:
         [f"{a.folder}/png" for a in plan.of_stage("masks")],
         [f"{a.folder}/coco.json" for a in plan.giving_instances()],
+        plan.exported,
     message:
         "All masks are exported"
 
@@ -78,11 +106,12 @@ rule predict_images:
         source=source("predict_images"),
         machine=plan.machine,
         images=plan.predicted_folder,
+        also=plan.predicted_also,
     message:
         "Segment the images of {params.images}"
     shell:
         "python -m workflow_scripts.predict_images --recipe {params.recipe:q} {params.machine}"
-        " --threads {threads} --images {params.images:q} --model {input.model:q}"
+        " {params.also} --threads {threads} --images {params.images:q} --model {input.model:q}"
         " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
 
 

@@ -1,4 +1,4 @@
-"""The command `tags2masks`: data in, runs, what an experiment was made of, and housekeeping."""
+"""The command `tags2masks`: data in, runs, models out, what a run was made of, housekeeping."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,7 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.project import Config, choices, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
+from tags2masks.export import command as predicting
 from tags2masks.importing.formats import FORMATS
 from tags2masks.provenance import read_provenance
 from tags2masks.references import bibtex
@@ -98,6 +100,20 @@ def _arguments() -> argparse.Namespace:
         "--logs", type=Path, default=Path("logs"), help="folder of the logs (default: logs)"
     )
     times.set_defaults(command=_times)
+
+    export = commands.add_parser(
+        "export", parents=[shared, chain], help="write a finished segmenter as a folder of its own"
+    )
+    export.add_argument("folder", type=Path, help="the folder to write, which must not exist")
+    export.add_argument(
+        "--format", action="append", default=[], choices=["onnx", "pt2"],
+        help="also as a graph: onnx, or pt2 of torch.export; may be given twice",
+    )  # fmt: skip
+    export.set_defaults(command=_export)
+
+    predict = commands.add_parser("predict", help="segment images with an exported segmenter")
+    predicting.add_arguments(predict)
+    predict.set_defaults(command=lambda args: run(partial(predicting.predict, args)))
 
     prune = commands.add_parser(
         "prune", parents=[shared], help="list artifacts that no experiment of the configs refers to"
@@ -257,6 +273,28 @@ def _times(args: argparse.Namespace) -> None:
     rows = [(a.stage, a.id, times_of(a, args.logs)) for a in made]
     together = ("together", "", summed(times for *_, times in rows))
     print("\n".join(table([*rows, together])))
+
+
+def _export(args: argparse.Namespace) -> None:
+    """Write the segmenter of an experiment as a folder that stands alone."""
+    _, experiment = _experiment(args)
+    if "predictions" not in experiment.artifacts:
+        raise UserError(f"{experiment.name}: ends before a segmenter; name one that has one")
+    if args.folder.exists():
+        raise UserError(f"{args.folder}: exists already; give another name, or delete it")
+    from tags2masks.export.folder import export_segmenter  # lazy: torch is slow to import
+
+    segmenter, predictions = (experiment.artifacts[s] for s in ("segmenter", "predictions"))
+    files = export_segmenter(
+        args.folder,
+        args.results / segmenter.dataset / segmenter.stage / segmenter.id,
+        segmenter.id,
+        predictions.recipe,
+        args.format,
+    )
+    print(f"{args.folder}: {experiment.name}")
+    for name, what in files.items():
+        print(f"  {name:18s} {what}")
 
 
 def _lineage(args: argparse.Namespace) -> None:

@@ -66,12 +66,20 @@ def parser(doc: str) -> argparse.ArgumentParser:
     options.add_argument(
         "--free", type=json.loads, default={}, help="batch sizes and the like, JSON"
     )
-    options.add_argument("--device", default="cpu", type=_device, choices=["cpu", "cuda"])
+    add_machine(options)
     options.add_argument("--devices", type=int, default=1, help="GPUs of this run")
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--workers", type=int, default=None, help="image loading processes")
     options.add_argument("--dask", default=None, help="address of a Dask scheduler")
     return options
+
+
+def add_machine(options: argparse.ArgumentParser, device: str = "cpu") -> None:
+    """Add the options for the machine of a program of one process; device: the default."""
+    options.add_argument(
+        "--device", default=device, type=_device, choices=["cpu", "cuda"],
+        help=f"or auto: a GPU if there is one (default: {device})",
+    )  # fmt: skip
+    options.add_argument("--threads", type=int, default=2, help="CPU cores (default: 2)")
+    options.add_argument("--workers", type=int, default=None, help="image loading processes")
 
 
 def _device(name: str) -> str:
@@ -82,6 +90,12 @@ def _device(name: str) -> str:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     print(f"device: auto, which is {device} here", flush=True)
     return device
+
+
+def add_formats(options: argparse.ArgumentParser) -> None:
+    """Add the options for what is written beside masks."""
+    options.add_argument("--formats", nargs="+", default=[], help="of other programs")
+    options.add_argument("--overlays", action="store_true", help="also drawn over the images")
 
 
 def add_index(options: argparse.ArgumentParser) -> None:

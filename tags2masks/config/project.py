@@ -149,11 +149,34 @@ class Sweep(Swept):
         return " × ".join(f"{swept.entry}.{swept.field}" for swept in self.parameters)
 
 
+Formats = tuple[Literal["coco", "cvat", "label_studio", "yolo"], ...]
+FORMATS_TEXT = "Also in the formats of other programs, see docs/export.md."
+OVERLAYS_TEXT = "Also each image with its mask drawn over it."
+
+
+class Export(Block):
+    """Where `export_masks` writes all pseudo-masks, beside their own folders in results."""
+
+    folder: str = Field(
+        description="The masks of each entry are in <folder>/<data set>/<id>; the last line of the "
+        "job says of which experiment."
+    )
+    formats: Formats = Field((), description=FORMATS_TEXT)
+    overlays: bool = Field(False, description=OVERLAYS_TEXT)
+
+
 class Predict(Block):
     """New images to segment with a finished experiment's model."""
 
     experiment: str = Field(description="An experiment with a segmenter, as in the leaderboard.")
     images: str = Field(description="Folder of images, including its subfolders.")
+    formats: Formats = Field((), description=FORMATS_TEXT)
+    overlays: bool = Field(False, description=OVERLAYS_TEXT)
+    probabilities: bool = Field(
+        False,
+        description="Also the network's probabilities, before a CRF: <image>.npz with the array "
+        "`probabilities`, float16 [classes + 1, height, width].",
+    )
 
 
 class Run(Block):
@@ -211,6 +234,7 @@ class Config(Entries):
         description="Tables of published figures to show in the report beside the measured ones, "
         "such as papers/published/lpcam.csv.",
     )
+    export: Export | None = Field(None, description="A folder for all masks; null: none.")
     predict: dict[Name, Predict] = Field({}, description="New images to segment, see `predict`.")
 
 

@@ -1,5 +1,6 @@
 """Segmenting a table of images with a trained model, batch by batch."""
 
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from tags2masks.config.base import Entry
 from tags2masks.config.inference import Inference
 from tags2masks.data.views import WholeImages
+from tags2masks.errors import UserError
 from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
 from tags2masks.methods import method_module
@@ -29,24 +31,42 @@ def entries_of(
     root: Path,
     inference: Entry,
     machine: Machine,
+    keep_probabilities: bool = False,
 ) -> Iterator[Stored]:
     """The store's entry of every row, by the recipe's method: `segmented`, or its module's own.
 
-    inference: the block `test` of the method.
+    inference: the block `test` of the method; keep_probabilities: see `segmented`. Raises UserError
+    if they are asked of a method of instances.
     """
-    own = getattr(method_module("segmenters", recipe), "segmented", segmented)
+    own = getattr(method_module("segmenters", recipe), "segmented", None)
+    if own is None:
+        return segmented(network, rows, root, inference, machine, keep_probabilities)
+    if keep_probabilities:
+        raise UserError(
+            f"probabilities: {recipe['method']} gives instances and no probabilities of each pixel"
+        )
     return own(network, rows, root, inference, machine)
 
 
 def segmented(
-    network: nn.Module, rows: pd.DataFrame, root: Path, inference: Inference, machine: Machine
-) -> Iterator[tuple[str, np.ndarray, dict]]:
+    network: nn.Module,
+    rows: pd.DataFrame,
+    root: Path,
+    inference: Inference,
+    machine: Machine,
+    keep_probabilities: bool = False,
+) -> Iterator[Stored]:
     """(image, uint8 [H, W], attributes) of every row; rows have image, path, height, width.
 
+    keep_probabilities: with a fourth part, {"probabilities": float16 [K + 1, H, W]}, those of the
+    network, before a CRF.
     A CRF runs in `machine.threads` processes while the network processes the next images.
     """
     views = WholeImages(rows, root, inference.batch_size)
+    kept: deque[np.ndarray] = deque()
     seen = probabilities(network, views, inference, machine)
+    if keep_probabilities:
+        seen = _keeping(seen, kept)
     if inference.crf is None:
         best = (shares.argmax(0).to(torch.uint8).cpu().numpy() for _, _, shares in seen)
         masks = progress(best, "segment", total=len(rows))
@@ -65,7 +85,17 @@ def segmented(
     images = rows["image"].tolist()
     order = (images[row] for batch in views.batches for row in batch)
     for image, mask in zip(order, masks, strict=True):
-        yield image, mask, {"size": list(mask.shape)}
+        further = ({"probabilities": kept.popleft()},) if keep_probabilities else ()
+        yield image, mask, {"size": list(mask.shape)}, *further
+
+
+def _keeping(
+    seen: Iterator[tuple[int, Tensor, Tensor]], kept: deque[np.ndarray]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The same, with each image's probabilities appended to `kept` as it passes."""
+    for row, pixels, shares in seen:
+        kept.append(shares.half().cpu().numpy())
+        yield row, pixels, shares
 
 
 def probabilities(

@@ -23,7 +23,7 @@ from tags2masks.mask_ids import IGNORED
 from tags2masks.nets.backbones import Normalize, create_backbone, feature_shape
 from tags2masks.nets.resize import resized
 from tags2masks.segmenters.learning import cross_entropy
-from tags2masks.segmenters.networks import pad_to_cells
+from tags2masks.segmenters.networks import pad_to_cells, top_left
 from tags2masks.segmenters.perturbations import PERTURBATIONS, Prediction, Seen
 from tags2masks.segmenters.true_masks import check_true_masks, true_masks
 from tags2masks.task import Task
@@ -100,7 +100,7 @@ class CctNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        return self.main(self._features(images))[..., :height, :width]
+        return top_left(self.main(self._features(images)), height, width)
 
     def all_logits(
         self, labelled: Tensor, unlabelled: Tensor, generator: torch.Generator

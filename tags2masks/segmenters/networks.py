@@ -21,14 +21,22 @@ def on_whole_cells(network: Callable[[Tensor], Tensor], images: Tensor, stride: 
     """
     height, width = images.shape[-2:]
     padded = pad_to_cells(images, stride)
-    logits = network(padded)
-    return resized(logits, padded.shape[-2:])[..., :height, :width]
+    return top_left(resized(network(padded), padded.shape[-2:]), height, width)
 
 
 def pad_to_cells(images: Tensor, stride: int) -> Tensor:
     """Normalised images [B, 3, H, W] with sides rounded up to multiples of the stride."""
     height, width = images.shape[-2:]
     return F.pad(images, (0, -width % stride, 0, -height % stride))
+
+
+def top_left(logits: Tensor, height: int, width: int) -> Tensor:
+    """The part [..., height, width] of logits that is the image, without the padding."""
+    if torch.compiler.is_exporting():
+        # torch.export ties the strides of a view to the traced image's size; a copy has its own.
+        rows, columns = (torch.arange(n, device=logits.device) for n in (height, width))
+        return logits.index_select(-2, rows).index_select(-1, columns)
+    return logits[..., :height, :width]
 
 
 class OnFeatures(nn.Module):

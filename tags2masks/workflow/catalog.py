@@ -78,6 +78,8 @@ class Catalog:
             _check_file("published", path, "; correct its path")
         for name in self.pools():
             _check_braces(f"datasets.{name}", self.config.datasets[name].image_root(""))
+        if self.config.export:
+            _check_braces("export.folder", self.config.export.folder)
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+from tags2masks.config.project import Export, Predict
 from tags2masks.stages import STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCE_FILES
 from tags2masks.workflow.artifacts import Artifact, measured_on_boxes
@@ -214,6 +215,28 @@ class Plan(Measured):
         """Param function: the recipe of the predictions for new images."""
         return as_param(self.predictor(wildcards.name).recipe)
 
+    def predicted_also(self, wildcards) -> str:
+        """Param function: the arguments for what is written beside the masks of new images."""
+        wanted = self.config.predict[wildcards.name]
+        more = " --probabilities" if wanted.probabilities else ""
+        return _also(wanted) + more
+
+    def exported_also(self, wildcards) -> str:
+        """Param function: the arguments for what is written beside exported masks."""
+        return _also(self.config.export)
+
+    @property
+    def exported(self) -> list[str]:
+        """The folders of masks that the config names."""
+        if self.config.export is None:
+            return []
+        return [f"{self.export_folder}/{a.dataset}/{a.id}" for a in self.of_stage("masks")]
+
+    @property
+    def export_folder(self) -> str:
+        """The folder for masks that the config names, or one that is not used."""
+        return self.config.export.folder if self.config.export else "results/export"
+
     def sheet_title(self, wildcards) -> str:
         """Param function: the entries that lead to masks, in the first experiment with them."""
         masks = self.get("masks", wildcards)
@@ -309,6 +332,11 @@ class Plan(Measured):
     def dask(self, wildcards, resources) -> str:
         """Param function: the argument for a Dask scheduler, if there is one."""
         return f"--dask {shlex.quote(self.config.dask)}" if self.config.dask else ""
+
+
+def _also(wanted: Export | Predict) -> str:
+    given = options({"formats": list(wanted.formats)})
+    return " ".join([given] * bool(given) + ["--overlays"] * wanted.overlays)
 
 
 def input_options(wildcards, input, resources) -> str:

@@ -31,7 +31,7 @@ from tags2masks.data.index import (
 from tags2masks.data.training_images import TrainingImages
 from tags2masks.data.views import PlainViews, WholeImages
 from tags2masks.errors import UserError
-from workflow_scripts.predict_images import find_images
+from tags2masks.export.predicting import find_images
 
 
 def listing(*rows):

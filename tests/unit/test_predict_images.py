@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from tags2masks.errors import UserError
+from tags2masks.export.predicting import find_images
 from workflow_scripts import check_predictions
-from workflow_scripts.predict_images import find_images
 
 
 @pytest.fixture

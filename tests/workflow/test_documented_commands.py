@@ -49,9 +49,15 @@ INSTANCES = {
 }
 # With these no dry run is possible, nor needed.
 WITHOUT_DRY_RUN = {"--unlock", "--touch"}
-# These need a finished run, or end with findings: test_lint.py.
-# Or an empty folder: test_wheel.py.
-ELSEWHERE = ("snakemake --report", "snakemake --lint", "tags2masks examples")
+# These need a finished run (test_export.py has those of tags2masks), or end with findings
+# (test_lint.py), or need an empty folder (test_wheel.py).
+ELSEWHERE = (
+    "snakemake --report",
+    "snakemake --lint",
+    "tags2masks examples",
+    "tags2masks export",
+    "tags2masks predict",
+)
 # Programs of the docs, which need no dry run: they write a folder.
 EXAMPLES = "docs/examples/"
 # Options that take all the words after them: a target that follows one is no target.
@@ -70,10 +76,11 @@ def documented() -> list[tuple[str, str]]:
         for line in lines:
             words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else []
             program = words[0].removeprefix(".venv/bin/") if words else ""
+            command = shlex.join([program, *words[1:]])
             example = program == "python" and words[1:2] and words[1].startswith(EXAMPLES)
             known = example or (program in PROGRAMS and len(words) > 1)
-            if known and not line.startswith(ELSEWHERE):
-                found.setdefault(shlex.join([program, *words[1:]]), file.name)
+            if known and not command.startswith(ELSEWHERE):
+                found.setdefault(command, file.name)
     return [(file, command) for command, file in found.items()]
 
 

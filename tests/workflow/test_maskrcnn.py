@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tags2masks.__main__ import main
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.instance_store import read_instances
 from tags2masks.store import Shard
@@ -154,3 +155,35 @@ def test_no_truth_reaches_it_and_what_a_change_makes_again(made):
     assert "predictions" in ran and not {"maskrcnn", "boxcrf", "full_instances"} & set(ran)
     assert made.would_run() == {}
     assert "maskrcnn" not in made.would_run("--forcerun", "digits_val_boxes")
+
+
+def test_an_exported_one_gives_the_same_instances(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(made.folder)
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["tags2masks", *map(str, words)])
+        try:
+            main()
+        except SystemExit as ended:
+            return ended.code
+        return 0
+
+    assert run("export", CHAINS[0], tmp_path / "model", "--format", "onnx") == (
+        "error: --format: maskrcnn gives instances, whose network is exported as weights alone; "
+        "leave --format out"
+    )
+    assert run("export", CHAINS[0], tmp_path / "model") == 0
+    use = ("predict", tmp_path / "model", "photos", tmp_path / "out", "--threads", 1)
+    for option, said in (
+        ("--probabilities", "probabilities: maskrcnn gives instances and no probabilities of each"),
+        ("--scales=1", "--scales: maskrcnn has no such option; leave it out"),
+    ):
+        assert run(*use, option) == 1
+        assert f"error: {said}" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+    assert run(*use) == 0
+    known = made.folder / "results/predict/new"
+    names = {path.name for path in known.iterdir()} - {".snakemake_timestamp"}
+    assert names == {path.name for path in (tmp_path / "out").iterdir()} and "coco.json" in names
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == (known / name).read_bytes(), name

@@ -1,0 +1,85 @@
+"""The command `tags2masks predict`: segment images with an exported segmenter."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tags2masks.errors import UserError
+from tags2masks.program import add_machine
+
+
+def add_arguments(options: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    options.add_argument("model", type=Path, help="a folder that `tags2masks export` wrote")
+    options.add_argument("images", type=Path, help="a folder with its subfolders, or one image")
+    options.add_argument("output", type=Path, help="the folder to write, which must not exist")
+    options.add_argument(
+        "--probabilities", action="store_true",
+        help="also <image>.npz: float16 [classes + 1, height, width], before a CRF",
+    )  # fmt: skip
+    options.add_argument(
+        "--format", action="append", default=[], choices=["coco", "cvat", "label_studio", "yolo"],
+        help="also in the format of another program; may be given several times",
+    )  # fmt: skip
+    options.add_argument("--overlays", action="store_true", help="also <image>.overlay.jpg")
+    options.add_argument(
+        "--scales", type=float, nargs="+", metavar="S",
+        help="sizes relative to the image, averaged (default: as the experiment has it)",
+    )  # fmt: skip
+    add_machine(options, "auto")
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Segment the images and say where the masks are.
+
+    Raises UserError for input that cannot be used, and after the others are segmented, if some
+    images cannot be read.
+    """
+    _check_output(args.images, args.output)
+    # Lazy import: worker processes import this module, and torch costs 400 MB each.
+    from tags2masks.export.folder import read_exported
+    from tags2masks.export.predicting import find_images, inspect_images, write_predictions
+    from tags2masks.machine import Machine, prepare
+    from tags2masks.segmenters.applying import entries_of
+
+    changes = {"scales": tuple(args.scales)} if args.scales else {}
+    exported = read_exported(args.model, changes)
+    single = not args.images.is_dir()
+    root = args.images.parent if single else args.images
+    rows, damaged = (
+        inspect_images(root, [args.images.name], exported.reading)
+        if single
+        else find_images(root, exported.reading)
+    )
+    for problem in damaged["problem"]:
+        print(f"warning: {problem}", file=sys.stderr)
+    machine = Machine(args.device, 1, args.threads, args.workers)
+    prepare(machine, exported.recipe["seed"])
+    network, inference = exported.network, exported.inference
+    entries = entries_of(
+        exported.recipe, network, rows, root, inference, machine, args.probabilities
+    )
+    overlay_root = root if args.overlays else None
+    write_predictions(
+        args.output, entries, rows, damaged, exported.classes, args.format, overlay_root
+    )
+    count = f"{len(rows)} mask{'s' * (len(rows) > 1)}"
+    print(f"{args.output}: {count} of {', '.join(exported.classes)}")
+    if len(damaged):
+        raise UserError(
+            f"{args.output}: {len(damaged)} of {len(rows) + len(damaged)} images could not be "
+            f"read, see damaged.csv there; the first: {damaged['problem'].iloc[0]}"
+        )
+
+
+def _check_output(images: Path, output: Path) -> None:
+    """Raise UserError if there are no images, or if the output would replace or join something."""
+    if not images.exists():
+        raise UserError(f"{images}: no such folder or image; correct the second argument")
+    if output.exists():
+        raise UserError(f"{output}: exists already; give another name, or delete it")
+    if images.is_dir() and output.resolve().is_relative_to(images.resolve()):
+        raise UserError(
+            f"{output}: lies in the folder of the images, where its masks would be taken for "
+            "images the next time; write it elsewhere"
+        )
