@@ -11,8 +11,8 @@ import yaml
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from tags2masks.commands import predict
 from tags2masks.errors import UserError
-from tags2masks.export.command import add_arguments
 from tags2masks.export.formats import FORMATS, Annotated, objects_of
 from tags2masks.instance_store import instance
 
@@ -158,7 +158,8 @@ def test_yolo_has_one_name_for_two_suffixes(tmp_path):
 
 
 def test_the_command_has_every_format():
-    options = argparse.ArgumentParser()
-    add_arguments(options)
-    (choices,) = (each.choices for each in options._actions if each.dest == "format")
+    commands = argparse.ArgumentParser().add_subparsers()
+    predict.add(commands)
+    actions = commands.choices["predict"]._actions
+    (choices,) = (each.choices for each in actions if each.dest == "format")
     assert choices == sorted(FORMATS)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tags2masks import __main__ as command
+from tags2masks.commands import experiments
 from tags2masks.config.project import parse_config
 from tags2masks.errors import UserError
 from tags2masks.workflow.building import build_experiments
@@ -122,6 +123,6 @@ def test_the_experiment_may_follow_the_config_of_lineage(maps, monkeypatch, caps
     Path("config.yaml").rename("mine.yaml")
     words = ["lineage", "--configfile", "mine.yaml", "digits/vanilla/cam"]
     monkeypatch.setattr(sys, "argv", ["tags2masks", *words])
-    monkeypatch.setattr(command, "read_provenance", lambda folder: {"versions": {}})
+    monkeypatch.setattr(experiments, "read_provenance", lambda folder: {"versions": {}})
     command.main()
     assert f"maps {maps.name}" in capsys.readouterr().out

@@ -1,15 +1,17 @@
-"""The command `tags2masks predict`: segment images with an exported segmenter."""
+"""An exported segmenter on new images: `predict`."""
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from tags2masks.errors import UserError
-from tags2masks.program import add_machine
+from tags2masks.program import add_machine, run
 
 
-def add_arguments(options: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    options = commands.add_parser("predict", help="segment images with an exported segmenter")
     options.add_argument("model", type=Path, help="a folder that `tags2masks export` wrote")
     options.add_argument("images", type=Path, help="a folder with its subfolders, or one image")
     options.add_argument("output", type=Path, help="the folder to write, which must not exist")
@@ -27,9 +29,10 @@ def add_arguments(options: argparse.ArgumentParser) -> None:
         help="sizes relative to the image, averaged (default: as the experiment has it)",
     )  # fmt: skip
     add_machine(options, "auto")
+    options.set_defaults(command=lambda args: run(partial(_predict, args)))
 
 
-def predict(args: argparse.Namespace) -> None:
+def _predict(args: argparse.Namespace) -> None:
     """Segment the images and say where the masks are.
 
     Raises UserError for input that cannot be used, and after the others are segmented, if some

@@ -1,0 +1,1 @@
+"""The commands of `tags2masks`, by what they are for."""
