@@ -1,4 +1,4 @@
-"""A shard of maps against a pickled file per image."""
+"""A shard of maps against a pickled file per image, and against zarr-python."""
 
 import statistics
 import tempfile
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+from zarr.storage import ZipStore
 
 from benchmarks.material import smooth_maps
 from benchmarks.timing import Row, alternate, compared, counted
@@ -13,12 +16,13 @@ from tags2masks.masks.seeds import upsample
 from tags2masks.store import Shard, write_shard
 
 TITLE = "Stored maps"
-HEADINGS = ("one shard", "file per image")
+HEADINGS = ("one shard", "other")
 ABOUT = (
     "Maps of two classes of 375 × 500 images, in a Zarr zip at float16 and stride 4. Plain: a "
     "`.npy` per image, which pickles a dict of float32 maps at stride 4, or also at full size as "
     "the public code has it. All files are in the page cache of a local disk, where many small "
-    "ones cost least. The floor is one plain file of the float16 numbers and nothing else."
+    "ones cost least. zarr-python writes the same Zarr zip by its group's arrays. The floor is one "
+    "plain file of the float16 numbers and nothing else."
 )
 CLASSES = ["cat", "dog"]
 
@@ -36,6 +40,27 @@ def read_one(path: Path, names: Sequence[str]) -> list[np.ndarray]:
     """What `write_one` wrote."""
     with Shard(path, "cam-00000000", "0" * 16) as shard:
         return [array for _, array, _ in shard.read_all(names)]
+
+
+def write_by_zarr(path: Path, names: Sequence[str], maps: Sequence[np.ndarray]) -> None:
+    """All maps in a Zarr zip, as a user of zarr-python writes one."""
+    with ZipStore(path, mode="w") as store:
+        group = zarr.create_group(store)
+        for name, array in zip(names, maps, strict=True):
+            group.create_array(
+                name,
+                data=array.astype(np.float16),
+                chunks=array.shape,
+                compressors=ZstdCodec(level=3),
+                attributes={"classes": CLASSES, "size": [375, 500]},
+            )
+
+
+def read_by_zarr(path: Path, names: Sequence[str]) -> list[np.ndarray]:
+    """The maps of a shard or of what `write_by_zarr` wrote."""
+    with ZipStore(path, mode="r") as store:
+        group = zarr.open_group(store, mode="r")
+        return [group[name][...] for name in names]
 
 
 def write_many(folder: Path, names: Sequence[str], **maps: Sequence[np.ndarray]) -> None:
@@ -75,32 +100,36 @@ def measure(quick: bool) -> list[Row]:
 
 
 def _rows(folder: Path, names, cam, full, repeats: int) -> list[Row]:
-    shard, both, small, raw = (folder / name for name in ("0.zarr.zip", "both", "small", "raw"))
+    files = ("0.zarr.zip", "zarr.zip", "both", "small", "raw")
+    shard, by_zarr, both, small, raw = (folder / name for name in files)
 
     def read_to_full_size() -> list[np.ndarray]:
         return [upsample(array, full[0].shape[1:]) for array in read_one(shard, names)]
 
     actions = [
         lambda: write_one(shard, names, cam),
+        lambda: write_by_zarr(by_zarr, names, cam),
         lambda: write_many(both, names, cam=cam, high_res=full),
         lambda: write_many(small, names, cam=cam),
         lambda: write_raw(raw, cam),
         lambda: read_one(shard, names),
+        lambda: read_by_zarr(by_zarr, names),
         lambda: read_many(both, names, "cam"),
         lambda: read_many(small, names, "cam"),
         read_to_full_size,
         lambda: read_many(both, names, "high_res"),
         lambda: raw.read_bytes(),
     ]
-    for action in actions[:4]:
+    for action in actions[:5]:
         action()
-    for stored, in_both, in_small in zip(*(read() for read in actions[4:7]), strict=True):
+    for stored, in_zarr, in_both, in_small in zip(*(read() for read in actions[5:9]), strict=True):
+        np.testing.assert_array_equal(stored, in_zarr)
         np.testing.assert_array_equal(stored, in_both.astype(np.float16))
         np.testing.assert_array_equal(in_both, in_small)
     for stretched, stored in zip(read_to_full_size(), full, strict=True):
         np.testing.assert_allclose(stretched, stored, atol=2**-12)  # half of float16's last bit
-    (write, write_both, write_small, write_floor, read, read_both, read_small, to_full, read_full,
-     read_floor) = alternate(actions, repeats)  # fmt: skip
+    (write, write_zarr, write_both, write_small, write_floor, read, read_zarr, read_both,
+     read_small, to_full, read_full, read_floor) = alternate(actions, repeats)  # fmt: skip
     of = f"{len(names)} images"
 
     def each(seconds: Sequence[float]) -> str:
@@ -109,13 +138,16 @@ def _rows(folder: Path, names, cam, full, repeats: int) -> list[Row]:
     ours = megabytes(shard)
     return [
         counted(f"size of {of}; stride 4 and full size", ours, megabytes(both), "MB"),
+        counted("size; zarr-python", ours, megabytes(by_zarr), "MB"),
         counted("size; stride 4 alone", ours, megabytes(small), "MB"),
         counted("size; the float16 numbers, not compressed", ours, megabytes(raw), "MB"),
         counted("number of files", 1, len(list(both.iterdir())), ""),
-        compared("write; stride 4 and full size", write, write_both, note=each(write)),
+        compared("write; zarr-python", write, write_zarr, note=each(write)),
+        compared("write; stride 4 and full size", write, write_both),
         compared("write; stride 4 alone", write, write_small),
         compared("write; floor", write, write_floor),
-        compared("read the maps at stride 4; of both", read, read_both, note=each(read)),
+        compared("read; zarr-python", read, read_zarr, note=each(read)),
+        compared("read the maps at stride 4; of both", read, read_both),
         compared("read the maps at stride 4; alone", read, read_small),
         compared("read and stretch, or read full size", to_full, read_full, note=each(to_full)),
         compared("read; floor", read, read_floor),

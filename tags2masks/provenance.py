@@ -60,7 +60,7 @@ def read_provenance(folder: Path) -> dict:
         for record in (folder / name for name in RECORDS):
             if record.exists():
                 return read_record(record)
-        # Without zarr, for speed: thousands of shards are read, one small member of each.
+        # Not by `Shard`, for speed: thousands of shards are read, one small member of each.
         with zipfile.ZipFile(
             min(folder.glob("[!.]*.zarr.zip"), default=folder / "0.zarr.zip")
         ) as archive:

@@ -6,9 +6,9 @@ equal bytes.
 
 An image may have further arrays of some kind, `<kind>/<image>`, without attributes.
 
-Zarr reads an absent chunk as zeros. So every chunk is written, and the group's attributes `members`
-and `directory` are the number and a digest of the archive's other members: their names, sizes and
-CRCs. zipfile checks the bytes of a member against its CRC.
+Any reader of Zarr takes an absent chunk for zeros. So every chunk is written, and the group's
+attributes `members` and `directory` are the number and a digest of the archive's other members:
+their names, sizes and CRCs. zipfile checks the bytes of a member against its CRC.
 """
 
 import hashlib
@@ -21,15 +21,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import zarr
-from zarr.codecs import ZstdCodec
-from zarr.storage import MemoryStore, ZipStore
 
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.given import check_given
+from tags2masks.zarr_members import METADATA, array_members, group_members, read_array, read_group
 
-ROOT = "zarr.json"
 # The kinds of further arrays. They are names of groups, so image arrays must not have these names.
 KINDS = ("grids", "instances", "passes", "probabilities", "steps")
 
@@ -52,54 +49,32 @@ def write_shard(
     count, kinds = 0, set()
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w") as archive:
         for image, array, attributes, *more in entries:
-            _add_array(archive, _array_name(image), array, attributes)
+            name = _array_name(image)
+            _add_members(archive, f"{name}/", array_members(array, attributes))
             for kind, further in (more[0] if more else {}).items():
-                _add_array(archive, f"{kind}/{_array_name(image)}", further, {})
+                _add_members(archive, f"{kind}/{name}/", array_members(further, {}))
                 kinds.add(kind)
             count += 1
         for kind in sorted(kinds):
-            _add_group(archive, f"{kind}/", {})
-        _add_group(
-            archive, "", about | {"n": count, "images_sha": images_sha} | _directory(archive)
-        )
+            _add_members(archive, f"{kind}/", group_members({}))
+        attributes = about | {"n": count, "images_sha": images_sha} | _directory(archive)
+        _add_members(archive, "", group_members(attributes))
     return count
 
 
 def _directory(archive: zipfile.ZipFile) -> dict[str, int | str]:
     """The number and a digest of an archive's members, without the group's metadata."""
-    members = [m for m in archive.infolist() if m.filename != ROOT]
+    members = [m for m in archive.infolist() if m.filename != METADATA]
     lines = sorted(f"{m.CRC:08x} {m.file_size} {m.filename}\n" for m in members)
     digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
     return {"members": len(members), "directory": digest[:16]}
 
 
-def _add_group(archive: zipfile.ZipFile, prefix: str, attributes: dict) -> None:
-    members: dict = {}
-    zarr.create_group(MemoryStore(members), attributes=attributes)
-    _add_members(archive, prefix, members)
-
-
-def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, attributes: dict) -> None:
-    members: dict = {}
-    stored = zarr.create_array(
-        MemoryStore(members),
-        shape=array.shape,
-        dtype=array.dtype,
-        chunks=tuple(max(1, side) for side in array.shape),
-        compressors=ZstdCodec(level=3),
-        attributes=attributes,
-        config={"write_empty_chunks": True},
-    )
-    if array.size:
-        stored[...] = np.ascontiguousarray(array)
-    _add_members(archive, f"{name}/", members)
-
-
-def _add_members(archive: zipfile.ZipFile, prefix: str, members: dict) -> None:
+def _add_members(archive: zipfile.ZipFile, prefix: str, members: dict[str, bytes]) -> None:
     for key in sorted(members):
         info = zipfile.ZipInfo(prefix + key, date_time=(1980, 1, 1, 0, 0, 0))
         info.external_attr = 0o644 << 16
-        archive.writestr(info, members[key].to_bytes())
+        archive.writestr(info, members[key])
 
 
 def _array_name(image: str) -> str:
@@ -107,7 +82,7 @@ def _array_name(image: str) -> str:
     return f"%{ord(image[0]):02X}{image[1:]}" if image in KINDS else quote(image, safe=" ")
 
 
-# Exceptions of zipfile and Zarr for damaged files.
+# Exceptions of zipfile and `zarr_members` for damaged files.
 DAMAGE = (
     OSError,
     zipfile.BadZipFile,
@@ -136,11 +111,9 @@ class Shard:
         self.path = Path(path)
         try:
             check_given(self.path)
-            self._store = ZipStore(self.path, mode="r")
-            attributes = dict(zarr.open_group(self._store, mode="r").attrs)
-            with zipfile.ZipFile(self.path) as archive:
-                self._members = set(archive.namelist())
-                directory = _directory(archive)
+            self._archive = zipfile.ZipFile(self.path)
+            self._members = set(self._archive.namelist())
+            attributes, directory = read_group(self._archive.read), _directory(self._archive)
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: is not there; make it again: snakemake --cores 2 {self.path}"
@@ -177,13 +150,12 @@ class Shard:
         return self._read(image, f"{kind}/{_array_name(image)}", f"no {kind}")[0]
 
     def _read(self, image: str, name: str, absent: str) -> tuple[np.ndarray, dict]:
-        try:
-            array = zarr.open_array(self._store, path=name, mode="r")
-            return array[...], dict(array.attrs)
-        except (FileNotFoundError, KeyError):
+        if f"{name}/{METADATA}" not in self._members:
             raise UserError(
                 f"{self.path}: holds {absent} for image '{image}'; delete it and run again"
-            ) from None
+            )
+        try:
+            return read_array(lambda key: self._archive.read(f"{name}/{key}"))
         except DAMAGE as error:
             raise UserError(
                 f"{self.path}: damaged at image '{image}' ({error}); delete it and run again"
@@ -195,7 +167,7 @@ class Shard:
         With a kind, whether a further array of that kind is.
         """
         name = f"{kind}/{_array_name(image)}" if kind else _array_name(image)
-        return f"{name}/zarr.json" in self._members
+        return f"{name}/{METADATA}" in self._members
 
     def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
         """The entries of the images, one at a time."""
@@ -204,7 +176,7 @@ class Shard:
 
     def close(self) -> None:
         """Close the file."""
-        self._store.close()
+        self._archive.close()
 
     def __enter__(self) -> "Shard":
         return self

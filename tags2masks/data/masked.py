@@ -1,5 +1,6 @@
 """Random views of images with their pseudo-masks, read from the shards."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class MaskedViews(Dataset):
         self.shas = [images_sha(rows[rows["shard"] == n]) for n in range(len(shards))]
         self.masks_id = masks_id
         self.augment, self.fill = augment, fill
-        self._open: dict[int, Shard] = {}
+        self._open: dict[tuple[int, int], Shard] = {}  # by process and number
         self.masked = [row for row in range(len(rows)) if self._has_mask(row)]
         if not self.masked:
             raise UserError(f"{shards[0]}: no mask in it; delete it and run again")
@@ -55,9 +56,12 @@ class MaskedViews(Dataset):
 
     def _shard(self, row: int) -> Shard:
         number = self.shard_of[row]
-        if number not in self._open:
-            self._open[number] = Shard(self.files[number], self.masks_id, self.shas[number])
-        return self._open[number]
+        # A forked loading process inherits open files, but must not read them: both processes
+        # would move the same position in a file.
+        own = os.getpid(), number
+        if own not in self._open:
+            self._open[own] = Shard(self.files[number], self.masks_id, self.shas[number])
+        return self._open[own]
 
     def _has_mask(self, row: int) -> bool:
         shard = self._shard(row)

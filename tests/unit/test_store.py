@@ -10,8 +10,11 @@ import zarr
 
 from tags2masks.errors import UserError
 from tags2masks.store import Shard, write_shard
+from tags2masks.zarr_members import array_members, group_members
 
 NAMES = ["2007_000063", "pets/cat 1", "été/Ωμέγα", "a.b..c", "100%"]
+QUOTED = ["2007_000063", "pets%2Fcat 1", "%C3%A9t%C3%A9%2F%CE%A9%CE%BC%CE%AD%CE%B3%CE%B1"]
+QUOTED += ["a.b..c", "100%25"]  # their names in the archive
 
 
 def entries():
@@ -46,7 +49,10 @@ def test_it_is_a_plain_zarr_group(tmp_path):
         assert attributes == {
             "id": "cam-01234567", "images_sha": "abc", "n": 5, "members": 9
         }  # fmt: skip
-        assert group["pets%2Fcat 1"].shape == (1, 3, 5)
+        for (_, array, attributes), name in zip(entries(), QUOTED, strict=True):
+            assert dict(group[name].attrs) == attributes and group[name].dtype == np.float16
+            np.testing.assert_array_equal(group[name][...], array)
+            np.testing.assert_array_equal(zarr.open(store, path=name, mode="r")[...], array)
 
 
 def test_further_arrays_stand_beside_and_do_not_count(tmp_path):
@@ -75,6 +81,12 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path, monkeypatch):
     first = written(tmp_path / "a.zip").read_bytes()
     monkeypatch.setattr("time.time", lambda: 2_000_000_000)
     assert written(tmp_path / "b.zip").read_bytes() == first
+
+
+def test_a_type_that_cannot_be_stored_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError, match="an array of complex64 cannot be stored"):
+        write_shard(tmp_path / "0.zarr.zip", {"id": "x"}, "y", [("a", np.zeros(2, "c8"), {})])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("artifact", "sha"), [("cam-00000000", "abc"), ("cam-01234567", "xyz")])
@@ -239,3 +251,33 @@ def test_a_shard_without_a_checksum_is_read_as_before(tmp_path):
     rewritten(path, without)
     with Shard(path, "cam-01234567", "abc") as shard:
         np.testing.assert_array_equal(shard.read(NAMES[1])[0], list(entries())[1][1])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda name, data: None if name == CHUNK else (name, data), "There is no item named"),
+        (
+            lambda name, data: (name, data.replace(b"zstd", b"gzip") if "cat" in name else data),
+            "its metadata is not that of a stored array",
+        ),
+    ],
+    ids=["lost chunk", "another codec"],
+)
+def test_without_a_checksum_too_damaged_arrays_are_refused_by_name(tmp_path, change, said):
+    path = tmp_path / "0.zarr.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for prefix, members in (
+            ("pets%2Fcat 1/", array_members(list(entries())[1][1], {})),
+            ("", group_members({"id": "x", "images_sha": "y", "n": 1})),
+        ):
+            for key, data in members.items():
+                archive.writestr(prefix + key, data)
+    with Shard(path, "x", "y") as shard:
+        assert shard.read("pets/cat 1")[0].shape == (1, 3, 5)
+    rewritten(path, change)
+    with (
+        Shard(path, "x", "y") as shard,
+        pytest.raises(UserError, match=rf"0\.zarr\.zip: damaged at image 'pets/cat 1' .*{said}"),
+    ):
+        shard.read("pets/cat 1")

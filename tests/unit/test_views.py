@@ -1,10 +1,13 @@
 """Views of images: where pixels go when an image is resized, cropped, padded and flipped."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from tags2masks.config.tag_training import TagAugment
@@ -214,3 +217,22 @@ def test_an_image_replaced_by_one_of_another_size_is_refused_by_all_views(tmp_pa
     for read in readers:
         with pytest.raises(UserError, match=r"a\.png: 20 × 11 pixels.* but 20 × 10 when it was"):
             read()
+
+
+def test_a_loading_process_opens_its_own_shard(tmp_path):
+    """Processes that share an open file share the place in it, and read each other's bytes."""
+    Image.new("RGB", (200, 200)).save(tmp_path / "a.png")
+    rows = pd.DataFrame(
+        {"image": ["a"], "path": ["a.png"], "height": [200], "width": [200], "shard": [0]}
+    ).assign(tags=[("cat",)], sha="x")
+    noise = np.random.default_rng(0).integers(0, 9, (200, 200), np.uint8)  # more than one buffer
+    masks = [("a", noise, {}), ("b", noise, {})]
+    write_shard(tmp_path / "0.zarr.zip", {"id": "x"}, images_sha(rows), masks)
+    augment = TagAugment(resize=(200, 200), crop=200)
+    views = MaskedViews(rows, tmp_path, [tmp_path / "0.zarr.zip"], "x", augment, FILL)
+    file = views._shard(0)._archive.fp
+    place = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    loader = DataLoader(views, sampler=[(0, 0, 0, 0)], batch_size=None, num_workers=1)
+    (loaded,) = loader
+    assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == place
+    assert all(map(torch.equal, loaded, views[0, 0, 0, 0]))

@@ -42,7 +42,7 @@ PACKAGES = (
     "scipy.stats",
     "sklearn.metrics",
     "skimage",
-    "zarr",
+    "numcodecs",
     "dask.base",
     "matplotlib.pyplot",
     "jinja2",
