@@ -18,7 +18,7 @@ from tags2masks.data.readers import dataset_block
 from tags2masks.errors import UserError
 from tags2masks.export.graphs import (
     FILES,
-    check_backbone,
+    check_network,
     check_onnx,
     check_onnx_is_installed,
     traced,
@@ -78,7 +78,7 @@ def export_segmenter(
             "alone; leave --format out"
         )
     if formats:
-        check_backbone(spec.backbone.name)
+        check_network(recipe["method"], spec.backbone.name)
     record |= {
         "network": {
             "architecture": recipe["method"],

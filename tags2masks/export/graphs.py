@@ -21,6 +21,9 @@ from tags2masks.errors import UserError
 FILES = {"onnx": "model.onnx", "pt2": "model.pt2"}
 """The name of the file of each format."""
 
+WEIGHTS_ALONE = frozenset({"cct", "dpt"})
+"""Methods whose graphs are not tested: tracing takes minutes, or does not end."""
+
 LARGEST_DIFFERENCE = 1e-4
 """Of the probabilities of a graph from those of the network."""
 
@@ -28,8 +31,13 @@ SIZES = ((1, 61, 83), (2, 131, 70))
 """Batch, height and width of the images on which graphs are compared with the network."""
 
 
-def check_backbone(name: str) -> None:
-    """Raise UserError for a backbone of timm that torch.export does not follow for any size."""
+def check_network(method: str, name: str) -> None:
+    """Raise UserError for a method, or a backbone of timm, that has no graph for any size."""
+    if method in WEIGHTS_ALONE:
+        raise UserError(
+            f"--format: {method} is exported as weights alone, as torch.export is not known to "
+            "follow it for any size; leave --format out"
+        )
     if name.startswith("swin"):
         raise UserError(
             f"--format: the windows of {name} are cut for each image size, which torch.export "

@@ -57,8 +57,6 @@ FAST = ("deeplabv2", resnet(8))
         pytest.param("deeplabv3plus", resnet(16), marks=pytest.mark.slow),
         pytest.param("deeplabv2", {"backbone": {"name": "test_vit"}}, marks=pytest.mark.slow),
         pytest.param("upernet", resnet(32), marks=pytest.mark.slow),
-        pytest.param("cct", resnet(8), marks=pytest.mark.slow),
-        pytest.param("dpt", {}, marks=pytest.mark.slow),
     ],
 )
 def test_graphs_give_the_networks_logits_at_any_size(files, method, changes):
@@ -110,10 +108,12 @@ def test_a_network_that_looks_at_values_is_refused():
 
 
 def test_windows_of_each_size_are_refused():
-    graphs.check_backbone("resnet50")
+    graphs.check_network("upernet", "resnet50")
     said = r"^--format: the windows of swin_tiny_patch4_window7_224 are cut for each image size"
     with pytest.raises(UserError, match=said):
-        graphs.check_backbone("swin_tiny_patch4_window7_224")
+        graphs.check_network("upernet", "swin_tiny_patch4_window7_224")
+    with pytest.raises(UserError, match=r"^--format: dpt is exported as weights alone, as "):
+        graphs.check_network("dpt", "vit_base_patch16_224")
 
 
 def test_absent_packages_are_named(monkeypatch):
