@@ -2,7 +2,7 @@
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-CHECKOUT = ("Snakefile", "rules", "config.yaml", "papers", "slurm")
+CHECKOUT = ("Snakefile", "rules", "config.yaml", "papers", "slurm", "docs/config.schema.json")
 """Files and folders of the root; tags2masks/workflow/checkout.py finds them in a wheel."""
 
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 from tags2masks.config.datasets import Folder
 from tags2masks.config.reading import read_config
-from tags2masks.config.reference import DOCS
 from tags2masks.data.folder import list_classes
 from tags2masks.data.images import DAMAGE, FORMATS, ORIENTATION
 from tags2masks.data.index import spaced
@@ -25,6 +24,7 @@ from tags2masks.importing.class_folders import read as read_class_folders
 from tags2masks.importing.items import Options, images_below
 from tags2masks.importing.writing import DATASET, Division, report, write_dataset
 from tags2masks.user_tables import tag_rows
+from tags2masks.workflow.checkout import CHECKOUT
 
 MEASURED = 500  # images whose size is read
 VIEWS = {"cuda": 50_000, "cpu": 4_000}
@@ -146,13 +146,8 @@ def _text(
     about_device: str,
 ) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-._") or "images"
-    schema = DOCS / "config.schema.json"
-    line = ""
-    if schema.is_file():
-        at = os.path.relpath(schema, out.resolve().parent)
-        line = f"# yaml-language-server: $schema={Path(at).as_posix()}\n"
-    else:
-        print(f"note: no {schema}, so editors get no schema for {out}")
+    at = os.path.relpath(CHECKOUT / "docs/config.schema.json", out.resolve().parent)
+    line = f"# yaml-language-server: $schema={Path(at).as_posix()}\n"
     counts = ", ".join(f"{count:,} {split}" for split, count in sorted(splits.items()))
     small, large = (
         f"{width} × {height}" for width, height in (min(sides, key=_area), max(sides, key=_area))

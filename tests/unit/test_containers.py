@@ -61,6 +61,7 @@ def test_what_is_copied_is_all_that_a_wheel_is_built_from(copies, tmp_path):
     image.mkdir()
     for source, target in copies.items():
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        (image / target).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / source, image / target)
     assert wheel(image, "copied") == wheel(ROOT, "whole")
     assert {"Makefile", "constraints.txt"} <= copies.keys()

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torchvision
 import yaml
+from PIL import Image
 
 from tags2masks.workflow.checkout import EXAMPLES
 from tests.workflow.conftest import CONFIG, ROOT
@@ -91,6 +92,18 @@ def test_configs_and_profile_come_along(installed, tmp_path):
     assert done.stderr == (
         "error: config.yaml, papers, slurm: already here; rename it, or use an empty folder\n"
     )
+
+
+def test_a_first_config_names_the_schema_that_comes_along(installed, tmp_path):
+    for number in range(6):
+        photo = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (40 * number, 90, 9)).save(photo)
+    done = installed.run(tmp_path, "tags2masks", "init", "photos")
+    assert done.returncode == 0, done.stderr
+    first = (tmp_path / "config.yaml").read_text().splitlines()[0]
+    schema = tmp_path / first.removeprefix("# yaml-language-server: $schema=")
+    assert schema.read_bytes() == (ROOT / "docs/config.schema.json").read_bytes()
 
 
 def test_a_clone_in_the_working_directory_is_not_mixed_in(installed, tmp_path):
