@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from tags2masks.config.tag_training import TagAugment
@@ -219,8 +218,8 @@ def test_an_image_replaced_by_one_of_another_size_is_refused_by_all_views(tmp_pa
             read()
 
 
-def test_a_loading_process_opens_its_own_shard(tmp_path):
-    """Processes that share an open file share the place in it, and read each other's bytes."""
+def test_a_loading_process_opens_its_own_shard(tmp_path, monkeypatch):
+    """Forked processes share an open file and the place in it, and read each other's bytes."""
     Image.new("RGB", (200, 200)).save(tmp_path / "a.png")
     rows = pd.DataFrame(
         {"image": ["a"], "path": ["a.png"], "height": [200], "width": [200], "shard": [0]}
@@ -232,7 +231,9 @@ def test_a_loading_process_opens_its_own_shard(tmp_path):
     views = MaskedViews(rows, tmp_path, [tmp_path / "0.zarr.zip"], "x", augment, FILL)
     file = views._shard(0)._archive.fp
     place = os.lseek(file.fileno(), 0, os.SEEK_CUR)
-    loader = DataLoader(views, sampler=[(0, 0, 0, 0)], batch_size=None, num_workers=1)
-    (loaded,) = loader
+    with monkeypatch.context() as forked:
+        forked.setattr("os.getpid", lambda: 1)
+        loaded = views[0, 0, 0, 0]
     assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == place
     assert all(map(torch.equal, loaded, views[0, 0, 0, 0]))
+    assert os.lseek(file.fileno(), 0, os.SEEK_CUR) != place
