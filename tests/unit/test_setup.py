@@ -58,7 +58,7 @@ def calls(clone):
 
 INSTALL = (
     "pip --disable-pip-version-check install --quiet --constraint .venv/constraints.txt "
-    "--editable .[dev]"
+    "--editable .[dev,onnx]"
 )
 
 
