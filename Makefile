@@ -45,7 +45,8 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # What takes long for reasons of its own: thousands of damaged files, crashes in the middle of runs,
-# the walk through docs/add-a-method.md, runs of several seeds or rounds, and the benchmarks' tests.
+# the walk through docs/add-a-method.md, whole chains of single methods, runs of several seeds or
+# rounds, and the benchmarks' tests.
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow
 

@@ -8,6 +8,8 @@ import pytest
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 from tests.workflow.test_supervision import SOURCE_RULES, jobs_of, leaks, undeclared
 
+pytestmark = pytest.mark.slow  # whole chains of its own
+
 LABELS = {"method": "confident", "foreground_score": 0.5, "background_score": 0.2}
 AMN = {"method": "amn", "backbone": NETWORK, "augment": VIEWS, "epochs": 1, "batch_size": 8}
 CHAIN = "digits / vanilla / cam / labels / amn"

@@ -7,6 +7,8 @@ import pytest
 
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
+pytestmark = pytest.mark.slow  # whole chains of its own
+
 TRAINING = {"backbone": NETWORK, "augment": VIEWS, "epochs": 1, "batch_size": 8}
 METHODS = {
     "ficklenet": {"kernel": 3},

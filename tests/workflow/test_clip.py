@@ -4,6 +4,7 @@ import copy as copying
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -12,6 +13,8 @@ from tags2masks.config.training import Backbone
 from tags2masks.nets.clip import create_tower
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
+
+pytestmark = pytest.mark.slow  # whole chains of its own
 
 BACKBONE = {"name": "test_vit", "weights": "tower.safetensors", "args": {"num_classes": 8}}
 CLIP = {

@@ -23,7 +23,10 @@ from tests.workflow.conftest import CONFIG, ROOT
 EXPERIMENT = "digits/vanilla/cam/crf/net"
 PAGE = (ROOT / "docs/export.md").read_text(encoding="utf-8")
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.slow,  # a whole chain of its own
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning"),
+]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.unit.read_page import table_of
 from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 
+pytestmark = pytest.mark.slow  # whole chains of its own
+
 NETWORK = {
     "method": "maskrcnn",
     "backbone": {"name": "test_resnet", "weights": None},

@@ -8,6 +8,8 @@ import pytest
 
 from tests.workflow.conftest import CONFIG, fresh_project
 
+pytestmark = pytest.mark.slow  # whole chains of its own
+
 FEW = dict.fromkeys(
     ("dropout", "cutout", "vat", "context_masking", "object_masking", "feature_drop"), 0
 )

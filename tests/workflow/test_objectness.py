@@ -4,11 +4,14 @@ import copy as copying
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from tags2masks.data.index import read_index
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
+
+pytestmark = pytest.mark.slow  # whole chains of its own
 
 SMALL = {"start": "vanilla", "backbone": NETWORK, "augment": VIEWS, "epochs": 1, "batch_size": 8}
 STRIDE_32 = {"backbone": {"name": "test_resnet", "output_stride": 32}}

@@ -11,6 +11,8 @@ from PIL import Image
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 
+pytestmark = pytest.mark.slow  # whole chains of its own
+
 POOL = 5
 
 
