@@ -81,10 +81,11 @@ localrules:
 
 
 onstart:
-    print(
-        f"torch {TORCH}, torchvision {TORCHVISION}; device: {plan.config.device}",
-        file=sys.stderr,
-    )
+    if workflow.is_main_process:
+        print(
+            f"torch {TORCH}, torchvision {TORCHVISION}; device: {plan.config.device}",
+            file=sys.stderr,
+        )
 
 
 onerror:
