@@ -4,7 +4,9 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
+from tags2masks.config.project import Format
 from tags2masks.errors import UserError
 from tags2masks.program import add_machine, run
 
@@ -20,7 +22,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="also <image>.npz: float16 [classes + 1, height, width], before a CRF",
     )  # fmt: skip
     options.add_argument(
-        "--format", action="append", default=[], choices=["coco", "cvat", "label_studio", "yolo"],
+        "--format", action="append", default=[], choices=get_args(Format),
         help="also in the format of another program; may be given several times",
     )  # fmt: skip
     options.add_argument("--overlays", action="store_true", help="also <image>.overlay.jpg")

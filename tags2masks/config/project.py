@@ -149,7 +149,8 @@ class Sweep(Swept):
         return " × ".join(f"{swept.entry}.{swept.field}" for swept in self.parameters)
 
 
-Formats = tuple[Literal["coco", "cvat", "label_studio", "yolo"], ...]
+Format = Literal["coco", "cvat", "label_studio", "yolo"]
+Formats = tuple[Format, ...]
 FORMATS_TEXT = "Also in the formats of other programs, see docs/export.md."
 OVERLAYS_TEXT = "Also each image with its mask drawn over it."
 

@@ -101,10 +101,9 @@ class DeepLabV1(CrossEntropySegmenter):
 class DeepLabV2(CrossEntropySegmenter):
     """DeepLab with parallel dilated convolutions (ASPP) on the last features of any network.
 
-    20,000 steps of 10 images of VOC are 18.9 epochs. LPCAM's paper has batches of 5: `batch_size:
-    5,
-    epochs: 9`; others have 30,000 steps of 10: `epochs: 28`. Scales 0.5 to 2 are long sides of 250
-    to 1000. COCO: crop 481, rate 2e-4, 100,000 steps of 10.
+    20,000 steps of 10 images of VOC are 18.9 epochs. LPCAM's paper has batches of 5 (`epochs: 9`),
+    others 30,000 steps of 10 (`epochs: 28`). Scales 0.5 to 2 are long sides of 250 to 1000. COCO:
+    crop 481, rate 2e-4, 100,000 steps of 10.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("chen2018deeplabv2",)

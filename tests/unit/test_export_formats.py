@@ -162,4 +162,4 @@ def test_the_command_has_every_format():
     predict.add(commands)
     actions = commands.choices["predict"]._actions
     (choices,) = (each.choices for each in actions if each.dest == "format")
-    assert choices == sorted(FORMATS)
+    assert list(choices) == sorted(FORMATS)

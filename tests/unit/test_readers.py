@@ -56,8 +56,7 @@ def test_the_block_and_the_reader_alone_know_a_kind():
         path.relative_to(ROOT).as_posix() for path in places if known.search(path.read_text())
     }
     # Formats of annotations that are read and written have the same names.
-    formats = {"commands/predict", "config/project", "export/formats", "export/masks"}
-    formats |= {"importing/formats"}
+    formats = {"config/project", "export/formats", "export/masks", "importing/formats"}
     speaking -= {f"tags2masks/{name}.py" for name in formats}
     assert speaking == {"tags2masks/config/datasets.py", "tags2masks/config/pools.py"}
 
