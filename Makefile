@@ -18,6 +18,7 @@ setup: $(READY)
 
 # SYSTEM_TORCH=1: the torch and torchvision that PYTHON has, whatever their versions, stay as they are.
 # TORCH_INDEX=URL: those of constraints.txt, from another package index. See docs/install.md.
+# --no-compile: a third of the time; of some 15,000 modules Python compiles those that it imports.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv$(if $(SYSTEM_TORCH), --system-site-packages) .venv
 ifneq ($(SYSTEM_TORCH),)
@@ -30,9 +31,9 @@ else
 	cp constraints.txt .venv/constraints.txt
 endif
 ifneq ($(TORCH_INDEX),)
-	$(PIP) install --quiet --index-url '$(TORCH_INDEX)' $$(grep -E '$(TORCH)' constraints.txt)
+	$(PIP) install --quiet --no-compile --index-url '$(TORCH_INDEX)' $$(grep -E '$(TORCH)' constraints.txt)
 endif
-	$(PIP) install --quiet --constraint .venv/constraints.txt $(INSTALL)
+	$(PIP) install --quiet --no-compile --constraint .venv/constraints.txt $(INSTALL)
 	touch $@
 
 demo: $(READY)

@@ -29,7 +29,7 @@ import psutil
 
 from tests.workflow.conftest import CONFIG, Project, fresh_project
 
-PARTS = 4.5  # a run is killed before it could do this part of the work, whatever the machine
+PARTS = 5.5  # a run is killed before it could do this part of the work, whatever the machine
 PAUSE = 0.004
 TRAINING = {"vanilla", "deeplabv3plus"}
 MARK = "TAGS2MASKS_KILLS"  # in the environment of every process of a run, so that none is missed

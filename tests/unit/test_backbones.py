@@ -5,7 +5,13 @@ import torch
 
 from tags2masks.config.training import Backbone
 from tags2masks.nets.any_size import on_any_size
-from tags2masks.nets.backbones import create_backbone, feature_shape, stage_features
+from tags2masks.nets.backbones import (
+    create_backbone,
+    feature_shape,
+    load_initial_weights,
+    stage_features,
+)
+from tags2masks.nets.checkpoint import save_model
 from tags2masks.nets.classifier import Classifier
 
 
@@ -33,6 +39,17 @@ def test_a_classifier_on_such_a_network_learns_from_views_of_any_size():
     names = Classifier(Backbone(name="dla34", output_stride=32), 2).state_dict().keys()
     assert network.state_dict().keys() == names
     assert not any("cell" in name for name in names)
+
+
+def test_a_training_starts_from_a_trained_classifier(tmp_path):
+    first = Classifier(Backbone(name="test_resnet", output_stride=8), 2)
+    save_model(first, tmp_path / "model.safetensors")
+    start = {"weights": str(tmp_path / "model.safetensors"), "weights_prefix": "backbone."}
+    block = Backbone(name="test_resnet", output_stride=8, **start)
+    second = Classifier(block, 3)
+    load_initial_weights(second.backbone, block)
+    old, new = first.state_dict(), second.state_dict()
+    assert [n for n in new if n not in old or not torch.equal(new[n], old[n])] == ["head.weight"]
 
 
 def test_other_networks_are_left_as_they_are():
