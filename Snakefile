@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -95,6 +96,13 @@ onerror:
 
 
 onsuccess:
+    if workflow.is_main_process:
+        from tags2masks.report.times import write_times  # pandas is slow to import
+
+        try:
+            write_times(plan.artifacts.values(), Path("logs"))
+        except UserError as error:
+            print(f"warning: {error}", file=sys.stderr)
     if workflow.is_main_process and (
         lines := warnings("results/warnings.csv", plan.datasets())
     ):

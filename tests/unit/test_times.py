@@ -8,6 +8,7 @@ import yaml
 
 from tags2masks.__main__ import main
 from tags2masks.config.project import parse_config
+from tags2masks.report.times import write_times
 from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.times import Times, summed
 
@@ -66,3 +67,33 @@ def test_a_damaged_measurement_is_named(printed, text):
     file.write_text(text)
     with pytest.raises(SystemExit, match=rf"^error: {file}: no measurements of a job \("):
         printed()
+
+
+def test_a_page_and_a_table_for_all_artifacts(tmp_path):
+    (experiment,) = build_experiments(parse_config(CONFIG))
+    classifier, maps = (experiment.artifacts[stage] for stage in ("classifier", "maps"))
+    folder = tmp_path / "d" / "classifier"
+    folder.mkdir(parents=True)
+    row = [90, "0:01:30", 2048, 0, 0, 0, 0, 0, 0, 150]
+    (folder / f"{classifier.id}.tsv").write_text(HEAD + "\t".join(map(str, row)) + "\n")
+    write_times([classifier, maps], tmp_path)
+    lines = (tmp_path / "times.csv").read_text().splitlines()
+    assert lines == [
+        "dataset,stage,artifact,jobs,minutes,cpu_minutes,memory_gb",
+        f"d,classifier,{classifier.id},1,1.500,2.500,2.000",
+        f"d,maps,{maps.id},0,0.000,0.000,0.000",
+    ]
+    page = (tmp_path / "times.html").read_text()
+    assert "1 of 2 artifacts\nhave no measurements" in page
+    assert 'style="--w: 100.0%"' in page
+    # Again, with the maps made: two jobs, and a bar of a third of the classifier's.
+    for shard in (0, 1):
+        log = tmp_path / "d" / "maps" / maps.id / f"{shard}.tsv"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        row = [30, "0:00:30", 512, 0, 0, 0, 0, 0, 0, 25]
+        log.write_text(HEAD + "\t".join(map(str, row)) + "\n")
+    write_times([classifier, maps], tmp_path)
+    page = (tmp_path / "times.html").read_text()
+    assert 'style="--w: 33.3%"' in page
+    assert "no measurements" not in page
+    assert '<td class="num">3</td><td class="num">2.5</td><td></td><td class="num">3.3</td>' in page

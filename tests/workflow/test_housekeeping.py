@@ -5,6 +5,7 @@ import os
 import subprocess
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -39,6 +40,23 @@ def test_lineage_lies_beside_the_artifacts(finished):
         assert later["versions"]["torch"]
     folders = {p.parent for p in finished.folder.glob("results/digits/*/*/lineage.json")}
     assert len(folders) == 1 + 1 + 2 + 2 + 2
+
+
+def test_a_run_ends_with_a_page_of_its_times(copy):
+    masks = next(copy.folder.glob("results/digits/masks/threshold-*"))
+    (masks / "0.zarr.zip").unlink()
+    shard = str((masks / "0.zarr.zip").relative_to(copy.folder))
+    copy.make(shard)
+    times = pd.read_csv(copy.folder / "logs/times.csv", index_col="artifact")
+    assert len(times) == 1 + 1 + 2 + 2 + 2
+    assert dict(times.jobs[times.jobs > 0]) == {masks.name: 1}  # the rest was copied, without logs
+    assert times.loc[masks.name, "minutes"] > 0
+    assert masks.name in (copy.folder / "logs/times.html").read_text()
+
+    (copy.folder / "logs/digits/masks" / masks.name / "0.tsv").write_text("cut")
+    (masks / "1.zarr.zip").unlink()
+    printed = copy.make(shard.replace("0.zarr", "1.zarr"))
+    assert "warning: logs/digits/masks" in printed and "no measurements of a job" in printed
 
 
 def test_lineage_is_printed(finished):
