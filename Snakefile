@@ -97,10 +97,12 @@ onerror:
 
 onsuccess:
     if workflow.is_main_process:
-        from tags2masks.report.times import write_times  # pandas is slow to import
+        # Here, since pandas is slow to import.
+        from tags2masks.report.times import write_times
+        from tags2masks.workflow.times import times_table
 
         try:
-            write_times(plan.artifacts.values(), Path("logs"))
+            write_times(times_table(plan.artifacts.values(), Path("logs")), Path("logs"))
         except UserError as error:
             print(f"warning: {error}", file=sys.stderr)
     if workflow.is_main_process and (

@@ -42,6 +42,21 @@ def summed(several: Iterable[Times]) -> Times:
     return Times(jobs, seconds, cpu_seconds, max((row.memory_mb for row in rows), default=0.0))
 
 
+def times_table(artifacts: Iterable[Artifact], logs: Path) -> pd.DataFrame:
+    """A row per artifact: dataset, stage, artifact, jobs, minutes, cpu_minutes, memory_gb.
+
+    An artifact without measurements has no jobs. Raises UserError naming a file that cannot be
+    read.
+    """
+    columns = ("dataset", "stage", "artifact", "jobs", "minutes", "cpu_minutes", "memory_gb")
+    measured = ((artifact, times_of(artifact, logs)) for artifact in artifacts)
+    rows = (
+        (*artifact.key, jobs, seconds / 60, cpu_seconds / 60, memory_mb / 1024)
+        for artifact, (jobs, seconds, cpu_seconds, memory_mb) in measured
+    )
+    return pd.DataFrame(rows, columns=columns)
+
+
 def table(rows: Iterable[tuple[str, str, Times]]) -> Iterator[str]:
     """Lines of a table; rows: stage, name, times."""
     yield f"{'stage':16s} {'artifact':28s} {'jobs':>4s} {'minutes':>8s} {'CPU min':>8s} {'GB':>5s}"

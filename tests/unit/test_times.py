@@ -10,7 +10,7 @@ from tags2masks.__main__ import main
 from tags2masks.config.project import parse_config
 from tags2masks.report.times import write_times
 from tags2masks.workflow.building import build_experiments
-from tags2masks.workflow.times import Times, summed
+from tags2masks.workflow.times import Times, summed, times_table
 
 CONFIG = {
     "datasets": {"d": {"kind": "digits"}},
@@ -76,7 +76,7 @@ def test_a_page_and_a_table_for_all_artifacts(tmp_path):
     folder.mkdir(parents=True)
     row = [90, "0:01:30", 2048, 0, 0, 0, 0, 0, 0, 150]
     (folder / f"{classifier.id}.tsv").write_text(HEAD + "\t".join(map(str, row)) + "\n")
-    write_times([classifier, maps], tmp_path)
+    write_times(times_table([classifier, maps], tmp_path), tmp_path)
     lines = (tmp_path / "times.csv").read_text().splitlines()
     assert lines == [
         "dataset,stage,artifact,jobs,minutes,cpu_minutes,memory_gb",
@@ -92,7 +92,7 @@ def test_a_page_and_a_table_for_all_artifacts(tmp_path):
         log.parent.mkdir(parents=True, exist_ok=True)
         row = [30, "0:00:30", 512, 0, 0, 0, 0, 0, 0, 25]
         log.write_text(HEAD + "\t".join(map(str, row)) + "\n")
-    write_times([classifier, maps], tmp_path)
+    write_times(times_table([classifier, maps], tmp_path), tmp_path)
     page = (tmp_path / "times.html").read_text()
     assert 'style="--w: 33.3%"' in page
     assert "no measurements" not in page
