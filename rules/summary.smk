@@ -45,6 +45,7 @@ rule collect:
             f"results/{name}/masks-warnings.csv" for name in plan.datasets(with_truth=True)
         ],
         training_warnings=plan.training_warnings,
+        curves=[f"{a.folder}/training.csv" for a in plan.of_stage("classifier")],
         scores=[f"{a.folder}/{STAGES[a.stage].file}" for a in plan.of_stage("score")],
         metrics=plan.figures(),
         # A chain without masks to be measured against is still to be made.

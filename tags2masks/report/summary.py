@@ -12,6 +12,7 @@ from tags2masks.data.warnings import Warned, listed, read_warnings
 from tags2masks.errors import UserError
 from tags2masks.metrics.curve import thresholds as limits_of
 from tags2masks.report.lineage import path_of
+from tags2masks.report.settled import settled_warnings
 from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, figured, measured
 from tags2masks.supervision import label_cost, supervision_text
@@ -160,6 +161,7 @@ def collect_warnings(metrics: pd.DataFrame, outline: list[dict], results: Path) 
                 *_partial_means(metrics, experiment["experiment"], classes),
                 *_score_warnings(experiment, results / name),
                 *_training_warnings(experiment, results / name),
+                *_curve_warnings(experiment, results / name),
             )
         ]
     return pd.DataFrame(rows, columns=list(WARNINGS))
@@ -169,6 +171,16 @@ def _training_warnings(experiment: dict, folder: Path) -> list[Warned]:
     """Warnings of an experiment's trainings, of those that write a table of them."""
     files = [folder / stage / id_ / "warnings.csv" for _, stage, id_ in experiment["steps"]]
     return [warned for file in files if file.exists() for warned in read_warnings(file)]
+
+
+def _curve_warnings(experiment: dict, folder: Path) -> list[Warned]:
+    """Warnings on classifiers of an experiment that got worse as they learned."""
+    warnings = []
+    for _, stage, id_ in experiment["steps"]:
+        if stage == "classifier":
+            curve = read_table(folder / stage / id_ / "training.csv", ["epoch"], "run again")
+            warnings += settled_warnings(curve, id_)
+    return warnings
 
 
 def _score_warnings(experiment: dict, folder: Path) -> list[list[str]]:

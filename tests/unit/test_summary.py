@@ -208,6 +208,43 @@ def test_warnings_of_data_sets_and_of_means_over_some_classes_are_collected(tmp_
         collect_warnings(pd.DataFrame(ious, columns=columns), outline, tmp_path)
 
 
+def test_a_classifier_that_got_worse_is_warned_about(tmp_path):
+    home = tmp_path / "pets"
+    write_classes(home / "classes.txt", ["cat", "dog"])
+    for file in ("train", "val", "ood", "masks"):
+        write_warnings(home / f"{file}-warnings.csv", [])
+    figures = pd.DataFrame(
+        columns=["experiment", "stage", "split", "metric", "class", "tuned_on_masks"]
+    )
+    steps = {"classifier": "vanilla-01234567", "maps": "cam-01234567"}
+    about = {"experiment": "pets/vanilla/cam", "dataset": "pets", "has_truth": True}
+    curve = home / "classifier/vanilla-01234567/training.csv"
+    curve.parent.mkdir(parents=True)
+
+    def collected(*maps):
+        lines = [f"{epoch},0.5,{value}" for epoch, value in enumerate(maps, 1)]
+        curve.write_text("\n".join(["epoch,loss,val_map", *lines]) + "\n")
+        table = collect_warnings(figures, [with_steps(about, steps)], tmp_path)
+        return table.to_numpy().tolist()
+
+    assert collected(0.9, 0.978, 0.61, 0.582) == [
+        [
+            "pets",
+            "pets/vanilla/cam",
+            "mAP fell from 97.8 to 58.2",
+            "the training of vanilla-01234567 did not settle: its mAP on val was 97.8 after epoch "
+            "2 and is 58.2 at the end; try a lower optimizer.lr, or optimizer.warmup",
+        ]
+    ]
+    assert collected(0.9, 0.978, 0.61, 0.9) == []  # what happened between does not matter
+    assert collected("", "") == []  # no val images
+    curve.write_text("epoch,loss\n1,0.5\n")
+    assert collect_warnings(figures, [with_steps(about, steps)], tmp_path).empty
+    curve.unlink()
+    with pytest.raises(UserError, match=r"training\.csv: no such file; run again"):
+        collect_warnings(figures, [with_steps(about, steps)], tmp_path)
+
+
 INSTANCES = """split,metric,class,value,threshold,tuned_on_masks,images
 train,ap,mean,0.25,,False,2
 train,ap50,mean,0.5,,False,2
