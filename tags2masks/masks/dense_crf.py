@@ -10,6 +10,7 @@ from tags2masks.config.crf import DenseCrf
 from tags2masks.errors import UserError
 
 SMALLEST = 1e-5  # avoids the infinite energy of a probability of 0; pydensecrf's bound
+IN_MEMORY = ("C_CONTIGUOUS", "WRITEABLE")  # pydensecrf ignores strides and refuses read-only arrays
 
 
 def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarray:
@@ -20,12 +21,12 @@ def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarr
     """
     height, width = image.shape[:2]
     field = DenseCRF2D(width, height, len(unary))
-    field.setUnaryEnergy(np.ascontiguousarray(unary))
+    field.setUnaryEnergy(np.require(unary, requirements=IN_MEMORY))
     field.addPairwiseGaussian(sxy=spec.gaussian.sxy, compat=spec.gaussian.compat)
     field.addPairwiseBilateral(
         sxy=spec.bilateral.sxy,
         srgb=spec.bilateral.srgb,
-        rgbim=np.ascontiguousarray(image),  # pydensecrf ignores strides
+        rgbim=np.require(image, requirements=IN_MEMORY),
         compat=spec.bilateral.compat,
     )
     probabilities = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
