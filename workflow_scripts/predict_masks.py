@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.masks import Predicted
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.predicted import make_mask
@@ -31,7 +32,7 @@ def main() -> None:
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
-    spec = method_block("masks", args.recipe, args.free)
+    spec = on_device(method_block("masks", args.recipe, args.free), machine.device)
     inference = spec.inference
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     index = read_index(*args.index)
@@ -46,6 +47,7 @@ def main() -> None:
             yield image, shares.cpu().numpy(), [ids[name] for name in tags[row]]
 
     workers = max(1, min(machine.threads, len(rows))) if inference.crf else 1
+    workers = crf_processes(spec, workers)
     few = 2 * workers  # probabilities are large: 16 MB for an image of VOC
     masks = map_ordered(
         partial(_mask, spec=spec),

@@ -1,6 +1,6 @@
 """Dense conditional random fields (Krähenbühl & Koltun, NIPS 2011).
 
-Does not import torch: worker processes import this module.
+Imports torch only for `backend: torch`: worker processes import this module.
 """
 
 import numpy as np
@@ -16,9 +16,25 @@ IN_MEMORY = ("C_CONTIGUOUS", "WRITEABLE")  # pydensecrf ignores strides and refu
 def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarray:
     """Mean-field probabilities of L ≥ 2 labels at each pixel: float32 [L, H, W].
 
-    image: uint8 [H, W, 3]; unary: float32 [L, H · W], unary energies −log p.
+    image: uint8 [H, W, 3]; unary: float32 [L, H · W], unary energies −log p; spec: also of the
+    backend, and of its device.
     Raises UserError if the result is not finite.
     """
+    if spec.backend == "torch":
+        from tags2masks.masks import torch_crf  # lazy import: costs a process 400 MB
+
+        probabilities = torch_crf.mean_field(image, unary, spec)
+    else:
+        probabilities = _by_pydensecrf(image, unary, spec)
+    if not np.isfinite(probabilities).all():
+        raise UserError(
+            f"the CRF gave no finite numbers; lower compat, {spec.gaussian.compat} of gaussian and "
+            f"{spec.bilateral.compat} of bilateral"
+        )
+    return probabilities
+
+
+def _by_pydensecrf(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarray:
     height, width = image.shape[:2]
     field = DenseCRF2D(width, height, len(unary))
     field.setUnaryEnergy(np.require(unary, requirements=IN_MEMORY))
@@ -29,13 +45,7 @@ def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarr
         rgbim=np.require(image, requirements=IN_MEMORY),
         compat=spec.bilateral.compat,
     )
-    probabilities = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
-    if not np.isfinite(probabilities).all():
-        raise UserError(
-            f"the CRF gave no finite numbers; lower compat, {spec.gaussian.compat} of gaussian and "
-            f"{spec.bilateral.compat} of bilateral"
-        )
-    return probabilities
+    return np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
 
 
 def on_probabilities(image: np.ndarray, probabilities: np.ndarray, spec: DenseCrf) -> np.ndarray:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Entry
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.inference import Inference
 from tags2masks.data.views import WholeImages
 from tags2masks.errors import UserError
@@ -38,6 +39,7 @@ def entries_of(
     inference: the block `test` of the method; keep_probabilities: see `segmented`. Raises UserError
     if they are asked of a method of instances.
     """
+    inference = on_device(inference, machine.device)
     own = getattr(method_module("segmenters", recipe), "segmented", None)
     if own is None:
         return segmented(network, rows, root, inference, machine, keep_probabilities)
@@ -72,7 +74,7 @@ def segmented(
         masks = progress(best, "segment", total=len(rows))
     else:
         items = ((pixels.permute(1, 2, 0).numpy(), s.cpu().numpy()) for _, pixels, s in seen)
-        workers = max(1, min(machine.threads, len(rows)))
+        workers = crf_processes(inference, max(1, min(machine.threads, len(rows))))
         few = 2 * workers  # probabilities are large: 16 MB for an image of VOC
         masks = map_ordered(
             partial(refined, spec=inference.crf),
