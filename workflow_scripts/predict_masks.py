@@ -25,10 +25,9 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
     # Lazy import: worker processes import this program, and torch costs 400 MB each.
-    from tags2masks.data.views import WholeImages
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
-    from tags2masks.segmenters.applying import probabilities
+    from tags2masks.segmenters.applying import probabilities, whole_images
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
@@ -39,7 +38,7 @@ def main() -> None:
     rows = rows_of(index, args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
     tags, names = rows["tags"].tolist(), rows["image"].tolist()
-    views = WholeImages(rows, args.root, inference.batch_size)
+    views = whole_images(rows, args.root, inference)
 
     def items() -> Iterator[tuple]:
         for row, pixels, shares in probabilities(network, views, inference, machine):
