@@ -127,10 +127,11 @@ def test_one_image_and_other_scales(finished, model, tags2masks, tmp_path):
 
 def test_tiles_are_stitched_to_the_whole_image(model, tags2masks, tmp_path, capsys):
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "large.png")
+    large = tmp_path / "large.png"
+    Image.fromarray(pixels).save(large)
     shares = []
     for name, more in (("a", []), ("b", ["--tiles", 48, "--overlap", 16]), ("c", ["--tiles", 96])):
-        arguments = [tmp_path / "large.png", tmp_path / name, "--threads", 1, "--probabilities"]
+        arguments = [large, tmp_path / name, "--threads", 1, "--probabilities"]
         assert tags2masks("predict", model, *arguments, *more) == 0
         shares.append(np.load(tmp_path / name / "large.png.npz")["probabilities"].astype(float))
         mask = np.asarray(Image.open(tmp_path / name / "large.png.png"))
@@ -142,9 +143,9 @@ def test_tiles_are_stitched_to_the_whole_image(model, tags2masks, tmp_path, caps
     np.testing.assert_array_equal(one_tile, whole)
     assert tiles.shape == whole.shape and abs(tiles - whole).max() > 1e-3
     capsys.readouterr()
-    assert tags2masks("predict", model, tmp_path, tmp_path / "d", "--overlap", 9) == 1
+    assert tags2masks("predict", model, large, tmp_path / "d", "--overlap", 9) == 1
     assert capsys.readouterr().err == "error: --overlap: of tiles; give --tiles too\n"
-    assert tags2masks("predict", model, tmp_path, tmp_path / "d", "--tiles", 5) == 1
+    assert tags2masks("predict", model, large, tmp_path / "d", "--tiles", 5) == 1
     assert capsys.readouterr().err.startswith("error: --tiles: 5: Input should be greater than ")
 
 
