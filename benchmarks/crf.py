@@ -42,7 +42,7 @@ def masks(items: list[Item], workers: int) -> list[np.ndarray]:
 
 def measure(quick: bool) -> list[Row]:
     """Seconds for all images."""
-    count, height, width = (2, 50, 75) if quick else (12, 375, 500)
+    count, height, width = (2, 50, 75) if quick else (100, 375, 500)
     items = make_items(count, height, width)
     for first, second in zip(masks(items, 1), masks(items, 2), strict=True):
         np.testing.assert_array_equal(first, second)

@@ -69,7 +69,7 @@ for stage in map(STAGES.get, giving("shards")):
                 id=f"{method}-[0-9a-f]{{8}}" if "{method}" in stage.rule else ID,
             threads: THREADS
             resources:
-                gpu=min(GPUS, 1) if block.uses_gpu else 0,
+                gpu=plan.gpus(stage, min(GPUS, 1)),
                 mem_mb=scaled(block.memory_mb),
                 runtime=scaled(block.minutes),
             params:

@@ -53,7 +53,8 @@ def main() -> None:
         listing = apart(listing, train)
     if first or args.needed:
         refuse_no_images(listing, args.split, args.needed)
-    listing = with_reading(listing, spec.reading)
+    if not spec.makes_images:  # else they are written as they were read
+        listing = with_reading(listing, spec.reading)
     index = build_index(listing, args.root, classes, args.shards, args.threads)
     if spec.has_truth and not spec.makes_masks and args.split != "ood":
         refuse_wrong_masks(spec, reader, index, train, classes, args.threads)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.instances import Boxed
 from tags2masks.data.boxes import boxes_of
 from tags2masks.data.images import ImageFile, read_image
@@ -36,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
-    spec = method_block("instances", args.recipe, args.free)
+    spec = on_device(method_block("instances", args.recipe, args.free), args.device)
     index = read_index(*args.index)
     rows = rows_of(index, args.split, args.shard)
     classes = read_classes(args.classes, index)
@@ -50,7 +51,7 @@ def main() -> None:
     results = map_ordered(
         partial(_instances, recipe=args.recipe, spec=spec),
         items(),
-        workers=args.threads,
+        workers=crf_processes(spec, args.threads),
         scheduler=args.dask,
         batch=getattr(spec, "batch_size", 64),
         desc=args.recipe["method"],

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.data.index import files_of, images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.single import Item, mask_of
 from tags2masks.methods import method_block
@@ -26,7 +27,8 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
-    spec, upstream = method_block("masks", args.recipe, args.free), args.recipe["upstream"]
+    spec = on_device(method_block("masks", args.recipe, args.free), args.device)
+    upstream = args.recipe["upstream"]
     if args.score is not None:
         spec = spec.at_score(score_for(args.score, upstream["score"]))
     index = read_index(*args.index)
@@ -53,7 +55,7 @@ def main() -> None:
         results = map_ordered(
             partial(mask_of, recipe=args.recipe, spec=spec),
             items(),
-            workers=args.threads,
+            workers=crf_processes(spec, args.threads),
             scheduler=args.dask,
             batch=getattr(spec, "batch_size", 64),
             desc=args.recipe["method"],

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.instances import BoxMask
 from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import files_of, images_sha, read_index, rows_of, sizes_of
@@ -41,7 +42,7 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
-    spec = method_block("instances", args.recipe, args.free)
+    spec = on_device(method_block("instances", args.recipe, args.free), args.device)
     rows = rows_of(read_index(*args.index), args.split, args.shard)
     names, sizes, sha = rows["image"].tolist(), sizes_of(rows), images_sha(rows)
     files = _proposal_files(args.proposals, names)
@@ -60,7 +61,7 @@ def main() -> None:
         results = map_ordered(
             partial(_instances, recipe=args.recipe, spec=spec),
             items(),
-            workers=args.threads,
+            workers=crf_processes(spec, args.threads),
             scheduler=args.dask,
             batch=spec.batch_size,
             desc=args.recipe["method"],

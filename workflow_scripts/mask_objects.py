@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.object_masks import ObjectCrf
 from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import files_of, images_sha, read_index, rows_of
@@ -24,7 +25,7 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
 
-    spec = method_block("object_masks", args.recipe, args.free)
+    spec = on_device(method_block("object_masks", args.recipe, args.free), args.device)
     rows = rows_of(read_index(*args.index), args.split, args.shard)
     sha, names = images_sha(rows), rows["image"].tolist()
     with Shard(args.objectness, args.recipe["upstream"]["objectness"], sha) as shard:
@@ -37,7 +38,7 @@ def main() -> None:
         masks = map_ordered(
             partial(_mask, recipe=args.recipe, spec=spec),
             items(),
-            workers=args.threads,
+            workers=crf_processes(spec, args.threads),
             scheduler=args.dask,
             batch=spec.batch_size,
             desc="object masks",

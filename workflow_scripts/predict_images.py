@@ -6,6 +6,7 @@ write these, as coco.json and as pictures of their numbers.
 
 import sys
 
+from tags2masks.data.images import accept_huge_images
 from tags2masks.data.readers import dataset_block
 from tags2masks.export.predicting import find_images, write_predictions
 from tags2masks.methods import inference_block
@@ -31,6 +32,8 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     network, classes = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     inference = inference_block(args.recipe)
+    if getattr(inference, "tiles", None) is not None:
+        accept_huge_images()
     rows, damaged = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
     for problem in damaged["problem"]:
         print(f"warning: {problem}", file=sys.stderr)

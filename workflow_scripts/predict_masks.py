@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.masks import Predicted
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.masks.predicted import make_mask
@@ -24,21 +25,20 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     args = arguments.parse_args()
     # Lazy import: worker processes import this program, and torch costs 400 MB each.
-    from tags2masks.data.views import WholeImages
     from tags2masks.machine import Machine, prepare
     from tags2masks.nets.trained import load_trained
-    from tags2masks.segmenters.applying import probabilities
+    from tags2masks.segmenters.applying import probabilities, whole_images
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
-    spec = method_block("masks", args.recipe, args.free)
+    spec = on_device(method_block("masks", args.recipe, args.free), machine.device)
     inference = spec.inference
     network, _ = load_trained("segmenter", args.model, args.spec, args.recipe["upstream"])
     index = read_index(*args.index)
     rows = rows_of(index, args.split, args.shard)
     ids = {name: number for number, name in enumerate(read_classes(args.classes, index), start=1)}
     tags, names = rows["tags"].tolist(), rows["image"].tolist()
-    views = WholeImages(rows, args.root, inference.batch_size)
+    views = whole_images(rows, args.root, inference)
 
     def items() -> Iterator[tuple]:
         for row, pixels, shares in probabilities(network, views, inference, machine):
@@ -46,6 +46,7 @@ def main() -> None:
             yield image, shares.cpu().numpy(), [ids[name] for name in tags[row]]
 
     workers = max(1, min(machine.threads, len(rows))) if inference.crf else 1
+    workers = crf_processes(spec, workers)
     few = 2 * workers  # probabilities are large: 16 MB for an image of VOC
     masks = map_ordered(
         partial(_mask, spec=spec),

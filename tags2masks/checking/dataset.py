@@ -96,7 +96,8 @@ def check_dataset(
                 listing = listing if moved is None else moved
             if split == "train" or split == needed:
                 tried(refuse_no_images, listing, split, split == needed)
-            listing = with_reading(listing, spec.reading)
+            if not spec.makes_images:  # else they are written as they were read
+                listing = with_reading(listing, spec.reading)
             tried(check_listing, listing, classes, spec.shards)
             results = inspect_all(files_of(listing, root), threads)
             for error in (result for result in results if isinstance(result, UserError)):

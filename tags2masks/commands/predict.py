@@ -30,6 +30,15 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--scales", type=float, nargs="+", metavar="S",
         help="sizes relative to the image, averaged (default: as the experiment has it)",
     )  # fmt: skip
+    options.add_argument(
+        "--tiles", type=int, metavar="SIDE",
+        help="apply it to overlapping tiles of so many pixels: for images too large for memory "
+        "(default: as the experiment has it; 0: to whole images)",
+    )  # fmt: skip
+    options.add_argument(
+        "--overlap", type=int, metavar="PIXELS",
+        help="that tiles share (default: an eighth of a tile)",
+    )  # fmt: skip
     add_machine(options, "auto")
     options.set_defaults(command=lambda args: run(partial(_predict, args)))
 
@@ -42,13 +51,15 @@ def _predict(args: argparse.Namespace) -> None:
     """
     _check_output(args.images, args.output)
     # Lazy import: worker processes import this module, and torch costs 400 MB each.
+    from tags2masks.data.images import accept_huge_images
     from tags2masks.export.folder import read_exported
     from tags2masks.export.predicting import find_images, inspect_images, write_predictions
     from tags2masks.machine import Machine, prepare
     from tags2masks.segmenters.applying import entries_of
 
-    changes = {"scales": tuple(args.scales)} if args.scales else {}
-    exported = read_exported(args.model, changes)
+    exported = read_exported(args.model, _changes(args))
+    if getattr(exported.inference, "tiles", None) is not None:
+        accept_huge_images()
     single = not args.images.is_dir()
     root = args.images.parent if single else args.images
     rows, damaged = (
@@ -75,6 +86,17 @@ def _predict(args: argparse.Namespace) -> None:
             f"{args.output}: {len(damaged)} of {len(rows) + len(damaged)} images could not be "
             f"read, see damaged.csv there; the first: {damaged['problem'].iloc[0]}"
         )
+
+
+def _changes(args: argparse.Namespace) -> dict:
+    """The values of `inference` that the arguments change. Raises UserError for a lone overlap."""
+    changes: dict = {"scales": tuple(args.scales)} if args.scales else {}
+    if args.overlap is not None and not args.tiles:
+        raise UserError("--overlap: of tiles; give --tiles too")
+    if args.tiles is not None:
+        overlap = args.tiles // 8 if args.overlap is None else args.overlap
+        changes["tiles"] = {"size": args.tiles, "overlap": overlap} if args.tiles else None
+    return changes
 
 
 def _check_output(images: Path, output: Path) -> None:

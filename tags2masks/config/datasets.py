@@ -22,6 +22,7 @@ from tags2masks.config.dataset_base import (
 )
 from tags2masks.config.mask_values import MaskValues, check_mask_values, mask_values_field
 from tags2masks.config.pools import OpenImages, Untagged
+from tags2masks.config.tiles import Tiles
 from tags2masks.user_tables import (
     SPLITS,
     box_rows,
@@ -172,6 +173,33 @@ class Folder(Photographs):
             raise ValueError("mask_values need classes: list the names")
         check_mask_values(self.mask_values, self.classes or ())
         return self
+
+
+class Tiled(Folder):
+    """A folder of huge images and a table of tags: `folder`, cut into overlapping tiles.
+
+    Tiles and their masks are written into results, so that no job decodes a huge image again. Tags
+    are of the whole image, and so true of some of its tiles alone: use tiles that mostly show what
+    their image is tagged with, or tag the tiles. Every tile is of the split of its image. Figures
+    are of tiles, where pixels in overlaps count twice.
+    """
+
+    title: ClassVar[str] = "tiles of a folder of images"
+    makes_images: ClassVar[bool] = True
+    makes_masks: ClassVar[bool] = True
+    memory_mb: ClassVar[int] = 8000
+    minutes: ClassVar[int] = 180
+
+    kind: Literal["tiled"] = "tiled"
+    tiles: Tiles = Field(Tiles(), description="How images are cut.")
+
+    def image_root(self, own: str) -> str:
+        """The folder of the results: the tiles are there."""
+        return own
+
+    def truth_root(self, own: str) -> str:
+        """The folder of the results: the tiles' masks are there."""
+        return own
 
 
 class Voc(Photographs):
@@ -391,6 +419,7 @@ KINDS: dict[str, type[Dataset]] = {
     "folder": Folder,
     "mnist": Mnist,
     "openimages": OpenImages,
+    "tiled": Tiled,
     "untagged": Untagged,
     "voc": Voc,
 }

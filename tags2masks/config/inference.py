@@ -4,9 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Entry, added, free
 from tags2masks.config.crf import Bilateral, DenseCrf, Gaussian
 from tags2masks.config.maps import Scales
+from tags2masks.config.tiles import Tiles
 
 
 class NetworkCrf(DenseCrf):
@@ -31,4 +32,10 @@ class Inference(Entry):
     crf: NetworkCrf | None = Field(
         None, description="Refine the averaged probabilities; `{}`: as DeepLab-v2, null: don't."
     )
-    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
+    tiles: Tiles | None = added(
+        None,
+        description="Apply the network to overlapping tiles of each image, and average the "
+        "probabilities where they overlap: for images too large for memory, up to 2^30 pixels. "
+        "`{}`: tiles of 512 pixels. A CRF still sees the whole image. null: whole images.",
+    )
+    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass, or tiles.")

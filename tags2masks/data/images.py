@@ -21,6 +21,9 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 """Suffixes of the files that count as images when a folder is searched."""
 
+HUGE = 2**30
+"""Most pixels of an image that is cut into tiles; others have Pillow's limit, 89 million."""
+
 EXTRA_SAMPLES = 338  # the TIFF tag with the meaning of bands beyond the colours
 ORIENTATION = 274  # the EXIF tag
 COLOURS = 256  # of a palette, at most
@@ -77,6 +80,11 @@ class Stored(NamedTuple):
     mode: str
     turned: bool
     frames: int
+
+
+def accept_huge_images() -> None:
+    """Let this process read images of up to `HUGE` pixels, which it holds in memory whole."""
+    Image.MAX_IMAGE_PIXELS = HUGE
 
 
 def read_image(file: Path | str | ImageFile, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Dense conditional random fields (Krähenbühl & Koltun, NIPS 2011).
 
-Does not import torch: worker processes import this module.
+Imports torch only for `backend: torch`: worker processes import this module.
 """
 
 import numpy as np
@@ -10,31 +10,42 @@ from tags2masks.config.crf import DenseCrf
 from tags2masks.errors import UserError
 
 SMALLEST = 1e-5  # avoids the infinite energy of a probability of 0; pydensecrf's bound
+IN_MEMORY = ("C_CONTIGUOUS", "WRITEABLE")  # pydensecrf ignores strides and refuses read-only arrays
 
 
 def mean_field(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarray:
     """Mean-field probabilities of L ≥ 2 labels at each pixel: float32 [L, H, W].
 
-    image: uint8 [H, W, 3]; unary: float32 [L, H · W], unary energies −log p.
+    image: uint8 [H, W, 3]; unary: float32 [L, H · W], unary energies −log p; spec: also of the
+    backend, and of its device.
     Raises UserError if the result is not finite.
     """
-    height, width = image.shape[:2]
-    field = DenseCRF2D(width, height, len(unary))
-    field.setUnaryEnergy(np.ascontiguousarray(unary))
-    field.addPairwiseGaussian(sxy=spec.gaussian.sxy, compat=spec.gaussian.compat)
-    field.addPairwiseBilateral(
-        sxy=spec.bilateral.sxy,
-        srgb=spec.bilateral.srgb,
-        rgbim=np.ascontiguousarray(image),  # pydensecrf ignores strides
-        compat=spec.bilateral.compat,
-    )
-    probabilities = np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
+    if spec.backend == "torch":
+        from tags2masks.masks import torch_crf  # lazy import: costs a process 400 MB
+
+        probabilities = torch_crf.mean_field(image, unary, spec)
+    else:
+        probabilities = _by_pydensecrf(image, unary, spec)
     if not np.isfinite(probabilities).all():
         raise UserError(
             f"the CRF gave no finite numbers; lower compat, {spec.gaussian.compat} of gaussian and "
             f"{spec.bilateral.compat} of bilateral"
         )
     return probabilities
+
+
+def _by_pydensecrf(image: np.ndarray, unary: np.ndarray, spec: DenseCrf) -> np.ndarray:
+    height, width = image.shape[:2]
+    field = DenseCRF2D(width, height, len(unary))
+    field.setUnaryEnergy(np.require(unary, requirements=IN_MEMORY))
+    field.addPairwiseGaussian(sxy=spec.gaussian.sxy, compat=spec.gaussian.compat)
+    field.addPairwiseBilateral(
+        sxy=spec.bilateral.sxy,
+        srgb=spec.bilateral.srgb,
+        rgbim=np.require(image, requirements=IN_MEMORY),
+        compat=spec.bilateral.compat,
+    )
+    return np.array(field.inference(spec.iterations)).reshape(len(unary), height, width)
 
 
 def on_probabilities(image: np.ndarray, probabilities: np.ndarray, spec: DenseCrf) -> np.ndarray:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from scipy.ndimage import label
 from torch import Tensor, nn
 
+from tags2masks.config.crf import on_device
 from tags2masks.config.growing import Growing
 from tags2masks.config.segmenters import CrossEntropySegmenter
 from tags2masks.mask_ids import IGNORED
@@ -67,7 +68,8 @@ def growing_step(
     trusted, boundary = probabilities, torch.zeros((), device=logits.device)
     if spec.boundary_weight or spec.grow_on == "field":
         colours = _means(images.float(), spec.stride).round().byte().permute(0, 2, 3, 1)
-        refined = refine_cells(colours.cpu().numpy(), probabilities, known, spec)
+        of_crf = on_device(spec, logits.device.type)
+        refined = refine_cells(colours.cpu().numpy(), probabilities, known, of_crf)
         boundary = boundary_loss(
             log_probabilities, torch.from_numpy(refined).to(logits.device), inside
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tags2masks.config.crf import crf_processes
 from tags2masks.config.maskrcnn import InstanceInference
 from tags2masks.data.images import read_image
 from tags2masks.data.index import files_of, sizes_of
@@ -48,6 +49,7 @@ def segmented(
             yield Found(*parts, found["masks"][:, 0], image)
 
     workers = max(1, min(machine.threads, len(rows))) if inference.crf else 1
+    workers = crf_processes(inference, workers)
     few = 2 * workers
     results = map_ordered(
         partial(instances_of, inference=inference),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+from tags2masks.config.crf import crfs_in
 from tags2masks.config.project import Export, Predict
 from tags2masks.stages import STAGES, Stage, unnumbered
 from tags2masks.supervision import SOURCE_FILES
@@ -320,6 +321,16 @@ class Plan(Measured):
     def free(self, stage: str) -> Callable:
         """Param function: the fields of the artifact's block that are not in recipes, as JSON."""
         return lambda wildcards, resources: as_param(free_fields(self.get(stage, wildcards).block))
+
+    def gpus(self, stage: Stage, count: int) -> Callable:
+        """Resource function: `count` for a job that runs a network, or a CRF in torch; else 0."""
+
+        def needed(wildcards) -> int:
+            block = self.get(stage.name, wildcards).block
+            in_torch = any(crf.backend == "torch" for crf in crfs_in(block))
+            return count if block.uses_gpu or in_torch else 0
+
+        return needed
 
     def machine(self, wildcards, resources) -> str:
         """Param function: the arguments for the machine of a job."""

@@ -28,6 +28,7 @@ WITHOUT_A_PAPER = {
     "predicted",
     "separation",
     "threshold",
+    "tiled",
     "untagged",
     "vote",
 }

@@ -93,7 +93,7 @@ def crf(**values):
         (
             {"datasets": {"a": {"kind": "digit"}}},
             "datasets.a.kind: unknown kind 'digit'; did you mean 'digits'? "
-            "choose from coco, digits, folder, mnist, openimages, untagged, voc",
+            "choose from coco, digits, folder, mnist, openimages, tiled, untagged, voc",
         ),
         (
             {"datasets": {"a": {"kind": "voc", "root": "x", "classes": ["cat", "doggy"]}}},

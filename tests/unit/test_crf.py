@@ -6,6 +6,7 @@ import pytest
 from tags2masks.config.crf import Bilateral, Gaussian
 from tags2masks.config.masks import Crf
 from tags2masks.errors import UserError
+from tags2masks.masks import dense_crf
 from tags2masks.masks.crf import make_mask
 from tags2masks.masks.label_crf import probabilities, refine
 
@@ -140,6 +141,24 @@ def test_the_same_bytes_each_time_and_from_any_memory_layout():
     turned = np.asfortranarray(image)
     assert not turned.flags.c_contiguous
     assert probabilities(turned, np.asfortranarray(labels), Crf()).tobytes() == first.tobytes()
+
+
+def test_read_only_arrays():
+    """As memory maps are, and the images that some libraries return."""
+    image, maps, seed = two_colours(), np.zeros((1, 20, 24), np.float16), noisy_seed()
+    maps[0] = (seed == 6) * 0.9
+    unary = np.random.default_rng(0).random((2, 480), np.float32)
+    spec = Crf(background_score=0.3)
+
+    def results():
+        field = dense_crf.mean_field(image, unary, spec)
+        return make_mask(image, maps, [6], spec), refine(image, seed, spec), field
+
+    before = results()
+    for array in (image, maps, seed, unary):
+        array.flags.writeable = False
+    for expected, found in zip(before, results(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_the_parameters_count():

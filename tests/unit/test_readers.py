@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Voc
+from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Tiled, Voc
 from tags2masks.config.pools import OpenImages, Untagged
 from tags2masks.data.boxes import read_boxes
 from tags2masks.data.index import SPLITS, read_classes, read_index, write_index
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
         Digits(classes=("two", "one"), digit_size=(9, 12)),
         Folder(images="", tags="", classes=("cat", "dog")),
         Mnist(root="", classes=("two", "one"), size=56),
+        Tiled(images="", tags="", classes=("cat",), tiles={"size": 64, "overlap": 8}),
         OpenImages(images="", labels="", descriptions="", without=("Cat",)),
         Untagged(images="", alpha="ignore"),
         Voc(root="", classes=("cow",)),

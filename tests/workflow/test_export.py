@@ -125,6 +125,30 @@ def test_one_image_and_other_scales(finished, model, tags2masks, tmp_path):
     assert a.shape == b.shape and abs(a - b).max() > 1e-3
 
 
+def test_tiles_are_stitched_to_the_whole_image(model, tags2masks, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
+    large = tmp_path / "large.png"
+    Image.fromarray(pixels).save(large)
+    shares = []
+    for name, more in (("a", []), ("b", ["--tiles", 48, "--overlap", 16]), ("c", ["--tiles", 96])):
+        arguments = [large, tmp_path / name, "--threads", 1, "--probabilities"]
+        assert tags2masks("predict", model, *arguments, *more) == 0
+        shares.append(np.load(tmp_path / name / "large.png.npz")["probabilities"].astype(float))
+        mask = np.asarray(Image.open(tmp_path / name / "large.png.png"))
+        assert mask.shape == (70, 90)
+        assert (
+            np.take_along_axis(shares[-1], mask[None].astype(int), 0) == shares[-1].max(0)
+        ).all()
+    whole, tiles, one_tile = shares
+    np.testing.assert_array_equal(one_tile, whole)
+    assert tiles.shape == whole.shape and abs(tiles - whole).max() > 1e-3
+    capsys.readouterr()
+    assert tags2masks("predict", model, large, tmp_path / "d", "--overlap", 9) == 1
+    assert capsys.readouterr().err == "error: --overlap: of tiles; give --tiles too\n"
+    assert tags2masks("predict", model, large, tmp_path / "d", "--tiles", 5) == 1
+    assert capsys.readouterr().err.startswith("error: --tiles: 5: Input should be greater than ")
+
+
 def test_images_that_cannot_be_read_are_told_of_at_the_end(model, tags2masks, tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (20, 30)).save(tmp_path / "photos/a.png")
