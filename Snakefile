@@ -57,6 +57,7 @@ TRUTH = "results/{dataset}/truth.csv"
 ID = "[a-z0-9_]+-[0-9a-f]{8}"
 THREADS = plan.config.threads
 SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
+GROUPS = ["results/groups.csv"] if plan.config.report.class_groups else []
 GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 
 
@@ -75,6 +76,7 @@ localrules:
     correlate_doubts,
     describe,
     export_masks,
+    group_classes,
     lineage,
     outline,
     predict,
@@ -110,6 +112,7 @@ rule all:
         "results/report.html",
         "results/plausibility.csv",
         SWEEP,
+        GROUPS,
         plan.sheets,
         plan.asked,
         plan.lineages,

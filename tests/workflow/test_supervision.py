@@ -31,7 +31,7 @@ MEASURING = {
     "report_page",
     "true_instances",
 }
-TABLES = {"collect", "correlate", "correlate_doubts", "sweep_table"}
+TABLES = {"collect", "correlate", "correlate_doubts", "group_classes", "sweep_table"}
 # A walk that met none of these has walked nothing.
 LEARNERS, OBJECTS = ("classifiers", "detectors", "segmenters"), ("maps", "masks", "instances")
 EVALUATION = MEASURING | TABLES | {"examples", "all"}
