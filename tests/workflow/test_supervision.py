@@ -66,7 +66,7 @@ def stand_ins(config: dict, folder: Path) -> dict:
                 (folder / name).write_text(
                     '{"images": [], "annotations": [{"segmentation": [[0]]}], "categories": []}'
                 )
-        for name in {"tags", "labels", "descriptions"} & set(spec):
+        for name in {"tags", "labels", "descriptions", "names"} & set(spec):
             spec[name] = str(empty)
     if "published" in config:
         config["published"] = str(empty)
