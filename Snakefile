@@ -124,6 +124,7 @@ rule all:
 include: "rules/data.smk"
 include: "rules/methods.smk"
 include: "rules/measuring.smk"
+include: "rules/analyses.smk"
 include: "rules/plausibility.smk"
 include: "rules/summary.smk"
 include: "rules/report.smk"

@@ -16,6 +16,7 @@ from pydantic import (
     create_model,
 )
 
+from tags2masks.config.analyses import Climbs, Gradients, Landscape
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -86,6 +87,21 @@ class Evaluation(Block):
         "of this number of images of each kind, evenly spaced, such as 200 (`embedding.csv`); "
         "null: don't. No masks are read. The classifiers need `keep_states: true`.",
     )
+    gradients: Gradients | None = Field(
+        None,
+        description="For maps of `rib` on an `mnist` data set with `planted` shapes: the shares of "
+        "high gradients by region, at each layer and each step (`gradients.csv`); null: don't.",
+    )
+    landscape: Landscape | None = Field(
+        None,
+        description="The loss of every classifier around training images or its weights "
+        "(`landscape.csv`); null: don't. No masks are read.",
+    )
+    climbs: Climbs | None = Field(
+        None,
+        description="For maps of `advcam`: features of images and along climbs, by t-SNE "
+        "(`climbs.csv`); null: don't. No masks are read.",
+    )
 
 
 class Compared(Block):
@@ -140,8 +156,8 @@ class Report(Block):
     class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
         {},
         description="Per data set with pixel masks, groups of classes whose mean figures stand in "
-        "the report and in `results/groups.csv`: lists of classes, or the smallest or largest, such "
-        "as `voc: {traffic: [bicycle, bus, car, motorbike], small: {smallest: 5}}`.",
+        "the report and in `results/groups.csv`: lists of classes, or the smallest or largest, "
+        "such as `voc: {traffic: [bicycle, bus, car, motorbike], small: {smallest: 5}}`.",
     )
 
 

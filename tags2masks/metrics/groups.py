@@ -1,7 +1,7 @@
 """Means of the classes' figures and properties over groups of classes (P-NOC paper, table 8).
 
-A group is named in the config (`report.class_groups`): a list of classes, or those of the smallest or
-largest regions.
+A group is named in the config (`report.class_groups`): a list of classes, or those of the smallest
+or largest regions.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ def members(
     """The classes of each group.
 
     groups: as `report.class_groups` has those of a data set; classes: all names of the data set;
-    properties: its properties.csv, whose `relative_size` on train orders classes by size. where: the
-    config key of the groups.
-    Raises UserError for a class that the data set does not have, or more classes than have a size.
+    properties: its properties.csv, whose `relative_size` on train orders classes by size. where:
+    the config key of the groups. Raises UserError for a class that the data set does not have, or
+    more classes than have a size.
     """
     sizes = properties[properties["split"] == "train"].set_index("class")["relative_size"]
     ordered = list(sizes.reindex(classes).dropna().sort_values(kind="stable").index)

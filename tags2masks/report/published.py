@@ -4,7 +4,8 @@ A table is a CSV file with `COLUMNS`, a row per figure, in percent as printed. `
 from the classifier on, such as vanilla/cam/crf, or another name for a method that is not here.
 `metric` is a stage and a metric of metrics.csv, such as seed_iou or mask_contour_f; the suffix
 `_best` means that the background score was chosen with pixel masks. Columns of `OPTIONAL` may be
-absent: `class` (empty: the mean over the classes; `group: NAME`: over some of them) and `epoch` of the classifier (empty: the last).
+absent: `class` (empty: the mean over the classes; `group: NAME`: over some of them) and `epoch` of
+the classifier (empty: the last).
 """
 
 import re

@@ -426,8 +426,9 @@ def class_properties(properties: pd.DataFrame) -> list[Split]:
 class Groups(NamedTuple):
     """Means over groups of classes.
 
-    names: of the groups, each with its number of classes; properties: of the training images' masks;
-    rows: per experiment its name, the stage that was measured, and the IoU (%) of each group.
+    names: of the groups, each with its number of classes; properties: of the training images'
+    masks; rows: per experiment its name, the stage that was measured, and the IoU (%) of each
+    group.
     """
 
     names: list[tuple[str, str]]

@@ -123,7 +123,7 @@ def test_the_program_the_table_and_published_figures(tmp_path, monkeypatch):
     ious = {"mean": 0.5, "cat": 0.3, "dog": 0.5, "cow": 0.9}
     rows = [measured("pets/v/cam/crf", "maps", "train", ious)]
     rows += [measured("pets/v/cam/crf", "masks", "train", {k: v / 2 for k, v in ious.items()})]
-    rows += [measured("pets/v/cam/crf", "masks", "val", {k: 1 for k in ious})]
+    rows += [measured("pets/v/cam/crf", "masks", "val", dict.fromkeys(ious, 1))]
     metrics = pd.concat(rows).assign(dataset="pets")
     metrics.to_csv(tmp_path / "metrics.csv", index=False)
     outline = {

@@ -21,6 +21,7 @@ from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 MEASURING = {
     "measure_classes",
     "measure_epochs",
+    "measure_gradients",
     "measure_instances",
     "measure_masks_instances",
     "measure_maps",
