@@ -35,6 +35,8 @@ class Landscape(Block):
     weights Li et al., "Visualizing the Loss Landscape of Neural Nets" (NeurIPS 2018).
     """
 
+    cites: ClassVar[tuple[str, ...]] = ("moosavi2019curvature", "li2018landscape")
+
     around: Annotated[tuple[Literal["images", "weights"], ...], Field(min_length=1)] = Field(
         ("images",),
         description="images: along the gradient of the loss and a random direction. weights: along "

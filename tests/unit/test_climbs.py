@@ -11,10 +11,13 @@ from tags2masks.analyses.climbs import (
     representative,
     taken_rightly,
 )
+from tags2masks.config.base import ConfigError
 from tags2masks.config.maps import AdvCam
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.classifier import Classifier
+from tags2masks.workflow.cited import cited
+from tags2masks.workflow.plan import Plan
 
 CLASSES = ["bird", "cat", "cow"]
 
@@ -106,3 +109,37 @@ def test_a_class_that_nothing_is_taken_for_is_named(linear):
         "evaluation.climbs.classes: the classifier takes no image of 'cow' for it; take another "
         "class, or train longer"
     )
+
+
+RAW = {
+    "datasets": {"digits": {"kind": "digits"}},
+    "classifiers": {"vanilla": {"method": "vanilla"}},
+    "maps": {"cam": {"method": "cam"}, "advcam": {"method": "advcam"}, "rib": {"method": "rib"}},
+    "experiments": ["digits / vanilla / {cam,rib}"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "missing"),
+    [
+        ("climbs", {"classes": ["zero", "one"]}, "maps of advcam"),
+        ("gradients", {}, "maps of rib on a mnist data set with `planted`"),
+    ],
+)
+def test_an_analysis_that_nothing_is_for_is_told(name, options, missing):
+    plan = Plan(RAW | {"evaluation": {name: options}})
+    with pytest.raises(ConfigError) as error:
+        plan.analyses()
+    assert str(error.value) == f"evaluation.{name}: no experiment has {missing}; add one"
+
+
+def test_each_artifact_that_an_analysis_is_for_gets_a_table():
+    wanted = {"climbs": {"classes": ["zero", "one"]}, "landscape": {}}
+    plan = Plan(RAW | {"experiments": ["digits / vanilla / advcam"], "evaluation": wanted})
+    classifier, climbs = plan.of_stage("classifier")[0], plan.of_stage("maps")[0]
+    assert plan.analyses() == [
+        f"{classifier.folder}/landscape.csv",
+        f"{climbs.folder}/climbs.csv",
+    ]
+    assert set(plan.analyses()) <= set(plan.asked)
+    assert "moosavi2019curvature" in cited(plan.config, plan.experiments)
