@@ -58,6 +58,7 @@ TRUTH = "results/{dataset}/truth.csv"
 ID = "[a-z0-9_]+-[0-9a-f]{8}"
 THREADS = plan.config.threads
 SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
+GROUPS = ["results/groups.csv"] if plan.config.report.class_groups else []
 GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 
 
@@ -76,6 +77,7 @@ localrules:
     correlate_doubts,
     describe,
     export_masks,
+    group_classes,
     lineage,
     outline,
     predict,
@@ -120,6 +122,7 @@ rule all:
         "results/report.html",
         "results/plausibility.csv",
         SWEEP,
+        GROUPS,
         plan.sheets,
         plan.asked,
         plan.lineages,
@@ -131,6 +134,7 @@ rule all:
 include: "rules/data.smk"
 include: "rules/methods.smk"
 include: "rules/measuring.smk"
+include: "rules/analyses.smk"
 include: "rules/plausibility.smk"
 include: "rules/summary.smk"
 include: "rules/report.smk"

@@ -40,6 +40,7 @@ rule report_page:
         leaderboard="results/leaderboard.csv",
         warnings="results/warnings.csv",
         sweep=SWEEP,
+        groups=GROUPS,
         published=plan.published,
         asked=plan.asked,
         properties=PROPERTIES,

@@ -92,6 +92,28 @@ rule correlate:
         " --datasets {params.datasets:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
+rule group_classes:
+    input:
+        outline=plan.outline_file,
+        metrics="results/metrics.csv",
+        properties=[f"results/{name}/properties.csv" for name in plan.config.report.class_groups],
+        classes=[f"results/{name}/classes.txt" for name in plan.config.report.class_groups],
+    output:
+        report("results/groups.csv", category="Summary"),
+    log:
+        "logs/groups.log",
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(10),
+    params:
+        source=source("group_classes"),
+    message:
+        "Average the figures over groups of classes"
+    shell:
+        "python -m workflow_scripts.group_classes --outline {input.outline:q}"
+        " --metrics {input.metrics:q} --results results --output {output:q} 2>&1 | tee {log:q}"
+
+
 # How well the doubts that are cast without true masks find the images that these are against.
 rule correlate_doubts:
     input:

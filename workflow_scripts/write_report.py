@@ -39,6 +39,7 @@ def main() -> None:
         args.asked,
         outline["report"]["compare"],
         outline["report"]["cited"],
+        bool(outline["report"]["class_groups"]),
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

@@ -13,11 +13,8 @@ Images are whole, as when centres are computed (`wood.py`).
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -26,13 +23,13 @@ from tags2masks.classifiers.validation import plain_views, scores_of
 from tags2masks.classifiers.wood import images_of, used_rows
 from tags2masks.data.index import spaced
 from tags2masks.data.ood_images import PlainOod
+from tags2masks.metrics.plane import embedded
 from tags2masks.nets.trained import load_epoch
 from tags2masks.task import Task
 from tags2masks.workflow.ids import artifact_id
 
 KINDS = ("tagged", "ood")
 COLUMNS = ("epoch", "kind", "image", "class", "x", "y")
-PERPLEXITY = 30  # scikit-learn's default
 
 
 def embedding(task: Task, states: Sequence[Path], count: int) -> pd.DataFrame:
@@ -84,14 +81,3 @@ def _networks(task: Task, first: nn.Module, states: Sequence[Path]) -> Iterator[
 def likeliest(logits: Tensor, own: Tensor) -> Tensor:
     """The number of the class of the highest logit among an image's own; both are [N, K]."""
     return logits.masked_fill(~own, -torch.inf).argmax(1)
-
-
-def embedded(features: np.ndarray, seed: int) -> np.ndarray:
-    """Features [N, C] in two dimensions by t-SNE, [N, 2]; equal features and seed give equal bytes.
-
-    Its perplexity is 30, or a third of the other points where these are fewer than 90.
-    """
-    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    # Several threads add up in the order in which they end, so that results would differ.
-    with threadpool_limits(1):
-        return TSNE(perplexity=perplexity, random_state=seed).fit_transform(features)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from tags2masks.config.base import free
+from tags2masks.config.base import added, free
 from tags2masks.config.dataset_base import (
     MOST_CLASSES,
     ClassNames,
@@ -401,6 +401,15 @@ class Mnist(Dataset):
     size: int = Field(
         128, ge=28, le=1024, description="Side of the images after nearest-neighbour upscaling."
     )
+    planted: float | None = added(
+        None,
+        gt=0,
+        le=1,
+        description="Share of the images that get a shape beside the digit, as in the toy "
+        "experiment of Lee's thesis (section 3.4.2): a disc with the first class, a square with "
+        "the second. All digits then stand in frames of 40 × 40 pixels; masks of instances tell "
+        "digit and shape apart.",
+    )
 
     def index_files(self, split: str) -> list[str]:
         """The files of images and labels of a split, unpacked if they exist, else gzipped."""
@@ -410,6 +419,10 @@ class Mnist(Dataset):
     @model_validator(mode="after")
     def _known_digits(self):
         refuse_others(self.classes, DIGIT_NAMES)
+        if self.planted is not None and len(self.classes) != 2:
+            raise ValueError(
+                "planted: a shape goes with each of two classes; name two in `classes`"
+            )
         return self
 
 

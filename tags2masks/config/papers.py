@@ -39,7 +39,7 @@ class Rows(Block):
 
     file: Literal[
         "metrics.csv", "sweep.csv", "curve.csv", "epochs.csv", "steps.csv", "properties.csv",
-        "correlations.csv",
+        "correlations.csv", "groups.csv", "gradients.csv", "landscape.csv", "climbs.csv",
     ]  # fmt: skip
     stage: str | None = None
     metrics: tuple[str, ...] = ()

@@ -7,8 +7,16 @@ import typing
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    create_model,
+)
 
+from tags2masks.config.analyses import Climbs, Gradients, Landscape
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -79,6 +87,21 @@ class Evaluation(Block):
         "of this number of images of each kind, evenly spaced, such as 200 (`embedding.csv`); "
         "null: don't. No masks are read. The classifiers need `keep_states: true`.",
     )
+    gradients: Gradients | None = Field(
+        None,
+        description="For maps of `rib` on an `mnist` data set with `planted` shapes: the shares of "
+        "high gradients by region, at each layer and each step (`gradients.csv`); null: don't.",
+    )
+    landscape: Landscape | None = Field(
+        None,
+        description="The loss of every classifier around training images or its weights "
+        "(`landscape.csv`); null: don't. No masks are read.",
+    )
+    climbs: Climbs | None = Field(
+        None,
+        description="For maps of `advcam`: features of images and along climbs, by t-SNE "
+        "(`climbs.csv`); null: don't. No masks are read.",
+    )
 
 
 class Compared(Block):
@@ -97,6 +120,22 @@ class Compared(Block):
     )
 
 
+def _class_group(value: Any) -> Any:
+    if isinstance(value, dict):
+        if len(value) != 1 or not value.keys() <= {"smallest", "largest"}:
+            raise ValueError("set either smallest or largest, to a number of classes")
+        if not all(type(count) is int and count > 0 for count in value.values()):
+            raise ValueError("a number of classes is a whole number from 1 on")
+    elif not isinstance(value, tuple) or not value:
+        raise ValueError("write a list of classes, {smallest: 5} or {largest: 5}")
+    return value
+
+
+ClassGroup = Annotated[
+    tuple[str, ...] | dict[Literal["smallest", "largest"], int], BeforeValidator(_class_group)
+]
+
+
 class Report(Block):
     """Contents of report.html."""
 
@@ -113,6 +152,12 @@ class Report(Block):
     )
     compare: tuple[Compared, ...] = Field(
         (), description="Pairs of experiments whose figures of each class stand beside each other."
+    )
+    class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
+        {},
+        description="Per data set with pixel masks, groups of classes whose mean figures stand in "
+        "the report and in `results/groups.csv`: lists of classes, or the smallest or largest, "
+        "such as `voc: {traffic: [bicycle, bus, car, motorbike], small: {smallest: 5}}`.",
     )
 
 

@@ -2,6 +2,11 @@
 
 Source: Maruf et al., "Beyond discriminative regions" (2023), section 5.1: nearest-neighbour
 upsampling to 128 × 128, non-zero pixels as truth. Images are written when they are listed.
+
+With `planted`, the toy images of Lee, "Label-Efficient Learning for Object Recognition" (PhD
+thesis, 2023), section 3.4.2: a disc or a square of 5 × 5 pixels beside some digits. The thesis says
+neither sizes nor where shapes may be. Here they stand at a random place of the frame around the
+digit's 28 × 28 pixels, so that they never overlap. In masks a shape is of its image's class.
 """
 
 import gzip
@@ -16,12 +21,19 @@ from PIL import Image
 from tags2masks.config.datasets import DIGIT_NAMES, MNIST_FILES, Mnist
 from tags2masks.data.boxes import Box, box_table, extent
 from tags2masks.data.images import decode
+from tags2masks.data.randomness import image_seed
 from tags2masks.data.truth import plain_table
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.given import is_given, read_given
 from tags2masks.palette import write_palette_png
 from tags2masks.progress import progress
+
+FRAME, SIDE = 6, 5  # pixels around the digit; side of a shape
+SQUARE = np.ones((SIDE, SIDE), bool)
+DISC = np.hypot(*np.mgrid[-2:3, -2:3]) < 2.5
+SHAPES = (DISC, SQUARE)
+DIGIT, SHAPE = 1, 2  # ids in masks of instances
 
 
 def list_classes(spec: Mnist, root: Path | str) -> list[str]:
@@ -51,8 +63,12 @@ def list_images(
             )
         for number in progress(chosen, "write"):
             image = f"{split}-{number:05d}"
-            Image.fromarray(enlarge(digits[number], spec.size)).save(folder / f"{image}.png")
             tags = (DIGIT_NAMES[labels[number]],)
+            digit = digits[number]
+            if spec.planted is not None:
+                rng = np.random.default_rng(image_seed(seed, image))
+                digit = planted(digit, classes.index(tags[0]), spec.planted, rng)
+            Image.fromarray(enlarge(digit, spec.size)).save(folder / f"{image}.png")
             rows.append((image, f"images/{split}/{image}.png", split, tags))
     return pd.DataFrame(rows, columns=["image", "path", "split", "tags"])
 
@@ -76,19 +92,25 @@ def list_masks(
         beside.mkdir()
         listed = zip(index["image"], index["path"], index["tags"], strict=True)
         for image, path, (tag,) in progress(list(listed), "write masks"):
-            mask = (_ink(root / path) * (spec.classes.index(tag) + 1)).astype(np.uint8)
+            ink = _ink(root / path)
+            mask = (ink * (spec.classes.index(tag) + 1)).astype(np.uint8)
             write_palette_png(beside / f"{image}.png", mask)
-            rows.append((image, f"{folder}/{image}.png", "", ""))
+            instances = ""
+            if spec.planted is not None:
+                instances = f"{folder}/{image}-instances.png"
+                parts = np.where(_in_frame(spec.size), SHAPE, DIGIT) * ink
+                write_palette_png(beside / f"{image}-instances.png", parts.astype(np.uint8))
+            rows.append((image, f"{folder}/{image}.png", instances, ""))
     return pd.DataFrame(rows, columns=["image", "mask", "instances", "lacks"])
 
 
 def list_boxes(
     spec: Mnist, root: Path | str, index: pd.DataFrame, classes: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """The extent of the ink of every image."""
+    """The extent of the digit of every image."""
     listed = list(zip(index["image"], index["path"], index["tags"], strict=True))
     boxes = [
-        Box(image, tag, extent(_ink(Path(root) / path)), False, path)
+        Box(image, tag, extent(_digit(spec, Path(root) / path)), False, path)
         for image, path, (tag,) in progress(listed, "list boxes")
     ]
     return box_table(boxes, index)
@@ -96,6 +118,34 @@ def list_boxes(
 
 def _ink(path: Path) -> np.ndarray:
     return np.asarray(decode(path)) > 0
+
+
+def _digit(spec: Mnist, path: Path) -> np.ndarray:
+    ink = _ink(path)
+    return ink if spec.planted is None else ink & ~_in_frame(spec.size)
+
+
+def planted(digit: np.ndarray, number: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The digit [28, 28] in a frame of [40, 40], and with probability `share` a shape in the frame.
+
+    number: of the class, 0 for a disc and 1 for a square.
+    """
+    wide = np.pad(digit, FRAME)
+    has_shape = rng.random() < share
+    last = len(wide) - SIDE
+    # Along one of the four sides of the frame, against the edge or a pixel off it.
+    along, off, side = rng.integers(0, last + 1), rng.integers(0, FRAME - SIDE + 1), rng.integers(4)
+    if has_shape:
+        across = off if side % 2 else last - off
+        row, column = (along, across) if side < 2 else (across, along)
+        wide[row : row + SIDE, column : column + SIDE] = np.where(SHAPES[number], 255, 0)
+    return wide
+
+
+def _in_frame(size: int) -> np.ndarray:
+    """Where an enlarged planted image is frame, not digit: bool [size, size]."""
+    inside = np.pad(np.zeros((28, 28), bool), FRAME, constant_values=True)
+    return enlarge(inside, size)
 
 
 def mask_table(spec: Mnist, classes: Sequence[str]) -> np.ndarray:

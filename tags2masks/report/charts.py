@@ -8,6 +8,7 @@ import pandas as pd
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.report import plots, tables
+from tags2masks.report.analyses import climbs_chart, gradient_charts, landscape_charts
 from tags2masks.report.embedding import embedding_chart
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.score_file import read_score
@@ -26,7 +27,7 @@ def charts(
     """Yield the data set's charts, with titles, legends and texts.
 
     asked: the optional tables that the config asks for: of maps after each epoch, or of each step,
-    and of features after each epoch.
+    of features after each epoch, and of analyses.
     """
     for stage in (name for name, stage in STAGES.items() if stage.curves):
         title = f"{STAGES[stage].figure.capitalize()} IoU against the background score"
@@ -76,6 +77,13 @@ def charts(
             for place, artifact in enumerate(artifacts[stage]):
                 if artifact.folder / "embedding.csv" in asked:
                     yield embedding_chart(f"{key}-embedding{place}", artifact)
+                if artifact.folder / "landscape.csv" in asked:
+                    yield from landscape_charts(f"{key}-landscape{place}", artifact)
+            for place, artifact in enumerate(artifacts["maps"]):
+                if artifact.folder / "gradients.csv" in asked:
+                    yield from gradient_charts(f"{key}-gradients{place}", artifact)
+                if artifact.folder / "climbs.csv" in asked:
+                    yield climbs_chart(f"{key}-climbs{place}", artifact)
 
 
 def _epoch_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:

@@ -33,7 +33,7 @@ from tags2masks.report.plausibility import (
     shown_plausibility,
 )
 from tags2masks.report.prototypes import shown_prototypes
-from tags2masks.report.published import epoch_figures, published_tables
+from tags2masks.report.published import epoch_figures, published_tables, with_groups
 from tags2masks.report.summary import usual_split
 from tags2masks.report.sweeps import sweep_charts
 from tags2masks.report.templates import page_template
@@ -57,6 +57,7 @@ def write_page(
     asked: Sequence[Path] = (),
     compared: Sequence[dict] = (),
     cited: Sequence[str] = (),
+    grouped: bool = False,
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
@@ -64,7 +65,8 @@ def write_page(
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
     count: example images per group. published: tables of published figures; asked: optional tables
     that the config asks for, of maps after each epoch and of each step. compared: pairs of
-    experiments, as the outline has them; cited: keys of references.bib.
+    experiments, as the outline has them; cited: keys of references.bib. grouped: whether there is a
+    table of groups of classes.
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
@@ -86,6 +88,7 @@ def write_page(
         related = tables.read_correlations(results / "correlations.csv")
         related = related[related["experiment"].isin(numbers)]
         doubted = read_doubt_correlations(results / "doubt_correlations.csv")
+    groups = tables.read_groups(results / "groups.csv") if grouped else None
     plausible = read_plausibility(results / "plausibility.csv")
     datasets = [
         _dataset(
@@ -96,6 +99,7 @@ def write_page(
             metrics[metrics["dataset"] == name],
             None if swept is None else swept[swept["dataset"] == name],
             None if related is None else related[related["dataset"] == name],
+            None if groups is None else groups[groups["dataset"] == name],
             plausible,
             doubted,
             numbers,
@@ -120,7 +124,7 @@ def write_page(
         measured=any(experiment["has_truth"] for experiment in outline),
         numbers=known,
         published=published_tables(
-            published, outline, metrics, epoch_figures(outline, results, asked)
+            published, outline, with_groups(metrics, groups), epoch_figures(outline, results, asked)
         ),
         stages=_stages(datasets, outline),
         headings=GROUPS,
@@ -142,6 +146,7 @@ def _dataset(
     metrics: pd.DataFrame,
     swept: pd.DataFrame | None,
     related: pd.DataFrame | None,
+    groups: pd.DataFrame | None,
     plausible: pd.DataFrame,
     doubted: pd.DataFrame | None,
     numbers: dict[str, int],
@@ -230,6 +235,7 @@ def _dataset(
         ],
         "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
+        "groups": None if groups is None else tables.group_table(groups),
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [
             artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]

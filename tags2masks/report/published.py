@@ -4,7 +4,8 @@ A table is a CSV file with `COLUMNS`, a row per figure, in percent as printed. `
 from the classifier on, such as vanilla/cam/crf, or another name for a method that is not here.
 `metric` is a stage and a metric of metrics.csv, such as seed_iou or mask_contour_f; the suffix
 `_best` means that the background score was chosen with pixel masks. Columns of `OPTIONAL` may be
-absent: `class` (empty: the mean over the classes) and `epoch` of the classifier (empty: the last).
+absent: `class` (empty: the mean over the classes; `group: NAME`: over some of them) and `epoch` of
+the classifier (empty: the last).
 """
 
 import re
@@ -24,6 +25,7 @@ from tags2masks.stages import STAGES
 COLUMNS = ("paper", "table", "dataset", "split", "method", "metric", "value", "note")
 OPTIONAL = ("class", "epoch")
 MEAN = "mean"
+GROUP = "group: "
 MEND = "correct it, or take it out of `published`"
 BEST = "_best"
 
@@ -160,6 +162,18 @@ def epoch_figures(outline: list[dict], results: Path, asked: Collection[Path]) -
                 about |= {"stage": stage, "artifact": artifact}
                 frames.append(read_epochs(path).assign(**about))
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def with_groups(metrics: pd.DataFrame, groups: pd.DataFrame | None) -> pd.DataFrame:
+    """Figures of classes, and those of groups of classes as figures of the class `group: NAME`.
+
+    groups: `tables.read_groups` of a run that has groups, else None.
+    """
+    if groups is None:
+        return metrics
+    mine = groups[groups["experiment"].isin(metrics["experiment"])]
+    named = mine.assign(**{"class": GROUP + mine["group"]})
+    return pd.concat([metrics, named[metrics.columns]], ignore_index=True)
 
 
 def published_tables(

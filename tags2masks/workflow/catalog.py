@@ -21,7 +21,7 @@ from tags2masks.workflow.sources import module_path
 
 # Other names in results/, which a data set cannot have.
 TAKEN = re.compile(
-    r"predict|README\.md|report\.html|(metrics|leaderboard|warnings|correlations|sweep)\.csv"
+    r"predict|README\.md|report\.html|(metrics|leaderboard|warnings|correlations|sweep|groups)\.csv"
     r"|(plausibility|doubt_correlations)\.csv"
     r"|experiments-.*\.json",
     re.IGNORECASE,
@@ -84,6 +84,17 @@ class Catalog:
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
         self.comparisons()
+        self._check_class_groups()
+
+    def _check_class_groups(self) -> None:
+        """Raise ConfigError for groups of a data set that is not measured."""
+        known = self.datasets(with_truth=True)
+        for name in self.config.report.class_groups:
+            if name not in known:
+                raise ConfigError(
+                    f"report.class_groups.{name}: no data set with pixel masks in an experiment; "
+                    f"{choices(name, known)}"
+                )
 
     def comparisons(self) -> list[dict]:
         """What the report compares: the two names, an experiment (without a seed) that begins with

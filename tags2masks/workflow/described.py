@@ -100,10 +100,19 @@ class Described(Catalog):
                 "report": {
                     "examples": self.config.report.examples,
                     "compare": self.comparisons(),
+                    "class_groups": self._class_groups(),
                     "cited": cited(self.config, self.experiments),
                 },
             }
         )
+
+    def _class_groups(self) -> dict[str, dict[str, list[str] | dict[str, int]]]:
+        """The groups of classes by data set."""
+        wanted = self.config.report.model_dump(exclude_none=True)["class_groups"]
+        return {
+            name: {of: list(g) if isinstance(g, tuple) else g for of, g in groups.items()}
+            for name, groups in wanted.items()
+        }
 
     def _seed_scores(self, experiment: Experiment) -> dict[str, str]:
         """The ids of the background scores that were chosen to measure maps, by the maps' ids."""

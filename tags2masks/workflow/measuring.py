@@ -7,6 +7,7 @@ from tags2masks.config.datasets import KINDS
 from tags2masks.stages import STAGES
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.described import Described
+from tags2masks.workflow.ids import as_param
 from tags2masks.workflow.params import options, source
 from tags2masks.workflow.started import kept
 
@@ -47,7 +48,36 @@ class Measured(Described):
     @property
     def asked(self) -> list[str]:
         """The tables that the config asks for beyond the usual ones."""
-        return [*self.epoch_tables, *self.step_tables, *self.embeddings]
+        return [*self.epoch_tables, *self.step_tables, *self.embeddings, *self.analyses()]
+
+    def analyses(self) -> list[str]:
+        """The tables of analyses that the config asks for.
+
+        Raises ConfigError for one that no artifact of an experiment is for.
+        """
+        wanted = self.config.evaluation
+        maps = self.of_stage("maps")
+        of = {
+            "gradients": [a for a in maps if a.method == "rib" and self._planted(a.dataset)],
+            "landscape": self.of_stage("classifier"),
+            "climbs": [a for a in maps if a.method == "advcam"],
+        }
+        missing = {
+            "gradients": "maps of rib on a mnist data set with `planted`",
+            "landscape": "a classifier",
+            "climbs": "maps of advcam",
+        }
+        tables = []
+        for name, artifacts in of.items():
+            if getattr(wanted, name) is None:
+                continue
+            if not artifacts:
+                raise ConfigError(f"evaluation.{name}: no experiment has {missing[name]}; add one")
+            tables += [f"{a.folder}/{name}.csv" for a in artifacts]
+        return tables
+
+    def _planted(self, dataset: str) -> bool:
+        return getattr(self.config.datasets[dataset], "planted", None) is not None
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -173,6 +203,23 @@ class Measured(Described):
         artifact = self.get("classifier", wildcards)
         ordinary = f"classifiers.{artifact.upstream['classifier'].method}"
         return source("embed_epochs", ordinary, *artifact.block.modules())(wildcards)
+
+    def analysis(self, name: str) -> Callable:
+        """Param function: the options of an analysis, as one line of JSON."""
+        block = getattr(self.config.evaluation, name)
+        value = as_param(block.model_dump(mode="json")) if block else ""
+        where = f"evaluation.{name}"
+        return lambda wildcards: kept(where, value, f"{where} of the config")
+
+    def analysis_source(self, stage: str, script: str) -> Callable:
+        """Param function: the digest of a program that analyses an artifact's network."""
+
+        def digest(wildcards) -> str:
+            artifact = self.get(stage, wildcards)
+            classifier = artifact.upstream["classifier"] if stage == "maps" else artifact
+            return source(script, f"classifiers.{classifier.method}")(wildcards)
+
+        return digest
 
     def seed_at(self, wildcards) -> str:
         """Param function: the arguments for the background score at which maps are measured."""

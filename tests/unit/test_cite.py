@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tags2masks.__main__ import main
+from tags2masks.config.analyses import Landscape
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.growing import Growing
 from tags2masks.config.instances import BoxMask
@@ -42,7 +43,8 @@ def test_every_method_and_data_set_names_papers_that_are_listed():
 
 
 def test_every_reference_is_of_something():
-    named = {key for block in [*BLOCKS.values(), *KINDS.values(), Growing] for key in block.cites}
+    blocks = [*BLOCKS.values(), *KINDS.values(), Growing, Landscape]
+    named = {key for block in blocks for key in block.cites}
     named |= {*Backbone(name="resnet38d").cited(), *BoxMask(proposals="mcg").cited()}
     assert named == set(references())
     assert "felzenszwalb2004superpixel" in BoxMask(superpixels=(50,)).cited()

@@ -108,3 +108,46 @@ def test_damaged_files_are_named(tmp_path, files, damage, message):
     damage(files[0] / f"{MNIST_FILES['train'][0]}.gz")
     with pytest.raises(UserError, match=message):
         list_all(mnist, Mnist(root=str(files[0]), train=1, val=0), tmp_path)
+
+
+def test_planted_shapes_stand_beside_the_digits_and_instances_tell_them_apart(tmp_path, files):
+    folder, digits = files
+    spec = Mnist(root=str(folder), classes=("seven", "two"), train=4, val=0, size=80, planted=1.0)
+    listing, classes = list_all(mnist, spec, tmp_path)
+    index = build_index(listing, tmp_path, classes, 1, 1)
+    truth = mnist.list_masks(spec, tmp_path, index).set_index("image")
+    boxes = mnist.list_boxes(spec, tmp_path, index, classes).set_index("image")
+    spots = set()
+    for image, tag in zip(listing["image"], listing["tags"], strict=True):
+        pixels = read_image(tmp_path / f"images/train/{image}.png")[::2, ::2, 0]
+        digit = digits["train"][int(image[-5:])]
+        np.testing.assert_array_equal(pixels[6:34, 6:34], digit)
+        parts = np.asarray(Image.open(tmp_path / truth.loc[image, "instances"]))
+        shape = parts[::2, ::2] == 2
+        # A square of 25 pixels, or without its corners 21; all of it in the frame, all white.
+        assert shape.sum() == (21 if tag == ("seven",) else 25)
+        assert not shape[6:34, 6:34].any() and (pixels[shape] == 255).all()
+        rows, columns = np.nonzero(shape)
+        assert np.ptp(rows) == np.ptp(columns) == 4
+        spots.add((rows.min(), columns.min()))
+        np.testing.assert_array_equal(parts[::2, ::2] == 1, np.pad(digit > 0, 6))
+        mask = np.asarray(Image.open(tmp_path / truth.loc[image, "mask"]))
+        np.testing.assert_array_equal(mask, (parts > 0) * (1 + (tag == ("two",))))
+        assert boxes.loc[image, "x1"] >= 12 and boxes.loc[image, "y2"] < 68
+    assert len(spots) == 4
+
+
+def test_a_share_of_the_images_is_planted_and_all_are_framed():
+    digit, seen = np.zeros((28, 28), np.uint8), []
+    for seed in range(400):
+        framed = mnist.planted(digit, 1, 0.1, np.random.default_rng(seed))
+        assert framed.shape == (40, 40)
+        seen.append(int((framed > 0).sum()))
+    assert set(seen) == {0, 25} and 25 <= seen.count(25) <= 56  # 40 ± 2.7 deviations of 6
+
+
+def test_planted_is_in_the_id_only_if_set_and_wants_two_classes():
+    assert "planted" not in Mnist(root="").key()
+    assert Mnist(root="", classes=("two", "six"), planted=0.1).key()["planted"] == 0.1
+    with pytest.raises(ValueError, match="planted: a shape goes with each of two classes; name"):
+        Mnist(root="", planted=0.1)

@@ -25,7 +25,7 @@ from tests.unit.read_page import Page, table_of
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "papers/published").glob("*.csv"))
 GROUPS = [
-    *(f"group of size: {name}" for name in ("small", "mid", "large")),
+    *(f"group: {name}" for name in ("small", "mid", "large")),
     *(f"group: {name}" for name in ("singleton", "p-rel", "room", "traffic")),
 ]
 FIRST, SECOND, SCALED = (one["experiment"] for one in OUTLINE[:3])

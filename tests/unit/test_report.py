@@ -13,6 +13,7 @@ import pytest
 from skimage.color import rgb2lab
 
 from tags2masks.errors import UserError
+from tags2masks.metrics.groups import group_figures
 from tags2masks.report.colours import BACKGROUND, HATCH, mask_colours
 from tags2masks.report.gallery import gallery, image_iou, read_dataset
 from tags2masks.report.lineage import chain_numbers
@@ -30,6 +31,7 @@ from tags2masks.report.tables import (
     percent,
     read_leaderboard,
     read_metrics,
+    read_properties,
     shown_columns,
 )
 from tests.unit.fabricated_report import (
@@ -396,6 +398,23 @@ def test_properties_of_the_classes_stand_beside_their_correlations(made, page):
     assert 'id="d1-classes"' not in page  # photos have no masks
 
 
+def test_groups_of_classes_stand_in_the_page(made):
+    results, outline, roots = made
+    metrics = read_metrics(results / "metrics.csv")
+    metrics = metrics[metrics["dataset"] == "pets"]
+    properties = read_properties(results / "pets/properties.csv")
+    figures = group_figures({"both": ["cat", "dog"]}, metrics, properties, "pets")
+    figures.to_csv(results / "groups.csv", index=False)
+    page = write_page(outline, roots, results, COUNT, grouped=True)
+    (results / "groups.csv").unlink()
+    assert page.count("Groups of classes") == 2  # the heading, and the region's name
+    groups = page[page.index("<h4>Groups of classes</h4>") :]
+    cells = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in groups.split("<tr>")[2:8]]
+    assert cells[0] == "Size, % of the image Training images 16.2"
+    name = TRAIL.partition("/")[2].replace("/", " / ")
+    assert f"{name} Prediction 50.6" in cells  # 54.01 and 47.1
+
+
 def test_quality_without_masks_stands_in_the_page(made, page):
     """The figures are checked in test_plausibility.py; here, that they are those of the files."""
     sections = re.findall(r'<h3 id="d\d-plausibility">.*?<p class="source">From', page, re.DOTALL)
@@ -454,7 +473,7 @@ def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
     written = results / "experiments.json"
-    listed = {"experiments": outline, "report": {"compare": [], "cited": []}}
+    listed = {"experiments": outline, "report": {"compare": [], "cited": [], "class_groups": {}}}
     written.write_text(json.dumps(listed), encoding="utf-8")
     arguments = ["--outline", written, "--roots", json.dumps(roots)]
     arguments += ["--examples", str(COUNT), "--results", results, "--output", output]

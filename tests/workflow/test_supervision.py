@@ -21,6 +21,7 @@ from tests.workflow.conftest import CONFIG, ROOT, fresh_project
 MEASURING = {
     "measure_classes",
     "measure_epochs",
+    "measure_gradients",
     "measure_instances",
     "measure_masks_instances",
     "measure_maps",
@@ -31,7 +32,7 @@ MEASURING = {
     "report_page",
     "true_instances",
 }
-TABLES = {"collect", "correlate", "correlate_doubts", "sweep_table"}
+TABLES = {"collect", "correlate", "correlate_doubts", "group_classes", "sweep_table"}
 # A walk that met none of these has walked nothing.
 LEARNERS, OBJECTS = ("classifiers", "detectors", "segmenters"), ("maps", "masks", "instances")
 EVALUATION = MEASURING | TABLES | {"examples", "all"}
@@ -66,7 +67,7 @@ def stand_ins(config: dict, folder: Path) -> dict:
                 (folder / name).write_text(
                     '{"images": [], "annotations": [{"segmentation": [[0]]}], "categories": []}'
                 )
-        for name in {"tags", "labels", "descriptions"} & set(spec):
+        for name in {"tags", "labels", "descriptions", "names"} & set(spec):
             spec[name] = str(empty)
     if "published" in config:
         config["published"] = str(empty)

@@ -1,0 +1,108 @@
+# What trained networks do, on request (evaluation.gradients, landscape, climbs). Nothing but the report
+# takes what these rules write. Only measure_gradients reads truth.csv, for its regions.
+
+
+rule measure_gradients:
+    input:
+        index=TRAIN,
+        classes=CLASSES,
+        truth=TRUTH,
+        model=plan.upstream("maps", "classifier", "model.safetensors"),
+        spec=plan.upstream("maps", "classifier", "spec.json"),
+    output:
+        report(
+            "results/{dataset}/maps/{id}/gradients.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/maps/{id}/gradients.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.recipe("maps"),
+        source=plan.analysis_source("maps", "measure_gradients"),
+        free=plan.free("maps"),
+        analysis=plan.analysis("gradients"),
+        root=plan.root,
+        truth_root=plan.truth_root,
+        machine=plan.machine,
+    message:
+        "Measure the gradients of the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_gradients --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --truth-root {params.truth_root:q} --analysis {params.analysis:q}"
+        " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
+        " --model {input.model:q} --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule map_landscape:
+    input:
+        index=TRAIN,
+        model="results/{dataset}/classifier/{id}/model.safetensors",
+        spec="results/{dataset}/classifier/{id}/spec.json",
+    output:
+        report(
+            "results/{dataset}/classifier/{id}/landscape.csv",
+            category="Classifiers",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/classifier/{id}/landscape.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(120),
+    params:
+        recipe=plan.recipe("classifier"),
+        source=plan.analysis_source("classifier", "map_landscape"),
+        free=plan.free("classifier"),
+        analysis=plan.analysis("landscape"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Map the loss around the classifier {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.map_landscape --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --analysis {params.analysis:q} --index {input.index:q} --model {input.model:q}"
+        " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule embed_climbs:
+    input:
+        index=TRAIN,
+        model=plan.upstream("maps", "classifier", "model.safetensors"),
+        spec=plan.upstream("maps", "classifier", "spec.json"),
+    output:
+        report(
+            "results/{dataset}/maps/{id}/climbs.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+    log:
+        "logs/{dataset}/maps/{id}/climbs.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.recipe("maps"),
+        source=plan.analysis_source("maps", "embed_climbs"),
+        free=plan.free("maps"),
+        analysis=plan.analysis("climbs"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Embed climbs of the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.embed_climbs --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --analysis {params.analysis:q} --index {input.index:q} --model {input.model:q}"
+        " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"

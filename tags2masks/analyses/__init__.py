@@ -1,0 +1,1 @@
+"""What trained networks do, for figures: gradients, loss landscapes, features of climbs."""

@@ -1,0 +1,83 @@
+"""Analyses of trained networks, which only the report shows."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from tags2masks.config.base import Block
+
+
+class Gradients(Block):
+    """How much of each region reaches each layer, and the logit at each step of RIB.
+
+    Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), figures 3.11, 3.12.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021rib",)
+
+    images: int = Field(
+        100, ge=1, description="Training images with a planted shape, evenly spaced; at most."
+    )
+    above: float = Field(
+        0.3, ge=0, lt=1, description="A gradient is high above this share of the maximum."
+    )
+    maximum: Literal["own", "first"] = Field(
+        "own",
+        description="own: of the same gradient map. first: of the map of the image's first layer, "
+        "or, over RIB's steps, of the trained network. The thesis does not say.",
+    )
+
+
+class Landscape(Block):
+    """The classifier's loss around images, and around its weights.
+
+    Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), figure 3.4; around
+    weights Li et al., "Visualizing the Loss Landscape of Neural Nets" (NeurIPS 2018).
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("moosavi2019curvature", "li2018landscape")
+
+    around: Annotated[tuple[Literal["images", "weights"], ...], Field(min_length=1)] = Field(
+        ("images",),
+        description="images: along the gradient of the loss and a random direction. weights: along "
+        "two random directions, whose filters have the norms of the network's.",
+    )
+    images: int = Field(100, ge=1, description="Training images with tags, evenly spaced.")
+    points: int = Field(
+        21, ge=3, description="Points of each of the two axes, an odd number: the middle is 0."
+    )
+    radius: float = Field(
+        0.05,
+        gt=0,
+        description="Of images: root mean square change of the values, 0 to 1, at the ends of an "
+        "axis. The thesis does not say.",
+    )
+    weight_radius: float = Field(
+        1, gt=0, description="Of weights: the change's norm at the ends, in norms of each filter."
+    )
+
+    @model_validator(mode="after")
+    def _odd(self) -> "Landscape":
+        if self.points % 2 == 0:
+            raise ValueError(f"points: {self.points} is even; write an odd number")
+        return self
+
+
+class Climbs(Block):
+    """Features of images and along AdvCAM's climbs, in two dimensions by t-SNE.
+
+    Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), figure 3.9.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
+
+    classes: Annotated[tuple[str, ...], Field(min_length=2)] = Field(
+        description="Two or more classes, such as [bird, cat]."
+    )
+    images: int = Field(
+        200,
+        ge=3,
+        description="Training images of each class that have no other tag, evenly spaced; those "
+        "that the classifier takes for another class are left out.",
+    )
+    steps: int = Field(20, ge=1, description="Length of the climbs.")
