@@ -209,6 +209,8 @@ def read_weights(path: Path | str, mend: str = "check backbone.weights") -> dict
             f"{path}: not a plain file of weights: loading it could run code, which is refused; "
             "save the state dict alone, best as .safetensors"
         ) from None
+    except UserError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable weights file ({error}); {mend}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
