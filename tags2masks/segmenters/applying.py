@@ -98,7 +98,7 @@ def segmented(
 def whole_images(rows: pd.DataFrame, root: Path, inference: Inference) -> WholeImages:
     """Batches of the images of rows: of equal size, or each by itself where it is cut into tiles.
 
-    For tiles, this process and its loading processes accept images of up to `images.HUGE` pixels.
+    For tiles, this process accepts images of up to `images.HUGE` pixels.
     """
     if inference.tiles is None:
         return WholeImages(rows, root, inference.batch_size)
@@ -110,7 +110,7 @@ def _masks_of_strips(
     network: nn.Module, views: WholeImages, inference: Inference, machine: Machine
 ) -> Iterator[np.ndarray]:
     """The mask of every image, uint8 [H, W], without the whole image's probabilities in memory."""
-    for _, batch in _loaded(network, views, machine):
+    for _, batch in _loaded(network, views, inference, machine):
         for image in batch:
             mask = np.empty(image.shape[1:], np.uint8)
             for rows, shares in predict_strips(network, image, inference, machine.device):
@@ -134,7 +134,7 @@ def probabilities(
 
     views: of `whole_images`. Probabilities are on the device; of tiles, on the CPU.
     """
-    for numbers, batch in _loaded(network, views, machine):
+    for numbers, batch in _loaded(network, views, inference, machine):
         if inference.tiles is None:
             shares = predict(network, batch.to(machine.device).float() / 255, inference)
         else:
@@ -144,8 +144,12 @@ def probabilities(
 
 
 def _loaded(
-    network: nn.Module, views: WholeImages, machine: Machine
+    network: nn.Module, views: WholeImages, inference: Inference, machine: Machine
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """The batches of views, with the network ready on its device."""
+    """The batches of views, with the network ready on its device.
+
+    Huge images are not loaded ahead: memory holds one.
+    """
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
-    yield from DataLoader(views, batch_size=None, num_workers=machine.loaders)
+    loaders = machine.loaders if inference.tiles is None else 0
+    yield from DataLoader(views, batch_size=None, num_workers=loaders)
