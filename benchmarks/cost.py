@@ -55,10 +55,11 @@ products. Hours are these operations at {rate} TFLOP/s, which is an assumption: 
 what an A100 has for matrix products in TF32. `--rate` takes another; measure yours on one epoch,
 and multiply.
 
-Assumed: {images}. Maps are of all training images. Left out: reading images, random walks, CRFs and
-clustering (CPU), affinity networks (3 epochs of one network: a few per cent), predictions on val,
-detectors, and what a step does beside its passes (the [benchmarks](benchmarks.md) have it as the
-ratio to its bare passes: at most a seventh). An artifact that two chains share is counted once.
+Assumed: {images}.
+Maps are of all training images. Not counted: reading images, random walks, CRFs and clustering,
+which are a CPU's; affinity networks, which learn for 3 epochs; predictions on val; detectors; and
+what a step does beside its passes, a seventh or less on a CPU ([benchmarks](benchmarks.md)). An
+artifact that two chains share is counted once.
 """
 
 
@@ -196,9 +197,14 @@ def hours(operations: float, rate: float) -> float:
     return operations / (rate * 1e12) / 3600
 
 
+def _digits(value: float) -> str:
+    """Four digits, with commas."""
+    return f"{float(f'{value:.4g}'):,g}"
+
+
 def page(rate: float = RATE) -> str:
     """The page, in Markdown."""
-    said = "; ".join(
+    said = ";\n".join(
         f"{name.upper()} {i.count:,} training images of {i.width} × {i.height}, {i.tags} tags each"
         for name, i in IMAGES.items()
     )
@@ -214,8 +220,8 @@ def page(rate: float = RATE) -> str:
         for row in rows:
             spent = hours(row.operations, rate)
             parts.append(
-                f"| `{row.entry}` | `{row.method}` | {row.per_image / 1e9:,.4g} | {row.times:g} "
-                f"| {spent:,.3g} |"
+                f"| `{row.entry}` | `{row.method}` | {_digits(row.per_image / 1e9)} "
+                f"| {row.times:g} | {spent:,.3g} |"
             )
         total = sum(hours(row.operations, rate) for row in rows)
         parts += [f"| together | | | | **{total:,.0f}** |", ""]

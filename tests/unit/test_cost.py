@@ -51,3 +51,8 @@ def test_hours_and_rows():
     row = cost.Cost("c", "vanilla", "vanilla", per_image=10**12, times=3, images=120)
     assert cost.hours(row.operations, rate=0.1) == pytest.approx(1)
     assert torch.device("meta") == cost.picture(2, 3).device
+
+
+@pytest.mark.slow
+def test_the_page_is_up_to_date():
+    assert cost.PAGE.read_text(encoding="utf-8") == cost.page(), "run `python -m benchmarks.cost`"
