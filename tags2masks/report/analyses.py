@@ -65,7 +65,7 @@ def landscape_charts(key: str, artifact: ShownArtifact) -> Iterator[dict]:
                 "adversarial climbing": climb.set_axis(-climb.index).sort_index(),
                 "adversarial attack": surface[surface.index >= 0],
             }
-            names = ("along the normal vector", "random vector")
+            names = ("normal vector", "random vector")
         else:
             title = f"Loss around the weights: {artifact.name}"
             panels, names = {"weights": surface}, ("random direction", "another")

@@ -55,8 +55,8 @@ def test_the_demo_of_climbs(tmp_path):
     surface = pd.read_csv(table)
     middle = surface[(surface["around"] == "images") & (surface["second"] == 0)]
     loss = middle.set_index("first")["loss"]
-    # Climbing is flatter than attacking.
-    assert loss[0.05] - loss[0] > loss[0] - loss[-0.05] > 0
+    # Climbing is flatter than attacking, as in the thesis's figure 3.4.
+    assert loss.loc[0.05] > 5 * loss.loc[0] and loss.loc[:0].max() < 2 * loss.loc[0]
     page = (made.folder / "results/report.html").read_text(encoding="utf-8")
     assert "Features along climbs, by t-SNE" in page
 
