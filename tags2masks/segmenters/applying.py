@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Entry
 from tags2masks.config.inference import Inference
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
@@ -106,6 +105,6 @@ def probabilities(
     Probabilities are on the device.
     """
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
-    for numbers, batch in DataLoader(views, batch_size=None, num_workers=machine.loaders):
+    for numbers, batch in size_by_size(views, machine.loaders):
         shares = predict(network, batch.to(machine.device).float() / 255, inference)
         yield from zip(numbers, batch, shares, strict=True)
