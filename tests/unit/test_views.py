@@ -194,7 +194,7 @@ def test_batches_hold_images_of_one_size_and_the_largest_comes_first():
     sizes = [(2, 3), (4, 4), (2, 3), (2, 3), (4, 4), (5, 7)]
     assert batches_of_like_size(sizes, 2) == [[5], [1, 4], [0, 2], [3]]
     # At most 16 pixels, or one image.
-    assert batches_of_like_size(sizes, 3, 16) == [[5], [0, 2], [1], [4], [3]]
+    assert batches_of_like_size(sizes, 3, 16) == [[5], [1], [4], [0, 2], [3]]
 
 
 def test_freed_memory_is_given_back_before_batches_of_another_shape(tmp_path, monkeypatch):
