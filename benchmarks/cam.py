@@ -1,4 +1,4 @@
-"""Class activation maps: a batch with its mirror images against one view at a time."""
+"""Class activation maps as the program makes them, against plainer ways."""
 
 import statistics
 
@@ -11,8 +11,10 @@ from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
+from tags2masks.machine import Machine
 from tags2masks.maps.batch import plain_batch
 from tags2masks.maps.cam import localize
+from tags2masks.maps.localizing import ready
 from tags2masks.maps.scales import multi_scale, stored_size
 from tags2masks.nets.classifier import Classifier
 from tags2masks.nets.score_maps import normalize
@@ -21,6 +23,7 @@ TITLE = "Class activation maps"
 HEADINGS = ("batched", "beside it")
 ABOUT = (
     "Maps of 20 classes by MobileNetV2 at output stride 16 over four scales and flips, float32. "
+    "Batch norm is folded, and a pass has a few images, as in the localizing program. "
     "Plain: one image, one scale and one flip at a time. The floor is the network's arithmetic at "
     "the rate of this machine's matrix product, measured in the same rounds. All with freed memory "
     "kept by the process (`tags2masks/allocator.py`)."
@@ -33,6 +36,13 @@ def make_network() -> Classifier:
     backbone = Backbone(name="mobilenetv2_100", output_stride=16)
     network = Classifier(backbone, 20).eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last)
+
+
+def in_passes(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
+    """`batched`, as many images at a time as the localizing program takes on a CPU."""
+    height, width = images.shape[-2:]
+    passes = images.split(max(1, Machine().pass_pixels // (height * width)))
+    return torch.cat([batched(network, some, spec) for some in passes])
 
 
 def batched(network: Classifier, images: Tensor, spec: Cam) -> Tensor:
@@ -89,20 +99,23 @@ def measure(quick: bool) -> list[Row]:
     """Seconds per batch."""
     keep_freed_memory()  # as every program that runs a network does
     count, height, width, side = (2, 40, 48, 512) if quick else (16, 256, 192, 2048)
-    network, spec = make_network(), Cam()
-    ordinary = make_network().to(memory_format=torch.contiguous_format)
+    spec = Cam()
+    apart, network = make_network(), ready(make_network(), spec, Machine())
+    ordinary = ready(make_network(), spec, Machine()).to(memory_format=torch.contiguous_format)
     images = torch.rand(count, 3, height, width)
     left, right = torch.rand(2, side, side)
     work = flops(network, images[:1], spec) * count
-    fast = batched(network, images, spec)
+    fast = in_passes(network, images, spec)
     variants = [
         lambda: one_view_at_a_time(network, images, spec),
         lambda: one_view_at_a_time(network, images, spec, with_mirror=True),
         lambda: contiguous(ordinary, images, spec),
+        lambda: batched(network, images, spec),
+        lambda: batched(apart, images, spec),
     ]
     for variant in variants:
         torch.testing.assert_close(variant(), fast, atol=1e-3, rtol=1e-3)
-    runs = [lambda: batched(network, images, spec), lambda: left @ right, *variants]
+    runs = [lambda: in_passes(network, images, spec), lambda: left @ right, *variants]
     has_half = any(
         on is True for name, on in torch.cpu.get_capabilities().items() if "bf16" in name
     )
@@ -111,7 +124,7 @@ def measure(quick: bool) -> list[Row]:
         assert difference < 0.02
         runs.append(lambda: half(network, images, spec))
     times = alternate(runs, 2 if quick else 3)
-    together, product, single, mirrored, plain_order = times[:5]
+    together, product, single, mirrored, plain_order, whole, before = times[:7]
     floor = [work / (2 * side**3 / seconds) for seconds in product]
     speed = count / statistics.median(together)
     share = statistics.median(f / s for f, s in zip(floor, together, strict=True))
@@ -124,7 +137,9 @@ def measure(quick: bool) -> list[Row]:
             note=f"{speed:.3g} images/s against {count / statistics.median(single):.3g}",
         ),
         compared("one image and scale at a time, its mirror image with it", together, mirrored),
-        compared("batched, but contiguous instead of channels_last", together, plain_order),
+        compared("contiguous instead of channels_last, all in a pass", together, plain_order),
+        compared("all in a pass", together, whole),
+        compared("all in a pass, and batch norm apart", together, before),
         compared(
             "floor: the arithmetic alone",
             together,
@@ -135,5 +150,8 @@ def measure(quick: bool) -> list[Row]:
     ]
     if has_half:
         note = f"maps differ by {difference:.2g} in the mean"
-        return [*rows, compared("batched, bf16 autocast", together, times[5], note=note)]
-    return [*rows, Row("batched, bf16 autocast", None, None, None, "s", "no bf16 on this CPU")]
+        return [*rows, compared("all in a pass, bf16 autocast", together, times[7], note=note)]
+    return [
+        *rows,
+        Row("all in a pass, bf16 autocast", None, None, None, "s", "no bf16 on this CPU"),
+    ]

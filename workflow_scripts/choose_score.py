@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
 
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_block, method_module
@@ -43,11 +42,7 @@ def main() -> None:
     maps, sample = read_maps(args.maps, upstream["maps"], rows, tagged, spec.images)
 
     method, measured = method_module("scores", args.recipe), {}
-    loader = DataLoader(
-        WholeImages(sample, args.root, spec.batch_size),
-        batch_size=None,
-        num_workers=machine.loaders,
-    )
+    loader = size_by_size(WholeImages(sample, args.root, spec.batch_size), machine.loaders)
     with progress(loader, args.recipe["method"], total=len(sample)) as bar, torch.inference_mode():
         for numbers, images in loader:
             of_batch = method.measure(network, images, [maps[number][1] for number in numbers])

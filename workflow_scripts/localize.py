@@ -3,11 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
-from tags2masks.maps.localizing import Material, helpers_of, localized
+from tags2masks.maps.localizing import Material, helpers_of, localized, ready
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_index, add_paths, parser, run
@@ -32,7 +30,7 @@ def main() -> None:
     spec = method_block("maps", args.recipe, args.free)
     method = method_module("maps", args.recipe)
     network, classes = load_trained("classifier", args.model, args.spec, upstream)
-    network.to(machine.device).to(memory_format=torch.channels_last)
+    network = ready(network, spec, machine)
     index = read_index(*args.index)
     given = {"prototypes": args.prototypes, "masks": args.masks}
     files = {name: file for name, file in given.items() if file}

@@ -6,12 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-import torch
 
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
-from tags2masks.maps.localizing import localized
+from tags2masks.maps.localizing import localized, ready
 from tags2masks.methods import method_block, method_module
 from tags2masks.metrics.measuring import (
     add_score,
@@ -51,8 +50,7 @@ def main() -> None:
         job = work(args)
         for epoch, state in enumerate(states, start=1) if job.chunks else ():
             network, classes = load_epoch("classifier", state, args.spec, args.maps["upstream"])
-            network.to(machine.device).to(memory_format=torch.channels_last)
-            localize = partial(method.localize, network)
+            localize = partial(method.localize, ready(network, spec, machine))
             for number, shard in enumerate(args.shards):
                 rows = rows_of(index, "train", number, args.only)
                 entries = localized(

@@ -11,6 +11,9 @@ from tags2masks.config.training import Augment, Precision
 
 # Gradients in fp16 would need a loss scale.
 GradientPrecision = Literal["32-true", "bf16-mixed"]
+PER_PASS = (
+    "Images of equal size per forward pass; on a CPU fewer, if they have more than 262,144 pixels."
+)
 StepMap = Literal["normalized", "raw"]
 Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_length=1)]
 
@@ -21,6 +24,7 @@ class Maps(Entry):
     learns_from: ClassVar[tuple[str, ...]] = ("tags",)  # only an image's tags are localized
     memory_mb: ClassVar[int] = 12000
     uses_gpu: ClassVar[bool] = True
+    forward_only: ClassVar[bool] = False  # the backbone is only looked through: it may be folded
 
     images: int | None = Field(
         None,
@@ -33,11 +37,13 @@ class Maps(Entry):
 class MultiScale(Maps):
     """Options of methods that sum maps over several scales of the image."""
 
+    forward_only: ClassVar[bool] = True
+
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
     flip: bool = Field(True, description="Also use the mirrored image.")
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
+    batch_size: int = free(16, ge=1, description=PER_PASS)
 
 
 class Cam(MultiScale):
@@ -193,7 +199,7 @@ class ClipEs(Maps):
     )
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: GradientPrecision = Field("32-true", description="Autocast of the image tower.")
-    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
+    batch_size: int = free(8, ge=1, description=PER_PASS)
 
 
 class FickleNetMaps(Maps):
@@ -204,6 +210,7 @@ class FickleNetMaps(Maps):
     """
 
     cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
+    forward_only: ClassVar[bool] = True
 
     needs: ClassVar[tuple[str, ...]] = ("random_windows",)
     rule: ClassVar[str] = "ficklenet_maps"
@@ -216,7 +223,7 @@ class FickleNetMaps(Maps):
     )
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: Precision = Field("32-true", description="Autocast of the features.")
-    batch_size: int = free(16, ge=1, description="Images of equal size per forward pass.")
+    batch_size: int = free(16, ge=1, description=PER_PASS)
 
     @property
     def offers(self) -> frozenset[str]:
@@ -232,7 +239,7 @@ class Saliency(Maps):
     method: Literal["saliency"] = "saliency"
     stride: int = Field(4, ge=1, le=32, description="Image pixels averaged into a map pixel.")
     precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
+    batch_size: int = free(8, ge=1, description=PER_PASS)
 
 
 class Sampled(Maps):

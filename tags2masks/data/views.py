@@ -1,6 +1,6 @@
 """Views of the images for networks: random views for training, plain views for evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +8,10 @@ import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from tags2masks.allocator import give_back
 from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Augment
 from tags2masks.data.images import read_image
@@ -164,11 +165,14 @@ class PlainViews(TaggedViews):
 
 
 class WholeImages(Dataset):
-    """Batches of whole images of one size: (row numbers, uint8 [B, 3, H, W])."""
+    """Batches of whole images of one size: (row numbers, uint8 [B, 3, H, W]).
 
-    def __init__(self, rows: pd.DataFrame, root: Path, batch_size: int):
+    pixels: see `batches_of_like_size`.
+    """
+
+    def __init__(self, rows: pd.DataFrame, root: Path, batch_size: int, pixels: int | None = None):
         self.paths, self.sizes = files_of(rows, root), sizes_of(rows)
-        self.batches = batches_of_like_size(self.sizes, batch_size)
+        self.batches = batches_of_like_size(self.sizes, batch_size, pixels)
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -179,19 +183,33 @@ class WholeImages(Dataset):
         return batch, torch.stack(list(map(to_tensor, images)))
 
 
-def batches_of_like_size(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
+def size_by_size(views: WholeImages, processes: int) -> Iterator[tuple[list[int], Tensor]]:
+    """The batches of `views` in their order, read by a number of processes (0: this one).
+
+    Between batches of different shapes freed memory is given back, so that the peak is that of the
+    largest batch, whatever the number of sizes (see allocator.py).
+    """
+    shape = None
+    for numbers, pixels in DataLoader(views, batch_size=None, num_workers=processes):
+        if pixels.shape != shape:
+            give_back()
+            shape = pixels.shape
+        yield numbers, pixels
+
+
+def batches_of_like_size(
+    sizes: Sequence[tuple[int, int]], batch_size: int, pixels: int | None = None
+) -> list[list[int]]:
     """Row numbers in batches of equal (height, width), in a fixed order, most pixels first.
 
-    Memory of the largest batch is reused by all that follow (see allocator.py). From small to
-    large, freed memory is too fragmented for the next batch: 4.7 GB instead of 3.0 for 40 sizes of
-    photographs, and 14.8 GB for the 437 images of VOC's animals.
+    pixels: a batch has no more than this, or one image; null: no limit.
+    So the first batch shows whether the memory is enough for all.
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for row, size in enumerate(sizes):
         groups.setdefault(tuple(size), []).append(row)
-    batches = [
-        rows[start : start + batch_size]
-        for _, rows in sorted(groups.items())
-        for start in range(0, len(rows), batch_size)
-    ]
+    batches = []
+    for (height, width), rows in sorted(groups.items()):
+        most = batch_size if pixels is None else min(batch_size, pixels // (height * width)) or 1
+        batches += [rows[start : start + most] for start in range(0, len(rows), most)]
     return sorted(batches, key=lambda rows: -len(rows) * sizes[rows[0]][0] * sizes[rows[0]][1])

@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
 from tags2masks.config.base import Block
 from tags2masks.config.maps import Maps
 from tags2masks.data.index import images_sha, multi_hot, rows_of
 from tags2masks.data.randomness import image_seed
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.machine import AUTOCAST, Machine
 from tags2masks.maps.batch import Batch, Localized
+from tags2masks.nets.folding import fold_batch_norm
 from tags2masks.progress import progress
 from tags2masks.store import Entry
 
@@ -80,6 +80,16 @@ def helpers_of(spec: Maps, material: Material) -> dict[str, object]:
     return {name: HELPERS[name](material) for name in spec.helpers}
 
 
+def ready(network: nn.Module, spec: Maps, machine: Machine) -> nn.Module:
+    """A trained network, frozen, as the spec's method is fastest with it, on the machine's device.
+
+    The batch norm of its backbone is folded, if the method only looks at the last features.
+    """
+    if spec.forward_only:
+        fold_batch_norm(network.backbone)
+    return network.to(machine.device).to(memory_format=torch.channels_last)
+
+
 def localized(
     method: Method,
     spec: Maps,
@@ -97,9 +107,8 @@ def localized(
     tagged = multi_hot(rows["tags"], classes) > 0
     images = rows["image"].tolist()
     dtype = AUTOCAST[spec.precision]
-    loader = DataLoader(
-        WholeImages(rows, root, spec.batch_size), batch_size=None, num_workers=machine.loaders
-    )
+    views = WholeImages(rows, root, spec.batch_size, machine.pass_pixels)
+    loader = size_by_size(views, machine.loaders)
     with progress(loader, "localize", total=len(rows)) as bar:
         for numbers, pixels in loader:
             batch = Batch(

@@ -25,7 +25,7 @@ def multi_scale(
     """
     size = stored_size(images.shape[-2:], stride)
     total = None
-    for scale in scales:
+    for scale in sorted(scales, reverse=True):  # what is smaller fits into memory freed before it
         scaled = at_scale(images, scale)
         if flip:
             scaled = torch.cat([scaled, scaled.flip(-1)])

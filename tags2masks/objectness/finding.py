@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from tags2masks.config.objectness import Applied
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.machine import AUTOCAST, Machine
 from tags2masks.progress import progress
 from tags2masks.store import Entry
@@ -30,8 +29,7 @@ def found(
     """
     network.to(machine.device).to(memory_format=torch.channels_last)
     names, dtype = rows["image"].tolist(), AUTOCAST[spec.precision]
-    batches = WholeImages(rows, root, spec.batch_size)
-    loader = DataLoader(batches, batch_size=None, num_workers=machine.loaders)
+    loader = size_by_size(WholeImages(rows, root, spec.batch_size), machine.loaders)
     with progress(loader, "find objects", total=len(rows)) as bar, torch.no_grad():
         for numbers, pixels in loader:
             images = pixels.to(machine.device).float() / 255

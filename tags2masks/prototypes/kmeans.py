@@ -27,11 +27,10 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.data.randomness import image_seed
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.machine import Machine
 from tags2masks.nets.score_maps import normalize
 from tags2masks.progress import progress
@@ -187,9 +186,7 @@ def sample_features(
     """
     own, context = Sample(spec.samples), Sample(spec.samples)
     images = rows["image"].tolist()
-    loader = DataLoader(
-        WholeImages(rows, root, spec.batch_size), batch_size=None, num_workers=machine.loaders
-    )
+    loader = size_by_size(WholeImages(rows, root, spec.batch_size), machine.loaders)
     with progress(loader, desc, total=len(rows)) as bar:
         for numbers, pixels in loader:
             features = network.features(pixels.to(machine.device).float() / 255)

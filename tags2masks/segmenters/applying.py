@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from tags2masks.config.base import Entry
 from tags2masks.config.crf import crf_processes, on_device
 from tags2masks.config.inference import Inference
 from tags2masks.data.images import accept_huge_images
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.errors import UserError
 from tags2masks.machine import Machine
 from tags2masks.masks.dense_crf import refined
@@ -151,5 +150,4 @@ def _loaded(
     Huge images are not loaded ahead: memory holds one.
     """
     network.requires_grad_(False).to(machine.device).to(memory_format=torch.channels_last)
-    loaders = machine.loaders if inference.tiles is None else 0
-    yield from DataLoader(views, batch_size=None, num_workers=loaders)
+    yield from size_by_size(views, machine.loaders if inference.tiles is None else 0)

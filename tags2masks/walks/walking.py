@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from tags2masks.config.walks import Walk
-from tags2masks.data.views import WholeImages
+from tags2masks.data.views import WholeImages, size_by_size
 from tags2masks.machine import Machine
 from tags2masks.nets.resize import at_scale
 from tags2masks.progress import progress
@@ -40,8 +39,7 @@ def walked(
     """
     network.to(machine.device).to(memory_format=torch.channels_last)
     names = rows["image"].tolist()
-    batches = WholeImages(rows, root, spec.batch_size)
-    loader = DataLoader(batches, batch_size=None, num_workers=machine.loaders)
+    loader = size_by_size(WholeImages(rows, root, spec.batch_size), machine.loaders)
     with progress(loader, desc, total=len(rows)) as bar:
         for numbers, pixels in loader:
             read = [shard.read(names[number]) for number in numbers]

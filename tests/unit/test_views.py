@@ -22,6 +22,7 @@ from tags2masks.data.views import (
     perturb,
     plain_view,
     random_view,
+    size_by_size,
 )
 from tags2masks.errors import UserError
 from tags2masks.store import write_shard
@@ -192,6 +193,27 @@ def test_a_plain_view_is_centred():
 def test_batches_hold_images_of_one_size_and_the_largest_comes_first():
     sizes = [(2, 3), (4, 4), (2, 3), (2, 3), (4, 4), (5, 7)]
     assert batches_of_like_size(sizes, 2) == [[5], [1, 4], [0, 2], [3]]
+    # At most 16 pixels, or one image.
+    assert batches_of_like_size(sizes, 3, 16) == [[5], [1], [4], [0, 2], [3]]
+
+
+def test_freed_memory_is_given_back_before_batches_of_another_shape(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("tags2masks.data.views.give_back", lambda: calls.append("give back"))
+    sizes = [(4, 6), (4, 6), (8, 6), (4, 6), (4, 6), (4, 6)]  # height, width
+    for number, (height, width) in enumerate(sizes):
+        Image.new("RGB", (width, height)).save(tmp_path / f"{number}.png")
+    paths = [f"{number}.png" for number in range(len(sizes))]
+    heights, widths = zip(*sizes, strict=True)
+    rows = pd.DataFrame({"image": paths, "path": paths, "height": heights, "width": widths})
+    for numbers, pixels in size_by_size(WholeImages(rows, tmp_path, 2), 0):
+        assert len(numbers) == len(pixels)
+        calls.append(tuple(pixels.shape))
+    assert calls == [
+        *("give back", (2, 3, 4, 6), (2, 3, 4, 6)),
+        *("give back", (1, 3, 8, 6)),
+        *("give back", (1, 3, 4, 6)),
+    ]
 
 
 def test_an_image_replaced_by_one_of_another_size_is_refused_by_all_views(tmp_path):
