@@ -31,7 +31,9 @@ VIEWS = {"cuda": 50_000, "cpu": 4_000}
 """Training views of a classifier: about five epochs of VOC, and 15 minutes of two cores."""
 CROPS = {"cuda": 512, "cpu": 256}  # largest
 BACKBONES = {"cuda": "resnet50", "cpu": "mobilenetv2_100"}
-RATES = {"cuda": (0.01, 0.01), "cpu": (0.002, 0.001)}  # of classifier and segmenter
+RATES = {"cuda": (0.01, 0.01), "cpu": (0.001, 0.001)}
+"""Of classifier and segmenter. MobileNetV2 on 72 photographs, 12 epochs, two seeds: at 0.002 the
+classifier's mAP ended at 58 and 93 (with a warmup at 53 and 95), at 0.001 at 99 and 99."""
 MOST_EPOCHS = 50
 
 
