@@ -39,4 +39,4 @@ def tiles_of(height: int, width: int, spec: Tiles) -> list[Tile]:
 def _starts(side: int, size: int, overlap: int) -> list[int]:
     """The first pixels of the tiles along a side; the last tile ends where the side does."""
     last = side - size
-    return [*range(0, last, size - overlap), last]
+    return [*range(0, last, size - overlap), last] if last else [0]

@@ -59,6 +59,10 @@ def digests(plan: Plan) -> dict[tuple[str, str, str], str]:
     return found
 
 
+# Programs of analyses, which take steps as these methods do.
+ANALYSES = {("maps", "advcam"): "embed_climbs", ("maps", "rib"): "measure_gradients"}
+
+
 def programs() -> dict[str, str]:
     """Digests of all programs by themselves."""
     names = [path.stem for path in (sources.ROOT / "workflow_scripts").glob("[a-z]*.py")]
@@ -82,7 +86,7 @@ def test_an_edited_method_runs_again_alone(plan, checkout, monkeypatch, package,
     assert its_own, f"no artifact of {method}"
     assert {key for key in before if before[key] != after[key]} == its_own
     edited = {name for name in programs_before if programs_before[name] != programs_after[name]}
-    assert edited <= {METHODS[package][method].program}
+    assert edited <= {METHODS[package][method].program, ANALYSES.get((package, method))}
 
 
 def test_what_reads_masks_depends_on_the_reader_too(monkeypatch):

@@ -30,6 +30,8 @@ def test_tiles_by_hand():
     ]  # fmt: skip
     assert tiles_of(20, 32, Tiles(**TILES)) == [Tile(0, 0, 32, 20)]
     assert tiles_of(10, 33, Tiles(**TILES)) == [Tile(0, 0, 32, 10), Tile(1, 0, 32, 10)]
+    for side in (40, 64, 100):  # below, at and above the overlap, and below a tile
+        assert tiles_of(side, side, Tiles(size=512, overlap=64)) == [Tile(0, 0, side, side)]
 
 
 @pytest.mark.parametrize("overlap", [0, 1, 16])

@@ -46,6 +46,7 @@ from tests.unit.fabricated_report import (
 )
 from tests.unit.read_page import Page, decoded, table_of
 
+TIMES = "../logs/times.html"
 SHEET = "photos/sheets/crf-00000008.html"
 
 
@@ -333,8 +334,8 @@ def test_nothing_is_loaded_from_anywhere(page):
     for attributes in Page(page).named("img", "link", "script", "use", "a", "source", "iframe"):
         for name in ("src", "href", "srcset", "data"):
             value = attributes.get(name, "")
-            # A contact sheet is followed by those who want it.
-            assert re.match(r"data:|#|$", value) or value == SHEET, attributes
+            # A contact sheet and the page of times are followed by those who want them.
+            assert re.match(r"data:|#|$", value) or value in (SHEET, TIMES), attributes
     assert not re.findall(r"https?://|url\((?!#)|@import", page)
 
 

@@ -57,8 +57,8 @@ def calls(clone):
 
 
 INSTALL = (
-    "pip --disable-pip-version-check install --quiet --constraint .venv/constraints.txt "
-    "--editable .[dev,onnx]"
+    "pip --disable-pip-version-check install --quiet --no-compile "
+    "--constraint .venv/constraints.txt --editable .[dev,onnx]"
 )
 
 
@@ -72,8 +72,8 @@ def test_torch_of_another_index(clone):
     assert setup(clone, "TORCH_INDEX=https://example.org/cpu") == (0, "")
     lines, pins = calls(clone)
     assert lines[1:] == [
-        "pip --disable-pip-version-check install --quiet --index-url https://example.org/cpu "
-        + " ".join(TORCH),
+        "pip --disable-pip-version-check install --quiet --no-compile "
+        "--index-url https://example.org/cpu " + " ".join(TORCH),
         INSTALL,
     ]
     assert pins == PINS

@@ -7,6 +7,8 @@ import pytest
 
 from tests.workflow.conftest import CONFIG, NETWORK, VIEWS, fresh_project
 
+pytestmark = pytest.mark.slow
+
 CHAINS = ("digits/vanilla/cam", "digits/seam/cam", "digits/seam/pcm")
 
 

@@ -4,11 +4,14 @@ import copy as copying
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from tags2masks.data.index import read_index
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
+
+pytestmark = pytest.mark.slow
 
 
 def test_segments_take_the_classes_of_masks(copy):
