@@ -1,5 +1,5 @@
-# make demo · make test · make test-slow · make test-slurm · make test-kills · make lint · make bench:
-# each sets itself up.
+# make demo · make test · make test-slow · make test-whole · make test-slurm · make test-kills ·
+# make lint · make bench: each sets itself up.
 PYTHON ?= python3
 CORES ?= 2
 KILLS ?= 30
@@ -12,7 +12,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := ^torch(vision)?==
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow test-slurm test-kills lint bench docs
+.PHONY: setup demo test test-slow test-whole test-slurm test-kills lint bench docs
 
 setup: $(READY)
 
@@ -50,6 +50,10 @@ test: $(READY)
 # rounds, and the benchmarks' tests.
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow
+
+# Small configs of papers/ as they are: minutes each.
+test-whole: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m whole
 
 # A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
 test-slurm: $(READY)

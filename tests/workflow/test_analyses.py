@@ -40,7 +40,7 @@ def test_a_landscape_is_a_table_beside_its_classifier(copy):
     assert copy.would_run() == {"map_landscape": 1, "report_page": 1}
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_the_demo_of_climbs(tmp_path):
     config = yaml.safe_load((ROOT / "papers/analyses-digits.yaml").read_text(encoding="utf-8"))
     made = fresh_project(tmp_path, config)
@@ -61,7 +61,7 @@ def test_the_demo_of_climbs(tmp_path):
     assert "Features along climbs, by t-SNE" in page
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.skipif(not MNIST.is_dir(), reason=f"MNIST is absent: no folder {MNIST}")
 def test_the_demo_of_gradients(tmp_path):
     config = yaml.safe_load((ROOT / "papers/analyses-mnist.yaml").read_text(encoding="utf-8"))
