@@ -13,6 +13,8 @@ from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_maskrcnn import NETWORK
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 
+pytestmark = pytest.mark.slow
+
 DETECTOR = {
     "method": "fasterrcnn",
     "backbone": {"name": "test_resnet", "weights": None},

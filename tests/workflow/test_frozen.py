@@ -3,6 +3,7 @@
 import copy as copying
 
 import pandas as pd
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -10,6 +11,8 @@ from tags2masks.config.training import Backbone
 from tags2masks.nets.backbones import create_backbone
 from tests.workflow.conftest import CONFIG, VIEWS
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
+
+pytestmark = pytest.mark.slow
 
 VIT = {"name": "test_vit", "weights": "weights/vit.safetensors"}
 

@@ -13,6 +13,8 @@ from tags2masks.store import Shard
 from tests.unit.read_page import table_of
 from tests.workflow.conftest import CONFIG, fresh_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -7,6 +7,8 @@ import pytest
 from tests.workflow.conftest import CONFIG, fresh_project
 from tests.workflow.test_housekeeping import command
 
+pytestmark = pytest.mark.slow
+
 # Tables of masks, of which there are none here: they depend on the list of experiments alone.
 OF_MASKS = {"collect_plausibility": 1, "correlate_doubts": 1}
 END = {"measure_maps": 1, "collect": 1, "correlate": 1, "report_page": 1, "outline": 1}
