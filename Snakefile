@@ -107,10 +107,8 @@ onsuccess:
             write_times(times_table(plan.artifacts.values(), Path("logs")), Path("logs"))
         except UserError as error:
             print(f"warning: {error}", file=sys.stderr)
-    if workflow.is_main_process and (
-        lines := warnings("results/warnings.csv", plan.datasets())
-    ):
-        atexit.register(print, *lines, sep="\n", file=sys.stderr)
+        if lines := warnings("results/warnings.csv", plan.datasets()):
+            atexit.register(print, *lines, sep="\n", file=sys.stderr)
 
 
 rule all:

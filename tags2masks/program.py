@@ -98,6 +98,11 @@ def add_formats(options: argparse.ArgumentParser) -> None:
     options.add_argument("--overlays", action="store_true", help="also drawn over the images")
 
 
+def add_analysis(arguments: argparse.ArgumentParser) -> None:
+    """Add the options of an analysis, a block of `config.analyses`: `--analysis`."""
+    arguments.add_argument("--analysis", type=json.loads, required=True, help="as JSON")
+
+
 def add_index(options: argparse.ArgumentParser) -> None:
     """Add the option for the index of the images to work on."""
     what = "table of the images, or one per split"

@@ -1,6 +1,5 @@
 """Embed features of images and along AdvCAM's climbs, from tags alone."""
 
-import json
 from functools import partial
 
 import torch
@@ -17,7 +16,7 @@ from tags2masks.methods import method_block
 from tags2masks.metrics.plane import embedded
 from tags2masks.nets.checkpoint import read_spec
 from tags2masks.nets.trained import load_trained
-from tags2masks.program import add_index, add_paths, parser, run
+from tags2masks.program import add_analysis, add_index, add_paths, parser, run
 
 
 def main() -> None:
@@ -25,7 +24,7 @@ def main() -> None:
     options = parser(__doc__)
     add_paths(options, "root", "model", "spec", "output")
     add_index(options)
-    options.add_argument("--analysis", type=json.loads, required=True, help="its options, as JSON")
+    add_analysis(options)
     args = options.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)

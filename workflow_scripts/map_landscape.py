@@ -1,7 +1,5 @@
 """Map the loss of a classifier around training images, or around its weights."""
 
-import json
-
 from torch.utils.data import DataLoader
 
 from tags2masks.analyses.landscape import landscape
@@ -14,7 +12,7 @@ from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_block
 from tags2masks.nets.trained import load_trained
-from tags2masks.program import add_index, add_paths, parser, run
+from tags2masks.program import add_analysis, add_index, add_paths, parser, run
 from tags2masks.workflow.ids import artifact_id
 
 
@@ -23,7 +21,7 @@ def main() -> None:
     options = parser(__doc__)
     add_paths(options, "root", "model", "spec", "output")
     add_index(options)
-    options.add_argument("--analysis", type=json.loads, required=True, help="its options, as JSON")
+    add_analysis(options)
     args = options.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)

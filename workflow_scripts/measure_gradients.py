@@ -1,6 +1,5 @@
 """Measure which regions of planted images reach which layer, and the logit at each step of RIB."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tags2masks.files import written_whole
 from tags2masks.machine import Machine, prepare
 from tags2masks.methods import method_block
 from tags2masks.nets.trained import load_trained
-from tags2masks.program import add_index, add_paths, parser, run
+from tags2masks.program import add_analysis, add_index, add_paths, parser, run
 from tags2masks.progress import progress
 
 
@@ -30,7 +29,7 @@ def main() -> None:
     options = parser(__doc__)
     add_paths(options, "root", "truth_root", "classes", "truth", "model", "spec", "output")
     add_index(options)
-    options.add_argument("--analysis", type=json.loads, required=True, help="its options, as JSON")
+    add_analysis(options)
     args = options.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)

@@ -25,6 +25,7 @@ class Maps(Entry):
     memory_mb: ClassVar[int] = 12000
     uses_gpu: ClassVar[bool] = True
     forward_only: ClassVar[bool] = False  # the backbone is only looked through: it may be folded
+    analyses: ClassVar[tuple[str, ...]] = ()  # of `evaluation`, that are of how these maps are made
 
     images: int | None = Field(
         None,
@@ -372,6 +373,7 @@ class AdvCam(Maps, Climb):
     """
 
     cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
+    analyses: ClassVar[tuple[str, ...]] = ("climbs",)
 
     memory_mb: ClassVar[int] = 16000
     minutes: ClassVar[int] = 720
@@ -401,6 +403,7 @@ class Rib(Maps):
     """
 
     cites: ClassVar[tuple[str, ...]] = ("lee2021rib",)
+    analyses: ClassVar[tuple[str, ...]] = ("gradients",)
 
     helpers: ClassVar[tuple[str, ...]] = ("training",)
     memory_mb: ClassVar[int] = 16000

@@ -10,6 +10,7 @@ from tags2masks.references import bibtex
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
 from tags2masks.report.charts import bars, charts
+from tags2masks.report.class_groups import group_table
 from tags2masks.report.colours import BACKGROUND, HATCH
 from tags2masks.report.costs import cost_chart, cost_group
 from tags2masks.report.differences import difference_charts
@@ -235,7 +236,7 @@ def _dataset(
         ],
         "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
-        "groups": None if groups is None else tables.group_table(groups),
+        "groups": None if groups is None else group_table(groups),
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [
             artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]

@@ -56,11 +56,14 @@ class Measured(Described):
         Raises ConfigError for one that no artifact of an experiment is for.
         """
         wanted = self.config.evaluation
-        maps = self.of_stage("maps")
+
+        def maps_for(name: str) -> list[Artifact]:
+            return [a for a in self.of_stage("maps") if name in a.block.analyses]
+
         of = {
-            "gradients": [a for a in maps if a.method == "rib" and self._planted(a.dataset)],
+            "gradients": [a for a in maps_for("gradients") if self._planted(a.dataset)],
             "landscape": self.of_stage("classifier"),
-            "climbs": [a for a in maps if a.method == "advcam"],
+            "climbs": maps_for("climbs"),
         }
         missing = {
             "gradients": "maps of rib on a mnist data set with `planted`",

@@ -14,8 +14,9 @@ from tags2masks.config.reading import read_config
 from tags2masks.data.index import write_classes
 from tags2masks.errors import UserError
 from tags2masks.metrics.groups import group_figures, members
+from tags2masks.report.class_groups import group_table
 from tags2masks.report.published import published_tables, with_groups
-from tags2masks.report.tables import group_table, read_groups, read_metrics, read_properties
+from tags2masks.report.tables import read_groups, read_metrics, read_properties
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.described import Described
 from tests.unit.test_config import BASE
