@@ -12,7 +12,7 @@ from tags2masks.config.training import Augment, Precision
 # Gradients in fp16 would need a loss scale.
 GradientPrecision = Literal["32-true", "bf16-mixed"]
 PER_PASS = (
-    "Images of equal size per forward pass; on a CPU fewer, if they have more than 2^20 pixels."
+    "Images of equal size per forward pass; on a CPU fewer, if they have more than 800,000 pixels."
 )
 StepMap = Literal["normalized", "raw"]
 Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_length=1)]
