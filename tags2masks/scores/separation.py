@@ -38,12 +38,12 @@ SMALLEST = 128
 the features, to have enough cells."""
 
 APART = 0.2
-"""Scores by colour and by features that lie further apart are doubtful: of six such choices five lost
-2.3 to 3.5 points of mean IoU to the best score, closer ones at most 1.3 but for one that ALIKE finds
-(docs/results.md)."""
+"""Scores by colour and by features that lie further apart are doubtful: of six such choices five
+lost 2.3 to 3.5 points of mean IoU to the best score, closer ones at most 1.3 but for one that
+ALIKE finds (docs/results.md)."""
 ALIKE = 0.075
 """Below this share of the variance of colour, foreground hardly differs from background: it was
-0.04 of the maps whose choice lost 6.7 points, just above 0.075 of one and 0.14 or more of all others
+0.04 of the maps whose choice lost 6.7 points, just above 0.075 of one, 0.14 or more of all others
 (docs/results.md)."""
 
 
