@@ -28,6 +28,16 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+def _from_text(values: Any) -> Any:
+    """Seeds from `--config 'seeds=[0,1]'`, where Snakemake reads the numbers of a list as text."""
+    if not isinstance(values, tuple):
+        return values
+    return tuple(int(v) if isinstance(v, str) and re.fullmatch("[0-9]+", v) else v for v in values)
+
+
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(_from_text)]
+
+
 def _address(value: str) -> str:
     if not re.fullmatch(r"([a-z]+://)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", value):
         raise ValueError(f"'{value}' is no address; write tcp://host:port")
@@ -176,7 +186,8 @@ class Sweep(Swept):
     """A parameter to try at several values: one experiment each; shared artifacts are made once.
 
     With `by`, two parameters at once: an experiment for every pair of values, of one entry or of
-    two that an experiment goes through. The report draws them as a grid.
+    two that an experiment goes through. The report draws them as a grid, and with `seeds` also
+    with a line of box plots for each value of the second.
     """
 
     by: Swept | None = Field(
@@ -229,11 +240,12 @@ class Run(Block):
     """Seeds, machine and data sets of a config file."""
 
     seed: Seed = Field(0, description="Seed of every random choice.")
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
+    seeds: Seeds | None = Field(
         None,
         description="Repeat every experiment with each of these instead of `seed`; data sets are "
         "still drawn with `seed`. Tables then have a row per seed, the mean and the standard "
-        "deviation.",
+        "deviation, and charts of sweeps box plots. Also for a config as it is: `snakemake "
+        "--configfile FILE --config 'seeds=[0,1,2]'`.",
     )
     device: Literal["cpu", "cuda", "auto"] = Field(
         "cpu", description="Device of networks; auto: a GPU if the machine has one."

@@ -83,7 +83,7 @@ def write_page(
     swept = None
     if any("sweep" in experiment for experiment in outline):
         swept = tables.read_sweep(results / "sweep.csv")
-        swept = usual_split(swept[swept["experiment"].isin(numbers)])
+        swept = swept[swept["experiment"].isin(numbers)]
     related = doubted = None
     if any(experiment["has_truth"] for experiment in outline):
         related = tables.read_correlations(results / "correlations.csv")
