@@ -16,6 +16,7 @@ from pydantic import (
     create_model,
 )
 
+from tags2masks.config.against import Against
 from tags2masks.config.analyses import Climbs, Gradients, Landscape
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
@@ -162,6 +163,9 @@ class Report(Block):
     )
     compare: tuple[Compared, ...] = Field(
         (), description="Pairs of experiments whose figures of each class stand beside each other."
+    )
+    against: tuple[Against, ...] = Field(
+        (), description="Charts of experiments against a number or a word, see `report.against`."
     )
     class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
         {},

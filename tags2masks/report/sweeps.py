@@ -33,29 +33,38 @@ def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iter
     table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
     numbers for colours.
     """
+    table = table.assign(number=table["experiment"].map(numbers))
+    yield from charts_of(key, table, "results/sweep.csv")
+
+
+def charts_of(key: str, table: pd.DataFrame, source: str) -> Iterator[dict]:
+    """The charts of figures against a parameter, with the name of the file that they are from.
+
+    table: columns of sweep.csv, and `number` of the experiment for its colour.
+    """
     # If a chain has a stage twice, the last one counts.
-    one = ["parameter", "by", "experiment", "split", "stage", "metric", "tuned_on_masks"]
-    table = table.drop_duplicates(one, keep="last").reset_index(drop=True)
+    setting = ["parameter", "setting", "by", "by_setting", "chain", "experiment"]
+    figure = ["split", "stage", "metric", "tuned_on_masks"]
+    table = table.drop_duplicates([*setting, *figure], keep="last").reset_index(drop=True)
     usual = usual_split(table)
-    yield from _split_charts(key, usual, numbers, "")
-    yield from _split_charts(f"{key}-val", table.drop(usual.index), numbers, ON_VAL)
+    for name, rows, of in ((key, usual, ""), (f"{key}-val", table.drop(usual.index), ON_VAL)):
+        for chart in _split_charts(name, rows, of):
+            yield chart | {"source": source}
 
 
-def _split_charts(
-    key: str, table: pd.DataFrame, numbers: dict[str, int], of: str
-) -> Iterator[dict]:
+def _split_charts(key: str, table: pd.DataFrame, of: str) -> Iterator[dict]:
     alone, pairs = table[table["by"] == ""], table[table["by"] != ""]
     for place, (parameter, rows) in enumerate(alone.groupby("parameter", sort=False)):
         for stage in _telling(rows):
             name, axis = f"{key}-sweep{place}-{stage}", str(parameter)
-            yield from line_charts(name, axis, axis, stage, rows, numbers, of)
+            yield from _lines(name, axis, axis, stage, rows, of)
     for place, (names, rows) in enumerate(pairs.groupby(["parameter", "by", "chain"], sort=False)):
         for stage in _telling(rows):
-            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, numbers, of)
+            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, of)
             if _repeated(rows):
                 name, (axis, by, _) = f"{key}-spread{place}-{stage}", names
                 title = f"{axis} by {by}, each repeat"
-                yield from line_charts(name, title, axis, stage, _lines_of(rows), numbers, of)
+                yield from _lines(name, title, axis, stage, _lines_of(rows), of)
 
 
 def _repeated(rows: pd.DataFrame) -> bool:
@@ -85,27 +94,20 @@ def _stages(rows: pd.DataFrame) -> list[str]:
     return [stage for stage in tables.STAGE_NAMES if stage in set(rows["stage"])]
 
 
-def line_charts(
-    key: str,
-    title: str,
-    axis: str,
-    stage: str,
-    rows: pd.DataFrame,
-    numbers: dict[str, int],
-    of: str = "",
-    source: str = "results/sweep.csv",
+def _lines(
+    key: str, title: str, axis: str, stage: str, rows: pd.DataFrame, of: str
 ) -> Iterator[dict]:
     """The chart of a stage, with a line per chain; none without figures.
 
-    title, axis: the parameter as the title and as the axis has it; rows: of sweep.csv; of: what the
-    title says of the images; source: the file of the figures.
+    title, axis: the parameter as the title and as the axis has it; of: what the title says of the
+    images.
     """
     panels = []
     rows = rows[rows["stage"] == stage]
     for metric, figure in PANELS:
         lines = {False: [], True: []}
         for chain, mine in rows[rows["metric"] == metric].groupby("chain", sort=False):
-            number = numbers[mine["experiment"].iloc[0]]
+            number = mine["number"].iloc[0]
             for tuned, values in mine.groupby("tuned_on_masks"):
                 name = chain.partition("/")[2]
                 lines[tuned].append(plots.Series(name, number, values))
@@ -127,7 +129,6 @@ def line_charts(
             ),
             "note": what_is_drawn([line for panel in panels for line, _ in panel.lines]),
             "marks": True,
-            "source": source,
         }
 
 
@@ -138,7 +139,6 @@ def _grids(
     chain: str,
     stage: str,
     rows: pd.DataFrame,
-    numbers: dict[str, int],
     of: str,
 ) -> Iterator[dict]:
     panels = []
@@ -148,7 +148,7 @@ def _grids(
             said = f"{title[:-3]}, at the best score (tuned on masks), %" if tuned else title
             panels.append((said, _grid_of(values)))
     if panels:
-        name, number = chain.partition("/")[2], numbers[rows["experiment"].iloc[0]]
+        name, number = chain.partition("/")[2], rows["number"].iloc[0]
         yield {
             "title": f"Sensitivity to {parameter} by {by}: {tables.STAGE_NAMES[stage]}{of}",
             "svg": _drawn_grids(key, panels, parameter, by, number),
@@ -163,7 +163,6 @@ def _grids(
                 for title, grid in panels
             ),
             "marks": False,
-            "source": "results/sweep.csv",
         }
 
 
