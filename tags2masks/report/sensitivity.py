@@ -22,7 +22,7 @@ BOXES_TEXT = (
     "within 1.5 times the box's height of it; points beyond them."
 )
 POINTS_TEXT = f"Points: single repeats, where they are fewer than {BOXED}."
-LINES_TEXT = "Lines: means of the repeats. The axis does not begin at 0."
+LINES_TEXT = "Lines: means of the repeats. Axes need not begin at 0."
 
 
 class Panel(NamedTuple):
