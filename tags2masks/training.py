@@ -33,7 +33,7 @@ class Moment:
     progress: share of the run's steps that are done, in [0, 1); number: the number of these steps.
     seeds: (seed of the run, epoch, step of the epoch); rank: this process among `ranks`.
     consult: the second network as a function, with constant weights; second: the second network
-    itself, if it is trained.
+    itself, if it is trained. rate: the backbone's learning rate in this step.
     """
 
     progress: float
@@ -43,6 +43,7 @@ class Moment:
     ranks: int = 1
     consult: Callable[..., Tensor] | None = None
     second: nn.Module | None = None
+    rate: float = 0.0
 
     def weight(self, ramp: Ramp, spec: Training) -> float:
         """The ramp's value at this step."""
@@ -188,6 +189,7 @@ def fit(
                 fabric.world_size,
                 consult,
                 *seconds,
+                rate=spec.optimizer.lr * rate,
             )
             figures = _stepped(step, network, batch, moment, spec)
             for optimizer, name in zip(optimizers, DESCENDED, strict=False):

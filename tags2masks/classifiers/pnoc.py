@@ -32,7 +32,8 @@ def step(
     """The losses on a batch: images [B, 3, S, S] in 0 to 255 and multi-hot tags [B, K].
 
     "second_loss", the loss of the ordinary classifier, is "noc" times "lambda_noc"; it is absent at
-    steps where that classifier does not learn.
+    steps where that classifier does not learn. "lr_noc" is the rate at which its backbone learns in
+    effect (figure 7 (a)): the learning rate times "lambda_noc".
     """
     images, tags = batch
     images = images.float() / 255
@@ -40,6 +41,7 @@ def step(
     drawn = draw_class(tags, moment.uniform(len(tags)))
     weight, limit = (moment.weight(ramp, spec) for ramp in (spec.lambda_noc, spec.delta_noc))
     figures = {"lambda_noc": weight, "delta_noc": limit, "k_noc": float(spec.k_noc)}
+    figures["lr_noc"] = weight * moment.rate
     # Before `consult`: with several processes, its training writes batch norm buffers, which must
     # not happen between a forward pass and the backward pass through it.
     if moment.number % spec.k_noc == 0:

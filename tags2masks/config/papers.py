@@ -28,9 +28,9 @@ Every table and figure of the five documents: by which config it is made here, w
 then are, and what of it cannot be made. *yes*: at the paper's settings. *–*: an illustration or
 figures of other papers, nothing to compute. A config that is sized for CPUs shows the same
 comparison on small data.
-Run a config with the command above its table; CSV files are in `results/`, and names in *italics*
-are parts of `results/report.html`. The last column counts the figures in
-[papers/published](../papers/published/README.md).
+Run a config with the command above its table, and with what its row adds to it; CSV files are in
+`results/`, and names in *italics* are parts of `results/report.html`. The last column counts the
+figures in [papers/published](../papers/published/README.md).
 """
 
 
@@ -57,6 +57,9 @@ class Item(Block):
     chains: tuple[str, ...] = ()
     rows: tuple[Rows, ...] = ()
     views: tuple[str, ...] = ()
+    seeds: int | None = Field(
+        None, ge=2, description="Repeats that the item has, where the config makes one."
+    )
     lacks: str = ""
 
     @model_validator(mode="after")
@@ -69,7 +72,7 @@ class Item(Block):
             raise ValueError(f"{self.item}: `can: all` without a config")
         if (self.config is None) != (not self.chains):
             raise ValueError(f"{self.item}: config and chains go together")
-        if self.config is None and (self.rows or self.views):
+        if self.config is None and (self.rows or self.views or self.seeds):
             raise ValueError(f"{self.item}: figures, but no config that makes them")
         return self
 
@@ -145,12 +148,19 @@ def _row(item: Item, counts: dict[str, int]) -> str:
     if item.config:
         chains = ", ".join(f"`{chain}`" for chain in item.chains)
         by = f"[{Path(item.config).name}](../{item.config}): {chains}"
+        if item.seeds:
+            by += f"; add `--config '{seeds_option(item.seeds)}'`"
     figures = [*map(_rows_text, item.rows), *(f"*{view}*" for view in item.views)]
     # Of a figure in parts, the numbers of the text are counted at the first.
     count = counts.pop(item.item, 0) or counts.pop(item.item.partition(" (")[0], 0)
     cells = [item.item, item.shows, WORDS[item.can], by, "; ".join(figures) or "–"]
     cells += [item.lacks or "–", str(count or "–")]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def seeds_option(count: int) -> str:
+    """The value of Snakemake's `--config` that repeats experiments with this many seeds."""
+    return f"seeds=[{','.join(map(str, range(count)))}]"
 
 
 def _rows_text(rows: Rows) -> str:

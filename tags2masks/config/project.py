@@ -16,6 +16,7 @@ from pydantic import (
     create_model,
 )
 
+from tags2masks.config.against import Against
 from tags2masks.config.analyses import Climbs, Gradients, Landscape
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
@@ -26,6 +27,16 @@ from tags2masks.stages import SECTIONS
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _from_text(values: Any) -> Any:
+    """Seeds from `--config 'seeds=[0,1]'`, where Snakemake reads the numbers of a list as text."""
+    if not isinstance(values, tuple):
+        return values
+    return tuple(int(v) if isinstance(v, str) and re.fullmatch("[0-9]+", v) else v for v in values)
+
+
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(_from_text)]
 
 
 def _address(value: str) -> str:
@@ -153,6 +164,9 @@ class Report(Block):
     compare: tuple[Compared, ...] = Field(
         (), description="Pairs of experiments whose figures of each class stand beside each other."
     )
+    against: tuple[Against, ...] = Field(
+        (), description="Charts of experiments against a number or a word, see `report.against`."
+    )
     class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
         {},
         description="Per data set with pixel masks, groups of classes whose mean figures stand in "
@@ -176,7 +190,8 @@ class Sweep(Swept):
     """A parameter to try at several values: one experiment each; shared artifacts are made once.
 
     With `by`, two parameters at once: an experiment for every pair of values, of one entry or of
-    two that an experiment goes through. The report draws them as a grid.
+    two that an experiment goes through. The report draws them as a grid, and with `seeds` also
+    with a line of box plots for each value of the second.
     """
 
     by: Swept | None = Field(
@@ -229,11 +244,12 @@ class Run(Block):
     """Seeds, machine and data sets of a config file."""
 
     seed: Seed = Field(0, description="Seed of every random choice.")
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
+    seeds: Seeds | None = Field(
         None,
         description="Repeat every experiment with each of these instead of `seed`; data sets are "
         "still drawn with `seed`. Tables then have a row per seed, the mean and the standard "
-        "deviation.",
+        "deviation, and charts of sweeps box plots. Also for a config as it is: `snakemake "
+        "--configfile FILE --config 'seeds=[0,1,2]'`.",
     )
     device: Literal["cpu", "cuda", "auto"] = Field(
         "cpu", description="Device of networks; auto: a GPU if the machine has one."

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic.fields import FieldInfo
 
+from tags2masks.config.against import Against
 from tags2masks.config.base import Block
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.methods import METHODS
@@ -47,7 +48,7 @@ def page() -> str:
         parts.append(f"## `{section}`\n")
         methods = METHODS[stage.package].items()
         parts += [_section(f"method: {name}", block, 3) for name, block in methods]
-    parts.append(_section("`sweep`", Sweep))
+    parts += [_section("`sweep`", Sweep), _section("`report.against`", Against)]
     return "\n".join(parts)
 
 

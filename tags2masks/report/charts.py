@@ -14,8 +14,16 @@ from tags2masks.report.lineage import ShownArtifact
 from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, giving
 
-# Columns of training.csv with schedules, not results.
-SCHEDULES = ("lambda_re", "lambda_cse", "lambda_noc", "delta_noc", "k_noc", "consistency_weight")
+# Columns of training.csv with schedules, not results, and their titles.
+SCHEDULES = {
+    "lambda_re": "lambda_re",
+    "lambda_cse": "lambda_cse",
+    "lambda_noc": "lambda_noc",
+    "lr_noc": "lr_noc: learning rate × lambda_noc",
+    "delta_noc": "delta_noc",
+    "k_noc": "k_noc",
+    "consistency_weight": "consistency_weight",
+}
 
 
 def charts(
@@ -144,8 +152,8 @@ def _step_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:
 def _schedule_charts(key: str, lines: list[plots.Series], source: str) -> Iterator[dict]:
     """A chart of the weights and thresholds that change during training, if there are any."""
     panels = [
-        plots.Panel(name, name, [line for line in lines if name in line.values])
-        for name in SCHEDULES
+        plots.Panel(name, title, [line for line in lines if name in line.values])
+        for name, title in SCHEDULES.items()
         if any(name in line.values for line in lines)
     ]
     if panels:

@@ -9,6 +9,7 @@ from tags2masks.config.datasets import KINDS
 from tags2masks.references import bibtex
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
+from tags2masks.report.against import against_charts, dataset_of
 from tags2masks.report.charts import bars, charts
 from tags2masks.report.class_groups import group_table
 from tags2masks.report.colours import BACKGROUND, HATCH
@@ -59,6 +60,7 @@ def write_page(
     compared: Sequence[dict] = (),
     cited: Sequence[str] = (),
     grouped: bool = False,
+    against: Sequence[dict] = (),
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
@@ -67,7 +69,7 @@ def write_page(
     count: example images per group. published: tables of published figures; asked: optional tables
     that the config asks for, of maps after each epoch and of each step. compared: pairs of
     experiments, as the outline has them; cited: keys of references.bib. grouped: whether there is a
-    table of groups of classes.
+    table of groups of classes. against: charts of chosen experiments, as the outline has them.
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
@@ -83,7 +85,7 @@ def write_page(
     swept = None
     if any("sweep" in experiment for experiment in outline):
         swept = tables.read_sweep(results / "sweep.csv")
-        swept = usual_split(swept[swept["experiment"].isin(numbers)])
+        swept = swept[swept["experiment"].isin(numbers)]
     related = doubted = None
     if any(experiment["has_truth"] for experiment in outline):
         related = tables.read_correlations(results / "correlations.csv")
@@ -107,6 +109,12 @@ def write_page(
             count,
             asked,
             [pair for pair in compared if pair["names"][0].partition("/")[0] == name],
+            [
+                chart
+                for number, wanted in enumerate(against)
+                if dataset_of(wanted) == name
+                for chart in against_charts(f"against{number}", wanted, metrics)
+            ],
             cost_group(name, outline),
             board,
             tables.grouped_warnings(warned[warned["dataset"] == name]),
@@ -154,6 +162,7 @@ def _dataset(
     count: int,
     asked: Sequence[Path],
     compared: Sequence[dict],
+    against: Sequence[dict],
     group: list[dict],
     board: pd.DataFrame,
     warned: list[str],
@@ -198,6 +207,7 @@ def _dataset(
         "charts": [
             *cost_chart(key, group, board, numbers),
             *(sweep_charts(key, swept, numbers) if swept is not None else ()),
+            *against,
             *difference_charts(key, compared, usual, read.classes, numbers, properties),
             *charts(key, artifacts, usual, asked),
         ],

@@ -1,6 +1,6 @@
 """The kinds of charts, as inline SVG."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -17,9 +17,6 @@ SHADES = {  # opacity of a stage's bars: the later in a chain, the darker
     figure: round(0.25 + 0.75 * place / (len(FIGURES) - 1), 2)
     for place, figure in enumerate(FIGURES)
 }
-
-
-BOXED = 3  # seeds that make a box plot
 
 
 class Series(NamedTuple):
@@ -63,7 +60,7 @@ def curves(
     separations: drawn below, as shares of their highest value: colour solid, features dotted.
     """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, (axes, *below) = _figure(*((4.2, 2) if separations else (3.0, 1)))
+        figure, (axes, *below) = stacked(*((4.2, 2) if separations else (3.0, 1)))
         for line in series:
             table = line.values.sort_values("threshold")
             axes.plot(table["threshold"], 100 * table["iou"], **_look(line.number))
@@ -110,7 +107,7 @@ def training(key: str, series: Sequence[Series], measure: str, title: str) -> st
     """
     measured = [line for line in series if measure in line.values and _any(line.values[measure])]
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, panels = _figure(3.0, 2 if measured else 1)
+        figure, panels = stacked(3.0, 2 if measured else 1)
         _over_epochs(panels[0], series, "loss", 1, "loss")
         panels[0].set_ylim(bottom=0)
         if measured:
@@ -135,7 +132,7 @@ def over_epochs(key: str, panels: Sequence[Panel], over: str = "epoch") -> str:
     over: the column that stands in for the epoch, if it is another.
     """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, axes = _figure(0.8 + 0.9 * len(panels), len(panels))
+        figure, axes = stacked(0.8 + 0.9 * len(panels), len(panels))
         for at, panel in zip(axes, panels, strict=True):
             _over_epochs(at, panel.series, panel.column, panel.factor, panel.title, over)
             at.set_ylim(bottom=0)
@@ -144,72 +141,10 @@ def over_epochs(key: str, panels: Sequence[Panel], over: str = "epoch") -> str:
         return svg(figure, key)
 
 
-def sensitivity(
-    key: str, panels: Sequence[tuple[str, Sequence[Series], Sequence[Series]]], parameter: str
-) -> str:
-    """Figures (%) against a parameter, in panels: title, series at the reported score, at the best.
-
-    values: columns setting (text), value (0..1), a row for each seed. Lines are of means; the
-    spread of `BOXED` seeds or more is a box plot: median, quartiles, and whiskers as matplotlib has
-    them. If all settings are numbers the axis is numeric, otherwise they are spaced evenly in the
-    order of first occurrence.
-    """
-    settings = list(
-        dict.fromkeys(s for _, *kinds in panels for kind in kinds for line in kind
-                      for s in line.values["setting"])
-    )  # fmt: skip
-    numbers = pd.to_numeric(pd.Series(settings), errors="coerce")
-    numeric = bool(numbers.notna().all())
-    place = dict(zip(settings, numbers if numeric else range(len(settings)), strict=True))
-    width = 0.05 * (max(place.values()) - min(place.values()) or 1)
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, axes = _figure(1.5 + 1.5 * len(panels), len(panels))
-        for panel, (title, fixed, best) in zip(axes, panels, strict=True):
-            for tuned, lines in ((False, fixed), (True, best)):
-                for line in lines:
-                    seeds = (100 * line.values["value"]).groupby(line.values["setting"].map(place))
-                    means = seeds.mean()
-                    _boxes(panel, seeds, width, line.number)
-                    panel.plot(
-                        means.index,
-                        means,
-                        color=colour(line.number),
-                        linestyle=DASHES[2] if tuned else "-",
-                        marker="D" if tuned else "o",
-                        markersize=5,
-                        markerfacecolor=SURFACE if tuned else colour(line.number),
-                    )
-            panel.set_title(title)
-            panel.set_ylim(bottom=0)
-            panel.grid(True)
-            panel.tick_params(labelbottom=panel is axes[-1])
-        axes[-1].set_xticks(list(place.values()), [shortened(setting) for setting in settings])
-        axes[-1].set_xlabel(parameter)
-        return svg(figure, key)
-
-
-def _boxes(axes: Axes, seeds: Iterable[tuple[float, pd.Series]], width: float, number: int) -> None:
-    """A box plot of each setting's seeds, where there are enough of them."""
-    look = {"color": colour(number), "linewidth": 0.9}
-    for at, values in seeds:
-        if len(values) >= BOXED:
-            axes.boxplot(
-                values,
-                positions=[at],
-                widths=width,
-                manage_ticks=False,
-                boxprops=look,
-                medianprops=look,
-                whiskerprops=look,
-                capprops=look,
-                flierprops={"markeredgecolor": colour(number), "markersize": 3},
-            )
-
-
 def over_costs(key: str, series: Sequence[Series], label: str) -> str:
     """Mean IoU (%) against a cost on a logarithmic axis; values: columns cost (> 0), iou (0..1)."""
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, (axes,) = _figure(3.0, 1)
+        figure, (axes,) = stacked(3.0, 1)
         for line in series:
             table, number = line.values, line.number
             axes.plot(table["cost"], 100 * table["iou"], marker="o", markersize=5, **_look(number))
@@ -241,7 +176,7 @@ def class_bars(
     row = 0.105 * len(stages) + 0.06  # inches
     own = colour(number)
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
-        figure, (axes,) = _figure(0.6 + row * len(values), 1)
+        figure, (axes,) = stacked(0.6 + row * len(values), 1)
         height = 0.84 / len(stages)
         for place, stage in enumerate(stages):
             known = [(at, v[place]) for at, (_, v) in enumerate(values) if v[place] is not None]
@@ -294,7 +229,8 @@ def _over_epochs(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _figure(height: float, panels: int) -> tuple[Figure, list[Axes]]:
+def stacked(height: float, panels: int) -> tuple[Figure, list[Axes]]:
+    """A figure of this height, in inches, with panels below each other and the axis in common."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, list(figure.subplots(panels, 1, sharex=panels > 1, squeeze=False)[:, 0])
 

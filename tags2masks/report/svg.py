@@ -40,6 +40,7 @@ STYLE = {
     "ytick.major.size": 3,
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
+    "text.parse_math": False,  # names may have dollar signs
 }
 
 

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tags2masks.report import plots, tables
+from tags2masks.report.sensitivity import Panel, box_text, ordered, sensitivity, what_is_drawn
+from tags2masks.report.summary import usual_split
 from tags2masks.report.svg import STYLE, WIDTH, colour, svg
 
 PANELS = (
@@ -17,6 +19,7 @@ PANELS = (
     ("contour_f", "contour F, %"),
     ("ndr_recall", "NDR-Recall, %"),
 )
+ON_VAL = " on validation images"
 PALEST, DARKEST = 0.06, 0.55  # opacity of a grid's cells; text stays legible on all
 
 
@@ -24,17 +27,56 @@ def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iter
     """Charts of mean IoU, contour F and NDR-Recall, for each stage on which a parameter tells.
 
     One for each parameter that is swept alone, with a line per chain; for two parameters one per
-    chain, a grid. Several seeds count as their mean, and their spread is shown on the lines.
+    chain, a grid. Several seeds count as their mean, and their spread is shown on the lines; for
+    two parameters in a chart of its own, with a line for each value of the second.
+    Maps and masks of val's images, if there are any, have charts of their own.
     table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
     numbers for colours.
     """
+    table = table.assign(number=table["experiment"].map(numbers))
+    yield from charts_of(key, table, "results/sweep.csv")
+
+
+def charts_of(key: str, table: pd.DataFrame, source: str) -> Iterator[dict]:
+    """The charts of figures against a parameter, with the name of the file that they are from.
+
+    table: columns of sweep.csv, and `number` of the experiment for its colour.
+    """
+    # If a chain has a stage twice, the last one counts.
+    setting = ["parameter", "setting", "by", "by_setting", "chain", "experiment"]
+    figure = ["split", "stage", "metric", "tuned_on_masks"]
+    table = table.drop_duplicates([*setting, *figure], keep="last").reset_index(drop=True)
+    usual = usual_split(table)
+    for name, rows, of in ((key, usual, ""), (f"{key}-val", table.drop(usual.index), ON_VAL)):
+        for chart in _split_charts(name, rows, of):
+            yield chart | {"source": source}
+
+
+def _split_charts(key: str, table: pd.DataFrame, of: str) -> Iterator[dict]:
     alone, pairs = table[table["by"] == ""], table[table["by"] != ""]
     for place, (parameter, rows) in enumerate(alone.groupby("parameter", sort=False)):
         for stage in _telling(rows):
-            yield from _lines(f"{key}-sweep{place}-{stage}", str(parameter), stage, rows, numbers)
+            name, axis = f"{key}-sweep{place}-{stage}", str(parameter)
+            yield from _lines(name, axis, axis, stage, rows, of)
     for place, (names, rows) in enumerate(pairs.groupby(["parameter", "by", "chain"], sort=False)):
         for stage in _telling(rows):
-            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, numbers)
+            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, of)
+            if _repeated(rows):
+                name, (axis, by, _) = f"{key}-spread{place}-{stage}", names
+                title = f"{axis} by {by}, each repeat"
+                yield from _lines(name, title, axis, stage, _lines_of(rows), of)
+
+
+def _repeated(rows: pd.DataFrame) -> bool:
+    """Whether a pair of settings has several repeats."""
+    setting = ["chain", "setting", "by_setting"]
+    return rows.groupby(setting)["experiment"].nunique().max() > 1
+
+
+def _lines_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of two parameters with a chain for each value of the second, for a line."""
+    field = rows["by"].str.rpartition(".")[2]
+    return rows.assign(chain=rows["chain"] + ", " + field + " " + rows["by_setting"])
 
 
 def _telling(rows: pd.DataFrame) -> list[str]:
@@ -53,41 +95,41 @@ def _stages(rows: pd.DataFrame) -> list[str]:
 
 
 def _lines(
-    key: str, parameter: str, stage: str, rows: pd.DataFrame, numbers: dict[str, int]
+    key: str, title: str, axis: str, stage: str, rows: pd.DataFrame, of: str
 ) -> Iterator[dict]:
+    """The chart of a stage, with a line per chain; none without figures.
+
+    title, axis: the parameter as the title and as the axis has it; of: what the title says of the
+    images.
+    """
     panels = []
     rows = rows[rows["stage"] == stage]
-    for metric, title in PANELS:
+    for metric, figure in PANELS:
         lines = {False: [], True: []}
         for chain, mine in rows[rows["metric"] == metric].groupby("chain", sort=False):
-            number = numbers[mine["experiment"].iloc[0]]
+            number = mine["number"].iloc[0]
             for tuned, values in mine.groupby("tuned_on_masks"):
                 name = chain.partition("/")[2]
                 lines[tuned].append(plots.Series(name, number, values))
         if lines[False]:
-            panels.append((title, lines[False], lines[True]))
+            panels.append(Panel(figure, lines[False], lines[True]))
     if panels:
         yield {
-            "title": f"Sensitivity to {parameter}: {tables.STAGE_NAMES[stage]}",
-            "svg": plots.sensitivity(key, panels, parameter),
-            "legend": panels[0][1],
+            "title": f"Sensitivity to {title}: {tables.STAGE_NAMES[stage]}{of}",
+            "svg": sensitivity(key, panels, axis),
+            "legend": panels[0].fixed,
             "alt": "; ".join(
-                f"{line.name}, {title}: "
+                f"{line.name}, {panel.title}: "
                 + ", ".join(
-                    f"{tables.percent(value)} at {setting}"
-                    for setting, value in _means(line.values, "setting").items()
+                    f"{box_text(values)} at {setting}"
+                    for setting, values in line.values.groupby("setting", sort=False)["value"]
                 )
-                for title, fixed, _ in panels
-                for line in fixed
+                for panel in panels
+                for line in panel.fixed
             ),
+            "note": what_is_drawn([line for panel in panels for line, _ in panel.lines]),
             "marks": True,
-            "source": "results/sweep.csv",
         }
-
-
-def _means(rows: pd.DataFrame, by: str | list[str]) -> pd.Series:
-    """The mean of the seeds of each setting."""
-    return rows.groupby(by, sort=False)["value"].mean()
 
 
 def _grids(
@@ -97,7 +139,7 @@ def _grids(
     chain: str,
     stage: str,
     rows: pd.DataFrame,
-    numbers: dict[str, int],
+    of: str,
 ) -> Iterator[dict]:
     panels = []
     rows = rows[rows["stage"] == stage]
@@ -106,9 +148,9 @@ def _grids(
             said = f"{title[:-3]}, at the best score (tuned on masks), %" if tuned else title
             panels.append((said, _grid_of(values)))
     if panels:
-        name, number = chain.partition("/")[2], numbers[rows["experiment"].iloc[0]]
+        name, number = chain.partition("/")[2], rows["number"].iloc[0]
         yield {
-            "title": f"Sensitivity to {parameter} by {by}: {tables.STAGE_NAMES[stage]}",
+            "title": f"Sensitivity to {parameter} by {by}: {tables.STAGE_NAMES[stage]}{of}",
             "svg": _drawn_grids(key, panels, parameter, by, number),
             "legend": [plots.Series(name, number, rows)],
             "alt": "; ".join(
@@ -121,21 +163,13 @@ def _grids(
                 for title, grid in panels
             ),
             "marks": False,
-            "source": "results/sweep.csv",
         }
 
 
 def _grid_of(values: pd.DataFrame) -> pd.DataFrame:
     """The mean of the seeds for each pair: a row per setting, a column per second setting."""
-    means = _means(values, ["setting", "by_setting"]).unstack()
-    return means.loc[_ordered(values["setting"]), _ordered(values["by_setting"])]
-
-
-def _ordered(settings: pd.Series) -> list[str]:
-    """Each setting once; numbers by size, others as they come."""
-    names = list(dict.fromkeys(settings))
-    numbers = pd.to_numeric(pd.Series(names), errors="coerce")
-    return names if numbers.isna().any() else [names[at] for at in np.argsort(numbers.to_numpy())]
+    means = values.groupby(["setting", "by_setting"], sort=False)["value"].mean().unstack()
+    return means.loc[ordered(values["setting"]), ordered(values["by_setting"])]
 
 
 def _drawn_grids(

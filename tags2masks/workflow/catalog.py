@@ -16,6 +16,7 @@ from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import Artifact, Experiment, all_artifacts, reference_cams
 from tags2masks.workflow.building import build_experiments
+from tags2masks.workflow.named_experiments import comparisons, lines_against
 from tags2masks.workflow.ood import pools
 from tags2masks.workflow.sources import module_path
 
@@ -84,6 +85,7 @@ class Catalog:
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
         self.comparisons()
+        self.lines_against()
         self._check_class_groups()
 
     def _check_class_groups(self) -> None:
@@ -97,39 +99,12 @@ class Catalog:
                 )
 
     def comparisons(self) -> list[dict]:
-        """What the report compares: the two names, an experiment (without a seed) that begins with
-        each, and the stages that both names go through.
-        """
-        wanted = []
-        for place, pair in enumerate(self.config.report.compare):
-            where = f"report.compare.{place}"
-            names = [pair.first.replace(" ", ""), pair.second.replace(" ", "")]
-            if len({name.partition("/")[0] for name in names}) > 1:
-                raise ConfigError(f"{where}: name two chains of one data set")
-            found = [self._beginning_with(name, where) for name in names]
-            stages = [
-                {made.stage for depth, made in experiment.products if depth <= name.count("/")}
-                for name, experiment in zip(names, found, strict=True)
-            ]
-            wanted.append(
-                {
-                    "names": names,
-                    "experiments": [experiment.path for experiment in found],
-                    "stages": sorted(stages[0] & stages[1]),
-                    "order": pair.order,
-                }
-            )
-        return wanted
+        """What the report compares (`named_experiments.comparisons`)."""
+        return comparisons(self.config, self.experiments)
 
-    def _beginning_with(self, name: str, where: str) -> Experiment:
-        """The first experiment that is or begins with this chain."""
-        for experiment in self.experiments:
-            if f"{experiment.path}/".startswith(f"{name}/"):
-                return experiment
-        known = list(dict.fromkeys(experiment.path for experiment in self.experiments))
-        raise ConfigError(
-            f"{where}: no experiment is or begins with '{name}'; {choices(name, known)}"
-        )
+    def lines_against(self) -> list[dict]:
+        """The report's charts of chosen experiments (`named_experiments.lines_against`)."""
+        return lines_against(self.config, self.experiments)
 
     def is_full(self, experiment: Experiment) -> bool:
         """Whether it learns from the true masks of all training images, and from nothing else."""

@@ -100,6 +100,7 @@ class Described(Catalog):
                 "report": {
                     "examples": self.config.report.examples,
                     "compare": self.comparisons(),
+                    "against": self.lines_against(),
                     "class_groups": self._class_groups(),
                     "cited": cited(self.config, self.experiments),
                 },

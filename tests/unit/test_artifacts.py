@@ -358,3 +358,7 @@ def test_seeds_repeat_every_experiment_with_artifacts_of_their_own():
     assert not {a.id for _, a in found[0].products} & {a.id for _, a in found[1].products}
     # A single seed in the list is a plain experiment.
     assert build_experiments(parse_config(BASE | {"seeds": [3]}))[0].name == found[0].path
+    # As Snakemake gives the list of `--config 'seeds=[3,0]'`.
+    assert parse_config(BASE | {"seeds": ["3", "0"]}).seeds == (3, 0)
+    with pytest.raises(ConfigError, match=r"^seeds\.1: 'x' is not valid: .*integer"):
+        parse_config(BASE | {"seeds": ["3", "x"]})

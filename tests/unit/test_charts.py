@@ -62,7 +62,7 @@ def test_how_a_score_was_chosen_is_drawn_below_its_curve():
 
 def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
     plain = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.3]})
-    rising = plain.assign(lambda_re=[1.0, 4.0], delta_noc=[0.2, 0.2])
+    rising = plain.assign(lambda_re=[1.0, 4.0], lr_noc=[0.0025, 0.001], delta_noc=[0.2, 0.2])
     made: dict = {name: [] for name in STAGES}
     for number, (name, table) in enumerate({"vanilla": plain, "pnoc": rising}.items()):
         (tmp_path / name).mkdir()
@@ -75,9 +75,10 @@ def test_schedules_get_a_panel_each_where_a_method_has_them(tmp_path):
     assert [line.name for line in chart["legend"]] == ["pnoc"]
     assert chart["alt"] == (
         "pnoc: lambda_re 1 in the first epoch, 4 in the last; "
+        "pnoc: lr_noc 0.0025 in the first epoch, 0.001 in the last; "
         "pnoc: delta_noc 0.2 in the first epoch, 0.2 in the last"
     )
-    assert all(name in chart["svg"] for name in ("lambda_re", "delta_noc"))
+    assert all(name in chart["svg"] for name in ("lambda_re", "rate × lambda_noc"))
     assert "lambda_cse" not in chart["svg"]
     Page(chart["svg"])
     without = made | {"classifier": made["classifier"][:1]}

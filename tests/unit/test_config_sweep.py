@@ -294,7 +294,7 @@ def test_a_grid_of_two_parameters_by_hand():
         ("50", "5e-06", 0, 0.3, False),
         ("600", "1e-05", 0, 0.8, True),
     )
-    [chart] = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3))
+    chart, _ = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3))
     assert chart["title"] == "Sensitivity to maps.rib.margin by maps.rib.lr: seed"
     first, best = chart["alt"].split("; ")
     # Numbers in order of size; two seeds as their mean; in the second panel, the one known figure.
@@ -309,29 +309,6 @@ def test_a_grid_of_two_parameters_by_hand():
     assert "opacity: 0.06" in chart["svg"] and "opacity: 0.55" in chart["svg"]
     again = next(sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3)))
     assert again["svg"] == chart["svg"]
-
-
-def test_lines_of_several_seeds_are_their_mean():
-    table = pairs_of(("5", "", 0, 0.5, False), ("5", "", 1, 0.7, False), ("9", "", 0, 0.2, False))
-    [chart] = sweep_charts("d0", table.assign(by=""), dict.fromkeys(table["experiment"], 0))
-    assert chart["alt"] == "v/rib, mean IoU, %: 60.0 at 5, 20.0 at 9"
-
-
-def test_the_spread_of_three_seeds_is_a_box():
-    values = {"5": (0.5, 0.7, 0.8), "9": (0.2, 0.3)}
-    table = pairs_of(
-        *((at, "", seed, iou, False) for at, own in values.items() for seed, iou in enumerate(own))
-    ).assign(by="")
-    [boxed] = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 0))
-    two = table[~table["experiment"].str.endswith("@2")]
-    [plain] = sweep_charts("d0", two, dict.fromkeys(table["experiment"], 0))
-
-    def drawn(chart):
-        return chart["svg"].count("stroke: var(--series-0)")
-
-    # A box, its median, and two whiskers with their ends.
-    assert drawn(boxed) - drawn(plain) == 6
-    assert boxed["alt"] == "v/rib, mean IoU, %: 66.7 at 5, 25.0 at 9"
 
 
 def test_earlier_stages_have_a_chart_where_the_parameter_changes_them():

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_config as parse_config_option
 
 from tags2masks.config import papers
 from tags2masks.config.base import ConfigError
 from tags2masks.config.experiments import expand_braces
-from tags2masks.config.papers import Item, command_of, page, published_counts, read_index
+from tags2masks.config.papers import (
+    Item,
+    command_of,
+    page,
+    published_counts,
+    read_index,
+    seeds_option,
+)
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.report.tables import METRIC_NAMES
@@ -118,6 +126,19 @@ def test_rows_are_what_the_config_measures(item):
         if rows.file == "steps.csv":
             entries = {chain.split("/")[2] for chain in mine}
             assert all(config.maps[entry].keep_steps for entry in entries)
+
+
+def test_items_of_repeats_have_them_by_the_option_that_the_page_adds():
+    repeated = [item for item in MADE if item.seeds]
+    assert {item.item for item in repeated} >= {f"Figure {number}" for number in range(5, 9)}
+    [(key, value)] = parse_config_option([seeds_option(3)]).items()  # as Snakemake reads it
+    assert (key, list(value)) == ("seeds", ["0", "1", "2"])
+    for item in repeated:
+        raw = read_config(ROOT / item.config)
+        assert "seeds" not in raw  # else the option changes nothing
+        config = parse_config(raw | parse_config_option([seeds_option(item.seeds)]))
+        assert config.seeds == tuple(range(item.seeds))
+        assert seeds_option(item.seeds) in page()
 
 
 def test_views_are_parts_of_the_report():

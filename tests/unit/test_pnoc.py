@@ -63,6 +63,15 @@ def test_the_schedules_are_in_the_table(tmp_path):
     assert {row["k_noc"] for row in changed} == {2}
 
 
+def test_the_effective_rate_of_the_ordinary_classifier_by_hand(tmp_path):
+    # Step s of 12 has the rate 0.02 · (1 − s/12) and the weight s/12: 0.02 · s (12 − s) / 144.
+    optimizer = Optimizer(lr=0.02, head_factor=2, poly_power=1)
+    rows = trained(tmp_path, spec_of("pnoc", optimizer=optimizer, k_noc=2))[1]
+    sums = [0 + 11 + 20, 27 + 32 + 35, 36 + 35 + 32, 27 + 20 + 11]
+    assert [row["lr_noc"] for row in rows] == pytest.approx([0.02 * n / 144 / 3 for n in sums])
+    assert "lr_noc" not in trained(tmp_path / "poc", spec_of("poc"))[1][0]
+
+
 def plain_algorithm(steps):
     """Algorithm 1 with two optimizers, one network at a time: the weights of both after it."""
     prepare(Machine(threads=1), 0)

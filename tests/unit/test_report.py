@@ -474,7 +474,8 @@ def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
     written = results / "experiments.json"
-    listed = {"experiments": outline, "report": {"compare": [], "cited": [], "class_groups": {}}}
+    said = {"compare": [], "against": [], "cited": [], "class_groups": {}}
+    listed = {"experiments": outline, "report": said}
     written.write_text(json.dumps(listed), encoding="utf-8")
     arguments = ["--outline", written, "--roots", json.dumps(roots)]
     arguments += ["--examples", str(COUNT), "--results", results, "--output", output]
