@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from tags2masks.config.analyses import Climbs, Gradients, Landscape
+from tags2masks.config.analyses import Climbs, Gradients, Images, Landscape, Untagged
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -102,6 +102,11 @@ class Evaluation(Block):
         description="For maps of `advcam`: features of images and along climbs, by t-SNE "
         "(`climbs.csv`); null: don't. No masks are read.",
     )
+    untagged: Untagged | None = Field(
+        None,
+        description="For maps from a classifier: those of classes that an image is not tagged "
+        "with, drawn in the report (`untagged.zarr.zip`); null: don't. Nothing else uses them.",
+    )
 
 
 class Compared(Block):
@@ -152,6 +157,11 @@ class Report(Block):
     )
     compare: tuple[Compared, ...] = Field(
         (), description="Pairs of experiments whose figures of each class stand beside each other."
+    )
+    side_by_side: dict[Name, Images] = Field(
+        {},
+        description="Per data set, training images whose maps by all experiments stand in one row "
+        "in the report: a number, evenly spaced, or names, such as `voc: [2007_000032]`.",
     )
     class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
         {},

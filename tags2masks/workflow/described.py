@@ -101,6 +101,7 @@ class Described(Catalog):
                     "examples": self.config.report.examples,
                     "compare": self.comparisons(),
                     "class_groups": self._class_groups(),
+                    "side_by_side": self.config.report.model_dump(mode="json")["side_by_side"],
                     "cited": cited(self.config, self.experiments),
                 },
             }

@@ -51,7 +51,7 @@ class Measured(Described):
         return [*self.epoch_tables, *self.step_tables, *self.embeddings, *self.analyses()]
 
     def analyses(self) -> list[str]:
-        """The tables of analyses that the config asks for.
+        """The files of analyses that the config asks for.
 
         Raises ConfigError for one that no artifact of an experiment is for.
         """
@@ -64,19 +64,26 @@ class Measured(Described):
             "gradients": [a for a in maps_for("gradients") if self._planted(a.dataset)],
             "landscape": self.of_stage("classifier"),
             "climbs": maps_for("climbs"),
+            "untagged": [
+                a
+                for a in self.of_stage("maps")
+                if a.block.program is None and "masks" not in a.block.helpers
+            ],
         }
         missing = {
             "gradients": "maps of rib on a mnist data set with `planted`",
             "landscape": "a classifier",
             "climbs": "maps of advcam",
+            "untagged": "maps that a classifier alone gives",
         }
+        files = {"untagged": "untagged.zarr.zip"}
         tables = []
         for name, artifacts in of.items():
             if getattr(wanted, name) is None:
                 continue
             if not artifacts:
                 raise ConfigError(f"evaluation.{name}: no experiment has {missing[name]}; add one")
-            tables += [f"{a.folder}/{name}.csv" for a in artifacts]
+            tables += [f"{a.folder}/{files.get(name, f'{name}.csv')}" for a in artifacts]
         return tables
 
     def _planted(self, dataset: str) -> bool:
@@ -223,6 +230,12 @@ class Measured(Described):
             return source(script, f"classifiers.{classifier.method}")(wildcards)
 
         return digest
+
+    def untagged_source(self, wildcards) -> str:
+        """Param function: the digest of the program that localizes untagged classes."""
+        maps = self.get("maps", wildcards)
+        parts = [f"maps.{maps.method}", *maps.block.modules()]
+        return source("localize_untagged", *parts)(wildcards)
 
     def seed_at(self, wildcards) -> str:
         """Param function: the arguments for the background score at which maps are measured."""

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from tags2masks.data.index import images_sha, rows_of
-from tags2masks.report.gallery import gallery, read_dataset
+from tags2masks.report.gallery import gallery
+from tags2masks.report.stored import read_dataset
 from tags2masks.store import write_shard
 from tests.unit.fabricated_report import COUNT, fabricate
 from tests.unit.read_page import decoded

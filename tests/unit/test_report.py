@@ -15,11 +15,12 @@ from skimage.color import rgb2lab
 from tags2masks.errors import UserError
 from tags2masks.metrics.groups import group_figures
 from tags2masks.report.colours import BACKGROUND, HATCH, mask_colours
-from tags2masks.report.gallery import gallery, image_iou, read_dataset
+from tags2masks.report.gallery import gallery, image_iou
 from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.pictures import image_picture, map_picture, mask_picture, overlay_picture
 from tags2masks.report.step_tiles import step_tiles
+from tags2masks.report.stored import read_dataset
 from tags2masks.report.summary import LEADERBOARD
 from tags2masks.report.tables import (
     COLUMNS,
@@ -474,7 +475,8 @@ def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
     written = results / "experiments.json"
-    listed = {"experiments": outline, "report": {"compare": [], "cited": [], "class_groups": {}}}
+    shown = {"compare": [], "cited": [], "class_groups": {}, "side_by_side": {}}
+    listed = {"experiments": outline, "report": shown}
     written.write_text(json.dumps(listed), encoding="utf-8")
     arguments = ["--outline", written, "--roots", json.dumps(roots)]
     arguments += ["--examples", str(COUNT), "--results", results, "--output", output]
