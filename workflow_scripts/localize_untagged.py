@@ -9,7 +9,7 @@ from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
 from tags2masks.maps.localizing import Material, helpers_of, localized, ready
 from tags2masks.methods import method_block, method_module
-from tags2masks.nets.trained import load_trained
+from tags2masks.nets.trained import load_classifier
 from tags2masks.program import add_analysis, add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
@@ -22,12 +22,13 @@ def main() -> None:
     add_index(options)
     add_analysis(options)
     options.add_argument("--prototypes", type=Path, help="for methods that need them")
+    options.add_argument("--ordinary", type=Path, help="spec.json of what --model began as")
     args = options.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
     seed, upstream = args.recipe["seed"], args.recipe["upstream"]
     prepare(machine, seed)
-    network, classes = load_trained("classifier", args.model, args.spec, upstream)
+    network, classes = load_classifier(args.model, args.spec, upstream, args.ordinary)
     train = rows_of(read_index(*args.index), "train")
     rows = further_tagged(train, classes, Untagged.model_validate(args.analysis))
     spec = method_block("maps", args.recipe, args.free)

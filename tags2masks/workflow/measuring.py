@@ -29,12 +29,12 @@ class Measured(Described):
     def epoch_tables(self) -> list[str]:
         """The tables after each epoch, if the config asks for them.
 
-        For maps that are made from a classifier and nothing else.
+        For maps that are made from a classifier and nothing else, and not from its second network.
         """
         if self.config.evaluation.epoch_images is None:
             return []
         of_classifier = (a for a in self.with_truth("maps") if "classifier" in a.upstream)
-        maps = [a for a in of_classifier if not a.block.helpers]
+        maps = [a for a in of_classifier if not a.block.helpers and "noc" not in a.block.needs]
         return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property
