@@ -14,6 +14,7 @@ from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.colours import mask_colours
 from tags2masks.report.examples import choose, choose_groups
+from tags2masks.report.hint_tiles import hint_tiles
 from tags2masks.report.pictures import (
     Tile,
     image_picture,
@@ -86,6 +87,10 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     steps = read_steps(dataset, chosen, folder, artifacts.get("maps"))
     of_stages = instances_of(dataset, chosen, folder, experiment)
     objects = [(*one, read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
+    hints = [
+        (each["chain"], each["score"], read_shards(dataset, chosen, folder, "maps", each["maps"]))
+        for each in experiment["hints"]
+    ]
     pixels = {image: pixels_of(dataset, row) for image, row in _by_image(chosen)}
     labels = {image: labels_of(dataset, row, stored) for image, row in _by_image(chosen)}
     widest = max([1, *(len(maps) for maps, _ in stored["maps"].values())])
@@ -96,6 +101,11 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
             row["tags"],
             [
                 *_seen(pixels[image], row, stored["maps"].get(image), places),
+                *(
+                    tile
+                    for chain, score, arrays in hints
+                    for tile in hint_tiles(pixels[image], image, arrays[image][0], chain, score)
+                ),
                 *(
                     _object_tile(pixels[image], image, stage, artifact, arrays[image][0])
                     for stage, artifact, arrays in objects
@@ -116,7 +126,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(objects) + len(of_stages) + len(_columns(experiment, dataset)),
+        max((len(example.tiles) for example in examples.values()), default=1),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )

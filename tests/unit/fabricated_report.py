@@ -109,6 +109,7 @@ def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
         "supervision": ["tags"],
         "full": False,
         "objects": [],
+        "hints": [],
         "val": [],
         "instances": [],
         "has_instances": False,
