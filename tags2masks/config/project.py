@@ -163,6 +163,13 @@ class Report(Block):
         description="Per data set, training images whose maps by all experiments stand in one row "
         "in the report: a number, evenly spaced, or names, such as `voc: [2007_000032]`.",
     )
+    ood_images: int | None = Field(
+        None,
+        ge=1,
+        description="For classifiers that learn from out-of-distribution images: draw this number "
+        "of them, evenly spaced, as the training has them (`keep: erased` without the CAM of their "
+        "class; `ood.zarr.zip`); null: none.",
+    )
     class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
         {},
         description="Per data set with pixel masks, groups of classes whose mean figures stand in "

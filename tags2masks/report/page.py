@@ -26,6 +26,7 @@ from tags2masks.report.lineage import (
     path_of,
 )
 from tags2masks.report.map_rows import side_by_side, untagged_maps
+from tags2masks.report.ood_rows import ood_rows
 from tags2masks.report.plausibility import COLUMNS as PLAUSIBILITY
 from tags2masks.report.plausibility import (
     grouped_doubts,
@@ -244,6 +245,7 @@ def _dataset(
         "groups": None if groups is None else group_table(groups),
         "side_by_side": side_by_side(artifacts_of("maps", first, numbers, results), read, beside),
         "untagged": untagged_maps(artifacts["maps"], read, asked),
+        "ood": ood_rows(artifacts["classifier"], read, asked),
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [
             artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]

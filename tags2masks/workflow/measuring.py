@@ -42,13 +42,23 @@ class Measured(Described):
         """The tables of features after each epoch, if the config asks for them: of `wood`."""
         if self.config.evaluation.epoch_features is None:
             return []
-        with_ood = [a for a in self.of_stage("classifier") if "ood" in a.block.learns_from]
-        return [f"{a.folder}/embedding.csv" for a in with_ood]
+        return [f"{a.folder}/embedding.csv" for a in self._learned_with_ood()]
+
+    @property
+    def ood_images(self) -> list[str]:
+        """The images that classifiers like `wood` learned from, if the config asks for some."""
+        if self.config.report.ood_images is None:
+            return []
+        return [f"{a.folder}/ood.zarr.zip" for a in self._learned_with_ood()]
+
+    def _learned_with_ood(self) -> list[Artifact]:
+        return [a for a in self.of_stage("classifier") if "ood" in a.block.learns_from]
 
     @property
     def asked(self) -> list[str]:
-        """The tables that the config asks for beyond the usual ones."""
-        return [*self.epoch_tables, *self.step_tables, *self.embeddings, *self.analyses()]
+        """The files that the config asks for beyond the usual ones."""
+        of_classifiers = [*self.embeddings, *self.ood_images]
+        return [*self.epoch_tables, *self.step_tables, *of_classifiers, *self.analyses()]
 
     def analyses(self) -> list[str]:
         """The files of analyses that the config asks for.
@@ -208,11 +218,15 @@ class Measured(Described):
         parts = [f"maps.{maps.method}", f"classifiers.{maps.upstream['classifier'].method}"]
         return source("measure_epochs", self.reader(wildcards.dataset), *parts)(wildcards)
 
-    def embedding_source(self, wildcards) -> str:
-        """Param function: the digest of the program that embeds a classifier's epochs."""
-        artifact = self.get("classifier", wildcards)
-        ordinary = f"classifiers.{artifact.upstream['classifier'].method}"
-        return source("embed_epochs", ordinary, *artifact.block.modules())(wildcards)
+    def ood_source(self, script: str) -> Callable:
+        """Param function: the digest of a program that looks at a training like `wood`'s."""
+
+        def digest(wildcards) -> str:
+            artifact = self.get("classifier", wildcards)
+            ordinary = f"classifiers.{artifact.upstream['classifier'].method}"
+            return source(script, ordinary, *artifact.block.modules())(wildcards)
+
+        return digest
 
     def analysis(self, name: str) -> Callable:
         """Param function: the options of an analysis, as one line of JSON."""
