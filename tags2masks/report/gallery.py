@@ -23,10 +23,11 @@ from tags2masks.report.pictures import (
     mask_picture,
     overlay_picture,
 )
-from tags2masks.report.step_tiles import step_tiles
+from tags2masks.report.step_tiles import restricted_tiles, step_tiles
 from tags2masks.report.stored import (
     CERTAIN,
     Dataset,
+    Steps,
     instances_of,
     labels_of,
     pixels_of,
@@ -45,13 +46,14 @@ OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles
 class Example(NamedTuple):
     """A training image with its maps, objects and masks; None is an empty place.
 
-    steps: below them the maps after steps of a method that goes in steps, if these are kept.
+    steps: rows below them: the maps after steps of a method that goes in steps, and the masks that
+    restrict these, if they are kept.
     """
 
     image: str
     tags: tuple[str, ...]
     tiles: list[Tile | None]
-    steps: list[Tile]
+    steps: list[list[Tile]]
 
 
 class Gallery(NamedTuple):
@@ -119,7 +121,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for what in _columns(experiment, dataset)
                 ),
             ],
-            step_tiles(pixels[image], image, *steps[image]) if image in steps else [],
+            _step_rows(pixels[image], image, steps.get(image)),
         )
         for image, row in _by_image(chosen)
     }
@@ -163,6 +165,15 @@ def _seen(pixels: np.ndarray, row: dict, maps: tuple | None, places: int) -> lis
         alt = f"Where {name} is seen in {row['image']}"
         tiles.append(Tile(map_picture(pixels, values[at]), "map", note, alt))
     return tiles + [None] * (1 + places - len(tiles))
+
+
+def _step_rows(pixels: np.ndarray, image: str, steps: Steps | None) -> list[list[Tile]]:
+    if steps is None:
+        return []
+    rows = [step_tiles(pixels, image, steps.maps, steps.classes)]
+    if steps.restricted is not None:
+        rows.append(restricted_tiles(pixels, image, *steps))
+    return [row for row in rows if row]
 
 
 def _instances_tile(

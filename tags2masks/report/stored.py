@@ -85,14 +85,29 @@ def read_shards(
     }
 
 
+class Steps(NamedTuple):
+    """The maps of an image's steps, [k, T, h, w], and its k classes.
+
+    restricted: where they are restricted, [k, T - 1, h, w], if it is stored.
+    """
+
+    maps: np.ndarray
+    classes: list[str]
+    restricted: np.ndarray | None
+
+
 def read_steps(
     dataset: Dataset, chosen: pd.DataFrame, folder: Path, artifact: str | None
-) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Where they are kept: the maps of each step of the chosen images, and their classes."""
+) -> dict[str, Steps]:
+    """The steps of the chosen images, where they are kept."""
     if artifact is None:
         return {}
     return {
-        image: (shard.read_further("steps", image), shard.read(image)[1]["classes"])
+        image: Steps(
+            shard.read_further("steps", image),
+            shard.read(image)[1]["classes"],
+            shard.read_further("restricted", image) if shard.holds(image, "restricted") else None,
+        )
         for shard, images in shards_of(dataset, chosen, folder / "maps" / artifact)
         for image in images
         if shard.holds(image, "steps")
