@@ -10,7 +10,7 @@ from tags2masks.data.index import images_sha, spaced
 from tags2masks.errors import UserError
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.pictures import Tile, image_picture, map_picture
-from tags2masks.report.stored import Dataset, pixels_of, read_shards
+from tags2masks.report.stored import Dataset, pixels_of, shards_of
 from tags2masks.store import Shard
 
 UNTAGGED = "untagged.zarr.zip"
@@ -45,9 +45,12 @@ def side_by_side(
         return []
     chosen = dataset.rows[dataset.rows["image"].isin(_images(dataset, wanted))]
     stored = {
-        artifact.name: read_shards(
-            dataset, chosen, artifact.folder.parents[1], artifact.stage, artifact.id
-        )
+        artifact.name: {
+            image: shard.read(image)
+            for shard, images in shards_of(dataset, chosen, artifact.folder)
+            for image in images
+            if shard.holds(image)
+        }
         for artifact in maps
     }
     rows = []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tags2masks.config.base import ConfigError
-from tags2masks.data.index import images_sha
+from tags2masks.data.index import images_sha, rows_of
 from tags2masks.errors import UserError
 from tags2masks.report.lineage import artifacts_of, chain_numbers
 from tags2masks.report.map_rows import UNTAGGED, side_by_side, untagged_maps
@@ -49,6 +49,25 @@ def test_all_chains_are_in_one_row(made):
     assert rows[1].tiles[1].picture != rows[2].tiles[1].picture
     assert [row.image for row in side_by_side(maps, dataset, 2)] == ["pets-03", "pets-07"]
     assert side_by_side(maps, dataset, None) == side_by_side([], dataset, 2) == []
+
+
+def test_maps_of_other_images_alone_have_an_empty_place(made, tmp_path):
+    dataset, maps = of_pets(*made)
+    for number in (0, 1):
+        rows = rows_of(dataset.rows, "train", number)
+        scores = np.ones((1, 16, 16), np.float16)
+        entries = [
+            (row["image"], scores, {"classes": list(row["tags"]), "size": [64, 64]})
+            for row in rows.to_dict("records")
+            if row["image"] == "pets-01"
+        ]
+        path = tmp_path / "few" / f"{number}.zarr.zip"
+        path.parent.mkdir(exist_ok=True)
+        write_shard(path, {"id": "few"}, images_sha(rows), entries)
+    few = maps[0]._replace(id="few", folder=tmp_path / "few", name="vanilla/few")
+    first, second = side_by_side([*maps, few], dataset, ["pets-01", "pets-03"])
+    assert first.tiles[3].title == "vanilla/few" and second.tiles[3] is None
+    assert None not in second.tiles[:3]
 
 
 def test_an_unknown_image_is_told(made):
