@@ -1,5 +1,5 @@
-# What trained networks do, on request (evaluation.gradients, landscape, climbs). Nothing but the report
-# takes what these rules write. Only measure_gradients reads truth.csv, for its regions.
+# What trained networks do, on request (evaluation.gradients, landscape, climbs, untagged). Nothing but
+# the report takes what these rules write. Only measure_gradients reads truth.csv, for its regions.
 
 
 rule measure_gradients:
@@ -106,3 +106,31 @@ rule embed_climbs:
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " --analysis {params.analysis:q} --index {input.index:q} --model {input.model:q}"
         " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule localize_untagged:
+    input:
+        unpack(plan.inputs(STAGES["maps"])),
+    output:
+        "results/{dataset}/maps/{id}/untagged.zarr.zip",
+    log:
+        "logs/{dataset}/maps/{id}/untagged.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(12000),
+        runtime=scaled(120),
+    params:
+        recipe=plan.recipe("maps"),
+        source=plan.untagged_source,
+        free=plan.free("maps"),
+        analysis=plan.analysis("untagged"),
+        root=plan.root,
+        inputs=input_options,
+        machine=plan.machine,
+    message:
+        "Localize untagged classes by the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.localize_untagged --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --analysis {params.analysis:q} {params.inputs} --output {output:q} 2>&1 | tee {log:q}"

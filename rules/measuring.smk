@@ -450,7 +450,7 @@ rule embed_epochs:
         runtime=scaled(120),
     params:
         recipe=plan.recipe("classifier"),
-        source=plan.embedding_source,
+        source=plan.ood_source("embed_epochs"),
         free=plan.free("classifier"),
         images=plan.setting("evaluation", "epoch_features"),
         root=plan.root,
@@ -461,6 +461,40 @@ rule embed_epochs:
         "Embed the features of the classifier {wildcards.id} of {wildcards.dataset} after each epoch"
     shell:
         "python -m workflow_scripts.embed_epochs --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " {params.ood} {params.inputs} --images {params.images} --output {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+# Opt-in (report.ood_images), from tags alone. Nothing but the report takes what it writes.
+rule draw_ood:
+    input:
+        unpack(plan.inputs(STAGES["classifier"])),
+        model="results/{dataset}/classifier/{id}/model.safetensors",
+    output:
+        "results/{dataset}/classifier/{id}/ood.zarr.zip",
+    log:
+        "logs/{dataset}/classifier/{id}/ood.log",
+    wildcard_constraints:
+        id=LEARNED_WITH_OOD,
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(8000),
+        runtime=scaled(30),
+    params:
+        recipe=plan.recipe("classifier"),
+        source=plan.ood_source("draw_ood"),
+        free=plan.free("classifier"),
+        images=plan.setting("report", "ood_images"),
+        root=plan.root,
+        ood=plan.ood(STAGES["classifier"]),
+        inputs=input_options,
+        machine=plan.machine,
+    message:
+        "Store out-of-distribution images of the classifier {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.draw_ood --recipe {params.recipe:q}"
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " {params.ood} {params.inputs} --images {params.images} --output {output:q}"
         " 2>&1 | tee {log:q}"

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -28,7 +28,9 @@ from tags2masks.given import check_given
 from tags2masks.zarr_members import METADATA, array_members, group_members, read_array, read_group
 
 # The kinds of further arrays. They are names of groups, so image arrays must not have these names.
-KINDS = ("grids", "instances", "passes", "probabilities", "steps")
+KINDS = ("grids", "instances", "passes", "probabilities", "restricted", "steps")
+
+_GROUPS = (METADATA, *KINDS)  # members of the root that are no images
 
 Entry = tuple[str, np.ndarray, dict] | tuple[str, np.ndarray, dict, dict[str, np.ndarray]]
 
@@ -168,6 +170,12 @@ class Shard:
         """
         name = f"{kind}/{_array_name(image)}" if kind else _array_name(image)
         return f"{name}/{METADATA}" in self._members
+
+    @property
+    def images(self) -> list[str]:
+        """The images that it holds, in the order in which they were written."""
+        names = [name.removesuffix(f"/{METADATA}") for name in self._archive.namelist()]
+        return [unquote(name) for name in names if "/" not in name and name not in _GROUPS]
 
     def read_all(self, images: Iterable[str]) -> Iterator[tuple[str, np.ndarray, dict]]:
         """The entries of the images, one at a time."""

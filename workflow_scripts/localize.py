@@ -7,7 +7,7 @@ from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
 from tags2masks.maps.localizing import Material, helpers_of, localized, ready
 from tags2masks.methods import method_block, method_module
-from tags2masks.nets.trained import load_trained
+from tags2masks.nets.trained import load_classifier
 from tags2masks.program import add_index, add_paths, parser, run
 from tags2masks.provenance import provenance
 from tags2masks.store import write_shard
@@ -22,6 +22,7 @@ def main() -> None:
     arguments.add_argument("--shard", type=int, required=True)
     arguments.add_argument("--prototypes", type=Path, help="for methods that need them")
     arguments.add_argument("--masks", type=Path, help="for methods that need them")
+    arguments.add_argument("--ordinary", type=Path, help="spec.json of what --model began as")
     args = arguments.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
@@ -29,7 +30,7 @@ def main() -> None:
     prepare(machine, seed)
     spec = method_block("maps", args.recipe, args.free)
     method = method_module("maps", args.recipe)
-    network, classes = load_trained("classifier", args.model, args.spec, upstream)
+    network, classes = load_classifier(args.model, args.spec, upstream, args.ordinary)
     network = ready(network, spec, machine)
     index = read_index(*args.index)
     given = {"prototypes": args.prototypes, "masks": args.masks}

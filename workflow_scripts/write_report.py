@@ -41,6 +41,7 @@ def main() -> None:
         outline["report"]["cited"],
         bool(outline["report"]["class_groups"]),
         outline["report"]["against"],
+        outline["report"]["side_by_side"],
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

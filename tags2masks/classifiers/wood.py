@@ -119,7 +119,7 @@ def used_rows(task: Task) -> tuple[pd.DataFrame, list[Warned]]:
 
     Raises UserError as `read_answers`, `kept_images` and `chosen_rows`.
     """
-    spec, ranked = task.spec, _ranked(task)
+    spec, ranked = task.spec, ranked_of(task)
     candidates = candidates_of(task.candidates, task.rows("train"), task.classes)
     names, warnings = ranked["image"].tolist(), []
     if spec.keep_table:
@@ -137,12 +137,13 @@ def images_of(task: Task, rows: pd.DataFrame) -> OodImages:
     """The images of some of these rows, erased where `keep` says so."""
     images = OodImages(rows, task.candidate_root, task.spec.backbone.mean)
     if task.spec.keep == "erased":
-        classes = _ranked(task).set_index("image")["class"].loc[rows["image"]]
+        classes = ranked_of(task).set_index("image")["class"].loc[rows["image"]]
         images.erase = erasing_maps(task, images, classes.map(task.classes.index).tolist())
     return images
 
 
-def _ranked(task: Task) -> pd.DataFrame:
+def ranked_of(task: Task) -> pd.DataFrame:
+    """The table of the candidates that the ordinary classifier ranks: image, class, score."""
     (table,), _ = task.upstream("ood")
     return read_ranked(table)
 

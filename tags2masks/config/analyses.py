@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from tags2masks.config.base import Block
 
+# A number of images, or their names.
+Images = Annotated[int, Field(ge=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
+
 
 class Gradients(Block):
     """How much of each region reaches each layer, and the logit at each step of RIB.
@@ -81,3 +84,31 @@ class Climbs(Block):
         "that the classifier takes for another class are left out.",
     )
     steps: int = Field(20, ge=1, description="Length of the climbs.")
+
+
+class Untagged(Block):
+    """Maps of classes that images are not tagged with, beside those of their tags.
+
+    Chen & Sun, "Extracting Class Activation Maps from Non-Discriminative Features as well" (CVPR
+    2023), figure 1.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("chen2023lpcam",)
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="The classes that are localized besides an image's tags, such as [car, train]."
+    )
+    tagged: str | None = Field(
+        None, description="Only images with this tag, such as bus; null: with any tag."
+    )
+    images: Images = Field(
+        4,
+        description="The images by their names; or a number of training images without a tag of "
+        "`classes`, evenly spaced.",
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> "Untagged":
+        if self.tagged is not None and not isinstance(self.images, int):
+            raise ValueError("tagged: the images are named; take out either")
+        return self

@@ -158,6 +158,11 @@ class Pnoc(Poc):
         "the public code's default is 1.",
     )
 
+    @property
+    def offers(self) -> frozenset[str]:
+        """It has a second network, the not-so-ordinary classifier."""
+        return frozenset({"noc"})
+
 
 def _shallow_first(taps: tuple[int, int]) -> tuple[int, int]:
     if not taps[0] > taps[1] >= 1:

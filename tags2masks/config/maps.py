@@ -53,6 +53,16 @@ class Cam(MultiScale):
     cites: ClassVar[tuple[str, ...]] = ("zhou2016cam",)
 
     method: Literal["cam"] = "cam"
+    network: Literal["own", "noc"] = added(
+        "own",
+        description="own: the classifier. noc: the not-so-ordinary classifier, which `pnoc` trains "
+        "beside its own (P-NOC, figure 2).",
+    )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The second network, where it is the one."""
+        return ("noc",) if self.network == "noc" else ()
 
 
 class AmnMaps(MultiScale):

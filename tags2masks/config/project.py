@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from tags2masks.config.against import Against
-from tags2masks.config.analyses import Climbs, Gradients, Landscape
+from tags2masks.config.analyses import Climbs, Gradients, Images, Landscape, Untagged
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -113,6 +113,11 @@ class Evaluation(Block):
         description="For maps of `advcam`: features of images and along climbs, by t-SNE "
         "(`climbs.csv`); null: don't. No masks are read.",
     )
+    untagged: Untagged | None = Field(
+        None,
+        description="For maps from a classifier: those of classes that an image is not tagged "
+        "with, drawn in the report (`untagged.zarr.zip`); null: don't. Nothing else uses them.",
+    )
 
 
 class Compared(Block):
@@ -166,6 +171,18 @@ class Report(Block):
     )
     against: tuple[Against, ...] = Field(
         (), description="Charts of experiments against a number or a word, see `report.against`."
+    )
+    side_by_side: dict[Name, Images] = Field(
+        {},
+        description="Per data set, training images whose maps by all experiments stand in one row "
+        "in the report: a number, evenly spaced, or names, such as `voc: [2007_000032]`.",
+    )
+    ood_images: int | None = Field(
+        None,
+        ge=1,
+        description="For classifiers that learn from out-of-distribution images: draw this number "
+        "of them, evenly spaced, as the training has them (`keep: erased` without the CAM of their "
+        "class; `ood.zarr.zip`); null: none.",
     )
     class_groups: dict[Name, Annotated[dict[Name, ClassGroup], Field(min_length=1)]] = Field(
         {},

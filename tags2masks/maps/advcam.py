@@ -27,8 +27,9 @@ from torch import Tensor
 
 from tags2masks.config.maps import AdvCam, Climb, Rib
 from tags2masks.maps.batch import Batch, Localized, empty_maps
-from tags2masks.maps.scales import in_units_of_first, multi_scale, sum_of_steps
+from tags2masks.maps.scales import in_units_of_first, multi_scale, stored_size, sum_of_steps
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.resize import resized
 from tags2masks.nets.score_maps import normalize
 
 _REST = (0, 2, 3, 4)  # of [V, P, 3, h, w], all but the pair
@@ -39,33 +40,46 @@ def localize(network: Classifier, batch: Batch, spec: AdvCam) -> Tensor | Locali
 
     Returns [B, K, ceil(H/stride), ceil(W/stride)] in 0 to 1, or with `keep_steps` a Localized with
     the maps of the original image and of the T climbed images; a scale with a shorter climb adds
-    nothing to later maps.
+    nothing to later maps. With a mask term it also has the masks M of the T steps (eq. 3.4).
     """
     maps = empty_maps(batch, spec.stride)
     shape = (*maps.shape[:2], spec.steps + 1, *maps.shape[2:])
     kept = maps.new_zeros(shape) if spec.keep_steps else None
+    restricts = kept is not None and spec.restrict_weight > 0 and spec.steps > 0
+    masks = torch.zeros_like(kept[:, :, 1:]) if restricts else None
     tagged = batch.tagged.nonzero()
     for pairs in tagged.split(spec.pairs_per_pass) if len(tagged) else ():
         rows, classes = pairs.unbind(1)
-        steps = climb(network, batch.images[rows], classes, spec)
+        steps, restricted = climb(network, batch.images[rows], classes, spec)
         maps[rows, classes] = sum_of_steps(steps, spec.step_map).to(maps.dtype)
         if kept is not None:
             kept[rows, classes] = in_units_of_first(steps).to(maps.dtype)
-    return maps if kept is None else Localized(maps, kept)
+        if masks is not None:
+            masks[rows, classes] = restricted.to(maps.dtype)
+    return maps if kept is None else Localized(maps, kept, restricted=masks)
 
 
-def climb(network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam) -> Tensor:
-    """The maps of each pair's class along the climb, summed over scales, not normalised.
+def climb(
+    network: Classifier, images: Tensor, classes: Tensor, spec: AdvCam
+) -> tuple[Tensor, Tensor]:
+    """The maps of each pair's class along the climb, and where they are restricted.
 
-    images: [P, 3, H, W] in 0 to 1; classes: int64 [P]. Returns [P, T + 1, h, w].
+    images: [P, 3, H, W] in 0 to 1; classes: int64 [P]. Returns the maps, summed over scales and not
+    normalised, [P, T + 1, h, w], and the mean over scales of the masks M of the T steps,
+    [P, T, h, w] in 0 to 1. A mask is of the map before its step; after a shorter climb it is 0.
     """
+    size = stored_size(images.shape[-2:], spec.stride)
+    restricted = images.new_zeros(len(images), spec.steps, *size)
 
     def score(views: Tensor) -> Tensor:
-        steps = _steps_of(views, images, spec)
-        maps = [scores for scores, _ in ascend(network, views, classes, steps, spec)]
+        steps, masks = _steps_of(views, images, spec), []
+        maps = [scores for scores, _ in ascend(network, views, classes, steps, spec, masks)]
+        if masks:
+            restricted[:, :steps] += resized(torch.stack(masks, 1).to(images.dtype), size)
         return torch.stack(maps + [torch.zeros_like(maps[0])] * (spec.steps - steps), 1)
 
-    return multi_scale(score, images, spec.scales, spec.flip, spec.stride)
+    maps = multi_scale(score, images, spec.scales, spec.flip, spec.stride)
+    return maps, restricted / len(spec.scales)
 
 
 def ends(network: Classifier, image: Tensor, tagged: Tensor, spec: Rib) -> list[Tensor]:
@@ -100,13 +114,19 @@ def _steps_of(views: Tensor, images: Tensor, spec: Climb) -> int:
 
 
 def ascend(
-    network: Classifier, views: Tensor, classes: Tensor, steps: int, spec: Climb
+    network: Classifier,
+    views: Tensor,
+    classes: Tensor,
+    steps: int,
+    spec: Climb,
+    masks: list[Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Climb at one scale; yield the score maps of the classes, and the images, along the climb.
 
     views: [V·P, 3, h, w] in 0 to 1: the P images, followed by their mirror images if V = 2.
     Yields `steps` + 1 times ([V·P, h', w'], normalised images [V·P, 3, h, w]), with a forward and a
-    backward pass each, the last time only a forward pass.
+    backward pass each, the last time only a forward pass. To `masks` the masks M of eq. 3.4 are
+    appended, bool [P, h', w'], one after each yield but the last.
     """
     pairs = len(classes)
     own = classes.repeat(len(views) // pairs)
@@ -130,7 +150,10 @@ def ascend(
                 present = normalize(_map_of_pairs(own_scores, pairs))
             if step == 0:
                 first = present.detach()
-            gain = _objective(pooled, pooled[rows, own], present, first, spec)
+            mask = _mask(present.detach(), spec)
+            if masks is not None:
+                masks.append(mask)
+            gain = _objective(pooled, pooled[rows, own], mask * (present - first).abs(), spec)
             (gradient,) = torch.autograd.grad(gain, images)
         if spec.step == "scaled":
             largest = gradient.abs().unflatten(0, (-1, pairs)).amax(_REST)
@@ -156,16 +179,19 @@ def _gradcam(features: Tensor, pooled: Tensor, pairs: int) -> Tensor:
     return (weights * features).sum(1)
 
 
-def _objective(pooled: Tensor, own: Tensor, present: Tensor, first: Tensor, spec: Climb) -> Tensor:
+def _mask(present: Tensor, spec: Climb) -> Tensor:
+    """M of eq. 3.4: where the maps [P, h, w] are above τ of their maximum."""
+    return present > spec.restrict_above * present.amax((-2, -1), keepdim=True)
+
+
+def _objective(pooled: Tensor, own: Tensor, change: Tensor, spec: Climb) -> Tensor:
     """The sum of eq. 3.6 over pairs; pairs are independent, so each gets its own gradient.
 
     pooled: [V·P, K, h, w], whose means are the logits; own: the part of each pair's class;
-    present, first: [P, h, w], the maps of the pairs now and at the start, in the unit of λ.
+    change: [P, h, w], that of the maps since the start where they are masked, in the unit of λ.
     """
-    mask = present.detach() > spec.restrict_above * present.detach().amax((-2, -1), keepdim=True)
-    change = (mask * (present - first).abs()).sum()
     others = pooled.mean((-2, -1)).sum() - own.mean((-2, -1)).sum()
-    return own.mean((-2, -1)).sum() - others - spec.restrict_weight * change
+    return own.mean((-2, -1)).sum() - others - spec.restrict_weight * change.sum()
 
 
 def _map_of_pairs(maps: Tensor, pairs: int) -> Tensor:

@@ -29,12 +29,15 @@ class Localized(NamedTuple):
     maps: [B, K, h, w] in 0 to 1; only tagged classes are used.
     steps: with `keep_steps` the maps of each step, [B, K, T, h, w], 0 or more, in units of the
     first step's maximum (`scales.in_units_of_first`); NaN for steps that were not made.
+    restricted: with `keep_steps` of AdvCAM, where the map of each step but the last restricts the
+    next step, [B, K, T - 1, h, w] in 0 to 1.
     passes: mean and highest value of the maps of many random passes, [B, K, 2, h, w] in 0 to 1.
     """
 
     maps: Tensor
     steps: Tensor | None = None
     passes: Tensor | None = None
+    restricted: Tensor | None = None
 
 
 def plain_batch(images: Tensor, classes: int) -> Batch:

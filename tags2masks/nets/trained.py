@@ -23,6 +23,20 @@ def load_trained(
     return load_model(network, model).requires_grad_(False), classes
 
 
+def load_classifier(
+    model: Path, spec: Path, upstream: dict[str, str], ordinary: Path | None = None
+) -> tuple[nn.Module, list[str]]:
+    """As `load_trained`; with `ordinary` the second network that a classifier's training changed.
+
+    model: then the file of its weights; ordinary: the spec.json of the classifier that it began as.
+    """
+    if ordinary is None:
+        return load_trained("classifier", model, spec, upstream)
+    recipe = _read_spec("classifier", spec, upstream)["recipe"]
+    network, classes = build_trained("classifier", ordinary, recipe["upstream"])
+    return load_model(network, model).requires_grad_(False), classes
+
+
 def load_epoch(
     stage: str, state: Path, spec: Path, upstream: dict[str, str]
 ) -> tuple[nn.Module, list[str]]:
@@ -42,6 +56,15 @@ def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.
     upstream: the expected artifact ids by stage.
     Raises UserError naming the file if it belongs to another artifact.
     """
+    content = _read_spec(stage, spec, upstream)
+    recipe = content["recipe"]
+    package = package_of(recipe)
+    block = method_block(package, recipe)
+    return method_module(package, recipe).build(block, len(content["classes"])), content["classes"]
+
+
+def _read_spec(stage: str, spec: Path, upstream: dict[str, str]) -> dict:
+    """The content of a spec.json, which must be of the upstream artifact of this stage."""
     content = read_spec(spec)
     recipe = content["recipe"]
     if recipe["stage"] != stage:
@@ -54,6 +77,4 @@ def build_trained(stage: str, spec: Path, upstream: dict[str, str]) -> tuple[nn.
             f"{spec}: of {artifact_id(recipe)}, expected {upstream[stage]}; it was made from "
             "something else: delete it and run again"
         )
-    package = package_of(recipe)
-    block = method_block(package, recipe)
-    return method_module(package, recipe).build(block, len(content["classes"])), content["classes"]
+    return content

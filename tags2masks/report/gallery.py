@@ -1,29 +1,20 @@
 """Example images of an experiment: image, maps, objects, masks and truth side by side."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.images import ImageFile, read_image
 from tags2masks.data.index import (
-    SPLITS,
-    files_of,
-    images_sha,
-    read_classes,
-    read_index,
-    rows_of,
     spaced,
 )
-from tags2masks.data.readers import dataset_block, reader_module
-from tags2masks.data.truth import MaskTable, read_mask, read_truth
-from tags2masks.instance_store import Instance, read_instances
+from tags2masks.instance_store import Instance
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.report.colours import mask_colours
 from tags2masks.report.examples import choose, choose_groups
+from tags2masks.report.hint_tiles import hint_tiles
 from tags2masks.report.pictures import (
     Tile,
     image_picture,
@@ -32,42 +23,37 @@ from tags2masks.report.pictures import (
     mask_picture,
     overlay_picture,
 )
-from tags2masks.report.step_tiles import step_tiles
+from tags2masks.report.step_tiles import restricted_tiles, step_tiles
+from tags2masks.report.stored import (
+    CERTAIN,
+    Dataset,
+    Steps,
+    instances_of,
+    labels_of,
+    pixels_of,
+    read_predictions,
+    read_shards,
+    read_steps,
+)
 from tags2masks.report.tables import percent
 from tags2masks.stages import STAGES, figured
-from tags2masks.store import Shard
 
 MOST_SAID = 4  # instances of one image in a caption
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
-CERTAIN = "labels"  # the stage whose masks an affinity network learns from
 OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles of their tiles
-
-
-class Dataset(NamedTuple):
-    """The data of a data set that a report needs.
-
-    rows: the training images; files: their files; truth: the mask file of each image that has one.
-    """
-
-    name: str
-    classes: list[str]
-    index: pd.DataFrame
-    rows: pd.DataFrame
-    files: dict[str, ImageFile]
-    truth: dict[str, Path]
-    table: MaskTable
 
 
 class Example(NamedTuple):
     """A training image with its maps, objects and masks; None is an empty place.
 
-    steps: below them the maps after steps of a method that goes in steps, if these are kept.
+    steps: rows below them: the maps after steps of a method that goes in steps, and the masks that
+    restrict these, if they are kept.
     """
 
     image: str
     tags: tuple[str, ...]
     tiles: list[Tile | None]
-    steps: list[Tile]
+    steps: list[list[Tile]]
 
 
 class Gallery(NamedTuple):
@@ -77,29 +63,6 @@ class Gallery(NamedTuple):
     columns: int
     legend: list[tuple[str, str]]
     ignored: bool
-
-
-def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Dataset:
-    """Read the data of a data set; where: root, truth_root and spec, see `page.write_page`."""
-    folder = results / name
-    index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
-    classes = read_classes(folder / "classes.txt", index)
-    spec = dataset_block(where["spec"])
-    rows = rows_of(index, "train")
-    truth: dict[str, Path] = {}
-    if has_truth:
-        listed = read_truth(folder / "truth.csv")
-        masks = [Path(where["truth_root"]) / mask for mask in listed["mask"]]
-        truth = dict(zip(listed["image"], masks, strict=True))
-    return Dataset(
-        name=name,
-        classes=classes,
-        index=index,
-        rows=rows,
-        files=dict(zip(rows["image"], files_of(rows, where["root"]), strict=True)),
-        truth=truth,
-        table=reader_module(spec.kind).mask_table(spec, classes),
-    )
 
 
 def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Gallery:
@@ -116,18 +79,22 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     groups = choose_groups(rows, quality, count)
     chosen = rows[rows["image"].isin(choose(rows, quality, count))]
     stored = {
-        stage: _read_shards(dataset, chosen, folder, stage, artifacts.get(stage))
+        stage: read_shards(dataset, chosen, folder, stage, artifacts.get(stage))
         for stage in figured("maps", "labels")
         if STAGES[stage].split == "train"
     } | {
-        CERTAIN: _read_shards(dataset, chosen, folder, CERTAIN, artifacts.get(CERTAIN)),
-        "predictions": _read_predictions(chosen, folder, artifacts),
+        CERTAIN: read_shards(dataset, chosen, folder, CERTAIN, artifacts.get(CERTAIN)),
+        "predictions": read_predictions(chosen, folder, artifacts),
     }
-    steps = _read_steps(dataset, chosen, folder, artifacts.get("maps"))
-    of_stages = _read_instances(dataset, chosen, folder, experiment)
-    objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
-    pixels = {image: _pixels(dataset, row) for image, row in _by_image(chosen)}
-    labels = {image: _labels(dataset, row, stored) for image, row in _by_image(chosen)}
+    steps = read_steps(dataset, chosen, folder, artifacts.get("maps"))
+    of_stages = instances_of(dataset, chosen, folder, experiment)
+    objects = [(*one, read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
+    hints = [
+        (each["chain"], each["score"], read_shards(dataset, chosen, folder, "maps", each["maps"]))
+        for each in experiment["hints"]
+    ]
+    pixels = {image: pixels_of(dataset, row) for image, row in _by_image(chosen)}
+    labels = {image: labels_of(dataset, row, stored) for image, row in _by_image(chosen)}
     widest = max([1, *(len(maps) for maps, _ in stored["maps"].values())])
     places = min(widest, MOST_MAPS) if "maps" in artifacts else 0
     examples = {
@@ -136,6 +103,11 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
             row["tags"],
             [
                 *_seen(pixels[image], row, stored["maps"].get(image), places),
+                *(
+                    tile
+                    for chain, score, arrays in hints
+                    for tile in hint_tiles(pixels[image], image, arrays[image][0], chain, score)
+                ),
                 *(
                     _object_tile(pixels[image], image, stage, artifact, arrays[image][0])
                     for stage, artifact, arrays in objects
@@ -149,14 +121,14 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for what in _columns(experiment, dataset)
                 ),
             ],
-            step_tiles(pixels[image], image, *steps[image]) if image in steps else [],
+            _step_rows(pixels[image], image, steps.get(image)),
         )
         for image, row in _by_image(chosen)
     }
     occurring = {int(i) for masks in labels.values() for m in masks.values() for i in np.unique(m)}
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
-        1 + places + len(objects) + len(of_stages) + len(_columns(experiment, dataset)),
+        max((len(example.tiles) for example in examples.values()), default=1),
         _legend(dataset.classes, occurring),
         IGNORED in occurring,
     )
@@ -178,93 +150,6 @@ def _columns(experiment: dict, dataset: Dataset) -> list[str]:
     return [*stages, "truth"] if dataset.truth else stages
 
 
-def _shards_of(dataset: Dataset, chosen: pd.DataFrame, folder: Path) -> Iterator:
-    """(shard of an artifact's folder, the chosen images that it holds), one after another."""
-    for number in sorted(set(chosen["shard"])):
-        sha = images_sha(rows_of(dataset.rows, "train", number))
-        with Shard(folder / f"{number}.zarr.zip", folder.name, sha) as shard:
-            images = chosen.loc[chosen["shard"] == number, "image"]
-            yield shard, [image for image in images if not shard.partial or shard.holds(image)]
-
-
-def _read_shards(
-    dataset: Dataset, chosen: pd.DataFrame, folder: Path, stage: str, artifact: str | None
-) -> dict:
-    """Array and attributes of the chosen images; {} without an artifact."""
-    if artifact is None:
-        return {}
-    return {
-        image: shard.read(image)
-        for shard, images in _shards_of(dataset, chosen, folder / stage / artifact)
-        for image in images
-    }
-
-
-def _read_steps(
-    dataset: Dataset, chosen: pd.DataFrame, folder: Path, artifact: str | None
-) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Where they are kept: the maps of each step of the chosen images, and their classes."""
-    if artifact is None:
-        return {}
-    return {
-        image: (shard.read_further("steps", image), shard.read(image)[1]["classes"])
-        for shard, images in _shards_of(dataset, chosen, folder / "maps" / artifact)
-        for image in images
-        if shard.holds(image, "steps")
-    }
-
-
-def _read_instances(dataset, chosen, folder, experiment) -> dict[str, dict[str, list[Instance]]]:
-    """The instances of the chosen images, by title and image.
-
-    Those of the last stage of the experiment that gives some of the training images, and those that
-    are predicted.
-    """
-    steps = [step[1:] for step in experiment["steps"] if step[2] in experiment["instances"]]
-    entries: dict[str, dict[str, list[Instance]]] = {}
-    for stage, artifact in [step for step in steps if step[0] != "predictions"][-1:]:
-        entries["instances"] = {
-            image: read_instances(shard, image)
-            for shard, images in _shards_of(dataset, chosen, folder / stage / artifact)
-            for image in images
-        }
-    for _, artifact in [step for step in steps if step[0] == "predictions"]:
-        with _examples(chosen, folder, artifact) as shard:
-            found = {image: read_instances(shard, image) for image in chosen["image"]}
-        entries["predicted instances"] = found
-    return entries
-
-
-def _read_predictions(chosen, folder, artifacts) -> dict:
-    if "predictions" not in artifacts:
-        return {}
-    with _examples(chosen, folder, artifacts["predictions"]) as shard:
-        return {image: shard.read(image) for image in chosen["image"]}
-
-
-def _examples(chosen: pd.DataFrame, folder: Path, artifact: str) -> Shard:
-    """The predictions of the chosen images."""
-    return Shard(folder / "examples" / f"{artifact}.zarr.zip", artifact, images_sha(chosen))
-
-
-def _labels(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray]:
-    """The label images of an image: certain labels, mask, prediction, truth, if they exist."""
-    image = row["image"]
-    labels = {
-        stage: stored[stage][image][0]
-        for stage in (CERTAIN, *figured("labels"))
-        if image in stored[stage]
-    }
-    if image in dataset.truth:
-        size = (int(row["height"]), int(row["width"]))
-        labels["truth"] = read_mask(dataset.truth[image], dataset.table, size)
-    return labels
-
-
-def _pixels(dataset: Dataset, row: dict) -> np.ndarray:
-    return read_image(dataset.files[row["image"]], (int(row["height"]), int(row["width"])))
-
-
 def _seen(pixels: np.ndarray, row: dict, maps: tuple | None, places: int) -> list[Tile | None]:
     """The image and its maps, padded with None to `places` maps."""
     tags = ", ".join(row["tags"]) or "no tag"
@@ -280,6 +165,15 @@ def _seen(pixels: np.ndarray, row: dict, maps: tuple | None, places: int) -> lis
         alt = f"Where {name} is seen in {row['image']}"
         tiles.append(Tile(map_picture(pixels, values[at]), "map", note, alt))
     return tiles + [None] * (1 + places - len(tiles))
+
+
+def _step_rows(pixels: np.ndarray, image: str, steps: Steps | None) -> list[list[Tile]]:
+    if steps is None:
+        return []
+    rows = [step_tiles(pixels, image, steps.maps, steps.classes)]
+    if steps.restricted is not None:
+        rows.append(restricted_tiles(pixels, image, *steps))
+    return [row for row in rows if row]
 
 
 def _instances_tile(

@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,8 @@ from tags2masks.report.lineage import (
     label_of,
     path_of,
 )
+from tags2masks.report.map_rows import side_by_side, untagged_maps
+from tags2masks.report.ood_rows import ood_rows
 from tags2masks.report.plausibility import COLUMNS as PLAUSIBILITY
 from tags2masks.report.plausibility import (
     grouped_doubts,
@@ -36,6 +38,7 @@ from tags2masks.report.plausibility import (
 )
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import epoch_figures, published_tables, with_groups
+from tags2masks.report.stored import read_dataset
 from tags2masks.report.summary import usual_split
 from tags2masks.report.sweeps import sweep_charts
 from tags2masks.report.templates import page_template
@@ -61,6 +64,7 @@ def write_page(
     cited: Sequence[str] = (),
     grouped: bool = False,
     against: Sequence[dict] = (),
+    beside: Mapping[str, int | Sequence[str]] | None = None,
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
@@ -70,6 +74,7 @@ def write_page(
     that the config asks for, of maps after each epoch and of each step. compared: pairs of
     experiments, as the outline has them; cited: keys of references.bib. grouped: whether there is a
     table of groups of classes. against: charts of chosen experiments, as the outline has them.
+    beside: by data set, images whose maps stand side by side.
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
@@ -118,6 +123,7 @@ def write_page(
             cost_group(name, outline),
             board,
             tables.grouped_warnings(warned[warned["dataset"] == name]),
+            (beside or {}).get(name),
         )
         for place, name in enumerate(names)
     ]
@@ -166,10 +172,11 @@ def _dataset(
     group: list[dict],
     board: pd.DataFrame,
     warned: list[str],
+    beside: int | Sequence[str] | None,
 ) -> dict:
     """The page's data for a data set."""
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
-    read = examples.read_dataset(name, where, results, has_truth)
+    read = read_dataset(name, where, results, has_truth)
     key = f"d{place}"
     usual = usual_split(metrics)
     artifacts = {stage: artifacts_of(stage, outline, numbers, results) for stage in STAGES}
@@ -247,6 +254,9 @@ def _dataset(
         "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
         "groups": None if groups is None else group_table(groups),
+        "side_by_side": side_by_side(artifacts_of("maps", first, numbers, results), read, beside),
+        "untagged": untagged_maps(artifacts["maps"], read, asked),
+        "ood": ood_rows(artifacts["classifier"], read, asked),
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [
             artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]

@@ -7,9 +7,9 @@ import numpy as np
 from tags2masks.data.images import read_image
 from tags2masks.data.index import images_sha, sizes_of
 from tags2masks.prototypes.store import ClassPrototypes, Patch, read_prototypes
-from tags2masks.report.gallery import Dataset
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.pictures import Picture, strip_picture
+from tags2masks.report.stored import Dataset
 
 MOST_CLASSES = 3  # the first ones; each takes about 100 kB of the page
 AROUND = 3  # side of a shown patch in cells: a cell with its neighbours

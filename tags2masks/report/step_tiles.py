@@ -1,4 +1,4 @@
-"""Pictures of a map after steps: AdvCAM's climb, RIB's descent."""
+"""Pictures of a map after steps, and of what restricts them: AdvCAM's climb, RIB's descent."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,7 @@ def step_tiles(
     if not len(steps):
         return []
     maps = each_step(steps)
-    of = int(maps[:, 0].mean(axis=(1, 2)).argmax())
-    made = np.flatnonzero(~np.isnan(maps[of]).any(axis=(1, 2)))
-    shown = made[np.linspace(0, len(made) - 1, min(MOST, len(made))).round().astype(int)]
+    of, shown = _shown(maps)
     return [
         Tile(
             map_picture(pixels, maps[of, step]),
@@ -33,5 +31,40 @@ def step_tiles(
             classes[of],
             f"Where {classes[of]} is seen in {image} after step {step}",
         )
-        for step in map(int, shown)
+        for step in shown
     ]
+
+
+def restricted_tiles(
+    pixels: np.ndarray,
+    image: str,
+    steps: np.ndarray,
+    classes: Sequence[str],
+    restricted: np.ndarray,
+) -> list[Tile]:
+    """AdvCAM's restricting masks at the steps of `step_tiles` (eq. 3.4 of Lee's thesis of 2023).
+
+    restricted: [k, T - 1, h, w] in 0 to 1, the share of the scales at which a place is restricted.
+    After the last step nothing is.
+    """
+    if not len(steps):
+        return []
+    of, shown = _shown(each_step(steps))
+    return [
+        Tile(
+            map_picture(pixels, restricted[of, step]),
+            f"mask, step {step}",
+            classes[of],
+            f"Where the map of {classes[of]} in {image} is held after step {step}",
+        )
+        for step in shown
+        if step < restricted.shape[1]
+    ]
+
+
+def _shown(maps: np.ndarray) -> tuple[int, list[int]]:
+    """The class and the steps that are shown."""
+    of = int(maps[:, 0].mean(axis=(1, 2)).argmax())
+    made = np.flatnonzero(~np.isnan(maps[of]).any(axis=(1, 2)))
+    shown = made[np.linspace(0, len(made) - 1, min(MOST, len(made))).round().astype(int)]
+    return of, shown.tolist()

@@ -201,7 +201,7 @@ def reference_cams(
         if artifact.stage in ("maps", "masks") and config.datasets[experiment.dataset].has_truth
     ]
     for maps in measured:
-        if maps.stage == "maps" and maps.method == "cam" and maps.block.images is None:
+        if maps.method == "cam" and maps.block.images is None and not maps.block.needs:
             classifier = maps.upstream["classifier"]
             if classifier is classifier_behind(maps):
                 plain.setdefault(classifier.key, maps)

@@ -87,6 +87,7 @@ class Catalog:
         self.comparisons()
         self.lines_against()
         self._check_class_groups()
+        self._check_side_by_side()
 
     def _check_class_groups(self) -> None:
         """Raise ConfigError for groups of a data set that is not measured."""
@@ -95,6 +96,16 @@ class Catalog:
             if name not in known:
                 raise ConfigError(
                     f"report.class_groups.{name}: no data set with pixel masks in an experiment; "
+                    f"{choices(name, known)}"
+                )
+
+    def _check_side_by_side(self) -> None:
+        """Raise ConfigError for images of a data set that no experiment has maps of."""
+        known = list(dict.fromkeys(artifact.dataset for artifact in self.of_stage("maps")))
+        for name in self.config.report.side_by_side:
+            if name not in known:
+                raise ConfigError(
+                    f"report.side_by_side.{name}: no data set with maps in an experiment; "
                     f"{choices(name, known)}"
                 )
 

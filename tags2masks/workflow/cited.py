@@ -9,7 +9,8 @@ from tags2masks.workflow.artifacts import Experiment, with_upstream
 def cited(config: Config, experiments: Iterable[Experiment]) -> list[str]:
     """The keys of what experiments use, each once: data sets, methods, networks, analyses."""
     wanted = config.evaluation
-    analyses = [block for block in (wanted.gradients, wanted.landscape, wanted.climbs) if block]
+    asked = (wanted.gradients, wanted.landscape, wanted.climbs, wanted.untagged)
+    analyses = [block for block in asked if block]
     keys = dict.fromkeys(key for block in analyses for key in block.cited())
     for experiment in experiments:
         blocks = [config.datasets[experiment.dataset]]

@@ -82,6 +82,7 @@ class Described(Catalog):
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.products],
                 "objects": [[a.stage, a.id] for a in e.objects],
+                "hints": _hints(e),
                 "val": [a.id for _, a in e.products if len(self.splits_of(a)) > 1],
                 "sheets": self.has_sheets(e.dataset),
                 "images": e.artifacts["maps"].block.images if "maps" in e.artifacts else None,
@@ -102,6 +103,7 @@ class Described(Catalog):
                     "compare": self.comparisons(),
                     "against": self.lines_against(),
                     "class_groups": self._class_groups(),
+                    "side_by_side": self.config.report.model_dump(mode="json")["side_by_side"],
                     "cited": cited(self.config, self.experiments),
                 },
             }
@@ -213,3 +215,20 @@ def _setting(experiment: Experiment) -> dict:
         return {}
     known = {key: value for key, value in experiment.setting._asdict().items() if value is not None}
     return {"sweep": known}
+
+
+def _hints(experiment: Experiment) -> list[dict]:
+    """The maps that networks of the experiment got hints from, with the score of a hint."""
+    networks = {
+        a.id: a.upstream["saliency_network"]
+        for _, a in experiment.products
+        if "saliency_network" in a.upstream and "maps" in a.upstream["saliency_network"].upstream
+    }
+    return [
+        {
+            "maps": one.upstream["maps"].id,
+            "chain": one.block.hints.replace(" ", ""),
+            "score": one.block.hint_score,
+        }
+        for one in networks.values()
+    ]

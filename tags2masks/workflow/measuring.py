@@ -29,12 +29,12 @@ class Measured(Described):
     def epoch_tables(self) -> list[str]:
         """The tables after each epoch, if the config asks for them.
 
-        For maps that are made from a classifier and nothing else.
+        For maps that are made from a classifier and nothing else, and not from its second network.
         """
         if self.config.evaluation.epoch_images is None:
             return []
         of_classifier = (a for a in self.with_truth("maps") if "classifier" in a.upstream)
-        maps = [a for a in of_classifier if not a.block.helpers]
+        maps = [a for a in of_classifier if not a.block.helpers and "noc" not in a.block.needs]
         return [f"{a.folder}/epochs.csv" for a in maps]
 
     @property
@@ -42,16 +42,26 @@ class Measured(Described):
         """The tables of features after each epoch, if the config asks for them: of `wood`."""
         if self.config.evaluation.epoch_features is None:
             return []
-        with_ood = [a for a in self.of_stage("classifier") if "ood" in a.block.learns_from]
-        return [f"{a.folder}/embedding.csv" for a in with_ood]
+        return [f"{a.folder}/embedding.csv" for a in self._learned_with_ood()]
+
+    @property
+    def ood_images(self) -> list[str]:
+        """The images that classifiers like `wood` learned from, if the config asks for some."""
+        if self.config.report.ood_images is None:
+            return []
+        return [f"{a.folder}/ood.zarr.zip" for a in self._learned_with_ood()]
+
+    def _learned_with_ood(self) -> list[Artifact]:
+        return [a for a in self.of_stage("classifier") if "ood" in a.block.learns_from]
 
     @property
     def asked(self) -> list[str]:
-        """The tables that the config asks for beyond the usual ones."""
-        return [*self.epoch_tables, *self.step_tables, *self.embeddings, *self.analyses()]
+        """The files that the config asks for beyond the usual ones."""
+        of_classifiers = [*self.embeddings, *self.ood_images]
+        return [*self.epoch_tables, *self.step_tables, *of_classifiers, *self.analyses()]
 
     def analyses(self) -> list[str]:
-        """The tables of analyses that the config asks for.
+        """The files of analyses that the config asks for.
 
         Raises ConfigError for one that no artifact of an experiment is for.
         """
@@ -64,19 +74,26 @@ class Measured(Described):
             "gradients": [a for a in maps_for("gradients") if self._planted(a.dataset)],
             "landscape": self.of_stage("classifier"),
             "climbs": maps_for("climbs"),
+            "untagged": [
+                a
+                for a in self.of_stage("maps")
+                if a.block.program is None and "masks" not in a.block.helpers
+            ],
         }
         missing = {
             "gradients": "maps of rib on a mnist data set with `planted`",
             "landscape": "a classifier",
             "climbs": "maps of advcam",
+            "untagged": "maps that a classifier alone gives",
         }
+        files = {"untagged": "untagged.zarr.zip"}
         tables = []
         for name, artifacts in of.items():
             if getattr(wanted, name) is None:
                 continue
             if not artifacts:
                 raise ConfigError(f"evaluation.{name}: no experiment has {missing[name]}; add one")
-            tables += [f"{a.folder}/{name}.csv" for a in artifacts]
+            tables += [f"{a.folder}/{files.get(name, f'{name}.csv')}" for a in artifacts]
         return tables
 
     def _planted(self, dataset: str) -> bool:
@@ -201,11 +218,15 @@ class Measured(Described):
         parts = [f"maps.{maps.method}", f"classifiers.{maps.upstream['classifier'].method}"]
         return source("measure_epochs", self.reader(wildcards.dataset), *parts)(wildcards)
 
-    def embedding_source(self, wildcards) -> str:
-        """Param function: the digest of the program that embeds a classifier's epochs."""
-        artifact = self.get("classifier", wildcards)
-        ordinary = f"classifiers.{artifact.upstream['classifier'].method}"
-        return source("embed_epochs", ordinary, *artifact.block.modules())(wildcards)
+    def ood_source(self, script: str) -> Callable:
+        """Param function: the digest of a program that looks at a training like `wood`'s."""
+
+        def digest(wildcards) -> str:
+            artifact = self.get("classifier", wildcards)
+            ordinary = f"classifiers.{artifact.upstream['classifier'].method}"
+            return source(script, ordinary, *artifact.block.modules())(wildcards)
+
+        return digest
 
     def analysis(self, name: str) -> Callable:
         """Param function: the options of an analysis, as one line of JSON."""
@@ -223,6 +244,12 @@ class Measured(Described):
             return source(script, f"classifiers.{classifier.method}")(wildcards)
 
         return digest
+
+    def untagged_source(self, wildcards) -> str:
+        """Param function: the digest of the program that localizes untagged classes."""
+        maps = self.get("maps", wildcards)
+        parts = [f"maps.{maps.method}", *maps.block.modules()]
+        return source("localize_untagged", *parts)(wildcards)
 
     def seed_at(self, wildcards) -> str:
         """Param function: the arguments for the background score at which maps are measured."""

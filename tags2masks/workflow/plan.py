@@ -58,7 +58,7 @@ class Plan(Measured):
                     else:  # one of several: they are one option, in the order of the roles
                         more = [given] if isinstance(given, str) else given
                         named[option] = [*named.get(option, []), *more]
-            return named
+            return named | _noc_files(artifact)
 
         return files
 
@@ -343,6 +343,17 @@ class Plan(Measured):
     def dask(self, wildcards, resources) -> str:
         """Param function: the argument for a Dask scheduler, if there is one."""
         return f"--dask {shlex.quote(self.config.dask)}" if self.config.dask else ""
+
+
+def _noc_files(artifact: Artifact) -> dict[str, str]:
+    """For maps of the not-so-ordinary classifier: its weights, and what it began as."""
+    if "noc" not in artifact.block.needs:
+        return {}
+    classifier = artifact.upstream["classifier"]
+    return {
+        "model": f"{classifier.folder}/{classifier.block.further_outputs['noc']}",
+        "ordinary": f"{classifier.upstream['classifier'].folder}/spec.json",
+    }
 
 
 def _also(wanted: Export | Predict) -> str:

@@ -109,6 +109,7 @@ def with_steps(one: dict, artifacts: dict[str, str]) -> dict:
         "supervision": ["tags"],
         "full": False,
         "objects": [],
+        "hints": [],
         "val": [],
         "instances": [],
         "has_instances": False,
@@ -337,7 +338,8 @@ def _entry(name, stage, artifact, row, folder):
             return row["image"], maps, about
         unmade = np.full_like(maps, np.nan)
         steps = np.stack([maps, maps / 2, maps**2, unmade], axis=1)
-        return row["image"], maps, about, {"steps": steps}
+        restricted = np.stack([maps > 0.5] * 3, axis=1).astype(np.float16)
+        return row["image"], maps, about, {"steps": steps, "restricted": restricted}
     labels = (
         _prediction(name, row, folder)
         if stage == "predictions"

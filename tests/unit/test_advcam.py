@@ -161,6 +161,10 @@ def test_maps_and_steps_by_hand():
     steps = torch.tensor([[1, 0.5], [1.125, 0.625]])
     torch.testing.assert_close(raw.steps[0, 0, :, 0], steps, atol=5e-5, rtol=0)
     assert not raw.maps[0, 1].any() and not raw.steps[0, 1].any()
+    # 0.2 is not above half of 0.4, so the first pixel alone is restricted.
+    assert raw.restricted[0, 0].tolist() == [[[1, 0]]] and not raw.restricted[0, 1].any()
+    free = localize(TWO, batch, AdvCam(**options, restrict_weight=0))
+    assert free.restricted is None and free.steps is not None
     # Normalised: 1 + 1 and 0.5 + 0.25/0.45.
     maps = localize(TWO, batch, AdvCam(**options)).maps
     expected = torch.tensor([1, (0.5 + 0.25 / 0.45) / 2])
@@ -190,6 +194,7 @@ def plain_climb(network, image, number, spec):
     height, width = image.shape[-2:]
     size = (-(-height // spec.stride), -(-width // spec.stride))
     total = torch.zeros(spec.steps + 1, *size, dtype=torch.float64)
+    masks = torch.zeros(spec.steps, *size, dtype=torch.float64)
     for scale in spec.scales:
         sides = (round(height * scale), round(width * scale))
         scaled = F.interpolate(image[None], sides, mode="bilinear", align_corners=False)
@@ -219,6 +224,8 @@ def plain_climb(network, image, number, spec):
             if step == 0:
                 first = now.detach()
             mask = (now > spec.restrict_above * now.max()).double()
+            if step < steps:
+                masks[step] += F.interpolate(mask[None, None], size, mode="bilinear")[0, 0]
             change = (now - first).abs()
             gain = gain - spec.restrict_weight * (mask * change).sum()
             gradients = torch.autograd.grad(gain, views)
@@ -234,7 +241,8 @@ def plain_climb(network, image, number, spec):
         total_map = sum(part / (part.max() + 1e-5) for part in total)
     else:
         total_map = total.sum(0)
-    return total_map / (total_map.max() + 1e-5), total / (total[0].max() + 1e-5)
+    steps = total / (total[0].max() + 1e-5)
+    return total_map / (total_map.max() + 1e-5), steps, masks / len(spec.scales)
 
 
 PUBLIC_CODE = {
@@ -266,9 +274,11 @@ def test_batched_pairs_equal_one_pair_at_a_time(network, options):
     plain = cam.localize(network, Batch(images, tagged, [0, 1, 2]), Cam(flip=spec.flip))
     close = {"atol": 1e-5, "rtol": 1e-5, "check_dtype": False}
     for row, number in tagged.nonzero().tolist():
-        maps, steps = plain_climb(network, images[row], number, spec)
+        maps, steps, masks = plain_climb(network, images[row], number, spec)
         torch.testing.assert_close(found.maps[row, number], maps, **close)
         torch.testing.assert_close(found.steps[row, number], steps, **close)
+        torch.testing.assert_close(found.restricted[row, number], masks, **close)
+        assert 0 < masks.mean() < 1
     if "step_size" in options:  # it is a climb, not the first map again
         assert (found.maps - plain)[tagged].abs().max() > 0.01
 

@@ -168,6 +168,13 @@ def check(given, spec, case):
         assert ((steps >= 0) & steps.isfinite() | steps.isnan()).all()
         assert steps[:, 0].isfinite().all()
         assert torch.equal(found.steps.nan_to_num(-1), again.steps.nan_to_num(-1))
+        restricts = spec.method == "advcam" and spec.restrict_weight > 0 and spec.steps > 0
+        assert (found.restricted is not None) == restricts
+        if restricts:
+            assert found.restricted[:, :, 0].shape == found.maps.shape
+            assert found.restricted.shape[2] == found.steps.shape[2] - 1
+            assert ((found.restricted >= 0) & (found.restricted <= 1)).all()
+            assert torch.equal(found.restricted, again.restricted)
     if isinstance(found, Localized):
         assert (found.passes is not None) == ("passes" in spec.offers)
         if found.passes is not None:

@@ -126,6 +126,11 @@ def test_advcam_keeps_steps_and_untagged_images_have_no_map(trained, monkeypatch
     found = localized(trained, monkeypatch, spec, 1, "advcam.zip")
     assert [part.shape for part in found["image 3"]] == [(1, 5, 6), (1, 3, 5, 6)]
     assert [part.shape for part in found["image 5"]] == [(0, 5, 6), (0, 3, 5, 6)]
+    rows = rows_of(read_index(trained / "index.csv"), "train", 1)
+    recipe = json.loads(sys.argv[sys.argv.index("--recipe") + 1])
+    with Shard(trained / "advcam.zip", artifact_id(recipe), images_sha(rows)) as stored:
+        masks = stored.read_further("restricted", "image 3")
+        assert masks.shape == (1, 2, 5, 6) and 0 < masks.mean() < 1
 
 
 def test_methods_that_need_a_batch_alone_are_given_no_more(trained, monkeypatch):

@@ -12,14 +12,16 @@ import pandas as pd
 import pytest
 from skimage.color import rgb2lab
 
+from tags2masks.data.index import images_sha, rows_of
 from tags2masks.errors import UserError
 from tags2masks.metrics.groups import group_figures
 from tags2masks.report.colours import BACKGROUND, HATCH, mask_colours
-from tags2masks.report.gallery import gallery, image_iou, read_dataset
+from tags2masks.report.gallery import gallery, image_iou
 from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.pictures import image_picture, map_picture, mask_picture, overlay_picture
-from tags2masks.report.step_tiles import step_tiles
+from tags2masks.report.step_tiles import restricted_tiles, step_tiles
+from tags2masks.report.stored import read_dataset, read_steps
 from tags2masks.report.summary import LEADERBOARD
 from tags2masks.report.tables import (
     COLUMNS,
@@ -34,6 +36,7 @@ from tags2masks.report.tables import (
     read_properties,
     shown_columns,
 )
+from tags2masks.store import write_shard
 from tests.unit.fabricated_report import (
     CLASSIFIER,
     COUNT,
@@ -275,13 +278,34 @@ def test_steps_stand_below_the_maps_that_keep_them(made, page):
     dataset = read_dataset("pets", roots["pets"], results, True)
     shown = gallery(outline[2], dataset, results, COUNT)
     for example in [one for group in shown.groups.values() for one in group]:
-        assert [tile.title for tile in example.steps] == ["step 0", "step 1", "step 2"]
-        (note,) = {tile.note for tile in example.steps}
+        maps, masks = example.steps
+        assert [tile.title for tile in maps] == ["step 0", "step 1", "step 2"]
+        assert [tile.title for tile in masks] == [f"mask, step {step}" for step in range(3)]
+        (note,) = {tile.note for tile in maps + masks}
         assert note in example.tags
-        assert example.steps[0].picture.key != example.steps[2].picture.key
+        assert maps[0].picture.key != maps[2].picture.key
+        assert len({tile.picture.key for tile in masks} | {maps[0].picture.key}) == 2
     kept = gallery(outline[1], dataset, results, COUNT)
     assert not any(one.steps for group in kept.groups.values() for one in group)
-    assert "step 2</b>" in page
+    assert "step 2</b>" in page and "mask, step 2</b>" in page
+
+
+def test_a_method_without_masks_has_one_row_of_steps(made, tmp_path):
+    results, _, roots = made
+    dataset = read_dataset("pets", roots["pets"], results, True)
+    images = dataset.rows["image"].tolist()
+    steps = np.ones((1, 2, 16, 16), np.float16)
+    for number in (0, 1):
+        rows = rows_of(dataset.rows, "train", number)
+        entries = [
+            (image, steps[:, 0], {"classes": ["cat"], "size": [64, 64]}, {"steps": steps})
+            for image in rows["image"]
+        ]
+        path = tmp_path / "maps/rib-00000001" / f"{number}.zarr.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_shard(path, {"id": "rib-00000001"}, images_sha(rows), entries)
+    read = read_steps(dataset, dataset.rows, tmp_path, "rib-00000001")
+    assert list(read) == images and read[images[0]].restricted is None
 
 
 def test_steps_are_spread_evenly_and_of_the_class_that_is_seen_most():
@@ -293,6 +317,14 @@ def test_steps_are_spread_evenly_and_of_the_class_that_is_seen_most():
     assert [tile.title for tile in tiles] == [f"step {t}" for t in (0, 4, 8, 12, 16, 20)]
     assert {tile.note for tile in tiles} == {"cat"}
     assert step_tiles(pixels, "a.jpg", steps[:0], []) == []
+    # The masks of the same class and steps; the last step has none.
+    restricted = np.zeros((2, 20, 2, 2), np.float16)
+    restricted[0, 12] = 1
+    masks = restricted_tiles(pixels, "a.jpg", steps, ["cat", "dog"], restricted)
+    assert [tile.title for tile in masks] == [f"mask, step {t}" for t in (0, 4, 8, 12, 16)]
+    keys = [tile.picture.key for tile in masks]
+    assert keys[0] == keys[4] != keys[3] == map_picture(pixels, np.ones((2, 2))).key
+    assert restricted_tiles(pixels, "a.jpg", steps[:0], [], restricted[:0]) == []
     # Each by its own maximum: whether all is 0.5 or 300.
     steps = np.full((1, 2, 2, 2), 0.5, np.float32)
     steps[:, 1] = 300
@@ -474,7 +506,7 @@ def test_the_program_writes_the_same_bytes_again(made, page):
     results, outline, roots = made
     output = results / "report.html"
     written = results / "experiments.json"
-    said = {"compare": [], "against": [], "cited": [], "class_groups": {}}
+    said = {"compare": [], "against": [], "cited": [], "class_groups": {}, "side_by_side": {}}
     listed = {"experiments": outline, "report": said}
     written.write_text(json.dumps(listed), encoding="utf-8")
     arguments = ["--outline", written, "--roots", json.dumps(roots)]

@@ -8,10 +8,10 @@ from tags2masks.data.images import ImageFile
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.prototypes.store import ClassPrototypes, Patch, write_prototypes
-from tags2masks.report.gallery import read_dataset
 from tags2masks.report.lineage import artifacts_of, chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.prototypes import crop, shown_prototypes
+from tags2masks.report.stored import read_dataset
 from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate, said, with_steps
 from tests.unit.read_page import Page, decoded, table_of
 

@@ -3,10 +3,13 @@
 import copy as copying
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.store import Shard
 from tests.workflow.conftest import CONFIG, fresh_project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +41,43 @@ def test_a_landscape_is_a_table_beside_its_classifier(copy):
     assert "Loss around images: vanilla" in page and "Loss around the weights: vanilla" in page
     copy.configure(with_landscape(5))
     assert copy.would_run() == {"map_landscape": 1, "report_page": 1}
+
+
+def with_untagged(classes):
+    config = copying.deepcopy(CONFIG)
+    config["experiments"] = ["digits / vanilla / cam"]
+    untagged = {"classes": classes, "images": 2}
+    return config | {
+        "evaluation": {"background_score": 0.3, "untagged": untagged},
+        "report": {"side_by_side": {"digits": 2}},
+    }
+
+
+def test_untagged_classes_are_localized_and_drawn(copy):
+    copy.configure(with_untagged(["one"]))
+    planned = copy.would_run()
+    assert planned["localize_untagged"] == 1 and planned.keys() & {"vanilla", "cam"} == set()
+    copy.make()
+    (file,) = copy.folder.glob("results/digits/maps/cam-*/untagged.zarr.zip")
+    usual = {}
+    train = read_index(copy.folder / "results/digits/train.csv")
+    for number in (0, 1):
+        rows = rows_of(train, "train", number)
+        path = file.with_name(f"{number}.zarr.zip")
+        with Shard(path, file.parent.name, images_sha(rows)) as shard:
+            usual |= {image: shard.read(image)[0] for image in rows["image"]}
+    with Shard(file, file.parent.name, images_sha(rows_of(train, "train"))) as shard:
+        held = [row for row in train.to_dict("records") if shard.holds(row["image"])]
+        assert len(held) == 2
+        for row in held:
+            maps, attributes = shard.read(row["image"])
+            assert row["tags"] == ("zero",) and attributes["classes"] == ["zero", "one"]
+            np.testing.assert_allclose(maps[0], usual[row["image"]][0], atol=2e-3)
+            assert maps[1].max() == 0 or maps[1].max() > 0.9
+    page = (copy.folder / "results/report.html").read_text(encoding="utf-8")
+    assert f"Where one would be seen in {held[0]['image']}" in page and "Side by side" in page
+    copy.configure(with_untagged(["zero"]))
+    assert copy.would_run() == {"localize_untagged": 1, "report_page": 1}
 
 
 @pytest.mark.whole

@@ -24,6 +24,7 @@ METHODS = {
 # Of their own classifiers.
 OWN_MAPS = {
     "random": {"method": "ficklenet", "passes": 5},
+    "noc": {"method": "cam", "scales": [1], "network": "noc"},
     "tokens": {"method": "mctformer"},
     "tokens-lpcam": {
         "method": "mctformer",
@@ -31,6 +32,7 @@ OWN_MAPS = {
         "prototypes": {"clusters": 2, "foreground_score": 0.5},
     },
 }
+OF_NOC = {"digits/pnoc/noc"}
 OF_MCTFORMER = {f"digits/mctformer/{name}" for name in ("tokens", "tokens-lpcam")}
 
 
@@ -44,7 +46,7 @@ def made(tmp_path_factory):
     config["maps"] |= OWN_MAPS
     config["masks"] = {"any": {"method": "any_pass"}}
     config["experiments"] = [f"digits / {{{','.join(METHODS)}}} / cam"]
-    config["experiments"] += ["digits / ficklenet / random / any", *sorted(OF_MCTFORMER)]
+    config["experiments"] += ["digits / ficklenet / random / any", *sorted(OF_MCTFORMER | OF_NOC)]
     project = fresh_project(tmp_path_factory.mktemp("classifiers"), config)
     project.make()
     return project
@@ -55,8 +57,9 @@ def test_each_has_maps_with_figures(made):
     board = pd.read_csv(made.folder / "results/leaderboard.csv").set_index("experiment")
     random = "digits/ficklenet/random/any"
     cams = {f"digits/{name}/cam" for name in METHODS}
-    assert set(board.index) == {random, *cams, *OF_MCTFORMER}
+    assert set(board.index) == {random, *cams, *OF_MCTFORMER, *OF_NOC}
     assert 0 < board.loc[random, "mask_iou"] < 1
+    assert board.loc["digits/pnoc/noc", "seed_iou"] != board.loc["digits/pnoc/cam", "seed_iou"]
     assert board["seed_iou"].between(0, 1).all() and board["classifier_map"].between(0, 1).all()
 
 

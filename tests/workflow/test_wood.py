@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tags2masks.data.index import images_sha, read_index
+from tags2masks.store import Shard
 from tests.workflow.conftest import CONFIG
 from tests.workflow.test_supervision import jobs_of, leaks, undeclared
 
@@ -35,6 +37,7 @@ def with_wood(copy) -> dict:
         "keep_states": True,
     }
     config["evaluation"] = {"background_score": 0.3, "epoch_features": 4}
+    config["report"] = {"ood_images": 2}
     config["experiments"] = ["digits / wood / cam"]
     copy.configure(config)
     return config
@@ -84,11 +87,18 @@ def test_a_run_waits_for_a_person_and_goes_on_with_the_answers(copy, browser):
     answers = pd.read_csv(copy.folder / "keep.csv", keep_default_na=False)
     kept = set(answers.loc[answers["keep"] == "yes", "image"])
     assert set(places.loc[places["kind"] == "ood", "image"]) == kept
+    train = images_sha(read_index(copy.folder / "results/digits/train.csv"))
+    with Shard(table.with_name("ood.zarr.zip"), table.parent.name, train) as drawn:
+        assert len(drawn.images) == 2 and set(drawn.images) <= kept
+        for image in drawn.images:
+            file = copy.folder / "pool" / f"{image}.png"
+            assert np.array_equal(drawn.read(image)[0], np.array(Image.open(file)))
     before = table.read_bytes()
     copy.make("--forcerun", "embed_epochs")
     assert table.read_bytes() == before
     page = (copy.folder / "results/report.html").read_text(encoding="utf-8")
     assert "Features of wood after each epoch, by t-SNE" in page
+    assert f"Out-of-distribution image {image}, taken for" in page
 
     # Another no changes nothing that is learned, another yes trains again and ranks nothing.
     table = pd.read_csv(copy.folder / "keep.csv", keep_default_na=False)
