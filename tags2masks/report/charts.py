@@ -8,6 +8,7 @@ import pandas as pd
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.report import plots, tables
+from tags2masks.report.amplification import amplification_charts
 from tags2masks.report.analyses import climbs_chart, gradient_charts, landscape_charts
 from tags2masks.report.embedding import embedding_chart
 from tags2masks.report.lineage import ShownArtifact
@@ -69,7 +70,11 @@ def charts(
             }
             yield from _schedule_charts(f"{key}-{stage}", lines, f"{stage}/…/training.csv")
         if stage == "classifier":
-            for name, draw in (("epochs.csv", _epoch_charts), ("steps.csv", _step_charts)):
+            for name, draw in (
+                ("epochs.csv", _epoch_charts),
+                ("steps.csv", _step_charts),
+                ("amplification.csv", amplification_charts),
+            ):
                 yield from draw(
                     key,
                     [artifact for artifact in artifacts["maps"] if artifact.folder / name in asked],

@@ -23,7 +23,7 @@ class Measured(Described):
     def step_tables(self) -> list[str]:
         """The tables of every step, for maps with `keep_steps`."""
         kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
-        return [f"{a.folder}/steps.csv" for a in kept]
+        return [f"{a.folder}/{of}.csv" for a in kept for of in ("steps", "amplification")]
 
     @property
     def epoch_tables(self) -> list[str]:
