@@ -10,11 +10,12 @@ rule measure_gradients:
         model=plan.upstream("maps", "classifier", "model.safetensors"),
         spec=plan.upstream("maps", "classifier", "spec.json"),
     output:
-        report(
+        table=report(
             "results/{dataset}/maps/{id}/gradients.csv",
             category="Maps",
             labels={"data set": "{dataset}", "artifact": "{id}"},
         ),
+        maps="results/{dataset}/maps/{id}/gradients.zarr.zip",
     log:
         "logs/{dataset}/maps/{id}/gradients.log",
     threads: THREADS
@@ -37,7 +38,8 @@ rule measure_gradients:
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " --truth-root {params.truth_root:q} --analysis {params.analysis:q}"
         " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
-        " --model {input.model:q} --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --model {input.model:q} --spec {input.spec:q} --output {output.table:q}"
+        " --maps {output.maps:q} 2>&1 | tee {log:q}"
 
 
 rule map_landscape:

@@ -26,6 +26,9 @@ class Gradients(Block):
         description="own: of the same gradient map. first: of the map of the image's first layer, "
         "or, over RIB's steps, of the trained network. The thesis does not say.",
     )
+    pictures: int = Field(
+        3, ge=0, description="Of these images, how many the report draws with their gradients."
+    )
 
 
 class Landscape(Block):

@@ -70,13 +70,14 @@ class Measured(Described):
             "landscape": "a classifier",
             "climbs": "maps of advcam",
         }
+        ends = dict.fromkeys(of, ("csv",)) | {"gradients": ("csv", "zarr.zip")}
         tables = []
         for name, artifacts in of.items():
             if getattr(wanted, name) is None:
                 continue
             if not artifacts:
                 raise ConfigError(f"evaluation.{name}: no experiment has {missing[name]}; add one")
-            tables += [f"{a.folder}/{name}.csv" for a in artifacts]
+            tables += [f"{a.folder}/{name}.{end}" for a in artifacts for end in ends[name]]
         return tables
 
     def _planted(self, dataset: str) -> bool:
