@@ -30,11 +30,13 @@ class Localized(NamedTuple):
     steps: with `keep_steps` the maps of each step, [B, K, T, h, w], 0 or more, in units of the
     first step's maximum (`scales.in_units_of_first`); NaN for steps that were not made.
     passes: mean and highest value of the maps of many random passes, [B, K, 2, h, w] in 0 to 1.
+    singles: with `keep_passes` the maps of the first of these passes, [B, K, N, h, w] in 0 to 1.
     """
 
     maps: Tensor
     steps: Tensor | None = None
     passes: Tensor | None = None
+    singles: Tensor | None = None
 
 
 def plain_batch(images: Tensor, classes: int) -> Batch:

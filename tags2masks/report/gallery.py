@@ -32,7 +32,7 @@ from tags2masks.report.pictures import (
     mask_picture,
     overlay_picture,
 )
-from tags2masks.report.step_tiles import step_tiles
+from tags2masks.report.step_tiles import pass_tiles, step_tiles
 from tags2masks.report.tables import percent
 from tags2masks.stages import STAGES, figured
 from tags2masks.store import Shard
@@ -61,7 +61,8 @@ class Dataset(NamedTuple):
 class Example(NamedTuple):
     """A training image with its maps, objects and masks; None is an empty place.
 
-    steps: below them the maps after steps of a method that goes in steps, if these are kept.
+    steps: below them the maps after steps, or of single passes, if the method has these and keeps
+    them.
     """
 
     image: str
@@ -123,7 +124,10 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         CERTAIN: _read_shards(dataset, chosen, folder, CERTAIN, artifacts.get(CERTAIN)),
         "predictions": _read_predictions(chosen, folder, artifacts),
     }
-    steps = _read_steps(dataset, chosen, folder, artifacts.get("maps"))
+    steps, singles = (
+        _read_further(dataset, chosen, folder, artifacts.get("maps"), kind)
+        for kind in ("steps", "singles")
+    )
     of_stages = _read_instances(dataset, chosen, folder, experiment)
     objects = [(*one, _read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
     pixels = {image: _pixels(dataset, row) for image, row in _by_image(chosen)}
@@ -149,7 +153,12 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for what in _columns(experiment, dataset)
                 ),
             ],
-            step_tiles(pixels[image], image, *steps[image]) if image in steps else [],
+            [
+                tile
+                for draw, kept in ((step_tiles, steps), (pass_tiles, singles))
+                if image in kept
+                for tile in draw(pixels[image], image, *kept[image])
+            ],
         )
         for image, row in _by_image(chosen)
     }
@@ -200,17 +209,17 @@ def _read_shards(
     }
 
 
-def _read_steps(
-    dataset: Dataset, chosen: pd.DataFrame, folder: Path, artifact: str | None
+def _read_further(
+    dataset: Dataset, chosen: pd.DataFrame, folder: Path, artifact: str | None, kind: str
 ) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Where they are kept: the maps of each step of the chosen images, and their classes."""
+    """Where they are kept: further maps of a kind of the chosen images, and their classes."""
     if artifact is None:
         return {}
     return {
-        image: (shard.read_further("steps", image), shard.read(image)[1]["classes"])
+        image: (shard.read_further(kind, image), shard.read(image)[1]["classes"])
         for shard, images in _shards_of(dataset, chosen, folder / "maps" / artifact)
         for image in images
-        if shard.holds(image, "steps")
+        if shard.holds(image, kind)
     }
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a map after steps: AdvCAM's climb, RIB's descent."""
+"""Pictures of a map after steps (AdvCAM's climb, RIB's descent), or of single random passes."""
 
 from collections.abc import Sequence
 
@@ -27,11 +27,31 @@ def step_tiles(
     made = np.flatnonzero(~np.isnan(maps[of]).any(axis=(1, 2)))
     shown = made[np.linspace(0, len(made) - 1, min(MOST, len(made))).round().astype(int)]
     return [
-        Tile(
-            map_picture(pixels, maps[of, step]),
-            f"step {step}",
-            classes[of],
-            f"Where {classes[of]} is seen in {image} after step {step}",
-        )
+        _tile(pixels, image, maps[of, step], classes[of], f"step {step}", f"after step {step}")
         for step in map(int, shown)
     ]
+
+
+def pass_tiles(
+    pixels: np.ndarray, image: str, singles: np.ndarray, classes: Sequence[str]
+) -> list[Tile]:
+    """Maps of one class of an image by the first random passes, one each, six at most.
+
+    singles: [k, N, h, w] in 0 to 1, as `keep_passes` stores them; other arguments as for
+    `step_tiles`. The class is that whose maps are the highest on average.
+    """
+    if not len(singles):
+        return []
+    maps = singles.astype(np.float32)
+    of = int(maps.mean(axis=(1, 2, 3)).argmax())
+    return [
+        _tile(pixels, image, maps[of, at], classes[of], f"pass {at + 1}", f"by pass {at + 1}")
+        for at in range(min(MOST, maps.shape[1]))
+    ]
+
+
+def _tile(
+    pixels: np.ndarray, image: str, scores: np.ndarray, name: str, title: str, said: str
+) -> Tile:
+    picture = map_picture(pixels, scores)
+    return Tile(picture, title, name, f"Where {name} is seen in {image} {said}")
