@@ -3,7 +3,7 @@
 A pass keeps random cells of the head's windows. Its map is the gradient of the logit times the
 activation, its negative part cut off, divided by its maximum. The maps of all passes become one:
 their mean, again divided by its maximum. Mean and highest value of the passes are stored beside
-it, for the mask method `any_pass`; with `keep_passes` also the maps of the first passes, for pictures.
+it, for the mask method `any_pass`; with `keep_passes` also the maps of the first passes.
 
 `passes: expected` is the map of the expected pass, without a random number: a control.
 
