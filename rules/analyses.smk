@@ -1,5 +1,5 @@
-# What trained networks do, on request (evaluation.gradients, landscape, climbs). Nothing but the report
-# takes what these rules write. Only measure_gradients reads truth.csv, for its regions.
+# What trained networks do, on request (evaluation.gradients, landscape, climbs, region_pictures). Nothing but
+# the report takes what these rules write. measure_gradients and measure_regions read truth.csv, for regions.
 
 
 rule measure_gradients:
@@ -108,3 +108,43 @@ rule embed_climbs:
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " --analysis {params.analysis:q} --index {input.index:q} --model {input.model:q}"
         " --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule measure_regions:
+    input:
+        index=TRAIN,
+        classes=CLASSES,
+        truth=TRUTH,
+        left_out=plan.left_out("maps"),
+        shards=plan.shards("maps"),
+        cams=plan.region_shards("maps"),
+    output:
+        table=report(
+            "results/{dataset}/maps/{id}/regions.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+        maps="results/{dataset}/maps/{id}/regions.zarr.zip",
+    log:
+        "logs/{dataset}/maps/{id}/regions.log",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(20),
+    params:
+        recipe=plan.truth_recipe,
+        source=plan.measuring_source("measure_regions"),
+        cam=plan.region_cam("maps"),
+        localized=plan.localized,
+        analysis=plan.analysis("region_pictures"),
+        root=plan.truth_root,
+        left_out=plan.leave_out,
+    message:
+        "Divide pixels of the maps {wildcards.id} of {wildcards.dataset} by their scores"
+    shell:
+        "python -m workflow_scripts.measure_regions --recipe {params.recipe:q} --id {wildcards.id}"
+        " --split train --root {params.root:q} --threads {threads} --index {input.index:q}"
+        " --classes {input.classes:q} --truth {input.truth:q} {params.left_out}"
+        " --shards {input.shards:q} {params.cam} --cams {input.cams:q} {params.localized}"
+        " --analysis {params.analysis:q} --metrics {output.table:q}"
+        " --maps {output.maps:q} 2>&1 | tee {log:q}"

@@ -66,6 +66,25 @@ class Landscape(Block):
         return self
 
 
+class RegionPictures(Block):
+    """An object's regions of high and low scores, in and outside the discriminative region.
+
+    Maruf et al., "Beyond Discriminative Regions" (2023), figures 1 and 4.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
+
+    maps: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Entries of `maps` beside their classifier's CAM, such as [saliency]."
+    )
+    images: int = Field(
+        3,
+        ge=1,
+        description="Training images with tags and pixel masks, evenly spaced; of each the class "
+        "of the most pixels.",
+    )
+
+
 class Climbs(Block):
     """Features of images and along AdvCAM's climbs, in two dimensions by t-SNE.
 

@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from tags2masks.config.analyses import Climbs, Gradients, Landscape
+from tags2masks.config.analyses import Climbs, Gradients, Landscape, RegionPictures
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -101,6 +101,12 @@ class Evaluation(Block):
         None,
         description="For maps of `advcam`: features of images and along climbs, by t-SNE "
         "(`climbs.csv`); null: don't. No masks are read.",
+    )
+    region_pictures: RegionPictures | None = Field(
+        None,
+        description="For some maps and with `regions`: draw in the report where an object's pixels "
+        "score high or low, in and outside the discriminative region, and their distances from the "
+        "thresholds (`regions.csv`); null: don't.",
     )
 
 

@@ -9,7 +9,6 @@ from tags2masks.config.datasets import KINDS
 from tags2masks.references import bibtex
 from tags2masks.report import gallery as examples
 from tags2masks.report import plots, tables
-from tags2masks.report.analysis_pictures import gradient_pictures
 from tags2masks.report.charts import bars, charts
 from tags2masks.report.class_groups import group_table
 from tags2masks.report.colours import BACKGROUND, HATCH
@@ -36,6 +35,7 @@ from tags2masks.report.plausibility import (
 )
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import epoch_figures, published_tables, with_groups
+from tags2masks.report.shown_analyses import analysis_pictures
 from tags2masks.report.summary import usual_split
 from tags2masks.report.sweeps import sweep_charts
 from tags2masks.report.templates import page_template
@@ -238,11 +238,7 @@ def _dataset(
         "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
         "groups": None if groups is None else group_table(groups),
-        "pictures": [
-            gradient_pictures(artifact, read)
-            for artifact in artifacts["maps"]
-            if artifact.folder / "gradients.zarr.zip" in asked
-        ],
+        "pictures": list(analysis_pictures(key, artifacts["maps"], read, asked)),
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [
             artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]

@@ -9,8 +9,8 @@ from tags2masks.workflow.artifacts import Experiment, with_upstream
 def cited(config: Config, experiments: Iterable[Experiment]) -> list[str]:
     """The keys of what experiments use, each once: data sets, methods, networks, analyses."""
     wanted = config.evaluation
-    analyses = [block for block in (wanted.gradients, wanted.landscape, wanted.climbs) if block]
-    keys = dict.fromkeys(key for block in analyses for key in block.cited())
+    analyses = [wanted.gradients, wanted.landscape, wanted.climbs, wanted.region_pictures]
+    keys = dict.fromkeys(key for block in analyses if block for key in block.cited())
     for experiment in experiments:
         blocks = [config.datasets[experiment.dataset]]
         blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import KINDS
 from tags2masks.stages import STAGES
+from tags2masks.workflow.analyses import analysis_files
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.described import Described
 from tags2masks.workflow.ids import as_param
@@ -51,37 +52,8 @@ class Measured(Described):
         return [*self.epoch_tables, *self.step_tables, *self.embeddings, *self.analyses()]
 
     def analyses(self) -> list[str]:
-        """The tables of analyses that the config asks for.
-
-        Raises ConfigError for one that no artifact of an experiment is for.
-        """
-        wanted = self.config.evaluation
-
-        def maps_for(name: str) -> list[Artifact]:
-            return [a for a in self.of_stage("maps") if name in a.block.analyses]
-
-        of = {
-            "gradients": [a for a in maps_for("gradients") if self._planted(a.dataset)],
-            "landscape": self.of_stage("classifier"),
-            "climbs": maps_for("climbs"),
-        }
-        missing = {
-            "gradients": "maps of rib on a mnist data set with `planted`",
-            "landscape": "a classifier",
-            "climbs": "maps of advcam",
-        }
-        ends = dict.fromkeys(of, ("csv",)) | {"gradients": ("csv", "zarr.zip")}
-        tables = []
-        for name, artifacts in of.items():
-            if getattr(wanted, name) is None:
-                continue
-            if not artifacts:
-                raise ConfigError(f"evaluation.{name}: no experiment has {missing[name]}; add one")
-            tables += [f"{a.folder}/{name}.{end}" for a in artifacts for end in ends[name]]
-        return tables
-
-    def _planted(self, dataset: str) -> bool:
-        return getattr(self.config.datasets[dataset], "planted", None) is not None
+        """The files of analyses that the config asks for; raises ConfigError as they do."""
+        return analysis_files(self)
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -116,7 +88,7 @@ class Measured(Described):
 
         def shards(wildcards) -> list[str]:
             cam = self._region_cam(stage, wildcards)
-            return self.shard_files(cam, wildcards.of) if cam else []
+            return self.shard_files(cam, getattr(wildcards, "of", "")) if cam else []
 
         return shards
 
