@@ -1,5 +1,6 @@
-# What trained networks do, on request (evaluation.gradients, landscape, climbs, region_pictures). Nothing but
-# the report takes what these rules write. measure_gradients and measure_regions read truth.csv, for regions.
+# What trained networks do, on request (evaluation.gradients, landscape, climbs, region_pictures, heads).
+# Nothing but the report takes what these rules write. measure_gradients and measure_regions read truth.csv,
+# for their regions, measure_heads the true instances, for places in them.
 
 
 rule measure_gradients:
@@ -148,3 +149,41 @@ rule measure_regions:
         " --shards {input.shards:q} {params.cam} --cams {input.cams:q} {params.localized}"
         " --analysis {params.analysis:q} --metrics {output.table:q}"
         " --maps {output.maps:q} 2>&1 | tee {log:q}"
+
+
+rule measure_heads:
+    input:
+        index=TRAIN,
+        boxes="results/{dataset}/boxes.csv",
+        instances=plan.train_instances,
+        model=plan.upstream("maps", "detector", "model.safetensors"),
+        spec=plan.upstream("maps", "detector", "spec.json"),
+    output:
+        losses=report(
+            "results/{dataset}/maps/{id}/head_losses.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+        places="results/{dataset}/maps/{id}/head_places.csv",
+    log:
+        "logs/{dataset}/maps/{id}/heads.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(24000),
+        runtime=scaled(240),
+    params:
+        recipe=plan.recipe("maps"),
+        source=plan.analysis_source("maps", "measure_heads"),
+        free=plan.free("maps"),
+        analysis=plan.analysis("heads"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Measure what the heads look at by the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_heads --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --analysis {params.analysis:q} --index {input.index:q} --boxes {input.boxes:q}"
+        " --instances {input.instances:q} --model {input.model:q} --spec {input.spec:q}"
+        " --losses {output.losses:q} --places {output.places:q} 2>&1 | tee {log:q}"

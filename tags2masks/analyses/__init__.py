@@ -1,1 +1,1 @@
-"""What trained networks do, for figures: gradients, loss landscapes, features of climbs."""
+"""What trained networks do, for figures: gradients, loss landscapes, climbs, a detector's heads."""

@@ -85,6 +85,24 @@ class RegionPictures(Block):
     )
 
 
+class Heads(Block):
+    """What each head of a detector looks at, by BBAM, and what the other loses meanwhile.
+
+    Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), figure 5.6.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021bbam",)
+
+    maps: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Entries of `maps` of method `bbam`, such as [bbam], with whose options masks "
+        "of the objects are made anew for each head."
+    )
+    images: int = Field(100, ge=1, description="Training images with boxes, evenly spaced.")
+    above: float = Field(
+        0.9, ge=0, lt=1, description="The places of a mask's values above this are counted."
+    )
+
+
 class Climbs(Block):
     """Features of images and along AdvCAM's climbs, in two dimensions by t-SNE.
 

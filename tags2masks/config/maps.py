@@ -516,6 +516,7 @@ class Bbam(Maps):
     takes: ClassVar[tuple[str, ...]] = ("detector",)
     learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
     program: ClassVar[str] = "localize_objects"
+    analyses: ClassVar[tuple[str, ...]] = ("heads",)
     resumes: ClassVar[bool] = True
     memory_mb: ClassVar[int] = 24000
     minutes: ClassVar[int] = 1440

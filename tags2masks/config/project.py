@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from tags2masks.config.analyses import Climbs, Gradients, Landscape, RegionPictures
+from tags2masks.config.analyses import Climbs, Gradients, Heads, Landscape, RegionPictures
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -107,6 +107,12 @@ class Evaluation(Block):
         description="For some maps and with `regions`: draw in the report where an object's pixels "
         "score high or low, in and outside the discriminative region, and their distances from the "
         "thresholds (`regions.csv`); null: don't.",
+    )
+    heads: Heads | None = Field(
+        None,
+        description="For some maps of `bbam` on data sets with true instances: where in the "
+        "objects each head of the detector looks, and both heads' losses while one is kept "
+        "(`head_losses.csv`, `head_places.csv`); null: don't.",
     )
 
 

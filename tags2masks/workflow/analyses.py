@@ -1,7 +1,5 @@
 """The tables of analyses that a config asks for, and the artifacts that these are of."""
 
-from collections.abc import Iterable
-
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import choices
 from tags2masks.workflow.artifacts import Artifact
@@ -12,6 +10,7 @@ FILES = {  # by the analysis; what is no table is for pictures
     "landscape": ("landscape.csv",),
     "climbs": ("climbs.csv",),
     "region_pictures": ("regions.csv", "regions.zarr.zip"),
+    "heads": ("head_losses.csv", "head_places.csv"),
 }
 
 
@@ -25,6 +24,7 @@ def analysis_files(catalog: Catalog) -> list[str]:
         "landscape": catalog.of_stage("classifier"),
         "climbs": _maps_for("climbs", catalog),
         "region_pictures": _beside_cams(catalog),
+        "heads": _with_heads(catalog),
     }
     missing = {
         "gradients": "maps of rib on a mnist data set with `planted`",
@@ -56,26 +56,8 @@ def _planted(catalog: Catalog) -> list[Artifact]:
 
 def _beside_cams(catalog: Catalog) -> list[Artifact]:
     """The maps of `evaluation.region_pictures`."""
-    wanted = catalog.config.evaluation.region_pictures
-    if wanted is None:
-        return []
-    where, found = "evaluation.region_pictures.maps", {}
-    for experiment in catalog.experiments:
-        for depth, artifact in experiment.products:
-            if artifact.stage == "maps":
-                found.setdefault(experiment.chain[depth].name, {})[artifact.key] = artifact
-    for name in wanted.maps:
-        if name not in found:
-            raise ConfigError(
-                f"{where}: no experiment goes through maps.{name}; {choices(name, found)}"
-            )
-        _check_cams(f"{where}: {name}", found[name].values(), catalog)
-    chosen = {key: artifact for name in wanted.maps for key, artifact in found[name].items()}
-    return list(chosen.values())
-
-
-def _check_cams(where: str, artifacts: Iterable[Artifact], catalog: Catalog) -> None:
-    for artifact in artifacts:
+    chosen = _of_entries("region_pictures", catalog)
+    for where, artifact in chosen:
         cam = catalog.cams.get(artifact.key)
         if cam is None:
             raise ConfigError(
@@ -84,3 +66,38 @@ def _check_cams(where: str, artifacts: Iterable[Artifact], catalog: Catalog) -> 
             )
         if cam.key == artifact.key:
             raise ConfigError(f"{where} is the CAM that maps stand beside; take other maps")
+    return [artifact for _, artifact in chosen]
+
+
+def _with_heads(catalog: Catalog) -> list[Artifact]:
+    """The maps of `evaluation.heads`."""
+    chosen = _of_entries("heads", catalog)
+    for where, artifact in chosen:
+        if "heads" not in artifact.block.analyses:
+            raise ConfigError(f"{where} is of method {artifact.method}; take maps of bbam")
+        if not catalog.config.datasets[artifact.dataset].has_instances:
+            raise ConfigError(
+                f"{where}: data set {artifact.dataset} has no true instances, in which to place "
+                "what the heads look at"
+            )
+    return [artifact for _, artifact in chosen]
+
+
+def _of_entries(analysis: str, catalog: Catalog) -> list[tuple[str, Artifact]]:
+    """The artifacts of the entries that an analysis names, each once, with the entry's key."""
+    wanted = getattr(catalog.config.evaluation, analysis)
+    if wanted is None:
+        return []
+    key, found = f"evaluation.{analysis}.maps", {}
+    for experiment in catalog.experiments:
+        for depth, artifact in experiment.products:
+            if artifact.stage == "maps":
+                found.setdefault(experiment.chain[depth].name, {})[artifact.key] = artifact
+    chosen = {}
+    for name in wanted.maps:
+        if name not in found:
+            raise ConfigError(
+                f"{key}: no experiment goes through maps.{name}; {choices(name, found)}"
+            )
+        chosen |= {of: (f"{key}: {name}", artifact) for of, artifact in found[name].items()}
+    return list(chosen.values())

@@ -9,7 +9,8 @@ from tags2masks.workflow.artifacts import Experiment, with_upstream
 def cited(config: Config, experiments: Iterable[Experiment]) -> list[str]:
     """The keys of what experiments use, each once: data sets, methods, networks, analyses."""
     wanted = config.evaluation
-    analyses = [wanted.gradients, wanted.landscape, wanted.climbs, wanted.region_pictures]
+    of_maps = [wanted.gradients, wanted.climbs, wanted.region_pictures, wanted.heads]
+    analyses = [wanted.landscape, *of_maps]
     keys = dict.fromkeys(key for block in analyses if block for key in block.cited())
     for experiment in experiments:
         blocks = [config.datasets[experiment.dataset]]

@@ -102,9 +102,16 @@ class Measured(Described):
 
     def true_instances(self, wildcards) -> list[str]:
         """Input function: the shards of the true instances of the split that is measured."""
+        of = "val-" if self.measured_split()(wildcards) == "val" else ""
+        return self._instances(wildcards, of)
+
+    def train_instances(self, wildcards) -> list[str]:
+        """Input function: the shards of the true instances of the training images."""
+        return self._instances(wildcards, "")
+
+    def _instances(self, wildcards, of: str) -> list[str]:
         self._check_instances(wildcards.dataset)
         count = self.config.datasets[wildcards.dataset].shards
-        of = "val-" if self.measured_split()(wildcards) == "val" else ""
         return [f"{self.own(wildcards)}/true_instances/{of}{n}.zarr.zip" for n in range(count)]
 
     def _check_instances(self, dataset: str) -> None:
@@ -191,9 +198,11 @@ class Measured(Described):
         """Param function: the digest of a program that analyses an artifact's network."""
 
         def digest(wildcards) -> str:
-            artifact = self.get(stage, wildcards)
-            classifier = artifact.upstream["classifier"] if stage == "maps" else artifact
-            return source(script, f"classifiers.{classifier.method}")(wildcards)
+            network = self.get(stage, wildcards)
+            if stage == "maps":
+                network = network.upstream.get("detector") or network.upstream["classifier"]
+            module = f"{STAGES[network.stage].package}.{network.method}"
+            return source(script, module)(wildcards)
 
         return digest
 
