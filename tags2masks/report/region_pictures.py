@@ -17,10 +17,11 @@ from tags2masks.report.svg import INK, STYLE, svg
 from tags2masks.report.tables import percent
 from tags2masks.store import Shard
 
+SPACE = "\N{NO-BREAK SPACE}"
 MOST_POINTS = 500  # of a chart; each is some 60 bytes of the page
 # The paper's: blue, yellow, maroon, green; as they are seen on white and on black.
 COLOURS = ("#3b82d0", "#d9a300", "#b5344f", "#2f9c63")
-SAID = tuple(name.upper().replace("_", "-") for name in NAMES)
+SAID = tuple(name.upper().replace("_", "\N{NON-BREAKING HYPHEN}") for name in NAMES)
 
 
 def region_pictures(key: str, artifact: ShownArtifact, dataset: Dataset) -> ShownPictures:
@@ -40,7 +41,7 @@ def region_pictures(key: str, artifact: ShownArtifact, dataset: Dataset) -> Show
         "High and low scores of an object’s pixels",
         "An object’s true pixels by whether their CAM is 0.25 or more (DR, else NDR), and whether "
         "their score in these maps is 0.15 or more (HSR, else LSR), with the regions’ shares. The "
-        "chart has as many of them as can be told apart.",
+        f"chart has at most {MOST_POINTS} of them, evenly spaced.",
         artifact.name,
         artifact.number,
         "maps/…/regions.csv and regions.zarr.zip",
@@ -54,7 +55,8 @@ def _shown(key: str, image: str, name: str, pixels: np.ndarray, layers: np.ndarr
     """An image from its CAM, map and true pixels, float32 [3, H, W]."""
     found = distances(*layers)
     said = ", ".join(
-        f"{region} {percent(share)} %" for region, share in zip(SAID, shares(found), strict=True)
+        f"{region}{SPACE}{percent(share)}{SPACE}%"
+        for region, share in zip(SAID, shares(found), strict=True)
     )
     rgb = np.array([(0, 0, 0), *map(ImageColor.getrgb, COLOURS)], np.uint8)
     regions = colours_picture(pixels, region_numbers(found), rgb)

@@ -6,13 +6,15 @@ import pytest
 from PIL import Image
 
 from tags2masks.data.images import ImageFile
-from tags2masks.data.index import build_index, images_sha
+from tags2masks.data.index import build_index, images_sha, read_index, rows_of
 from tags2masks.errors import UserError
 from tags2masks.report.analysis_pictures import gradient_pictures
 from tags2masks.report.gallery import Dataset
 from tags2masks.report.lineage import ShownArtifact
+from tags2masks.report.page import write_page
 from tags2masks.store import write_shard
-from tests.unit.read_page import decoded
+from tests.unit.fabricated_report import COUNT, MAPS, fabricate
+from tests.unit.read_page import Page, decoded
 
 
 @pytest.fixture
@@ -67,3 +69,30 @@ def test_pictures_of_another_artifact_are_refused(dataset, tmp_path):
     write_gradients(dataset, tmp_path)
     with pytest.raises(UserError, match=r"gradients\.zarr\.zip: its id is rib-1, expected rib-2"):
         gradient_pictures(artifact(tmp_path, "rib-2"), dataset)
+
+
+def test_they_stand_in_the_page_where_they_are_asked_for(tmp_path):
+    outline, roots = fabricate(tmp_path)
+    results = tmp_path / "results"
+    train = pd.read_csv(results / "pets/train.csv")
+    image, folder = train["image"][0], results / "pets/maps" / MAPS
+    sha = images_sha(rows_of(read_index(results / "pets/train.csv"), "train"))
+    about = {"id": MAPS, "partial": True}
+    down, right = np.mgrid[:64, :64] / 64
+    layers = np.stack([down, right, down * right, 1 - down]).astype(np.float16)
+    gradients = (image, layers, {"class": "cat"}, {"steps": np.tile(layers, (3, 1, 1))})
+    write_shard(folder / "gradients.zarr.zip", about, sha, [gradients])
+    regions = np.stack([down, right, down + right < 1]).astype(np.float32)
+    write_shard(folder / "regions.zarr.zip", about, sha, [(image, regions, {"class": "cat"})])
+    asked = [folder / name for name in ("gradients.zarr.zip", "regions.zarr.zip")]
+    text = write_page(outline, roots, results, COUNT, asked=asked)
+    Page(text)
+    assert text.count("Pictures of analyses</h3>") == 1
+    assert text.count(f'alt="Gradients of {image}: ') == 4 + 6
+    # Of an object above the diagonal: CAM is the height, the map the distance from the left.
+    assert (
+        "HSR\N{NON-BREAKING HYPHEN}DR" in text
+        and f"Distances of the pixels of cat in {image}" in text
+    )
+    assert text.count("High and low scores of an object") == 1
+    assert "Pictures of analyses" not in write_page(outline, roots, results, COUNT)

@@ -15,7 +15,7 @@ from tags2masks.data.truth import write_truth
 from tags2masks.metrics.region_pixels import distances, largest, region_numbers, shares
 from tags2masks.report.gallery import Dataset
 from tags2masks.report.lineage import ShownArtifact
-from tags2masks.report.region_pictures import COLOURS, region_pictures
+from tags2masks.report.region_pictures import COLOURS, SAID, region_pictures
 from tags2masks.store import write_shard
 from tags2masks.workflow.plan import Plan
 from tests.unit.read_page import Page, decoded
@@ -88,7 +88,8 @@ def test_pictures_have_the_regions_colours_and_a_point_for_each_pixel(made):
     shown = region_pictures("k", artifact, dataset)
     (image,) = shown.images
     assert [tile.title for tile in image.rows[0]] == ["image", "CAM", "map", "regions"]
-    said = "HSR-DR 25.0 %, LSR-DR 25.0 %, HSR-NDR 25.0 %, LSR-NDR 25.0 %"
+    said = ", ".join(f"{name}\xa025.0\xa0%" for name in SAID)
+    assert [name.replace("\u2011", "-") for name in SAID] == "HSR-DR LSR-DR HSR-NDR LSR-NDR".split()
     assert image.rows[0][3].note == said and image.alt.endswith(f"both thresholds. {said}")
     painted = decoded(image.rows[0][3].picture, folder)[0]
     expected = [[round(0.7 * int(c[at : at + 2], 16)) for at in (1, 3, 5)] for c in COLOURS]
