@@ -89,7 +89,8 @@ def test_pictures_have_the_regions_colours_and_a_point_for_each_pixel(made):
     (image,) = shown.images
     assert [tile.title for tile in image.rows[0]] == ["image", "CAM", "map", "regions"]
     said = ", ".join(f"{name}\xa025.0\xa0%" for name in SAID)
-    assert [name.replace("\u2011", "-") for name in SAID] == "HSR-DR LSR-DR HSR-NDR LSR-NDR".split()
+    names = [name.replace("\u2011", "-") for name in SAID]
+    assert names == ["HSR-DR", "LSR-DR", "HSR-NDR", "LSR-NDR"]
     assert image.rows[0][3].note == said and image.alt.endswith(f"both thresholds. {said}")
     painted = decoded(image.rows[0][3].picture, folder)[0]
     expected = [[round(0.7 * int(c[at : at + 2], 16)) for at in (1, 3, 5)] for c in COLOURS]
