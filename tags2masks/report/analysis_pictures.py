@@ -78,11 +78,14 @@ def gradient_pictures(artifact: ShownArtifact, dataset: Dataset) -> ShownPicture
 def _tiles(
     pixels: np.ndarray, image: str, maps: np.ndarray, names: list[str], note: str
 ) -> list[Tile]:
-    """Pictures of maps [n, H, W], of which at most MOST are shown, evenly spaced."""
+    """Pictures of maps [n, H, W], of which at most MOST are shown, evenly spaced.
+
+    They are on black: over a bright digit the colours of a map would be pale.
+    """
     places = np.linspace(0, len(maps) - 1, min(MOST, len(maps))).round().astype(int)
     return [
         Tile(
-            map_picture(pixels, maps[place].astype(np.float32).clip(0, 1)),
+            map_picture(np.zeros_like(pixels), maps[place].astype(np.float32).clip(0, 1)),
             names[place],
             note,
             f"Gradients of {image}: {names[place]}",
