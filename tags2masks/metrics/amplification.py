@@ -9,7 +9,7 @@ that the counts of images add up.
 import numpy as np
 import pandas as pd
 
-WIDTH, LAST = 0.05, 10.0
+WIDTH, LAST = 0.02, 10.0
 BINS = round(LAST / WIDTH) + 1  # the last one is open: ratios of LAST or more
 REGIONS = ("discriminative", "non-discriminative")
 COLUMNS = ("step", "region", "at_least", "below", "pixels")

@@ -43,7 +43,7 @@ def amplification_charts(key: str, artifacts: Sequence[ShownArtifact]) -> Iterat
             axes.axhline(1, color=INK, linewidth=0.6, linestyle=(0, (1.5, 1.5)))
             axes.set_title(name)
             axes.grid(True)
-        figure.supylabel("map after a step / map before the first", fontsize=9)
+        figure.supylabel("map / first map", fontsize=9)
         grid[-1].set_xlabel("step")
         grid[-1].set_ylim(bottom=0)
         grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

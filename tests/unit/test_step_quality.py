@@ -55,8 +55,8 @@ def test_steps_by_hand(tmp_path, monkeypatch):
     bins = pd.read_csv(tmp_path / "amplification.csv")
     discriminative, other = "discriminative", "non-discriminative"
     assert bins.to_numpy().tolist() == [
-        [0, discriminative, 1, 1.05, 1],
-        [0, other, 1, 1.05, 2],
-        [1, discriminative, 2, 2.05, 1],
-        [1, other, 6, 6.05, 2],
+        [0, discriminative, 1, 1.02, 1],
+        [0, other, 1, 1.02, 2],
+        [1, discriminative, 2, 2.02, 1],
+        [1, other, 6, 6.02, 2],
     ]
