@@ -1,5 +1,6 @@
-# What trained networks do, on request (evaluation.gradients, landscape, climbs, untagged). Nothing but
-# the report takes what these rules write. Only measure_gradients reads truth.csv, for its regions.
+# What trained networks do, on request (evaluation.gradients, landscape, climbs, untagged, region_pictures,
+# heads). Nothing but the report takes what these rules write. measure_gradients and measure_regions read
+# truth.csv, for their regions, measure_heads the true instances, for places in them.
 
 
 rule measure_gradients:
@@ -10,11 +11,12 @@ rule measure_gradients:
         model=plan.upstream("maps", "classifier", "model.safetensors"),
         spec=plan.upstream("maps", "classifier", "spec.json"),
     output:
-        report(
+        table=report(
             "results/{dataset}/maps/{id}/gradients.csv",
             category="Maps",
             labels={"data set": "{dataset}", "artifact": "{id}"},
         ),
+        maps="results/{dataset}/maps/{id}/gradients.zarr.zip",
     log:
         "logs/{dataset}/maps/{id}/gradients.log",
     threads: THREADS
@@ -37,7 +39,8 @@ rule measure_gradients:
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " --truth-root {params.truth_root:q} --analysis {params.analysis:q}"
         " --index {input.index:q} --classes {input.classes:q} --truth {input.truth:q}"
-        " --model {input.model:q} --spec {input.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --model {input.model:q} --spec {input.spec:q} --output {output.table:q}"
+        " --maps {output.maps:q} 2>&1 | tee {log:q}"
 
 
 rule map_landscape:
@@ -134,3 +137,81 @@ rule localize_untagged:
         "python -m workflow_scripts.localize_untagged --recipe {params.recipe:q}"
         " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
         " --analysis {params.analysis:q} {params.inputs} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule measure_regions:
+    input:
+        index=TRAIN,
+        classes=CLASSES,
+        truth=TRUTH,
+        left_out=plan.left_out("maps"),
+        shards=plan.shards("maps"),
+        cams=plan.region_shards("maps"),
+    output:
+        table=report(
+            "results/{dataset}/maps/{id}/regions.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+        maps="results/{dataset}/maps/{id}/regions.zarr.zip",
+    log:
+        "logs/{dataset}/maps/{id}/regions.log",
+    threads: THREADS
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(20),
+    params:
+        recipe=plan.truth_recipe,
+        source=plan.measuring_source("measure_regions"),
+        cam=plan.region_cam("maps"),
+        localized=plan.localized,
+        analysis=plan.analysis("region_pictures"),
+        root=plan.truth_root,
+        left_out=plan.leave_out,
+    message:
+        "Divide pixels of the maps {wildcards.id} of {wildcards.dataset} by their scores"
+    shell:
+        "python -m workflow_scripts.measure_regions --recipe {params.recipe:q} --id {wildcards.id}"
+        " --split train --root {params.root:q} --threads {threads} --index {input.index:q}"
+        " --classes {input.classes:q} --truth {input.truth:q} {params.left_out}"
+        " --shards {input.shards:q} {params.cam} --cams {input.cams:q} {params.localized}"
+        " --analysis {params.analysis:q} --metrics {output.table:q}"
+        " --maps {output.maps:q} 2>&1 | tee {log:q}"
+
+
+rule measure_heads:
+    input:
+        index=TRAIN,
+        boxes="results/{dataset}/boxes.csv",
+        instances=plan.train_instances,
+        model=plan.upstream("maps", "detector", "model.safetensors"),
+        spec=plan.upstream("maps", "detector", "spec.json"),
+    output:
+        losses=report(
+            "results/{dataset}/maps/{id}/head_losses.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+        places="results/{dataset}/maps/{id}/head_places.csv",
+    log:
+        "logs/{dataset}/maps/{id}/heads.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(24000),
+        runtime=scaled(240),
+    params:
+        recipe=plan.recipe("maps"),
+        source=plan.analysis_source("maps", "measure_heads"),
+        free=plan.free("maps"),
+        analysis=plan.analysis("heads"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Measure what the heads look at by the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_heads --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --analysis {params.analysis:q} --index {input.index:q} --boxes {input.boxes:q}"
+        " --instances {input.instances:q} --model {input.model:q} --spec {input.spec:q}"
+        " --losses {output.losses:q} --places {output.places:q} 2>&1 | tee {log:q}"

@@ -124,11 +124,12 @@ rule measure_steps:
         shards=plan.shards("maps"),
         score=plan.score_file("maps"),
     output:
-        report(
+        steps=report(
             "results/{dataset}/maps/{id}/steps.csv",
             category="Maps",
             labels={"data set": "{dataset}", "artifact": "{id}"},
         ),
+        amplification="results/{dataset}/maps/{id}/amplification.csv",
     log:
         "logs/{dataset}/maps/{id}/steps.log",
     threads: THREADS
@@ -149,7 +150,8 @@ rule measure_steps:
         " --split train {params.background_score} --score {input.score:q} --root {params.root:q}"
         " {params.dask} --threads {threads} --index {input.index:q}"
         " --classes {input.classes:q} --truth {input.truth:q} --shards {input.shards:q}"
-        " {params.localized} --metrics {output:q} 2>&1 | tee {log:q}"
+        " {params.localized} --metrics {output.steps:q} --amplification {output.amplification:q}"
+        " 2>&1 | tee {log:q}"
 
 
 # Opt-in (evaluation.epoch_images). Nothing but the report takes what it writes.

@@ -28,7 +28,7 @@ from tags2masks.given import check_given
 from tags2masks.zarr_members import METADATA, array_members, group_members, read_array, read_group
 
 # The kinds of further arrays. They are names of groups, so image arrays must not have these names.
-KINDS = ("grids", "instances", "passes", "probabilities", "restricted", "steps")
+KINDS = ("grids", "instances", "passes", "probabilities", "restricted", "singles", "steps")
 
 _GROUPS = (METADATA, *KINDS)  # members of the root that are no images
 

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tags2masks.analyses.gradients import gradient_table
+from tags2masks.analyses.gradients import ImageMaps, gradient_table, image_maps, relative
 from tags2masks.config.analyses import Gradients
 from tags2masks.data.images import decode, read_image
-from tags2masks.data.index import read_classes, read_index, rows_of, spaced
+from tags2masks.data.index import images_sha, read_classes, read_index, rows_of, spaced
 from tags2masks.data.randomness import image_seed
 from tags2masks.data.training_images import TrainingImages
 from tags2masks.data.truth import read_truth
@@ -22,12 +22,14 @@ from tags2masks.methods import method_block
 from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_analysis, add_index, add_paths, parser, run
 from tags2masks.progress import progress
+from tags2masks.provenance import provenance
+from tags2masks.store import write_shard
 
 
 def main() -> None:
-    """Read the arguments, measure, and write a row per layer or step, and region."""
+    """Read the arguments, measure, and write a row per layer or step, and region; some maps."""
     options = parser(__doc__)
-    add_paths(options, "root", "truth_root", "classes", "truth", "model", "spec", "output")
+    add_paths(options, "root", "truth_root", "classes", "truth", "model", "spec", "output", "maps")
     add_index(options)
     add_analysis(options)
     args = options.parse_args()
@@ -50,7 +52,19 @@ def main() -> None:
             image = pixels.permute(2, 0, 1)[None].to(machine.device).float() / 255
             yield image, classes.index(row["tags"][0]), regions, image_seed(seed, row["image"])
 
-    table = gradient_table(network, images(), rib, spec, training)
+    drawn, entries = set(spaced([row["image"] for row, _ in rows], spec.pictures)), []
+
+    def measured() -> Iterator[ImageMaps]:
+        for (row, _), maps in zip(rows, image_maps(network, images(), rib, training), strict=True):
+            if row["image"] in drawn:
+                of_layers, of_steps = (relative(part, spec) for part in (maps.layers, maps.steps))
+                about = {"class": row["tags"][0]}
+                entries.append((row["image"], of_layers, about, {"steps": of_steps}))
+            yield maps
+
+    table = gradient_table(measured(), spec)
+    about = provenance(args.recipe) | {"partial": True}
+    write_shard(args.maps, about, images_sha(train), entries)
     with written_whole(args.output) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
 

@@ -1,1 +1,1 @@
-"""What trained networks do, for figures: gradients, loss landscapes, climbs, untagged classes."""
+"""What networks do, for figures: gradients, landscapes, climbs, untagged classes, heads."""

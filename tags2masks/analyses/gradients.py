@@ -10,7 +10,8 @@ The thesis does not say in what unit 0.3 is. Here a pixel's gradient is the larg
 its colours, divided by the maximum of a map (`maximum` of `config.analyses.Gradients`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,17 @@ from tags2masks.nets.convnet import ConvNet
 
 REGIONS = ("discriminative", "non-discriminative", "background")
 COLUMNS = ("over", "number", "region", "ratio", "images")
+
+
+class ImageMaps(NamedTuple):
+    """The gradient maps of an image: of the layers, [L + 1, H, W], and over steps, [K + 1, H, W].
+
+    regions: uint8 [H, W], DIGIT, SHAPE and 0.
+    """
+
+    layers: Tensor
+    steps: Tensor
+    regions: np.ndarray
 
 
 def layers(network: Classifier, image: Tensor) -> list[Tensor]:
@@ -89,13 +101,23 @@ def ratios(maps: Tensor, regions: np.ndarray, spec: Gradients) -> np.ndarray:
     maps: [n, H, W]; regions: uint8 [H, W], DIGIT, SHAPE and 0. NaN for a region without pixels. A
     map of zeros has no high gradient.
     """
-    maxima = maps.amax((-2, -1), keepdim=True)
-    limit = spec.above * (maxima if spec.maximum == "own" else maxima[:1])
-    high = (maps > limit).cpu().numpy()
+    high = (maps > spec.above * _maxima(maps, spec)).cpu().numpy()
     of_regions = [regions == DIGIT, regions == SHAPE, (regions != DIGIT) & (regions != SHAPE)]
     return np.stack(
         [high[:, of].mean(1) if of.any() else np.full(len(high), np.nan) for of in of_regions], 1
     )
+
+
+def relative(maps: Tensor, spec: Gradients) -> np.ndarray:
+    """Maps in units of the maximum that `ratios` has: float16 [n, H, W]; 0 where that is 0."""
+    maxima = _maxima(maps, spec)
+    return torch.where(maxima > 0, maps / maxima, 0).cpu().numpy().astype(np.float16)
+
+
+def _maxima(maps: Tensor, spec: Gradients) -> Tensor:
+    """[n, 1, 1], or [1, 1, 1] where the first map's counts for all."""
+    maxima = maps.amax((-2, -1), keepdim=True)
+    return maxima if spec.maximum == "own" else maxima[:1]
 
 
 def table(over: str, first: int, found: Sequence[np.ndarray]) -> pd.DataFrame:
@@ -108,25 +130,32 @@ def table(over: str, first: int, found: Sequence[np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def gradient_table(
+def image_maps(
     network: Classifier,
     images: Iterator[tuple[Tensor, int, np.ndarray, int]],
     rib: Rib,
-    spec: Gradients,
     training: TrainingImages,
-) -> pd.DataFrame:
-    """Rows (COLUMNS) over layers, from 1, and over RIB's steps, from 0.
+) -> Iterator[ImageMaps]:
+    """The gradient maps of images, one after another.
 
-    images: of each [1, 3, H, W] in 0 to 1, the number of its class, its regions and its seed.
+    images: of each [1, 3, H, W] in 0 to 1, the number of its class, its regions and its seed. The
+    weights are the trained ones at the end.
     """
-    by_layer, by_step = [], []
     with trainable(network) as restore:
         for image, number, regions, seed in images:
             restore()
-            by_layer.append(ratios(layer_maps(network, image, number), regions, spec))
+            by_layer = layer_maps(network, image, number)
             tagged = np.arange(network.head.out_channels) == number
             others = np.flatnonzero(training.sharing_no_tag(tagged[None])[0])
             draws = companions(others, seed, rib)
-            maps = step_maps(network, image, number, draws, rib, training)
-            by_step.append(ratios(maps, regions, spec))
+            by_step = step_maps(network, image, number, draws, rib, training)
+            yield ImageMaps(by_layer, by_step, regions)
+
+
+def gradient_table(images: Iterable[ImageMaps], spec: Gradients) -> pd.DataFrame:
+    """Rows (COLUMNS) over layers, from 1, and over RIB's steps, from 0."""
+    by_layer, by_step = [], []
+    for maps in images:
+        by_layer.append(ratios(maps.layers, maps.regions, spec))
+        by_step.append(ratios(maps.steps, maps.regions, spec))
     return pd.concat([table("layer", 1, by_layer), table("step", 0, by_step)], ignore_index=True)

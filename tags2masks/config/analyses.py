@@ -29,6 +29,9 @@ class Gradients(Block):
         description="own: of the same gradient map. first: of the map of the image's first layer, "
         "or, over RIB's steps, of the trained network. The thesis does not say.",
     )
+    pictures: int = Field(
+        3, ge=0, description="Of these images, how many the report draws with their gradients."
+    )
 
 
 class Landscape(Block):
@@ -64,6 +67,43 @@ class Landscape(Block):
         if self.points % 2 == 0:
             raise ValueError(f"points: {self.points} is even; write an odd number")
         return self
+
+
+class RegionPictures(Block):
+    """An object's regions of high and low scores, in and outside the discriminative region.
+
+    Maruf et al., "Beyond Discriminative Regions" (2023), figures 1 and 4.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
+
+    maps: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Entries of `maps` beside their classifier's CAM, such as [saliency]."
+    )
+    images: int = Field(
+        3,
+        ge=1,
+        description="Training images with tags and pixel masks, evenly spaced; of each the class "
+        "of the most pixels.",
+    )
+
+
+class Heads(Block):
+    """What each head of a detector looks at, by BBAM, and what the other loses meanwhile.
+
+    Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), figure 5.6.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021bbam",)
+
+    maps: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Entries of `maps` of method `bbam`, such as [bbam], with whose options masks "
+        "of the objects are made anew for each head."
+    )
+    images: int = Field(100, ge=1, description="Training images with boxes, evenly spaced.")
+    above: float = Field(
+        0.9, ge=0, lt=1, description="The places of a mask's values above this are counted."
+    )
 
 
 class Climbs(Block):

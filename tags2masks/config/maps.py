@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, Entry, added, free
 from tags2masks.config.chains import ChainPath, chain_ending_in
@@ -232,9 +232,20 @@ class FickleNetMaps(Maps):
         description="N, the number of passes; expected: the map of the expected pass, without "
         "random numbers.",
     )
+    keep_passes: int = added(
+        0, ge=0, description="Also store the maps of so many single passes, for pictures."
+    )
     stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
     precision: Precision = Field("32-true", description="Autocast of the features.")
     batch_size: int = free(16, ge=1, description=PER_PASS)
+
+    @model_validator(mode="after")
+    def _enough(self) -> "FickleNetMaps":
+        if self.keep_passes > (0 if self.passes == "expected" else self.passes):
+            raise ValueError(
+                f"keep_passes: {self.keep_passes} of passes: {self.passes}; keep no more than that"
+            )
+        return self
 
     @property
     def offers(self) -> frozenset[str]:
@@ -515,6 +526,7 @@ class Bbam(Maps):
     takes: ClassVar[tuple[str, ...]] = ("detector",)
     learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
     program: ClassVar[str] = "localize_objects"
+    analyses: ClassVar[tuple[str, ...]] = ("heads",)
     resumes: ClassVar[bool] = True
     memory_mb: ClassVar[int] = 24000
     minutes: ClassVar[int] = 1440

@@ -17,7 +17,15 @@ from pydantic import (
 )
 
 from tags2masks.config.against import Against
-from tags2masks.config.analyses import Climbs, Gradients, Images, Landscape, Untagged
+from tags2masks.config.analyses import (
+    Climbs,
+    Gradients,
+    Heads,
+    Images,
+    Landscape,
+    RegionPictures,
+    Untagged,
+)
 from tags2masks.config.base import Block, ConfigError
 from tags2masks.config.datasets import DatasetSpec
 from tags2masks.config.methods import METHODS
@@ -117,6 +125,18 @@ class Evaluation(Block):
         None,
         description="For maps from a classifier: those of classes that an image is not tagged "
         "with, drawn in the report (`untagged.zarr.zip`); null: don't. Nothing else uses them.",
+    )
+    region_pictures: RegionPictures | None = Field(
+        None,
+        description="For some maps and with `regions`: draw in the report where an object's pixels "
+        "score high or low, in and outside the discriminative region, and their distances from the "
+        "thresholds (`regions.csv`); null: don't.",
+    )
+    heads: Heads | None = Field(
+        None,
+        description="For some maps of `bbam` on data sets with true instances: where in the "
+        "objects each head of the detector looks, and both heads' losses while one is kept "
+        "(`head_losses.csv`, `head_places.csv`); null: don't.",
     )
 
 

@@ -32,12 +32,14 @@ class Localized(NamedTuple):
     restricted: with `keep_steps` of AdvCAM, where the map of each step but the last restricts the
     next step, [B, K, T - 1, h, w] in 0 to 1.
     passes: mean and highest value of the maps of many random passes, [B, K, 2, h, w] in 0 to 1.
+    singles: with `keep_passes` the maps of the first of these passes, [B, K, N, h, w] in 0 to 1.
     """
 
     maps: Tensor
     steps: Tensor | None = None
     passes: Tensor | None = None
     restricted: Tensor | None = None
+    singles: Tensor | None = None
 
 
 def plain_batch(images: Tensor, classes: int) -> Batch:

@@ -22,7 +22,7 @@ Adam works on each number by itself, so objects that are optimised together do n
 other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +32,9 @@ from torchvision.ops import box_iou, clip_boxes_to_image
 from tags2masks.config.maps import Bbam
 from tags2masks.maps.objects import Size, Wanted, upsampled
 from tags2masks.nets.detector import Detector, Levels, padded
+
+Watch = Callable[[Tensor], object]
+"""Gets [O, 2] before each step: of each object the changes of the box and of the class head."""
 
 
 class Positives(NamedTuple):
@@ -48,12 +51,16 @@ class Positives(NamedTuple):
 
 
 def localize(
-    network: Detector, images: Tensor, objects: Sequence[Wanted], spec: Bbam
+    network: Detector,
+    images: Tensor,
+    objects: Sequence[Wanted],
+    spec: Bbam,
+    watch: Watch | None = None,
 ) -> list[tuple[Tensor, int]]:
     """The mask of each object on its grid, float32 [h, w] in 0 to 1, and its number of proposals.
 
     network: in evaluation mode, without gradients; images: [B, 3, H, W] in 0 to 1. An object
-    without a proposal that counts has a mask of zeros.
+    without a proposal that counts has a mask of zeros, and is not watched.
     """
     size = tuple(images.shape[-2:])
     normalized = network.normalize(images)
@@ -73,6 +80,7 @@ def localize(
             [positives[number] for number in known],
             [grids[number] for number in known],
             spec,
+            watch,
         )
     return [(grid.detach(), len(found.boxes)) for grid, found in zip(grids, positives, strict=True)]
 
@@ -84,10 +92,12 @@ def optimize(
     positives: Sequence[Positives],
     grids: Sequence[Tensor],
     spec: Bbam,
+    watch: Watch | None = None,
 ) -> None:
     """Minimise eq. 5.1 for all objects at once, changing their grids in place.
 
-    images: normalised, [O, 3, H, W], one for each object; numbers: the classes of the objects.
+    images: normalised, [O, 3, H, W], one for each object; numbers: the classes of the objects;
+    watch: sees the changes of both heads, whichever are preserved.
     """
     size = tuple(images.shape[-2:])
     counts = [len(found.boxes) for found in positives]
@@ -103,11 +113,16 @@ def optimize(
         masks = torch.stack([upsampled(grid, size) for grid in grids])
         levels = network.pyramid(padded(images * masks[:, None]))
         p, t = network.answers(levels, boxes, [size] * len(grids))
+        of_box = (t[rows, classes] - offsets).abs().mean(1) / 2
+        of_class = (p[rows, classes] - probabilities).abs() / 2
         change = torch.zeros(len(classes), device=images.device)
         if spec.heads != "class":
-            change = change + (t[rows, classes] - offsets).abs().mean(1) / 2
+            change = change + of_box
         if spec.heads != "box":
-            change = change + (p[rows, classes] - probabilities).abs() / 2
+            change = change + of_class
+        if watch is not None:
+            both = torch.stack([of_box, of_class], 1).detach()
+            watch(torch.stack([part.mean(0) for part in both.split(counts)]))
         loss = sum(part.mean() for part in change.split(counts))
         for grid in grids:
             variation = total_variation(grid, spec.smoothness_power)

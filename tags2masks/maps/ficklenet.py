@@ -3,7 +3,7 @@
 A pass keeps random cells of the head's windows. Its map is the gradient of the logit times the
 activation, its negative part cut off, divided by its maximum. The maps of all passes become one:
 their mean, again divided by its maximum. Mean and highest value of the passes are stored beside
-it, for the mask method `any_pass`.
+it, for the mask method `any_pass`; with `keep_passes` also the maps of the first passes.
 
 `passes: expected` is the map of the expected pass, without a random number: a control.
 
@@ -41,7 +41,7 @@ def localize(network: Classifier, batch: Batch, spec: FickleNetMaps) -> Localize
     grid, size = features.shape[-2:], stored_size(batch.images.shape[-2:], spec.stride)
     expected = spec.passes == "expected"
     maps = empty_maps(batch, spec.stride)
-    passes = maps.new_zeros((*maps.shape[:2], 2, *size))
+    passes = maps.new_zeros((*maps.shape[:2], 2 + spec.keep_passes, *size))
     with torch.autocast(features.device.type, enabled=False):
         for row, seed in enumerate(batch.seeds):
             classes = batch.tagged[row].nonzero().flatten()
@@ -52,10 +52,15 @@ def localize(network: Classifier, batch: Batch, spec: FickleNetMaps) -> Localize
                 found = expected_map(scores, grid, network.windows)[None]
             else:
                 generator = torch.Generator().manual_seed(seed)
-                found = random_passes(scores, grid, network.windows, spec.passes, generator)
+                found = random_passes(
+                    scores, grid, network.windows, spec.passes, generator, spec.keep_passes
+                )
                 passes[row, classes] = resized(found, size).transpose(0, 1)
             maps[row, classes] = normalize(resized(found[:1], size)[0])
-    return Localized(maps) if expected else Localized(maps, passes=passes)
+    if expected:
+        return Localized(maps)
+    singles = passes[:, :, 2:] if spec.keep_passes else None
+    return Localized(maps, passes=passes[:, :, :2], singles=singles)
 
 
 def expected_map(scores: Tensor, size: tuple[int, int], windows: RandomWindows) -> Tensor:
@@ -70,8 +75,11 @@ def random_passes(
     windows: RandomWindows,
     passes: int,
     generator: torch.Generator,
+    keep: int = 0,
 ) -> Tensor:
-    """The mean and the highest value of the maps of so many passes, [2, K, h, w] in 0 to 1.
+    """Mean and highest value of the maps of so many passes, [2 + keep, K, h, w] in 0 to 1.
+
+    They are followed by the maps of the first `keep` passes.
 
     scores: [K, s², h·w], from `offset_scores`; size: (h, w). Masks are drawn on the CPU, pass after
     pass, so that they are the same for every device and whatever else is in the batch.
@@ -79,7 +87,7 @@ def random_passes(
     cells = size[0] * size[1]
     counted = scores * windows.scale(size).to(scores.device).T
     total = scores.new_zeros((len(scores), *size))
-    highest = torch.zeros_like(total)
+    highest, kept_maps = torch.zeros_like(total), []
     at_a_time = max(1, VALUES // (cells * windows.kernel**2))
     for start in range(0, passes, at_a_time):
         count = min(at_a_time, passes - start)
@@ -88,4 +96,5 @@ def random_passes(
         maps = normalize(maps.relu().unflatten(2, size))
         total += maps.sum(0)
         highest = torch.maximum(highest, maps.amax(0))
-    return torch.stack([total / passes, highest])
+        kept_maps.append(maps[: max(0, keep - start)])
+    return torch.cat([torch.stack([total / passes, highest]), *kept_maps])

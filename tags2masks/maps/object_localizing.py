@@ -168,14 +168,7 @@ def _grids(
     loader = DataLoader(Subset(batches, missing), batch_size=None, num_workers=machine.loaders)
     dtype = AUTOCAST[spec.precision]
     for number, pixels in progress(loader, "localize", total=len(missing), unit="batch"):
-        images, wanted = batches.rows_of(number), []
-        for row, n in batches.batches[number]:
-            edges = scaled(boxes[row].edges[n], batches.sizes[row], batches.seen[row])
-            box = torch.from_numpy(edges).to(machine.device)
-            # Seeds of an image's objects differ, and do not depend on other images.
-            wanted.append(
-                Wanted(images.index(row), box, int(boxes[row].classes[n]), seeds[row] ^ n)
-            )
+        wanted = wanted_objects(batches, number, boxes, seeds, machine.device)
         with torch.autocast(machine.device, dtype, enabled=dtype is not None):
             found = method(pixels.to(machine.device).float() / 255, wanted)
         made[number] = [(count, grid.to(torch.float16).cpu().numpy()) for grid, count in found]
@@ -185,6 +178,23 @@ def _grids(
         for number, batch in enumerate(batches.batches)
         for place, grid in zip(batch, made[number], strict=True)
     }
+
+
+def wanted_objects(
+    batches: ObjectBatches,
+    number: int,
+    boxes: Sequence[Boxes],
+    seeds: Sequence[int],
+    device: str,
+) -> list[Wanted]:
+    """The objects of a batch; boxes, seeds: of each row."""
+    images, wanted = batches.rows_of(number), []
+    for row, n in batches.batches[number]:
+        edges = scaled(boxes[row].edges[n], batches.sizes[row], batches.seen[row])
+        box = torch.from_numpy(edges).to(device)
+        # Seeds of an image's objects differ, and do not depend on other images.
+        wanted.append(Wanted(images.index(row), box, int(boxes[row].classes[n]), seeds[row] ^ n))
+    return wanted
 
 
 def class_maps(

@@ -8,6 +8,7 @@ import numpy as np
 from tags2masks.data.truth import read_mask
 from tags2masks.errors import UserError
 from tags2masks.masks.seeds import upsample
+from tags2masks.metrics.amplification import BINS, counts
 from tags2masks.metrics.quality import Chunk
 from tags2masks.metrics.steps import amplification, each_step, step_confusions, up_to_each_step
 from tags2masks.store import Shard
@@ -19,13 +20,15 @@ class StepQuality:
 
     each: int64 [T, K + 1, K + 2], confusion of the step's maps; so_far: the same for the sum of
     maps up to the step. growth: float64 [2, T], CAM(x^t) / CAM(x^0) summed over the pixels of the
-    discriminative and of the non-discriminative region; pixels: [2, T], their number.
+    discriminative and of the non-discriminative region; pixels: [2, T], their number; ratios: int64
+    [2, T, BINS], their number by ratio (`metrics.amplification`).
     """
 
     each: np.ndarray
     so_far: np.ndarray
     growth: np.ndarray
     pixels: np.ndarray
+    ratios: np.ndarray
 
     def __add__(self, other: "StepQuality") -> "StepQuality":
         return StepQuality(
@@ -33,6 +36,7 @@ class StepQuality:
             self.so_far + other.so_far,
             self.growth + other.growth,
             self.pixels + other.pixels,
+            self.ratios + other.ratios,
         )
 
     def mean_growth(self) -> np.ndarray:
@@ -71,11 +75,13 @@ def _of_image(
         for maps in (each_step(steps), up_to_each_step(steps))
     ]
     growth, pixels = np.zeros((2, steps.shape[1])), np.zeros((2, steps.shape[1]), np.int64)
+    by_ratio = np.zeros((2, steps.shape[1], BINS), np.int64)
     for class_steps in steps:
         for region, ratios in enumerate(amplification(class_steps)):
             growth[region] += np.nansum(ratios, axis=0)
             pixels[region] += np.isfinite(ratios).sum(axis=0)
-    return StepQuality(*matrices, growth, pixels)
+            by_ratio[region] += counts(ratios)
+    return StepQuality(*matrices, growth, pixels, by_ratio)
 
 
 def _full(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -8,8 +8,10 @@ import pandas as pd
 from tags2masks.errors import UserError
 from tags2masks.provenance import read_provenance
 from tags2masks.report import plots, tables
+from tags2masks.report.amplification import amplification_charts
 from tags2masks.report.analyses import climbs_chart, gradient_charts, landscape_charts
 from tags2masks.report.embedding import embedding_chart
+from tags2masks.report.head_charts import head_charts
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.score_file import read_score
 from tags2masks.stages import STAGES, giving
@@ -77,7 +79,11 @@ def charts(
             }
             yield from _schedule_charts(f"{key}-{stage}", lines, f"{stage}/…/training.csv")
         if stage == "classifier":
-            for name, draw in (("epochs.csv", _epoch_charts), ("steps.csv", _step_charts)):
+            for name, draw in (
+                ("epochs.csv", _epoch_charts),
+                ("steps.csv", _step_charts),
+                ("amplification.csv", amplification_charts),
+            ):
                 yield from draw(
                     key,
                     [artifact for artifact in artifacts["maps"] if artifact.folder / name in asked],
@@ -92,6 +98,9 @@ def charts(
                     yield from gradient_charts(f"{key}-gradients{place}", artifact)
                 if artifact.folder / "climbs.csv" in asked:
                     yield climbs_chart(f"{key}-climbs{place}", artifact)
+    for place, artifact in enumerate(artifacts["maps"]):
+        if artifact.folder / "head_losses.csv" in asked:
+            yield from head_charts(f"{key}-heads{place}", artifact)
 
 
 def _epoch_charts(key: str, measured: list[ShownArtifact]) -> Iterator[dict]:

@@ -23,7 +23,7 @@ from tags2masks.report.pictures import (
     mask_picture,
     overlay_picture,
 )
-from tags2masks.report.step_tiles import restricted_tiles, step_tiles
+from tags2masks.report.step_tiles import pass_tiles, restricted_tiles, step_tiles
 from tags2masks.report.stored import (
     CERTAIN,
     Dataset,
@@ -33,6 +33,7 @@ from tags2masks.report.stored import (
     pixels_of,
     read_predictions,
     read_shards,
+    read_singles,
     read_steps,
 )
 from tags2masks.report.tables import percent
@@ -47,7 +48,7 @@ class Example(NamedTuple):
     """A training image with its maps, objects and masks; None is an empty place.
 
     steps: rows below them: the maps after steps of a method that goes in steps, and the masks that
-    restrict these, if they are kept.
+    restrict these, or the maps of single passes, if they are kept.
     """
 
     image: str
@@ -87,6 +88,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
         "predictions": read_predictions(chosen, folder, artifacts),
     }
     steps = read_steps(dataset, chosen, folder, artifacts.get("maps"))
+    singles = read_singles(dataset, chosen, folder, artifacts.get("maps"))
     of_stages = instances_of(dataset, chosen, folder, experiment)
     objects = [(*one, read_shards(dataset, chosen, folder, *one)) for one in experiment["objects"]]
     hints = [
@@ -121,7 +123,10 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
                     for what in _columns(experiment, dataset)
                 ),
             ],
-            _step_rows(pixels[image], image, steps.get(image)),
+            [
+                *_step_rows(pixels[image], image, steps.get(image)),
+                *_pass_rows(pixels[image], image, singles.get(image)),
+            ],
         )
         for image, row in _by_image(chosen)
     }
@@ -174,6 +179,11 @@ def _step_rows(pixels: np.ndarray, image: str, steps: Steps | None) -> list[list
     if steps.restricted is not None:
         rows.append(restricted_tiles(pixels, image, *steps))
     return [row for row in rows if row]
+
+
+def _pass_rows(pixels: np.ndarray, image: str, singles: tuple | None) -> list[list[Tile]]:
+    row = [] if singles is None else pass_tiles(pixels, image, *singles)
+    return [row] if row else []
 
 
 def _instances_tile(

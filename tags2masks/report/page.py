@@ -38,6 +38,7 @@ from tags2masks.report.plausibility import (
 )
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import epoch_figures, published_tables, with_groups
+from tags2masks.report.shown_analyses import analysis_pictures
 from tags2masks.report.stored import read_dataset
 from tags2masks.report.summary import usual_split
 from tags2masks.report.sweeps import sweep_charts
@@ -257,6 +258,7 @@ def _dataset(
         "side_by_side": side_by_side(artifacts_of("maps", first, numbers, results), read, beside),
         "untagged": untagged_maps(artifacts["maps"], read, asked),
         "ood": ood_rows(artifacts["classifier"], read, asked),
+        "pictures": list(analysis_pictures(key, artifacts["maps"], read, asked)),
         "prototypes": [shown_prototypes(artifact, read) for artifact in artifacts["prototypes"]],
         "artifacts": [
             artifact_details(artifact) for stage in STAGES for artifact in artifacts[stage]

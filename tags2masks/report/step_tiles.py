@@ -1,4 +1,6 @@
-"""Pictures of a map after steps, and of what restricts them: AdvCAM's climb, RIB's descent."""
+"""Pictures of a map after steps (AdvCAM's climb, RIB's descent), of what restricts a step, and of
+single random passes.
+"""
 
 from collections.abc import Sequence
 
@@ -25,12 +27,7 @@ def step_tiles(
     maps = each_step(steps)
     of, shown = _shown(maps)
     return [
-        Tile(
-            map_picture(pixels, maps[of, step]),
-            f"step {step}",
-            classes[of],
-            f"Where {classes[of]} is seen in {image} after step {step}",
-        )
+        _tile(pixels, image, maps[of, step], classes[of], f"step {step}", f"after step {step}")
         for step in shown
     ]
 
@@ -60,6 +57,31 @@ def restricted_tiles(
         for step in shown
         if step < restricted.shape[1]
     ]
+
+
+def pass_tiles(
+    pixels: np.ndarray, image: str, singles: np.ndarray, classes: Sequence[str]
+) -> list[Tile]:
+    """Maps of one class of an image by the first random passes, one each, six at most.
+
+    singles: [k, N, h, w] in 0 to 1, as `keep_passes` stores them; other arguments as for
+    `step_tiles`. The class is that whose maps are the highest on average.
+    """
+    if not len(singles):
+        return []
+    maps = singles.astype(np.float32)
+    of = int(maps.mean(axis=(1, 2, 3)).argmax())
+    return [
+        _tile(pixels, image, maps[of, at], classes[of], f"pass {at + 1}", f"by pass {at + 1}")
+        for at in range(min(MOST, maps.shape[1]))
+    ]
+
+
+def _tile(
+    pixels: np.ndarray, image: str, scores: np.ndarray, name: str, title: str, said: str
+) -> Tile:
+    picture = map_picture(pixels, scores)
+    return Tile(picture, title, name, f"Where {name} is seen in {image} {said}")
 
 
 def _shown(maps: np.ndarray) -> tuple[int, list[int]]:

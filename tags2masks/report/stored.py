@@ -114,6 +114,20 @@ def read_steps(
     }
 
 
+def read_singles(
+    dataset: Dataset, chosen: pd.DataFrame, folder: Path, artifact: str | None
+) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Maps of single random passes of the chosen images and their classes, where they are kept."""
+    if artifact is None:
+        return {}
+    return {
+        image: (shard.read_further("singles", image), shard.read(image)[1]["classes"])
+        for shard, images in shards_of(dataset, chosen, folder / "maps" / artifact)
+        for image in images
+        if shard.holds(image, "singles")
+    }
+
+
 def instances_of(dataset, chosen, folder, experiment) -> dict[str, dict[str, list[Instance]]]:
     """The instances of the chosen images, by title and image.
 

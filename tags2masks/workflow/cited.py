@@ -9,9 +9,10 @@ from tags2masks.workflow.artifacts import Experiment, with_upstream
 def cited(config: Config, experiments: Iterable[Experiment]) -> list[str]:
     """The keys of what experiments use, each once: data sets, methods, networks, analyses."""
     wanted = config.evaluation
-    asked = (wanted.gradients, wanted.landscape, wanted.climbs, wanted.untagged)
-    analyses = [block for block in asked if block]
-    keys = dict.fromkeys(key for block in analyses for key in block.cited())
+    of_maps = [wanted.gradients, wanted.climbs, wanted.untagged]
+    of_maps += [wanted.region_pictures, wanted.heads]
+    analyses = [wanted.landscape, *of_maps]
+    keys = dict.fromkeys(key for block in analyses if block for key in block.cited())
     for experiment in experiments:
         blocks = [config.datasets[experiment.dataset]]
         blocks += [artifact.block for artifact in with_upstream(a for _, a in experiment.products)]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tags2masks.config.base import ConfigError
 from tags2masks.config.datasets import KINDS
 from tags2masks.stages import STAGES
+from tags2masks.workflow.analyses import analysis_files
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.described import Described
 from tags2masks.workflow.ids import as_param
@@ -23,7 +24,7 @@ class Measured(Described):
     def step_tables(self) -> list[str]:
         """The tables of every step, for maps with `keep_steps`."""
         kept = [a for a in self.with_truth("maps") if getattr(a.block, "keep_steps", False)]
-        return [f"{a.folder}/steps.csv" for a in kept]
+        return [f"{a.folder}/{of}.csv" for a in kept for of in ("steps", "amplification")]
 
     @property
     def epoch_tables(self) -> list[str]:
@@ -61,43 +62,8 @@ class Measured(Described):
         return [*self.epoch_tables, *self.step_tables, *of_classifiers, *self.analyses()]
 
     def analyses(self) -> list[str]:
-        """The files of analyses that the config asks for.
-
-        Raises ConfigError for one that no artifact of an experiment is for.
-        """
-        wanted = self.config.evaluation
-
-        def maps_for(name: str) -> list[Artifact]:
-            return [a for a in self.of_stage("maps") if name in a.block.analyses]
-
-        of = {
-            "gradients": [a for a in maps_for("gradients") if self._planted(a.dataset)],
-            "landscape": self.of_stage("classifier"),
-            "climbs": maps_for("climbs"),
-            "untagged": [
-                a
-                for a in self.of_stage("maps")
-                if a.block.program is None and "masks" not in a.block.helpers
-            ],
-        }
-        missing = {
-            "gradients": "maps of rib on a mnist data set with `planted`",
-            "landscape": "a classifier",
-            "climbs": "maps of advcam",
-            "untagged": "maps that a classifier alone gives",
-        }
-        files = {"untagged": "untagged.zarr.zip"}
-        tables = []
-        for name, artifacts in of.items():
-            if getattr(wanted, name) is None:
-                continue
-            if not artifacts:
-                raise ConfigError(f"evaluation.{name}: no experiment has {missing[name]}; add one")
-            tables += [f"{a.folder}/{files.get(name, f'{name}.csv')}" for a in artifacts]
-        return tables
-
-    def _planted(self, dataset: str) -> bool:
-        return getattr(self.config.datasets[dataset], "planted", None) is not None
+        """The files of analyses that the config asks for; raises ConfigError as they do."""
+        return analysis_files(self)
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -132,7 +98,7 @@ class Measured(Described):
 
         def shards(wildcards) -> list[str]:
             cam = self._region_cam(stage, wildcards)
-            return self.shard_files(cam, wildcards.of) if cam else []
+            return self.shard_files(cam, getattr(wildcards, "of", "")) if cam else []
 
         return shards
 
@@ -146,9 +112,16 @@ class Measured(Described):
 
     def true_instances(self, wildcards) -> list[str]:
         """Input function: the shards of the true instances of the split that is measured."""
+        of = "val-" if self.measured_split()(wildcards) == "val" else ""
+        return self._instances(wildcards, of)
+
+    def train_instances(self, wildcards) -> list[str]:
+        """Input function: the shards of the true instances of the training images."""
+        return self._instances(wildcards, "")
+
+    def _instances(self, wildcards, of: str) -> list[str]:
         self._check_instances(wildcards.dataset)
         count = self.config.datasets[wildcards.dataset].shards
-        of = "val-" if self.measured_split()(wildcards) == "val" else ""
         return [f"{self.own(wildcards)}/true_instances/{of}{n}.zarr.zip" for n in range(count)]
 
     def _check_instances(self, dataset: str) -> None:
@@ -239,9 +212,11 @@ class Measured(Described):
         """Param function: the digest of a program that analyses an artifact's network."""
 
         def digest(wildcards) -> str:
-            artifact = self.get(stage, wildcards)
-            classifier = artifact.upstream["classifier"] if stage == "maps" else artifact
-            return source(script, f"classifiers.{classifier.method}")(wildcards)
+            network = self.get(stage, wildcards)
+            if stage == "maps":
+                network = network.upstream.get("detector") or network.upstream["classifier"]
+            module = f"{STAGES[network.stage].package}.{network.method}"
+            return source(script, module)(wildcards)
 
         return digest
 

@@ -188,6 +188,34 @@ def test_passes_are_those_of_the_expanded_way(network, monkeypatch):
     torch.testing.assert_close(again.passes, found.passes, atol=1e-6, rtol=1e-6)
 
 
+def test_kept_passes_are_the_first_of_all(network, monkeypatch):
+    images, tagged = torch.rand(1, 3, 32, 40), torch.tensor([[True, False, True]])
+    batch = Batch(images, tagged, [11])
+    found = ficklenet.localize(network, batch, FickleNetMaps(passes=5, keep_passes=3, stride=8))
+    plain = ficklenet.localize(network, batch, FickleNetMaps(passes=5, stride=8))
+    assert plain.singles is None and found.singles.shape == (1, 3, 3, 4, 5)
+    assert torch.equal(found.maps, plain.maps) and torch.equal(found.passes, plain.passes)
+    # The sum of the first passes by the slow way: n times the mean of n.
+    for class_ in (0, 2):
+        sums = [n * passes_in_a_loop(network, images[0], class_, 11, n)[0] for n in (1, 2, 3)]
+        for number, (sum_, before) in enumerate(zip(sums, [0, *sums], strict=False)):
+            single = found.singles[0, class_, number]
+            torch.testing.assert_close(single, sum_ - before, atol=1e-5, rtol=1e-5)
+    assert not found.singles[0, 1].any()
+    assert (found.singles[0, 0, 0] - found.singles[0, 0, 1]).abs().max() > 0.01
+    monkeypatch.setattr(ficklenet, "VALUES", 1)  # one pass at a time
+    spec = FickleNetMaps(passes=5, keep_passes=3, stride=8)
+    again = ficklenet.localize(network, batch, spec)
+    torch.testing.assert_close(again.singles, found.singles, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"passes": 2, "keep_passes": 3}, {"passes": "expected"}])
+def test_no_more_passes_are_kept_than_made(options):
+    maps = {"r": {"method": "ficklenet", "keep_passes": 1} | options}
+    with pytest.raises(ConfigError, match=r"maps\.r: keep_passes: \d of passes: .*; keep no more"):
+        parse_config(CONFIG | {"maps": CONFIG["maps"] | maps})
+
+
 def test_an_images_passes_depend_on_its_seed_and_not_on_its_batch(network):
     images, spec = torch.rand(3, 3, 32, 40), FickleNetMaps(passes=4)
     batch = Batch(images, torch.ones(3, 3, dtype=torch.bool), [5, 6, 7])

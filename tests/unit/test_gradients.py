@@ -11,9 +11,11 @@ from PIL import Image
 from tags2masks.analyses.gradients import (
     COLUMNS,
     gradient_table,
+    image_maps,
     layer_maps,
     layers,
     ratios,
+    relative,
     step_maps,
     table,
 )
@@ -90,6 +92,13 @@ def test_ratios_by_hand():
     assert np.isnan(ratios(maps, np.zeros((1, 4), np.uint8), Gradients())[:, :2]).all()
 
 
+def test_drawn_maps_are_in_units_of_the_limits_maximum():
+    maps = torch.tensor([[[10.0, 4]], [[2, 1]], [[0, 0]]])
+    assert relative(maps, Gradients())[:, 0].tolist() == [[1, 0.39990234375], [1, 0.5], [0, 0]]
+    first = relative(maps, Gradients(maximum="first"))
+    assert first[1, 0].tolist() == pytest.approx([0.2, 0.1], rel=1e-3)
+
+
 def test_the_table_is_the_mean_over_images_that_have_the_step():
     found = [np.array([[1.0, 0, 0.5], [0, 0, 0]]), np.array([[0.5, 1, 0.5]])]
     rows = table("step", 0, found)
@@ -141,9 +150,8 @@ def test_the_weights_are_the_trained_ones_for_each_image(linear, training):
     before = {name: value.clone() for name, value in linear.state_dict().items()}
     given = iter([(image, 0, regions, 7 + n) for n, image in enumerate(images)])
     linear.float()
-    found = gradient_table(
-        linear, iter([(i.float(), n, r, s) for i, n, r, s in given]), rib, spec, training
-    )
+    floats = iter([(i.float(), n, r, s) for i, n, r, s in given])
+    found = gradient_table(image_maps(linear, floats, rib, training), spec)
     assert tuple(found) == COLUMNS and (found["images"] == 2).all()
     by = found.set_index(["over", "number", "region"])["ratio"]
     for number in (1, 2, 3):

@@ -20,7 +20,7 @@ from tags2masks.report.gallery import gallery, image_iou
 from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.pictures import image_picture, map_picture, mask_picture, overlay_picture
-from tags2masks.report.step_tiles import restricted_tiles, step_tiles
+from tags2masks.report.step_tiles import pass_tiles, restricted_tiles, step_tiles
 from tags2masks.report.stored import read_dataset, read_steps
 from tags2masks.report.summary import LEADERBOARD
 from tags2masks.report.tables import (
@@ -330,6 +330,21 @@ def test_steps_are_spread_evenly_and_of_the_class_that_is_seen_most():
     steps[:, 1] = 300
     first, second = step_tiles(pixels, "a.jpg", steps, ["cat"])
     assert first.picture.key == second.picture.key
+
+
+def test_single_passes_stand_where_they_are_kept(made, tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    singles = np.zeros((2, 7, 2, 2), np.float16)
+    singles[1, :, 0, 0] = 1
+    singles[1, 2, 1, 1] = 0.5
+    tiles = pass_tiles(pixels, "a.jpg", singles, ["cat", "dog"])
+    assert [tile.title for tile in tiles] == [f"pass {n}" for n in range(1, 7)]
+    assert {tile.note for tile in tiles} == {"dog"}
+    assert tiles[2].alt == "Where dog is seen in a.jpg by pass 3"
+    assert tiles[0].picture.key == tiles[1].picture.key != tiles[2].picture.key
+    dark = decoded(tiles[0].picture, tmp_path).sum(-1)
+    assert dark[0, 0] > 500 and dark[7, 7] == 0
+    assert pass_tiles(pixels, "a.jpg", singles[:0], []) == []
 
 
 def test_gallery_without_truth(made):

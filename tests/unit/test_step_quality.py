@@ -37,7 +37,7 @@ def test_steps_by_hand(tmp_path, monkeypatch):
         "split": "train", "root": tmp_path, "threads": 1, "background-score": 0.45,
         "index": tmp_path / "index.csv", "classes": tmp_path / "classes.txt",
         "truth": tmp_path / "truth.csv", "shards": tmp_path / "0.zip",
-        "metrics": tmp_path / "steps.csv",
+        "metrics": tmp_path / "steps.csv", "amplification": tmp_path / "amplification.csv",
     }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     monkeypatch.setattr(sys, "argv", ["measure_steps", *words])
@@ -51,3 +51,12 @@ def test_steps_by_hand(tmp_path, monkeypatch):
     assert table["noise"].tolist() == pytest.approx([0, 1 / 4])
     assert table["dr_amplification"].tolist() == pytest.approx([1, 2])
     assert table["ndr_amplification"].tolist() == pytest.approx([1, 6], rel=1e-2)
+    # One discriminative pixel, from 1 to 2; two others, from 0.2 to 1.2 (in float16 6.003).
+    bins = pd.read_csv(tmp_path / "amplification.csv")
+    discriminative, other = "discriminative", "non-discriminative"
+    assert bins.to_numpy().tolist() == [
+        [0, discriminative, 1, 1.02, 1],
+        [0, other, 1, 1.02, 2],
+        [1, discriminative, 2, 2.02, 1],
+        [1, other, 6, 6.02, 2],
+    ]

@@ -1,6 +1,7 @@
 """Analyses of trained networks, on request: their tables, what a change makes again, the page."""
 
 import copy as copying
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,6 @@ def test_the_demo_of_gradients(tmp_path):
     assert ratios["step", 0].tolist() == ratios["layer", 6].tolist()
     page = (made.folder / "results/report.html").read_text(encoding="utf-8")
     assert "High gradients by layer" in page and "over RIB's steps" in page.replace("&#39;", "'")
+    # Three images: one of six layers and the logit, and six of RIB's steps.
+    assert "Gradients by layer and over RIB’s steps" in page
+    assert len(re.findall(r'alt="Gradients of \S+: step', page)) == 3 * 6

@@ -54,6 +54,7 @@ def with_boxes() -> dict:
             "digits / fasterrcnn / bbam / {threshold,boxmask}",
             "digits / fasterrcnn / bbam / boxmask / rcnn",
         ],
+        "evaluation": config["evaluation"] | {"heads": {"maps": ["bbam"], "images": 4}},
     }
 
 
@@ -107,6 +108,26 @@ def test_maps_and_masks_of_boxes_are_measured(run):
                 counted += sum(o.proposals > 0 for o in objects)
     assert counted > 0 and len(index) == 16
     assert not (folder / "state").exists()
+
+
+def test_what_each_head_looks_at(run):
+    (folder,) = (run.folder / "results" / "digits" / "maps").iterdir()
+    losses = pd.read_csv(folder / "head_losses.csv")
+    assert losses.groupby("kept")["step"].apply(list).to_dict() == {
+        "box": [0, 1, 2],
+        "class": [0, 1, 2],
+    }
+    assert losses["objects"].nunique() == 1 and losses["objects"].iloc[0] > 0
+    assert losses[["box_loss", "class_loss"]].ge(0).all().all()
+    # Both masks begin alike.
+    first = losses[losses["step"] == 0][["box_loss", "class_loss"]]
+    assert first.iloc[0].tolist() == first.iloc[1].tolist()
+    places = pd.read_csv(folder / "head_places.csv")
+    assert set(places["kept"]) == {"box", "class"}
+    assert (places[["x", "y"]] ** 2).sum(axis=1).max() < 1.1 and places["pixels"].gt(0).all()
+    page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
+    assert "Where in the objects each head looks: fasterrcnn/bbam" in page
+    assert "Losses of both heads while one is kept: fasterrcnn/bbam" in page
 
 
 def test_masks_of_each_box_are_made_and_measured(run):
