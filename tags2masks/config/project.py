@@ -285,8 +285,8 @@ class Run(Block):
         None,
         description="Repeat every experiment with each of these instead of `seed`; data sets are "
         "still drawn with `seed`. Tables then have a row per seed, the mean and the standard "
-        "deviation, and charts of sweeps box plots. Also for a config as it is: `snakemake "
-        "--configfile FILE --config 'seeds=[0,1,2]'`.",
+        "deviation, and charts of sweeps box plots. Also for a config as it is, by "
+        "Snakemake's option `--config 'seeds=[0,1,2]'`.",
     )
     device: Literal["cpu", "cuda", "auto"] = Field(
         "cpu", description="Device of networks; auto: a GPU if the machine has one."

@@ -133,7 +133,7 @@ def test_a_block_keeps_its_other_fields():
         (
             [STRIDES | {"field": "strid"}],
             "sweep.0.field: no field 'strid' in maps.cam; did you mean 'stride'? choose from "
-            "batch_size, flip, images, precision, scales, stride",
+            "batch_size, flip, images, network, precision, scales, stride",
         ),
         (
             [STRIDES | {"field": "stride.x"}],

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
 from tags2masks.config.methods import METHODS
@@ -18,10 +19,16 @@ onnxruntime = pytest.importorskip("onnxruntime")
 # Of one image and several; odd, a side of whole cells, long, and less than a cell.
 SIZES = ((1, 33, 47), (3, 64, 128), (2, 101, 37), (1, 41, 250))
 TINY = (1, 1, 40)
+PADDED = {"args": {"pad_type": "same"}}
 
 
 def resnet(stride):
     return {"backbone": {"name": "test_resnet", "output_stride": stride}}
+
+
+def same_padded(stride):
+    """A network of TensorFlow's padding, which timm computes from each map's size."""
+    return {"backbone": {"name": "test_efficientnet", "output_stride": stride} | PADDED}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,7 @@ FAST = ("deeplabv2", resnet(8))
         FAST,
         pytest.param("deeplabv3plus", resnet(16), marks=pytest.mark.slow),
         pytest.param("deeplabv2", {"backbone": {"name": "test_vit"}}, marks=pytest.mark.slow),
+        pytest.param("deeplabv2", same_padded(8), marks=pytest.mark.slow),
         pytest.param("upernet", resnet(32), marks=pytest.mark.slow),
     ],
 )
@@ -129,3 +137,14 @@ def test_pools_as_products_are_those_of_torch(size, cells):
     maps = images_of(2, *size)
     pooled = graphs._Pool(cells)(maps)
     np.testing.assert_allclose(pooled, nn.AdaptiveAvgPool2d(cells)(maps), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [(3, 1, 1), (3, 2, 1), (5, 2, 1), (5, 1, 2), (1, 2, 1)]
+)
+def test_fixed_padding_is_timms_for_maps_of_whole_strides(kernel, stride, dilation):
+    network = nn.Sequential(Conv2dSame(3, 4, kernel, stride, dilation=dilation))
+    plain = graphs._with_plain_parts(network)
+    assert not any(isinstance(module, Conv2dSame) for module in plain.modules())
+    maps = torch.rand(2, 3, 6, 10)
+    torch.testing.assert_close(plain(maps), network(maps), rtol=0, atol=1e-6)

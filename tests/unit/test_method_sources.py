@@ -60,7 +60,11 @@ def digests(plan: Plan) -> dict[tuple[str, str, str], str]:
 
 
 # Programs of analyses, which take steps as these methods do.
-ANALYSES = {("maps", "advcam"): "embed_climbs", ("maps", "rib"): "measure_gradients"}
+ANALYSES = {
+    ("maps", "advcam"): "embed_climbs",
+    ("maps", "bbam"): "measure_heads",
+    ("maps", "rib"): "measure_gradients",
+}
 
 
 def programs() -> dict[str, str]:
