@@ -67,6 +67,7 @@ FAST = ("deeplabv2", resnet(8))
         pytest.param("upernet", resnet(32), marks=pytest.mark.slow),
     ],
 )
+@torch.no_grad()
 def test_graphs_give_the_networks_logits_at_any_size(files, method, changes):
     network, folder = files(method, changes)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
