@@ -2,8 +2,9 @@
 
 `torch._dynamo` imports 840 modules, SymPy and torch._inductor among them: a quarter of the seconds
 that it takes to start a program with networks. Nothing is compiled here. But torchvision, timm,
-Fabric and an optimizer's first step import it, for four names of no effect in a network that is not
-compiled. Here these four are there at once; any other name runs the real module, in the same place.
+Fabric and an optimizer's first step import it, for four names. Three do nothing where nothing is
+compiled, and the fourth asks the real module when it is called. Here these four are there at once;
+any other name runs the real module, in the same place.
 """
 
 import sys
