@@ -12,7 +12,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := ^torch(vision)?==
 READY := .venv/.ready
 
-.PHONY: setup demo test test-slow test-whole test-slurm test-kills lint bench docs
+.PHONY: setup demo test test-slow test-whole test-slurm slurm-packages test-kills lint bench docs
 
 setup: $(READY)
 
@@ -55,12 +55,15 @@ test-slow: $(READY)
 test-whole: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m whole
 
-# A real Slurm on this machine, in a folder of its own. Root installs it; others are told what to.
-test-slurm: $(READY)
+# A real Slurm on this machine, in a folder of its own.
+test-slurm: $(READY) slurm-packages
+	$(BIN)/python -m pytest -m slurm tests/slurm -s
+
+# Root installs them; the tests tell others what to install.
+slurm-packages:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -x /usr/sbin/slurmctld ]; then \
 		export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq \
 		--no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; fi
-	$(BIN)/python -m pytest -m slurm tests/slurm -s
 
 test-kills: $(READY)
 	$(BIN)/python -m tests.kills --kills $(KILLS) --seed 0

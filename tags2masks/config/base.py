@@ -15,7 +15,7 @@ class Block(BaseModel):
     """A frozen config block that refuses unknown keys and non-finite numbers."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True
     )
 
     cites: ClassVar[tuple[str, ...]] = ()  # keys of references.bib

@@ -191,7 +191,7 @@ class Training(Entry):
         "32-true",
         description="Mixed precision by autocast: bf16-mixed with bfloat16, 16-mixed with float16 "
         "and loss scaling; weights stay float32. For GPUs; on cpu values are rounded in the same "
-        "way.",
+        "way, and float16 is many times slower than float32.",
     )
     keep_states: bool = free(
         False, description="Keep the checkpoint of every epoch under state/, not only the last."

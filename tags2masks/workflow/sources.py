@@ -1,8 +1,13 @@
 """Digests of the code of a rule, so that only edited methods run again."""
 
 import ast
+import contextlib
 import hashlib
+import json
+import os
+import sys
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,14 +88,41 @@ def _closure(roots: tuple[str, ...]) -> dict[str, str]:
         path = module_path(name)
         if path is None:
             continue  # a name in a module; the module itself is followed
-        trees[name], imported = _read(path, path.stat().st_mtime_ns)
+        trees[name], imported = _read(path, _stamp(path))
         waiting += imported
         waiting += [name.rpartition(".")[0]] if "." in name else []
     return trees
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """What differs between two states of a file."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @cache
-def _read(path: Path, _stamp: int) -> tuple[str, list[str]]:
+def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, list[str]]:
+    """`_parsed`, kept beside the module's bytecode and used like it.
+
+    Parsing took a third of a dry run. Other processes may keep the same at the same time.
+    """
+    beside = Path(cache_from_source(str(path))).with_suffix(".digest.json")
+    of = [*stamp, *_stamp(Path(__file__))]  # as other code here may give other digests
+    with contextlib.suppress(OSError, ValueError):
+        kept = json.loads(beside.read_text(encoding="utf-8"))
+        if kept["of"] == of:
+            return kept["tree"], kept["imported"]
+    tree, imported = _parsed(path)
+    if not sys.dont_write_bytecode:
+        with contextlib.suppress(OSError):
+            beside.parent.mkdir(exist_ok=True)
+            new = beside.with_name(f"{beside.name}.{os.getpid()}")
+            new.write_text(json.dumps({"of": of, "tree": tree, "imported": imported}))
+            new.replace(beside)
+    return tree, imported
+
+
+def _parsed(path: Path) -> tuple[str, list[str]]:
     """A digest of the module's syntax tree, and the names it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     imported = [name for name, _ in imports_in(tree) if name.partition(".")[0] in PACKAGES]

@@ -25,6 +25,7 @@ def project(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
     return tmp_path
 
 
@@ -67,3 +68,41 @@ def test_the_layout_of_a_module_does_not_count_but_its_strings_do(project):
     assert digest() == before
     (project / "tags2masks/deep.py").write_text("def g():\n    return 'b'\n")
     assert digest() != before
+
+
+def kept(project):
+    """The files with what was read of the modules."""
+    return sorted(project.rglob("__pycache__/*.digest.json"))
+
+
+def test_what_was_parsed_is_kept_beside_the_bytecode(project, monkeypatch):
+    before = digest()
+    assert len(kept(project)) == 7  # all but the config's two and `maps.other`
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "_parsed", None)
+        sources._read.cache_clear()
+        assert digest() == before
+    (project / "tags2masks/deep.py").write_text("def g():\n    return 3\n")
+    sources._read.cache_clear()
+    assert digest() != before
+
+
+def test_what_cannot_be_read_or_is_of_other_code_is_parsed_again(project, monkeypatch):
+    before, parsed, calls = digest(), sources._parsed, []
+    monkeypatch.setattr(sources, "_parsed", lambda path: calls.append(path) or parsed(path))
+    kept(project)[0].write_text('{"of": [')
+    sources._read.cache_clear()
+    assert digest() == before
+    assert len(calls) == 1
+    other = project / "sources.py"
+    other.write_text("")
+    monkeypatch.setattr(sources, "__file__", str(other))
+    sources._read.cache_clear()
+    assert digest() == before
+    assert len(calls) == 1 + 7
+
+
+def test_nothing_is_kept_where_no_bytecode_is_to_be_written(project, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    digest()
+    assert not kept(project)

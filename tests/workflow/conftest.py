@@ -1,5 +1,6 @@
 """A small complete run of a copy of the workflow, made once; and dry runs of what would follow."""
 
+import compileall
 import fcntl
 import os
 import re
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from playwright.sync_api import sync_playwright
 
+from tags2masks.workflow import sources
 from tests.workflow.preloaded import python, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,29 +114,34 @@ class Project:
 
     def copied_to(self, folder: Path, *, results: bool = True, records: bool = False) -> "Project":
         """A copy elsewhere, with its results or not, with Snakemake's records or not."""
-        for name in SOURCES:
-            copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy2
-            copy(self.folder / name, folder / name)
+        copy_sources(self.folder, folder)
         wanted = ["results"] * results + [".snakemake"] * records
         for name in wanted:
             shutil.copytree(self.folder / name, folder / name)
         return Project(folder, yaml.safe_load((self.folder / "config.yaml").read_text()))
 
 
+def copy_sources(project: Path, folder: Path) -> None:
+    """Copy a project's sources to a folder, with what is kept of compiling and reading them."""
+    for name in SOURCES:
+        copy = shutil.copytree if (project / name).is_dir() else shutil.copy2
+        copy(project / name, folder / name)
+
+
 def fresh_project(folder: Path, config: dict) -> Project:
     """A project with the sources of this checkout and nothing made yet."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy2(ROOT / name, folder / name)
+    copy_sources(ROOT, folder)
     return Project(folder, config)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def preloaded():
-    """Runs of this session's tests start quickly."""
+    """Runs of this session's tests start quickly, and find the sources compiled and read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.dont_write_bytecode", False)
+        for package in sources.PACKAGES:
+            compileall.compile_dir(ROOT / package, quiet=1)
+        sources.source_digest(*sources._modules(ROOT))
     with serving() as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)

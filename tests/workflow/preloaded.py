@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -34,14 +35,16 @@ PACKAGES = (
     "smart_open",
     "yte",
     "torch",
-    "torchvision",
+    "torchvision.transforms.v2",
     "timm",
     "lightning_fabric",
     "segmentation_models_pytorch",
     "pandas",
     "scipy.stats",
+    "sklearn.datasets",
     "sklearn.metrics",
-    "skimage",
+    "skimage.color",
+    "pycocotools.mask",
     "numcodecs",
     "dask.base",
     "matplotlib.pyplot",
@@ -146,6 +149,10 @@ def main() -> None:
     """Be the server; in its forks, the program."""
     for package in PACKAGES:
         import_module(package)
+    # A rule that is code runs in another Snakemake.
+    import_module("snakemake.executors.local").Executor.get_python_executable = lambda _: "python"
+    for at_exit in weakref.finalize._registry:
+        at_exit.atexit = False  # torch takes its operators out one by one
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [path for path in sys.path[1:] if path not in given]  # without this file's folder
     gc.collect()
