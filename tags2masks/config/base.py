@@ -1,5 +1,6 @@
 """Base classes of config blocks: strict validation, and which fields are in an artifact's id."""
 
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -63,6 +64,7 @@ class Entry(Block):
     rule: the name of its rule, if a method of another stage has the name that the stage gives it.
     further_outputs: files beside the model or table, by name.
     derived: parts (`Stage.part`) that are properties, made of the entry's own fields: their blocks.
+    made_elsewhere: what it reads was made of what `learns_from` names; its program gets none of it.
     for_parts: what it follows that its parts alone are made from, not the entry itself.
     resumes: whether its program keeps what it has made of a shard, and gets the digest of its code.
     memory_mb, minutes: resources of a cluster job, doubled at the second attempt.
@@ -77,6 +79,7 @@ class Entry(Block):
     rule: ClassVar[str | None] = None
     further_outputs: ClassVar[dict[str, str]] = {}
     derived: ClassVar[dict[str, "type[Entry]"]] = {}
+    made_elsewhere: ClassVar[bool] = False
     for_parts: ClassVar[tuple[str, ...]] = ()
     resumes: ClassVar[bool] = False
     memory_mb: ClassVar[int] = 4000
@@ -103,6 +106,25 @@ class Entry(Block):
     def modules(self) -> list[str]:
         """Modules of `tags2masks` that it imports by name, in addition to its method's."""
         return []
+
+
+class InFolder(Entry):
+    """An entry whose program reads a folder of the user's."""
+
+    folder: str
+
+    def folders(self) -> dict[str, str]:
+        """The folder, for the program."""
+        return {"folder": self.folder}
+
+    def key(self) -> dict[str, Any]:
+        """As for all blocks, but with the folder's name alone."""
+        return super().key() | {"folder": PurePosixPath(self.folder.replace("\\", "/")).name}
+
+
+def user_folder(what: str) -> Any:
+    """The field `folder` of an `InFolder`."""
+    return Field(description=f"{what} Its name, not where it is, is in the artifact's id.")
 
 
 def free(default: Any = ..., **field: Any) -> Any:

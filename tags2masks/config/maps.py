@@ -4,10 +4,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tags2masks.config.base import Block, Entry, added, free
+from tags2masks.config.base import Block, Entry, InFolder, added, free, user_folder
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.training import Augment, Precision
+from tags2masks.supervision import SOURCES
 
 # Gradients in fp16 would need a loss scale.
 GradientPrecision = Literal["32-true", "bf16-mixed"]
@@ -513,6 +514,42 @@ class MeanMaps(Maps):
     )
 
 
+class GivenMaps(InFolder, Maps):
+    """Maps from elsewhere, such as another program's CAMs: a folder with a file for each image.
+
+    It follows a classifier if a background score is to be chosen by that one's features.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("dataset", "classifier")
+    for_parts: ClassVar[tuple[str, ...]] = ("classifier",)
+    made_elsewhere: ClassVar[bool] = True
+    program: ClassVar[str] = "read_maps"
+    rule: ClassVar[str] = "given_maps"
+    memory_mb: ClassVar[int] = 4000
+    uses_gpu: ClassVar[bool] = False
+
+    method: Literal["given"] = "given"
+    folder: str = user_folder(
+        "With `<image>.npz`, as `numpy.savez` writes it: an array of floats [h, w] from 0 to 1 for "
+        "each tag of the image, by its name, all of one size. Other arrays are not read."
+    )
+    learned_from: tuple[Literal[SOURCES], ...] = Field(
+        ("tags",), description="The supervision that the maps were made with."
+    )
+    stride: int = Field(
+        4,
+        ge=1,
+        le=32,
+        description="Image pixels per stored map pixel. Larger maps are averaged; smaller ones "
+        "stay as they are.",
+    )
+
+    @property
+    def learns_from(self) -> tuple[str, ...]:
+        """What the maps were made with."""
+        return self.learned_from
+
+
 class Bbam(Maps):
     """The smallest part of an image by which a detector finds an object (BBAM; CVPR 2021).
 
@@ -612,6 +649,7 @@ METHODS = {
     "advcam": AdvCam,
     "rib": Rib,
     "mean": MeanMaps,
+    "given": GivenMaps,
     "bbam": Bbam,
     "clip_es": ClipEs,
 }

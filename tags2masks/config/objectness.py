@@ -1,11 +1,10 @@
 """Where there is an object, of any class: one block per method."""
 
-from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Entry, InFolder, free, user_folder
 from tags2masks.config.maps import Scales
 from tags2masks.config.object_masks import ObjectCrf
 from tags2masks.config.saliency_networks import C2am, C2amH, Refined
@@ -80,15 +79,14 @@ class RefinedMaps(Applied):
     network: Refined = Refined()
 
 
-class Given(Objectness):
+class Given(InFolder, Objectness):
     """Maps from elsewhere: a folder with an image file, `<image>.png`, for each image."""
 
     program: ClassVar[str] = "read_objects"
 
     method: Literal["given"] = "given"
-    folder: str = Field(
-        description="The folder. Maps have the images' sizes; of grey images 255 is an object. "
-        "Its name, not where it is, is in the artifact's id."
+    folder: str = user_folder(
+        "The folder. Maps have the images' sizes; of grey images 255 is an object."
     )
     label_free: bool = Field(
         False,
@@ -101,14 +99,6 @@ class Given(Objectness):
     def learns_from(self) -> tuple[str, ...]:
         """Networks that made such maps have most often seen masks of objects."""
         return () if self.label_free else ("saliency",)
-
-    def folders(self) -> dict[str, str]:
-        """The folder, for the program."""
-        return {"folder": self.folder}
-
-    def key(self) -> dict[str, Any]:
-        """As for all blocks, but with the folder's name alone."""
-        return super().key() | {"folder": PurePosixPath(self.folder.replace("\\", "/")).name}
 
 
 METHODS = {"c2am": C2amMaps, "c2am_h": C2amHMaps, "refined": RefinedMaps, "given": Given}

@@ -1,11 +1,10 @@
 """Segments of images, of no class: one block per source."""
 
-from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tags2masks.config.base import Entry, free
+from tags2masks.config.base import Entry, InFolder, free, user_folder
 
 
 class Felzenszwalb(Entry):
@@ -20,29 +19,11 @@ class Felzenszwalb(Entry):
     batch_size: int = free(64, ge=1, description="Images in memory at a time.")
 
 
-def _folder(what: str) -> Any:
-    return Field(description=f"{what} Its name, not where it is, is in the artifact's id.")
-
-
-class InFolder(Entry):
-    """A source that reads a folder of the user's."""
-
-    folder: str
-
-    def folders(self) -> dict[str, str]:
-        """The folder, for the program."""
-        return {"folder": self.folder}
-
-    def key(self) -> dict[str, Any]:
-        """As for all blocks, but with the folder's name alone."""
-        return super().key() | {"folder": PurePosixPath(self.folder.replace("\\", "/")).name}
-
-
 class GivenSegments(InFolder):
     """Segments from elsewhere: a folder with a file for each image."""
 
     method: Literal["given"] = "given"
-    folder: str = _folder(
+    folder: str = user_folder(
         "With `<image>.png` (grey or with a palette; equal values above 0 are a segment), "
         "`<image>.npz` (one array: integers [H, W] likewise, or [n, H, W], true where each segment "
         "is) or `<image>.json` (a list, or a list `annotations`, of objects with a `segmentation` "
@@ -74,7 +55,7 @@ class Sam2(InFolder):
     uses_gpu: ClassVar[bool] = True
 
     method: Literal["sam2"] = "sam2"
-    folder: str = _folder(
+    folder: str = user_folder(
         "Of the model in the form of the library transformers: config.json, model.safetensors, "
         "preprocessor_config.json."
     )

@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,9 @@ ORIENTATION = 274  # the EXIF tag
 COLOURS = 256  # of a palette, at most
 IGNORE = "ignore"
 
-# Exceptions of Pillow's decoders for damaged files.
+# Exceptions of Pillow's decoders, and of numpy's, for damaged files.
 DAMAGE = (
+    zipfile.BadZipFile,
     OSError,
     SyntaxError,
     RuntimeError,

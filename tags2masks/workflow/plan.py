@@ -43,7 +43,7 @@ class Plan(Measured):
             tables = {"index": index, "classes": f"{own}/classes.txt"}
             named = {name: tables[name] for name in stage.reads}
             for word in artifact.block.learns_from:
-                if word in SOURCE_FILES:
+                if word in SOURCE_FILES and not artifact.block.made_elsewhere:
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"

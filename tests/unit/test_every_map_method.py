@@ -23,10 +23,11 @@ from tests.unit.tiny import CLASSES, MADE, SIZES, built, every_option, small, th
 MACHINE = Machine(threads=1)
 ALL, ONE, NONE = [True] * 3, [False, True, False], [False] * 3
 ODD = SIZES[1]
-# Methods by their program; the stage's is that of maps of a classifier.
+# Methods by their program; the stage's is that of maps of a classifier. Maps that are read, and not
+# made, have tests of their own (test_given_maps.py).
 BY_PROGRAM = {
     program: [method for method, block in METHODS["maps"].items() if block.program == program]
-    for program in (None, "average_maps", "localize_objects")
+    for program in (None, "average_maps", "localize_objects", "read_maps")
 }
 LOCALIZING = BY_PROGRAM[None]
 OPTIONS = [option for option in every_option("maps") if option[0] in LOCALIZING]

@@ -150,6 +150,7 @@ def test_another_size_is_told(data, tmp_path, write):
     [
         ("png", b"no picture", "not readable as segments"),
         ("npz", b"no archive", "not readable as segments"),
+        ("npz", b"PK\x03\x04 cut off", "not readable as segments"),
         ("json", b"{", "not readable as segments"),
         ("json", b'{"images": []}', "no list of objects"),
         ("json", b"[7]", "no list of objects"),

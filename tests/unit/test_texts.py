@@ -79,10 +79,11 @@ def test_what_a_file_lacks_is_told(tmp_path, write):
 def test_damaged_files_are_told(tmp_path, name):
     with pytest.raises(UserError, match=f"{name}: not readable as names and embeddings"):
         embed(CLASSES, SPEC, tmp_path / name, None)
-    (tmp_path / name).write_bytes(b"nothing of this kind")
-    with pytest.raises(UserError, match=f"{name}: not readable as names and embeddings") as told:
-        embed(CLASSES, SPEC, tmp_path / name, None)
-    assert len(str(told.value).splitlines()) == 1
+    for content in (b"nothing of this kind", b"PK\x03\x04 an archive that is cut off"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=f"{name}: not readable as names and embed") as told:
+            embed(CLASSES, SPEC, tmp_path / name, None)
+        assert len(str(told.value).splitlines()) == 1
 
 
 def test_without_the_library_texts_are_refused(monkeypatch):
