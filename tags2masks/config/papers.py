@@ -48,6 +48,13 @@ class Rows(Block):
     parameter: str | None = Field(None, description="Of sweep.csv.")
 
 
+class Made(Block):
+    """A config that makes a part of an item that its own does not."""
+
+    config: str
+    chains: tuple[str, ...] = Field(min_length=1)
+
+
 class Item(Block):
     """A table or figure; see the head of the index."""
 
@@ -56,6 +63,7 @@ class Item(Block):
     can: Literal["all", "part", "none", "nothing"]
     config: str | None = None
     chains: tuple[str, ...] = ()
+    more: tuple[Made, ...] = ()
     rows: tuple[Rows, ...] = ()
     views: tuple[str, ...] = ()
     seeds: int | None = Field(
@@ -73,9 +81,15 @@ class Item(Block):
             raise ValueError(f"{self.item}: `can: all` without a config")
         if (self.config is None) != (not self.chains):
             raise ValueError(f"{self.item}: config and chains go together")
-        if self.config is None and (self.rows or self.views or self.seeds):
+        if self.config is None and (self.more or self.rows or self.views or self.seeds):
             raise ValueError(f"{self.item}: figures, but no config that makes them")
         return self
+
+    @property
+    def made(self) -> tuple[Made, ...]:
+        """All configs that make it, its own first."""
+        own = [Made(config=self.config, chains=self.chains)] if self.config else []
+        return (*own, *self.more)
 
 
 class Document(Block):
@@ -128,7 +142,7 @@ def page() -> str:
     for name, document in read_index().items():
         counts = published_counts(name)
         parts.append(f"## {document.title}\n")
-        configs = dict.fromkeys(item.config for item in document.items if item.config)
+        configs = dict.fromkeys(made.config for item in document.items for made in item.made)
         parts += [f"- `{command_of(config)}`" for config in configs]
         parts += [
             "",
@@ -145,16 +159,17 @@ def page() -> str:
 
 def _row(item: Item, counts: dict[str, int]) -> str:
     """The item's line; its published figures are taken out of counts."""
-    by = "–"
-    if item.config:
-        chains = ", ".join(f"`{chain}`" for chain in item.chains)
-        by = f"[{Path(item.config).name}](../{item.config}): {chains}"
-        if item.seeds:
-            by += f"; add `--config '{seeds_option(item.seeds)}'`"
+    by = "; ".join(
+        f"[{Path(made.config).name}](../{made.config}): "
+        + ", ".join(f"`{chain}`" for chain in made.chains)
+        for made in item.made
+    )
+    if item.seeds:
+        by += f"; add `--config '{seeds_option(item.seeds)}'`"
     figures = [*map(_rows_text, item.rows), *(f"*{view}*" for view in item.views)]
     # Of a figure in parts, the numbers of the text are counted at the first.
     count = counts.pop(item.item, 0) or counts.pop(item.item.partition(" (")[0], 0)
-    cells = [item.item, item.shows, WORDS[item.can], by, "; ".join(figures) or "–"]
+    cells = [item.item, item.shows, WORDS[item.can], by or "–", "; ".join(figures) or "–"]
     cells += [item.lacks or "–", str(count or "–")]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

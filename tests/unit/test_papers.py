@@ -94,13 +94,28 @@ def test_published_figures_are_of_items(document):
     assert without == ({"Table 3.5"} if document == "label_efficient" else set())
 
 
-@pytest.mark.parametrize("config", sorted({item.config for item in MADE}))
+@pytest.mark.parametrize("config", sorted({made.config for item in MADE for made in item.made}))
 def test_configs_have_a_command_and_the_items_chains(config):
     assert command_of(config).startswith("snakemake ")
     chains, _ = experiments(config)
-    for item in (item for item in MADE if item.config == config):
-        for chain in (chain for text in item.chains for chain in expand_braces(text)):
-            assert any(f"{known}/".startswith(f"{chain}/") for known in chains), (item.item, chain)
+    for item, made in ((item, made) for item in MADE for made in item.made):
+        if made.config == config:
+            for chain in (chain for text in made.chains for chain in expand_braces(text)):
+                there = any(f"{known}/".startswith(f"{chain}/") for known in chains)
+                assert there, (item.item, chain)
+
+
+def test_a_config_is_named_once_for_an_item_and_its_figures_are_where_they_are_said_to_be():
+    for item in MADE:
+        assert len({made.config for made in item.made}) == len(item.made)
+        for made in item.more:
+            chains, config = experiments(made.config)
+            stages = set().union(*chains.values())
+            for rows in item.rows:
+                own = rows.stage and STAGES[rows.stage].split
+                split = "val" if own == "evaluated" else rows.split
+                assert rows.stage is None or rows.stage in stages, (item.item, made.config)
+                assert split != "val" or own != "train" or "val" in config.evaluation.splits
 
 
 @pytest.mark.parametrize("item", MADE, ids=lambda item: f"{Path(item.config).stem}-{item.item}")
@@ -198,6 +213,7 @@ GOOD = {"item": "Table 1", "shows": "x", "can": "all", "config": "c.yaml", "chai
             "Table 1: figures, but no config that makes them",
         ),
         ({"can": "some"}, "doc.items.0.can: Input should be"),
+        ({"more": [{"config": "d.yaml", "chains": []}]}, "doc.items.0.more.0.chains: Tuple"),
         ({"link": "z"}, "doc.items.0.link: Extra inputs"),
     ],
 )
