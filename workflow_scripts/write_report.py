@@ -35,13 +35,9 @@ def main() -> None:
         args.roots,
         args.results,
         args.examples,
+        outline["report"],
         args.published,
         args.asked,
-        outline["report"]["compare"],
-        outline["report"]["cited"],
-        bool(outline["report"]["class_groups"]),
-        outline["report"]["against"],
-        outline["report"]["side_by_side"],
     )
     with written_whole(args.output) as beside:
         beside.write_text(page, encoding="utf-8", newline="\n")

@@ -172,6 +172,12 @@ ClassGroup = Annotated[
 ]
 
 
+Figure = Literal[
+    "iou", "precision", "recall", "f1", "fg_precision", "fp", "fn", "contour_f", "dr_recall",
+    "ndr_recall", "prior_iou", "labelled", "ap", "ap25", "ap50", "ap70", "ap75", "abo",
+]  # fmt: skip
+
+
 class Report(Block):
     """Contents of report.html."""
 
@@ -191,6 +197,11 @@ class Report(Block):
     )
     against: tuple[Against, ...] = Field(
         (), description="Charts of experiments against a number or a word, see `report.against`."
+    )
+    sweep_figures: Annotated[tuple[Figure, ...], Field(min_length=1)] = Field(
+        ("iou", "contour_f", "ndr_recall", "ap50"),
+        description="The figures of which charts of a `sweep` and of `against` are drawn, where "
+        "they are measured; names as in `metrics.csv`.",
     )
     side_by_side: dict[Name, Images] = Field(
         {},

@@ -59,23 +59,17 @@ def write_page(
     roots: dict[str, dict],
     results: Path,
     count: int,
+    report: Mapping,
     published: Sequence[Path] = (),
     asked: Sequence[Path] = (),
-    compared: Sequence[dict] = (),
-    cited: Sequence[str] = (),
-    grouped: bool = False,
-    against: Sequence[dict] = (),
-    beside: Mapping[str, int | Sequence[str]] | None = None,
 ) -> str:
     """The page of the experiments in `outline`, from the files under `results`.
 
     outline: per experiment its name, dataset, has_truth, evaluate_on and artifact ids by stage.
     roots: per data set root (of images), truth_root (of masks) and spec (its config block).
-    count: example images per group. published: tables of published figures; asked: optional tables
-    that the config asks for, of maps after each epoch and of each step. compared: pairs of
-    experiments, as the outline has them; cited: keys of references.bib. grouped: whether there is a
-    table of groups of classes. against: charts of chosen experiments, as the outline has them.
-    beside: by data set, images whose maps stand side by side.
+    count: example images per group. report: the outline's settings of the report. published: tables
+    of published figures; asked: optional tables that the config asks for, of maps after each epoch
+    and of each step.
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
@@ -97,7 +91,7 @@ def write_page(
         related = tables.read_correlations(results / "correlations.csv")
         related = related[related["experiment"].isin(numbers)]
         doubted = read_doubt_correlations(results / "doubt_correlations.csv")
-    groups = tables.read_groups(results / "groups.csv") if grouped else None
+    groups = tables.read_groups(results / "groups.csv") if report["class_groups"] else None
     plausible = read_plausibility(results / "plausibility.csv")
     datasets = [
         _dataset(
@@ -114,17 +108,18 @@ def write_page(
             numbers,
             count,
             asked,
-            [pair for pair in compared if pair["names"][0].partition("/")[0] == name],
+            report,
             [
                 chart
-                for number, wanted in enumerate(against)
+                for number, wanted in enumerate(report["against"])
                 if dataset_of(wanted) == name
-                for chart in against_charts(f"against{number}", wanted, metrics)
+                for chart in against_charts(
+                    f"against{number}", wanted, metrics, report["sweep_figures"]
+                )
             ],
             cost_group(name, outline),
             board,
             tables.grouped_warnings(warned[warned["dataset"] == name]),
-            (beside or {}).get(name),
         )
         for place, name in enumerate(names)
     ]
@@ -135,7 +130,7 @@ def write_page(
         columns=tables.shown_columns(board),
         instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
         rows=tables.leaderboard_cells(board),
-        bibtex=bibtex(cited),
+        bibtex=bibtex(report["cited"]),
         nothing=tables.NOTHING,
         measured=any(experiment["has_truth"] for experiment in outline),
         numbers=known,
@@ -168,15 +163,15 @@ def _dataset(
     numbers: dict[str, int],
     count: int,
     asked: Sequence[Path],
-    compared: Sequence[dict],
+    report: Mapping,
     against: Sequence[dict],
     group: list[dict],
     board: pd.DataFrame,
     warned: list[str],
-    beside: int | Sequence[str] | None,
 ) -> dict:
     """The page's data for a data set."""
     name, has_truth = outline[0]["dataset"], outline[0]["has_truth"]
+    pairs = [pair for pair in report["compare"] if pair["names"][0].partition("/")[0] == name]
     read = read_dataset(name, where, results, has_truth)
     key = f"d{place}"
     usual = usual_split(metrics)
@@ -214,9 +209,13 @@ def _dataset(
         "best": _best(outline, usual),
         "charts": [
             *cost_chart(key, group, board, numbers),
-            *(sweep_charts(key, swept, numbers) if swept is not None else ()),
+            *(
+                sweep_charts(key, swept, numbers, report["sweep_figures"])
+                if swept is not None
+                else ()
+            ),
             *against,
-            *difference_charts(key, compared, usual, read.classes, numbers, properties),
+            *difference_charts(key, pairs, usual, read.classes, numbers, properties),
             *charts(key, artifacts, usual, asked),
         ],
         "experiments": [
@@ -255,7 +254,11 @@ def _dataset(
         "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
         "groups": None if groups is None else group_table(groups),
-        "side_by_side": side_by_side(artifacts_of("maps", first, numbers, results), read, beside),
+        "side_by_side": side_by_side(
+            artifacts_of("maps", first, numbers, results),
+            read,
+            report["side_by_side"].get(name),
+        ),
         "untagged": untagged_maps(artifacts["maps"], read, asked),
         "ood": ood_rows(artifacts["classifier"], read, asked),
         "pictures": list(analysis_pictures(key, artifacts["maps"], read, asked)),

@@ -1,6 +1,6 @@
 """Charts of sweeps: figures against a parameter, or in a grid of two."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import matplotlib
 import numpy as np
@@ -14,57 +14,58 @@ from tags2masks.report.sensitivity import Panel, box_text, ordered, sensitivity,
 from tags2masks.report.summary import usual_split
 from tags2masks.report.svg import STYLE, WIDTH, colour, svg
 
-PANELS = (
-    ("iou", "mean IoU, %"),
-    ("contour_f", "contour F, %"),
-    ("ndr_recall", "NDR-Recall, %"),
-)
+TITLES = {"iou": "mean IoU", "contour_f": "contour F"}  # others as in tables
 ON_VAL = " on validation images"
 PALEST, DARKEST = 0.06, 0.55  # opacity of a grid's cells; text stays legible on all
 
 
-def sweep_charts(key: str, table: pd.DataFrame, numbers: dict[str, int]) -> Iterator[dict]:
-    """Charts of mean IoU, contour F and NDR-Recall, for each stage on which a parameter tells.
+def sweep_charts(
+    key: str, table: pd.DataFrame, numbers: dict[str, int], figures: Sequence[str]
+) -> Iterator[dict]:
+    """Charts of chosen figures, for each stage on which a parameter tells.
 
     One for each parameter that is swept alone, with a line per chain; for two parameters one per
     chain, a grid. Several seeds count as their mean, and their spread is shown on the lines; for
     two parameters in a chart of its own, with a line for each value of the second.
     Maps and masks of val's images, if there are any, have charts of their own.
     table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
-    numbers for colours.
+    numbers for colours; figures: names of metrics, in their order.
     """
     table = table.assign(number=table["experiment"].map(numbers))
-    yield from charts_of(key, table, "results/sweep.csv")
+    yield from charts_of(key, table, figures, "results/sweep.csv")
 
 
-def charts_of(key: str, table: pd.DataFrame, source: str) -> Iterator[dict]:
+def charts_of(key: str, table: pd.DataFrame, figures: Sequence[str], source: str) -> Iterator[dict]:
     """The charts of figures against a parameter, with the name of the file that they are from.
 
     table: columns of sweep.csv, and `number` of the experiment for its colour.
     """
+    table = table[table["metric"].isin(figures)]
+    panels = {name: f"{TITLES.get(name, tables.METRIC_NAMES[name])}, %" for name in figures}
     # If a chain has a stage twice, the last one counts.
     setting = ["parameter", "setting", "by", "by_setting", "chain", "experiment"]
     figure = ["split", "stage", "metric", "tuned_on_masks"]
     table = table.drop_duplicates([*setting, *figure], keep="last").reset_index(drop=True)
     usual = usual_split(table)
     for name, rows, of in ((key, usual, ""), (f"{key}-val", table.drop(usual.index), ON_VAL)):
-        for chart in _split_charts(name, rows, of):
+        for chart in _split_charts(name, rows, panels, of):
             yield chart | {"source": source}
 
 
-def _split_charts(key: str, table: pd.DataFrame, of: str) -> Iterator[dict]:
+def _split_charts(key: str, table: pd.DataFrame, titles: dict[str, str], of: str) -> Iterator[dict]:
+    """The charts of a split; titles: of the panels, by metric."""
     alone, pairs = table[table["by"] == ""], table[table["by"] != ""]
     for place, (parameter, rows) in enumerate(alone.groupby("parameter", sort=False)):
         for stage in _telling(rows):
             name, axis = f"{key}-sweep{place}-{stage}", str(parameter)
-            yield from _lines(name, axis, axis, stage, rows, of)
+            yield from _lines(name, axis, axis, stage, rows, titles, of)
     for place, (names, rows) in enumerate(pairs.groupby(["parameter", "by", "chain"], sort=False)):
         for stage in _telling(rows):
-            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, of)
+            yield from _grids(f"{key}-grid{place}-{stage}", *names, stage, rows, titles, of)
             if _repeated(rows):
                 name, (axis, by, _) = f"{key}-spread{place}-{stage}", names
                 title = f"{axis} by {by}, each repeat"
-                yield from _lines(name, title, axis, stage, _lines_of(rows), of)
+                yield from _lines(name, title, axis, stage, _lines_of(rows), titles, of)
 
 
 def _repeated(rows: pd.DataFrame) -> bool:
@@ -95,16 +96,22 @@ def _stages(rows: pd.DataFrame) -> list[str]:
 
 
 def _lines(
-    key: str, title: str, axis: str, stage: str, rows: pd.DataFrame, of: str
+    key: str,
+    title: str,
+    axis: str,
+    stage: str,
+    rows: pd.DataFrame,
+    titles: dict[str, str],
+    of: str,
 ) -> Iterator[dict]:
     """The chart of a stage, with a line per chain; none without figures.
 
-    title, axis: the parameter as the title and as the axis has it; of: what the title says of the
-    images.
+    title, axis: the parameter as the title and as the axis has it; titles: of the panels, by
+    metric; of: what the title says of the images.
     """
     panels = []
     rows = rows[rows["stage"] == stage]
-    for metric, figure in PANELS:
+    for metric, figure in titles.items():
         lines = {False: [], True: []}
         for chain, mine in rows[rows["metric"] == metric].groupby("chain", sort=False):
             number = mine["number"].iloc[0]
@@ -139,11 +146,12 @@ def _grids(
     chain: str,
     stage: str,
     rows: pd.DataFrame,
+    titles: dict[str, str],
     of: str,
 ) -> Iterator[dict]:
     panels = []
     rows = rows[rows["stage"] == stage]
-    for metric, title in PANELS:
+    for metric, title in titles.items():
         for tuned, values in rows[rows["metric"] == metric].groupby("tuned_on_masks"):
             said = f"{title[:-3]}, at the best score (tuned on masks), %" if tuned else title
             panels.append((said, _grid_of(values)))

@@ -102,6 +102,7 @@ class Described(Catalog):
                     "examples": self.config.report.examples,
                     "compare": self.comparisons(),
                     "against": self.lines_against(),
+                    "sweep_figures": self.config.report.sweep_figures,
                     "class_groups": self._class_groups(),
                     "side_by_side": self.config.report.model_dump(mode="json")["side_by_side"],
                     "cited": cited(self.config, self.experiments),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from tags2masks.config.project import Report
 from tags2masks.data.index import (
     SPLITS,
     build_index,
@@ -48,6 +49,14 @@ from tests.unit.splits import write_splits
 
 PETS, PHOTOS = ["cat", "dog"], ["rock & <roll>", "tree"]
 COUNT = 2
+
+
+def settings(**changes) -> dict:
+    """An outline's settings of the report."""
+    usual = {"compare": [], "against": [], "class_groups": {}, "side_by_side": {}, "cited": []}
+    return usual | {"sweep_figures": list(Report().sweep_figures)} | changes
+
+
 TRAIL = "pets/vanilla/cam/crf/deeplabv3plus"
 OTHER = "pets/vanilla/scaled_cam"
 CLASSIFIER, MAPS = "vanilla-00000001", "cam-00000002"

@@ -8,9 +8,11 @@ from tags2masks.report.against import against_charts, dataset_of
 from tags2masks.report.page import write_page
 from tags2masks.report.sensitivity import BOXES_TEXT, LINES_TEXT
 from tags2masks.workflow.catalog import Catalog
-from tests.unit.fabricated_report import COUNT, fabricate
+from tests.unit.fabricated_report import COUNT, fabricate, settings
 from tests.unit.read_page import Page
 from tests.unit.test_config import BASE
+
+DRAWN = ("iou", "contour_f", "ndr_recall")
 
 CHAIN = "vanilla/cam/crf/net"
 RAW = BASE | {
@@ -105,7 +107,7 @@ def test_one_chart_over_data_sets_by_hand():
         metrics({path: [0.1] * 3 for path in FIGURES}, name="cat"),
         metrics({path: [0.2, 0.3, 0.4] for path in FIGURES}, stage="masks"),
     ]
-    [chart] = against_charts("k", WANTED, pd.concat(rows, ignore_index=True))
+    [chart] = against_charts("k", WANTED, pd.concat(rows, ignore_index=True), DRAWN)
     assert chart["title"] == "Sensitivity to images: seed"  # of masks nothing: not of all names
     assert chart["source"] == "results/metrics.csv"
     assert [(line.name, line.number) for line in chart["legend"]] == [("both kinds", 0), ("few", 1)]
@@ -124,12 +126,12 @@ def test_one_chart_over_data_sets_by_hand():
 
 
 def test_no_chart_without_figures():
-    assert list(against_charts("k", WANTED, metrics(FIGURES).iloc[:0])) == []
+    assert list(against_charts("k", WANTED, metrics(FIGURES).iloc[:0], DRAWN)) == []
 
 
 def test_an_axis_with_dollar_signs_is_taken_as_it_is():
     wanted = WANTED | {"axis": "cost, $ of $x_$"}
-    [chart] = against_charts("k", wanted, metrics(FIGURES))
+    [chart] = against_charts("k", wanted, metrics(FIGURES), DRAWN)
     assert ">cost, $ of $x_$</text>" in chart["svg"]
 
 
@@ -138,9 +140,11 @@ def test_the_page_shows_it_once(tmp_path):
     names = [f"pets/vanilla/cam/{masks}/deeplabv3plus" for masks in ("threshold", "crf")]
     points = [["low", names[0]], ["high", names[1]]]
     wanted = {"axis": "care & <effort>", "stages": ["masks"], "lines": [["<a>", points]]}
-    page = write_page(outline, roots, tmp_path / "results", COUNT, against=[wanted])
+    page = write_page(outline, roots, tmp_path / "results", COUNT, settings(against=[wanted]))
     Page(page)
     assert page.count("Sensitivity to care &amp; &lt;effort&gt;: mask") == 2  # caption and its text
     # IOU of the fabricated report: the masks' means.
     assert "45.1 at low, 57.1 at high" in page
-    assert "Sensitivity to" not in write_page(outline, roots, tmp_path / "results", COUNT)
+    assert "Sensitivity to" not in write_page(
+        outline, roots, tmp_path / "results", COUNT, settings()
+    )

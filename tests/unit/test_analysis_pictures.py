@@ -13,7 +13,7 @@ from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.page import write_page
 from tags2masks.report.stored import Dataset
 from tags2masks.store import write_shard
-from tests.unit.fabricated_report import COUNT, MAPS, fabricate
+from tests.unit.fabricated_report import COUNT, MAPS, fabricate, settings
 from tests.unit.read_page import Page, decoded
 
 
@@ -85,7 +85,7 @@ def test_they_stand_in_the_page_where_they_are_asked_for(tmp_path):
     regions = np.stack([down, right, down + right < 1]).astype(np.float32)
     write_shard(folder / "regions.zarr.zip", about, sha, [(image, regions, {"class": "cat"})])
     asked = [folder / name for name in ("gradients.zarr.zip", "regions.zarr.zip")]
-    text = write_page(outline, roots, results, COUNT, asked=asked)
+    text = write_page(outline, roots, results, COUNT, settings(), asked=asked)
     Page(text)
     assert text.count("Pictures of analyses</h3>") == 1
     assert text.count(f'alt="Gradients of {image}: ') == 4 + 6
@@ -95,4 +95,4 @@ def test_they_stand_in_the_page_where_they_are_asked_for(tmp_path):
         and f"Distances of the pixels of cat in {image}" in text
     )
     assert text.count("High and low scores of an object") == 1
-    assert "Pictures of analyses" not in write_page(outline, roots, results, COUNT)
+    assert "Pictures of analyses" not in write_page(outline, roots, results, COUNT, settings())

@@ -15,6 +15,8 @@ from tags2masks.report.tables import read_sweep
 from tags2masks.workflow.building import build_experiments
 from workflow_scripts import tabulate_sweep
 
+DRAWN = ("iou", "contour_f", "ndr_recall")
+
 BASE = {
     "datasets": {"digits": {"kind": "digits"}},
     "classifiers": {"vanilla": {"method": "vanilla"}},
@@ -243,7 +245,7 @@ def test_the_table_by_hand(table):
 
 def test_the_chart_shows_the_stages_on_which_the_parameter_tells(table):
     numbers = {"a/v/cam-stride-8/plain": 0, "a/v/cam-stride-2/plain": 1, "a/v/cam": 2}
-    [chart] = sweep_charts("d0", read_sweep(table), numbers)
+    [chart] = sweep_charts("d0", read_sweep(table), numbers, DRAWN)
     # The maps' figure is the same at both strides: the stage where the chain ends, alone.
     assert chart["title"] == "Sensitivity to maps.cam.stride: mask"
     assert chart["alt"] == (
@@ -253,14 +255,14 @@ def test_the_chart_shows_the_stages_on_which_the_parameter_tells(table):
     assert chart["svg"].count("var(--series-0)") and "var(--series-1)" not in chart["svg"]
     # Both figures in two panels; the tuned line, dotted, in the first alone.
     assert chart["svg"].count("stroke-dasharray") == 1
-    again = next(sweep_charts("d0", read_sweep(table), numbers))
+    again = next(sweep_charts("d0", read_sweep(table), numbers, DRAWN))
     assert again["svg"] == chart["svg"]
 
 
 def test_settings_that_are_no_numbers_stand_side_by_side(table):
     frame = read_sweep(table)
     frame["setting"] = frame["setting"].map({"8": "sgd", "2": "adamw"})
-    [chart] = sweep_charts("d0", frame, dict.fromkeys(frame["experiment"], 0))
+    [chart] = sweep_charts("d0", frame, dict.fromkeys(frame["experiment"], 0), DRAWN)
     assert chart["svg"].index(">sgd<") < chart["svg"].index(">adamw<")
 
 
@@ -294,7 +296,7 @@ def test_a_grid_of_two_parameters_by_hand():
         ("50", "5e-06", 0, 0.3, False),
         ("600", "1e-05", 0, 0.8, True),
     )
-    chart, _ = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3))
+    chart, _ = sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3), DRAWN)
     assert chart["title"] == "Sensitivity to maps.rib.margin by maps.rib.lr: seed"
     first, best = chart["alt"].split("; ")
     # Numbers in order of size; two seeds as their mean; in the second panel, the one known figure.
@@ -307,7 +309,7 @@ def test_a_grid_of_two_parameters_by_hand():
     assert chart["svg"].count("fill: var(--series-3)") == 5
     # The lowest is the palest, the highest the darkest and bold.
     assert "opacity: 0.06" in chart["svg"] and "opacity: 0.55" in chart["svg"]
-    again = next(sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3)))
+    again = next(sweep_charts("d0", table, dict.fromkeys(table["experiment"], 3), DRAWN))
     assert again["svg"] == chart["svg"]
 
 
@@ -315,5 +317,20 @@ def test_earlier_stages_have_a_chart_where_the_parameter_changes_them():
     seeds = pairs_of(("5", "", 0, 0.5, False), ("9", "", 0, 0.6, False)).assign(by="")
     masks = seeds.assign(stage="masks", value=[0.7, 0.8])
     rows = pd.concat([seeds, masks])
-    titles = [c["title"] for c in sweep_charts("d0", rows, dict.fromkeys(rows["experiment"], 0))]
+    titles = [
+        c["title"] for c in sweep_charts("d0", rows, dict.fromkeys(rows["experiment"], 0), DRAWN)
+    ]
     assert titles == [f"Sensitivity to maps.rib.margin: {stage}" for stage in ("seed", "mask")]
+
+
+def test_the_figures_that_are_asked_for_are_drawn_in_their_order():
+    rows = pairs_of(("5", "", 0, 0.5, False), ("9", "", 0, 0.6, False)).assign(by="")
+    precision = rows.assign(metric="fg_precision", value=[0.25, 0.35])
+    table = pd.concat([rows, precision, rows.assign(metric="recall", value=0.9)])
+    numbers = dict.fromkeys(table["experiment"], 0)
+    [chart] = sweep_charts("d0", table, numbers, ("fg_precision", "iou", "abo"))
+    assert chart["alt"] == (
+        "v/rib, Foreground precision, %: 25.0 at 5, 35.0 at 9; "
+        "v/rib, mean IoU, %: 50.0 at 5, 60.0 at 9"
+    )
+    assert list(sweep_charts("d0", table, numbers, ("ap50",))) == []

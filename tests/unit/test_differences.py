@@ -9,7 +9,7 @@ from tags2masks.config.base import ConfigError
 from tags2masks.report.differences import difference_charts
 from tags2masks.report.page import write_page
 from tags2masks.workflow.catalog import Catalog
-from tests.unit.fabricated_report import COUNT, fabricate
+from tests.unit.fabricated_report import COUNT, fabricate, settings
 from tests.unit.read_page import Page
 from tests.unit.test_config import BASE
 
@@ -86,10 +86,10 @@ def test_the_page_shows_the_pairs_that_are_asked_for(tmp_path):
     outline, roots = fabricate(tmp_path)
     names = [f"pets/vanilla/cam/{masks}/deeplabv3plus" for masks in ("threshold", "crf")]
     pair = {"names": names, "experiments": names, "stages": ["maps", "masks"], "order": "gain"}
-    page = write_page(outline, roots, tmp_path / "results", COUNT, compared=[pair])
+    page = write_page(outline, roots, tmp_path / "results", COUNT, settings(compare=[pair]))
     Page(page)
     assert page.count("what vanilla/cam/crf/deeplabv3plus gains over") == 2  # caption and its text
-    assert "gains over" not in write_page(outline, roots, tmp_path / "results", COUNT)
+    assert "gains over" not in write_page(outline, roots, tmp_path / "results", COUNT, settings())
 
 
 @pytest.mark.parametrize(

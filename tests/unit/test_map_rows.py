@@ -13,7 +13,7 @@ from tags2masks.report.page import write_page
 from tags2masks.report.stored import read_dataset
 from tags2masks.store import write_shard
 from tags2masks.workflow.plan import Plan
-from tests.unit.fabricated_report import COUNT, MAPS, fabricate
+from tests.unit.fabricated_report import COUNT, MAPS, fabricate, settings
 from tests.unit.read_page import Page, decoded
 from tests.unit.test_climbs import RAW
 
@@ -123,8 +123,8 @@ def test_the_page_has_both(made, with_untagged):
     results, outline, roots = made
     path = with_untagged[0]
     beside = {"pets": ["pets-01"]}
-    page = write_page(outline, roots, results, COUNT, asked=[path], beside=beside)
-    plain = write_page(outline, roots, results, COUNT)
+    page = write_page(outline, roots, results, COUNT, settings(side_by_side=beside), asked=[path])
+    plain = write_page(outline, roots, results, COUNT, settings())
     for key in ("d0-side-by-side", "d0-untagged"):
         assert f'id="{key}"' in page and key not in plain
     assert "d1-side-by-side" not in page

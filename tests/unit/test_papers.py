@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from tags2masks.config.papers import (
     read_index,
     seeds_option,
 )
-from tags2masks.config.project import parse_config
+from tags2masks.config.project import Figure, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.report.tables import METRIC_NAMES
 from tags2masks.stages import STAGES
@@ -98,11 +99,11 @@ def test_published_figures_are_of_items(document):
 def test_configs_have_a_command_and_the_items_chains(config):
     assert command_of(config).startswith("snakemake ")
     chains, _ = experiments(config)
-    for item, made in ((item, made) for item in MADE for made in item.made):
-        if made.config == config:
-            for chain in (chain for text in made.chains for chain in expand_braces(text)):
-                there = any(f"{known}/".startswith(f"{chain}/") for known in chains)
-                assert there, (item.item, chain)
+    for item in MADE:
+        texts = [text for made in item.made if made.config == config for text in made.chains]
+        for chain in (chain for text in texts for chain in expand_braces(text)):
+            there = any(f"{known}/".startswith(f"{chain}/") for known in chains)
+            assert there, (item.item, chain)
 
 
 def test_a_config_is_named_once_for_an_item_and_its_figures_are_where_they_are_said_to_be():
@@ -135,6 +136,8 @@ def test_rows_are_what_the_config_measures(item):
             assert rows.split in measured
         assert (rows.file == "sweep.csv") == (rows.parameter is not None)
         assert rows.parameter is None or rows.parameter in swept
+        if rows.parameter and "Sensitivity to" in item.views:
+            assert set(rows.metrics) <= set(config.report.sweep_figures)
         assert rows.stage == "maps" or rows.file not in ("curve.csv", "epochs.csv", "steps.csv")
         if rows.file == "epochs.csv":
             assert config.evaluation.epoch_images
@@ -174,6 +177,10 @@ def test_items_with_published_figures_show_them():
         if "Published figures" in item.views:
             _, config = experiments(item.config)
             assert config.published
+
+
+def test_a_sweep_may_ask_for_figures_that_there_are():
+    assert set(get_args(Figure)) <= set(METRIC_NAMES)
 
 
 def test_the_page_is_up_to_date():

@@ -19,7 +19,7 @@ from tags2masks.report.published import (
     read_published,
 )
 from tags2masks.report.tables import METRIC_NAMES, read_metrics
-from tests.unit.fabricated_report import COUNT, MAPS, OUTLINE, fabricate
+from tests.unit.fabricated_report import COUNT, MAPS, OUTLINE, fabricate, settings
 from tests.unit.read_page import Page, table_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,7 +160,9 @@ def test_figures_of_classes_and_epochs_stand_beside_their_own(made, tmp_path, ep
 
 def test_the_page_has_a_table_by_class_and_one_by_epoch(made, tmp_path, epochs):
     results, outline, roots = made
-    page = write_page(outline, roots, results, COUNT, [written_finely(tmp_path)], [epochs])
+    page = write_page(
+        outline, roots, results, COUNT, settings(), [written_finely(tmp_path)], [epochs]
+    )
     Page(page)
     by_class = page[page.index('aria-label="P, T, by class"') :]
     rows = table_of('<section id="x">' + by_class, "x")
@@ -190,7 +192,7 @@ def test_the_page_has_the_section_where_the_config_asks_for_it(made, tmp_path):
         ("vanilla/cam/crf", "train", "mask_iou", "60.50"),
         ("A <b> name", "test", "seed_fp_best", "7"),
     )
-    page = write_page(outline, roots, results, COUNT, [path])
+    page = write_page(outline, roots, results, COUNT, settings(), [path])
     Page(page)
     _, first, second = table_of(page, "published")
     mine = "57.1 pets/vanilla/cam/crf"
@@ -204,7 +206,7 @@ def test_the_page_has_the_section_where_the_config_asks_for_it(made, tmp_path):
         "x",
     ]
     assert "A &amp; B, Table 1" in page and "2 figures, 1 measured here too" in page
-    assert 'id="published"' not in write_page(outline, roots, results, COUNT)
+    assert 'id="published"' not in write_page(outline, roots, results, COUNT, settings())
 
 
 def test_a_table_that_is_none_is_refused(tmp_path):

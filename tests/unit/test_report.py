@@ -45,6 +45,7 @@ from tests.unit.fabricated_report import (
     PHOTOS,
     TRAIL,
     fabricate,
+    settings,
     with_steps,
 )
 from tests.unit.read_page import Page, decoded, table_of
@@ -64,7 +65,7 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(made):
     results, outline, roots = made
-    return write_page(outline, roots, results, COUNT)
+    return write_page(outline, roots, results, COUNT, settings())
 
 
 # -- figures ------------------------------------------------------------------------------------
@@ -453,7 +454,7 @@ def test_groups_of_classes_stand_in_the_page(made):
     properties = read_properties(results / "pets/properties.csv")
     figures = group_figures({"both": ["cat", "dog"]}, metrics, properties, "pets")
     figures.to_csv(results / "groups.csv", index=False)
-    page = write_page(outline, roots, results, COUNT, grouped=True)
+    page = write_page(outline, roots, results, COUNT, settings(class_groups={"photos": {}}))
     (results / "groups.csv").unlink()
     assert page.count("Groups of classes") == 2  # the heading, and the region's name
     groups = page[page.index("<h4>Groups of classes</h4>") :]
@@ -494,7 +495,7 @@ def test_contours_are_explained_where_they_were_measured(page):
 
 def test_what_a_run_stands_on_can_be_cited(made, page):
     results, outline, roots = made
-    text = write_page(outline, roots, results, COUNT, cited=["zhou2016cam"])
+    text = write_page(outline, roots, results, COUNT, settings(cited=["zhou2016cam"]))
     assert text.count("@inproceedings{zhou2016cam,") == 1
     assert 'id="cite"' in text and 'id="cite"' not in page
 
@@ -502,7 +503,7 @@ def test_what_a_run_stands_on_can_be_cited(made, page):
 def test_an_experiment_may_end_at_the_classifier(made):
     results, outline, roots = made
     one = with_steps(outline[0], {"classifier": CLASSIFIER})
-    text = write_page([one], {"pets": roots["pets"]}, results, COUNT)
+    text = write_page([one], {"pets": roots["pets"]}, results, COUNT, settings())
     Page(text)
     assert "Training of the classifiers" in text
     assert "Training of the segmenters" not in text and 'id="d0-examples"' not in text
@@ -511,7 +512,7 @@ def test_an_experiment_may_end_at_the_classifier(made):
 def test_no_masks_at_all(made):
     results, outline, roots = made
     outline = [one for one in outline if one["dataset"] == "photos"]
-    text = write_page(outline, {"photos": roots["photos"]}, results, COUNT)
+    text = write_page(outline, {"photos": roots["photos"]}, results, COUNT, settings())
     Page(text)
     assert "no pixel masks: not measured" in text
     assert "IoU by class" not in text
@@ -535,13 +536,13 @@ def test_the_program_writes_the_same_bytes_again(made, page):
 def test_examples_made_for_other_images_are_refused(made):
     results, outline, roots = made
     with pytest.raises(UserError, match=r"examples/deeplabv3plus-\S+\.zarr\.zip: its images_sha"):
-        write_page(outline, roots, results, COUNT + 1)
+        write_page(outline, roots, results, COUNT + 1, settings())
 
 
 def test_experiments_that_learned_from_masks_are_told(made):
     results, outline, roots = made
     last = outline[1] | {"supervision": ["masks"], "full": True}
-    text = write_page([outline[0], last], {"pets": roots["pets"]}, results, COUNT)
+    text = write_page([outline[0], last], {"pets": roots["pets"]}, results, COUNT, settings())
     assert "1 of them learned from pixel masks, as their supervision says" in text
     best = text[text.index('<div class="card">') : text.index('id="leaderboard"')]
     # Of two chains the second is better, but it is the reference.

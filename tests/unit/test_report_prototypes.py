@@ -12,7 +12,15 @@ from tags2masks.report.lineage import artifacts_of, chain_numbers
 from tags2masks.report.page import write_page
 from tags2masks.report.prototypes import crop, shown_prototypes
 from tags2masks.report.stored import read_dataset
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, OUTLINE, fabricate, said, with_steps
+from tests.unit.fabricated_report import (
+    CLASSIFIER,
+    COUNT,
+    OUTLINE,
+    fabricate,
+    said,
+    settings,
+    with_steps,
+)
 from tests.unit.read_page import Page, decoded, table_of
 
 
@@ -90,10 +98,10 @@ def test_no_patch_is_cut_from_an_image_of_another_size(with_prototypes, tmp_path
 
 def test_the_page_has_a_section_of_prototypes_where_there_are_some(with_prototypes):
     results, outline, roots = with_prototypes
-    text = write_page(outline, roots, results, COUNT)
+    text = write_page(outline, roots, results, COUNT, settings())
     parsed = Page(text)
     assert 'id="d0-prototypes"' in text
-    assert "d0-prototypes" not in write_page([OUTLINE[2]], roots, results, COUNT)
+    assert "d0-prototypes" not in write_page([OUTLINE[2]], roots, results, COUNT, settings())
     assert "confidence 0.951<small>1,200 features" in text
     assert text.count("Patches of") == 3
     assert all(image["alt"] for image in parsed.named("img"))

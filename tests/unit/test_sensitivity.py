@@ -20,6 +20,8 @@ from tags2masks.report.sensitivity import (
 )
 from tags2masks.report.sweeps import sweep_charts
 
+DRAWN = ("iou", "contour_f", "ndr_recall")
+
 # In order: 10, 12, 14, 16, 18, 40. Quartiles at places 1.25 and 3.75 of 0 to 5, counted from the
 # first: 12 + 0.25 · 2 = 12.5 and 16 + 0.75 · 2 = 17.5; the median is (14 + 16) / 2. 1.5 times their
 # distance is 7.5: whiskers may reach from 5 to 25, and end at 10 and 18; 40 is beyond.
@@ -145,7 +147,9 @@ def charts(table):
     names = dict.fromkeys(table["experiment"].str.partition("@")[0])
     colours = {name: number for number, name in enumerate(names)}
     return list(
-        sweep_charts("d0", table, {e: colours[e.partition("@")[0]] for e in table["experiment"]})
+        sweep_charts(
+            "d0", table, {e: colours[e.partition("@")[0]] for e in table["experiment"]}, DRAWN
+        )
     )
 
 

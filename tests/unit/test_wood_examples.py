@@ -17,7 +17,7 @@ from tags2masks.report.page import write_page
 from tags2masks.report.stored import read_dataset
 from tags2masks.store import Shard, write_shard
 from tags2masks.workflow.plan import Plan
-from tests.unit.fabricated_report import CLASSIFIER, COUNT, fabricate
+from tests.unit.fabricated_report import CLASSIFIER, COUNT, fabricate, settings
 from tests.unit.read_page import decoded
 from tests.unit.tiny import CLASSES, three_images
 from tests.unit.wood_task import first_of, task_of
@@ -114,10 +114,10 @@ def test_a_classifiers_images_stand_in_its_row(made, tmp_path):
 def test_the_page_has_them_where_they_are_asked_for(made):
     results, outline, roots = made
     path = results / "pets/classifier" / CLASSIFIER / OOD_IMAGES
-    page = write_page(outline, roots, results, COUNT, asked=[path])
+    page = write_page(outline, roots, results, COUNT, settings(), asked=[path])
     assert "Out-of-distribution image a/b.jpg, taken for dog, 0.88" in page
     assert 'id="d0-ood"' in page and 'id="d1-ood"' not in page
-    assert "d0-ood" not in write_page(outline, roots, results, COUNT)
+    assert "d0-ood" not in write_page(outline, roots, results, COUNT, settings())
 
 
 def test_only_classifiers_that_learn_from_such_images_are_asked():

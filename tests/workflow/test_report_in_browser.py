@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 
 from tags2masks.report.page import write_page
-from tests.unit.fabricated_report import COUNT, fabricate
+from tests.unit.fabricated_report import COUNT, fabricate, settings
 
 pytestmark = pytest.mark.browser
 
@@ -41,7 +41,7 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     outline, roots = fabricate(folder)
     path = folder / "results" / "report.html"
-    text = write_page(outline, roots, folder / "results", COUNT)
+    text = write_page(outline, roots, folder / "results", COUNT, settings())
     path.write_text(text, encoding="utf-8")
     return path
 
