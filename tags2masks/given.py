@@ -3,6 +3,7 @@
 import errno
 import io
 import stat
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -78,3 +79,18 @@ def path_inside(folder: Path, name: str) -> Path:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"'{name[:80]}' leads out of {folder}; rename the image")
     return path
+
+
+def file_of_each(images: Iterable[str], folder: Path, suffix: str, what: str) -> dict[str, Path]:
+    """The file `<image><suffix>` of each image, by its name.
+
+    what: what they hold, for the message. Raises UserError for those that are missing, together.
+    """
+    files = {image: folder / f"{image}{suffix}" for image in images}
+    absent = [file for file in files.values() if not is_given(file)]
+    if absent:
+        raise UserError(
+            f"{absent[0]}: no such {what}; {len(absent)} of {len(files)} images have none: give "
+            "each one, or leave its image out of the data set"
+        )
+    return files

@@ -10,7 +10,7 @@ from PIL import Image
 from tags2masks.config.maps import GivenMaps
 from tags2masks.data.images import DAMAGE
 from tags2masks.errors import UserError
-from tags2masks.given import is_given, open_given
+from tags2masks.given import file_of_each, open_given
 from tags2masks.maps.scales import stored_size
 from tags2masks.progress import progress
 from tags2masks.store import Entry
@@ -23,13 +23,7 @@ def read_maps(rows: pd.DataFrame, folder: Path, spec: GivenMaps) -> Iterator[Ent
     files that are missing, all together, and for one without a tag's array, with arrays of several
     sizes or values outside 0 to 1, or that is damaged.
     """
-    files = {image: folder / f"{image}.npz" for image in rows["image"]}
-    absent = [file for file in files.values() if not is_given(file)]
-    if absent:
-        raise UserError(
-            f"{absent[0]}: no such maps; {len(absent)} of {len(files)} images have none: give each "
-            "one, or leave its image out of the data set"
-        )
+    files = file_of_each(rows["image"], folder, ".npz", "maps")
     images = zip(rows["image"], rows["tags"], rows["height"], rows["width"], strict=True)
     for image, tags, height, width in progress(images, "read maps", total=len(rows)):
         size = (int(height), int(width))

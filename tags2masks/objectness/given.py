@@ -10,7 +10,7 @@ from PIL import Image
 from tags2masks.config.objectness import Given
 from tags2masks.data.images import decode
 from tags2masks.errors import UserError
-from tags2masks.given import is_given
+from tags2masks.given import file_of_each
 from tags2masks.maps.scales import stored_size
 from tags2masks.progress import progress
 from tags2masks.store import Entry
@@ -22,13 +22,7 @@ def read_maps(rows: pd.DataFrame, folder: Path, spec: Given) -> Iterator[Entry]:
     rows: with image, height, width; folder: has `<image>.png` for each. Raises UserError for maps
     that are missing, all together, and for one that is of another size, has colours or is damaged.
     """
-    files = {image: folder / f"{image}.png" for image in rows["image"]}
-    absent = [file for file in files.values() if not is_given(file)]
-    if absent:
-        raise UserError(
-            f"{absent[0]}: no such saliency map; {len(absent)} of {len(files)} images have none: "
-            "give each one, or leave its image out of the data set"
-        )
+    files = file_of_each(rows["image"], folder, ".png", "saliency map")
     images = zip(rows["image"], rows["height"], rows["width"], strict=True)
     for image, height, width in progress(images, "read saliency maps", total=len(rows)):
         size = (int(height), int(width))
