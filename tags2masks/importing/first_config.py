@@ -197,9 +197,9 @@ classifiers:
     # Long sides are resized into this range, then a square is cut out.
     augment: {{resize: [{fit.resize[0]}, {fit.resize[1]}], crop: {fit.crop}}}
 
-# Where the classifier looks for each tag.
+# Where the classifier looks for each tag. `method: cam` is quicker; on photographs it found less.
 maps:
-  cam: {{method: cam, scales: [1, 0.5, 1.5]}}
+  lpcam: {{method: lpcam, scales: [1, 0.5, 1.5]}}
 
 # Pseudo-masks along the edges of the image; the background score is chosen without masks.
 masks:
@@ -217,10 +217,10 @@ segmenters:
     augment: {{resize: [{fit.resize[0]}, {fit.resize[1]}], crop: {fit.crop}}}
 
 experiments:
-  - {name} / vanilla / cam / crf / deeplabv3plus
+  - {name} / vanilla / lpcam / crf / deeplabv3plus
 
 # predict: # new images with the finished model: snakemake predict --cores 2 --configfile …
-#   holiday: {{experiment: {name}/vanilla/cam/crf/deeplabv3plus, images: path/to/new/images}}
+#   holiday: {{experiment: {name}/vanilla/lpcam/crf/deeplabv3plus, images: path/to/new/images}}
 """
 
 

@@ -51,7 +51,7 @@ def test_a_folder_with_a_table():
     assert (name, more) == ("my-pets", [])
     assert (spec.images, spec.tags, spec.classes) == ("my pets", "my pets/tags.csv", ("cat", "dog"))
     assert spec.evaluate_on == "train"  # no image is of val
-    assert config.experiments == ("my-pets / vanilla / cam / crf / deeplabv3plus",)
+    assert config.experiments == ("my-pets / vanilla / lpcam / crf / deeplabv3plus",)
     vanilla = config.classifiers["vanilla"]
     assert (vanilla.epochs, vanilla.batch_size, vanilla.backbone.name) == (
         50, 10, "mobilenetv2_100",

@@ -29,4 +29,4 @@ def test_init_then_check_then_run(project):
     assert "photos: folder of images, 2 classes" in seen.stdout
     assert seen.stdout.splitlines()[-1].startswith("photos.yaml: no errors and ")
     jobs = project.would_run("--configfile", "photos.yaml")
-    assert {"folder", "vanilla", "cam", "crf", "deeplabv3plus"} <= jobs.keys()
+    assert {"folder", "vanilla", "kmeans", "lpcam", "crf", "deeplabv3plus"} <= jobs.keys()
