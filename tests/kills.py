@@ -5,11 +5,13 @@ killed with SIGKILL (the group, and whatever left it), unlocked and started agai
 killed often enough; then it may end. A run that ends earlier is checked, and a new folder begun.
 
 `make test-kills`, or `python -m tests.kills --kills 30 --seed 0`. Two runs with one seed differ in
-what they hit, because a machine's speed differs from moment to moment.
+what they hit, because a machine's speed differs from moment to moment. Programs start quickly, as
+in the tests (`tests.workflow.preloaded`), in the group that is killed.
 """
 
 import argparse
 import collections
+import contextlib
 import copy
 import io
 import os
@@ -28,11 +30,13 @@ import pandas as pd
 import psutil
 
 from tests.workflow.conftest import CONFIG, Project, fresh_project
+from tests.workflow.preloaded import python, serving
 
 PARTS = 5.5  # a run is killed before it could do this part of the work, whatever the machine
 PAUSE = 0.004
 TRAINING = {"vanilla", "deeplabv3plus"}
 MARK = "TAGS2MASKS_KILLS"  # in the environment of every process of a run, so that none is missed
+SERVED = "TAGS2MASKS_SERVED"  # in that of the server of this process, and so of its forks
 
 # (kind, how often): at any moment; while a file is half-written; after some epochs.
 KINDS = {"moment": 5, "write": 4, "training": 1}
@@ -56,13 +60,13 @@ class Run:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete"],
+                [*python(environment), "-m", "snakemake", "--cores", "2", "--rerun-incomplete"],
                 cwd=project.folder,
                 env=environment | {MARK: self.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,  # of this session, so that the server's forks can join it
             )
 
     def ended(self) -> bool:
@@ -77,19 +81,30 @@ class Run:
         """Kill the group, then all that left it; the number of these."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        strays = self._kill_left()
+        # The server takes calls in their order: when it has taken this one, it has forked for all.
+        subprocess.run([*python(os.environ), "-m", "keyword"], check=True, timeout=60)
+        return strays + self._kill_left()
+
+    def _kill_left(self) -> int:
         strays = set()
         while left := list(self._alive()):
             for one in left:
                 if os_group(one.pid) not in (None, self.process.pid):
                     strays.add(one.pid)
-                one.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
             time.sleep(PAUSE)
         return len(strays)
 
     def _alive(self) -> Iterator[psutil.Process]:
+        """What the run started: by its mark, or as a fork of the server, which has its own."""
         for one in psutil.process_iter():
             try:
-                if one.environ().get(MARK) == self.mark and one.status() != psutil.STATUS_ZOMBIE:
+                environment = one.environ()
+                marked = environment.get(MARK) == self.mark
+                forked = environment.get(SERVED) == str(os.getpid()) and one.ppid() != os.getpid()
+                if (marked or forked) and one.status() != psutil.STATUS_ZOMBIE:
                     yield one
             except psutil.Error:
                 continue
@@ -249,7 +264,9 @@ def main() -> int:
     began = time.monotonic()
     dice = random.Random(args.seed)
 
-    with tempfile.TemporaryDirectory(prefix="kills-") as name:
+    os.environ[SERVED] = str(os.getpid())
+    with serving() as served, tempfile.TemporaryDirectory(prefix="kills-") as name:
+        os.environ.update(served)
         whole = fresh_project(new(Path(name) / "whole"), small_config())
         run = Run(whole)
         ended_well(run)

@@ -135,6 +135,8 @@ def serve(address: str) -> dict:
 def become(about: dict, paths: list[str]) -> None:
     """Run the program as `python -m` would; paths: where packages are found."""
     module, *arguments = about["arguments"][1:]
+    with contextlib.suppress(PermissionError):  # a caller in another session
+        os.setpgid(0, about["group"])
     os.environ.clear()
     os.environ.update(about["environment"])
     os.umask(about["umask"])

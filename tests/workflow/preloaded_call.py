@@ -16,6 +16,7 @@ def call(address: str, arguments: list[str]) -> int:
         "arguments": arguments,
         "folder": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import than the call takes
         "environment": dict(os.environ),
+        "group": os.getpgrp(),
         "umask": os.umask(0),
     }
     with socket.socket(socket.AF_UNIX) as connection:
