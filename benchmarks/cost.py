@@ -186,7 +186,7 @@ def costs(name: str) -> Iterator[Cost]:
                 step = classifier_step(block, images.classes)
                 yield Cost(*row, step, block.epochs, images.count)
             elif artifact.stage == "maps" and (work := of_maps(artifact, images)) is not None:
-                yield Cost(*row, work, 1, images.count)
+                yield Cost(*row, work, 1, block.images or images.count)
             elif artifact.stage == "segmenter":
                 step = masks_step(block, images.classes)
                 yield Cost(*row, step, block.epochs, images.count)
