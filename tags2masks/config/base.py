@@ -86,6 +86,11 @@ class Entry(Block):
     minutes: ClassVar[int] = 60
     uses_gpu: ClassVar[bool] = False
 
+    @property
+    def read_sources(self) -> tuple[str, ...]:
+        """The supervision whose tables its program gets."""
+        return () if self.made_elsewhere else self.learns_from
+
     def folders(self) -> dict[str, str]:
         """The user's folders that the program reads, by the name of its option."""
         return {}

@@ -291,7 +291,7 @@ class _Builder:
                 f"{where}: {block.method} learns from true instances, and data sets of kind "
                 f"{data.kind} have none; take a data set of another kind, or other instances"
             )
-        if "boxes" in block.learns_from and not (data.offers_boxes or block.made_elsewhere):
+        if "boxes" in block.read_sources and not data.offers_boxes:
             raise ConfigError(
                 f"{where}: {block.method} learns from boxes, and datasets.{self.dataset} has none; "
                 + (

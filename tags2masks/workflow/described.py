@@ -185,9 +185,7 @@ class Described(Catalog):
         wanted = [(split, name) for name in self.datasets() for split in SPLITS]
         wanted += [("truth", name) for name in self.datasets(with_truth=True)]
         for artifact in self.artifacts.values():
-            block = artifact.block
-            read = () if block.made_elsewhere else block.learns_from
-            learned = [SOURCE_FILES.get(source) for source in read]
+            learned = [SOURCE_FILES.get(source) for source in artifact.block.read_sources]
             # Detectors are measured on val after epochs, and what is made from boxes if configured.
             asked = "boxes" in learned and "val" in self.config.evaluation.splits
             if asked or measured_on_boxes(artifact):

@@ -42,8 +42,8 @@ class Plan(Measured):
             index = [f"{own}/{name}.csv" for name in dict.fromkeys(splits)]
             tables = {"index": index, "classes": f"{own}/classes.txt"}
             named = {name: tables[name] for name in stage.reads}
-            for word in artifact.block.learns_from:
-                if word in SOURCE_FILES and not artifact.block.made_elsewhere:
+            for word in artifact.block.read_sources:
+                if word in SOURCE_FILES:
                     name = SOURCE_FILES[word]
                     of = "val-" if split == "val" else ""
                     named[name] = f"{own}/{of}{name}.csv"

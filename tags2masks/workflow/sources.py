@@ -104,7 +104,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, list[str]]:
     """`_parsed`, kept beside the module's bytecode and used like it.
 
-    Parsing took a third of a dry run. Other processes may keep the same at the same time.
+    Parsing took a fifth of Snakemake's time in the tests. Other processes may keep the same at the
+    same time.
     """
     beside = Path(cache_from_source(str(path))).with_suffix(".digest.json")
     of = [*stamp, *_stamp(Path(__file__))]  # as other code here may give other digests
