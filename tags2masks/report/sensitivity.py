@@ -68,7 +68,7 @@ def sensitivity(key: str, panels: Sequence[Panel], parameter: str) -> str:
                 _draw_line(at, repeats.mean(), line.number, tuned, 3 if several else 5)
             at.set_title(panel.title)
             if not several:
-                at.set_ylim(bottom=0)
+                at.set_ylim(0, 1.06 * at.get_ylim()[1])  # room, or the highest point is cut
             at.grid(True, axis="y" if several else "both")
             at.tick_params(labelbottom=at is axes[-1])
         axes[-1].set_xticks(list(place.values()), [shortened(setting) for setting in settings])
