@@ -7,7 +7,7 @@ import torch
 from tags2masks.analyses.climbs import climb_table
 from tags2masks.classifiers.validation import plain_views
 from tags2masks.config.analyses import Climbs
-from tags2masks.config.project import choices
+from tags2masks.config.mistakes import choices
 from tags2masks.data.index import read_index, rows_of, spaced
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tags2masks.config.analyses import Untagged
-from tags2masks.config.project import choices
+from tags2masks.config.mistakes import choices
 from tags2masks.data.index import spaced
 from tags2masks.errors import UserError
 

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config, parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.workflow.artifacts import Experiment

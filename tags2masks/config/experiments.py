@@ -8,7 +8,8 @@ images, after a classifier entries that take a classifier, and so on (`tags2mask
 from typing import NamedTuple
 
 from tags2masks.config.base import ConfigError, Entry
-from tags2masks.config.project import Config, choices
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config
 from tags2masks.stages import SECTIONS, STAGES
 
 DATASETS = "datasets"

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from tags2masks.config.base import Block, ConfigError
+from tags2masks.config.base import Block, ConfigError, Name
 from tags2masks.config.experiments import Chain, EntryName, expand_experiments
-from tags2masks.config.project import Config, Name, Sweep, Swept, choices
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config, Sweep, Swept
 from tags2masks.stages import SECTIONS
 
 Value = str | int | float | bool

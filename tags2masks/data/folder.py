@@ -9,7 +9,7 @@ import pandas as pd
 
 from tags2masks.config.dataset_base import is_taken
 from tags2masks.config.datasets import Folder
-from tags2masks.config.project import choices
+from tags2masks.config.mistakes import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.images import image_files
 from tags2masks.data.index import SPLITS

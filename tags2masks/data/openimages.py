@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tags2masks.config.mistakes import choices
 from tags2masks.config.pools import OpenImages
-from tags2masks.config.project import choices
 from tags2masks.data.images import image_files
 from tags2masks.data.untagged import folder_of, listing
 from tags2masks.errors import UserError, raise_together

@@ -16,7 +16,7 @@ import yaml
 
 from tags2masks.config.dataset_base import MOST_CLASSES, is_taken
 from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME
-from tags2masks.config.project import choices
+from tags2masks.config.mistakes import choices
 from tags2masks.data.boxes import extent
 from tags2masks.data.coco_regions import region_of, semantic_mask
 from tags2masks.data.images import inspect_image

@@ -1,7 +1,7 @@
 """The tables of analyses that a config asks for, and the artifacts that these are of."""
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.project import choices
+from tags2masks.config.mistakes import choices
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import Catalog
 

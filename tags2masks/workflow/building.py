@@ -3,7 +3,8 @@
 from tags2masks.config.base import Block, ConfigError, Entry
 from tags2masks.config.chains import named_chains
 from tags2masks.config.experiments import Chain, EntryName, parse_named_chain, takes_of
-from tags2masks.config.project import Config, choices
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config
 from tags2masks.config.sweep import add_derived_entries, expand_sweeps
 from tags2masks.config.training import Training
 from tags2masks.methods import methods_of

@@ -11,7 +11,8 @@ from tags2masks.config.base import ConfigError
 from tags2masks.config.dataset_base import Dataset
 from tags2masks.config.datasets import KINDS
 from tags2masks.config.methods import METHODS
-from tags2masks.config.project import Config, choices, parse_config
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config, parse_config
 from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
 from tags2masks.workflow.artifacts import Artifact, Experiment, all_artifacts, reference_cams

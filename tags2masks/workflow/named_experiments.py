@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.project import Config, choices
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config
 from tags2masks.workflow.artifacts import Experiment
 
 

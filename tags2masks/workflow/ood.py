@@ -6,7 +6,8 @@ Functions of a config and of artifacts whose blocks learn from "ood" (`config/oo
 from collections.abc import Iterable
 
 from tags2masks.config.base import ConfigError, Entry
-from tags2masks.config.project import Config, choices
+from tags2masks.config.mistakes import choices
+from tags2masks.config.project import Config
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.params import options
 

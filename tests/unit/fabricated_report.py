@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.config.project import Report
+from tags2masks.config.report import Report
 from tags2masks.data.index import (
     SPLITS,
     build_index,

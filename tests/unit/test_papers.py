@@ -20,8 +20,9 @@ from tags2masks.config.papers import (
     read_index,
     seeds_option,
 )
-from tags2masks.config.project import Figure, parse_config
+from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
+from tags2masks.config.report import Figure
 from tags2masks.report.tables import METRIC_NAMES
 from tags2masks.stages import STAGES
 from tags2masks.workflow.building import build_experiments
