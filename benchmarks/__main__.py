@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    bbam,
     cam,
     climbing,
     clip,
@@ -41,6 +42,7 @@ SUBJECTS = {
     "prototypes": prototypes,
     "walk": walk,
     "crf": crf,
+    "bbam": bbam,
     "instances": instances,
     "store": store,
     "memory": memory,

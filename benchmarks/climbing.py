@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.cam import make_network
 from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
-from tags2masks.config.maps import AdvCam, Rib
+from tags2masks.config.climbing import AdvCam, Rib
 from tags2masks.config.training import Augment
 from tags2masks.data.training_images import View
 from tags2masks.maps import advcam, rib

@@ -12,7 +12,8 @@ from benchmarks.cam import make_network
 from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.base import Block
-from tags2masks.config.maps import METHODS, RandomCrop, Saliency, SmoothGrad
+from tags2masks.config.maps import METHODS
+from tags2masks.config.saliency_maps import RandomCrop, Saliency, SmoothGrad
 from tags2masks.maps import randomcrop, saliency, smoothgrad
 from tags2masks.maps.batch import Batch, empty_maps
 from tags2masks.maps.gradients import stored

@@ -33,11 +33,12 @@ ABOUT = (
     "method; of mctformer DeiT-Ti, of edam as many images in pairs. Bare passes: every forward "
     "and backward pass of the same networks on images of the same sizes, and no losses, tiles, "
     "erasing, refining or drawing; a ratio of 0.85 or more means at least 85 % of their "
-    "throughput. Loading: the views of a batch, read from JPEG files of 500 × 375 pixels by one "
-    "process, against the plainest step on it. Feature similarity: eq. 9 with pairs nearer than "
-    "15 cells, forward and backward, against the double sum over all pairs, which at 28 × 28 "
-    "cells takes a hundredth of the pairs of a 448 × 448 image's 3,136² at stride 8 and a tenth "
-    "of its memory; and against itself on four times the cells."
+    "throughput. Of edam they are the backbone's, without its 20 transformer blocks, one for each "
+    "class, which see all cells of a pair. Loading: the views of a batch, read from JPEG files of "
+    "500 × 375 pixels by one process, against the plainest step on it. Feature similarity: eq. 9 "
+    "with pairs nearer than 15 cells, forward and backward, against the double sum over all "
+    "pairs, which at 28 × 28 cells takes a hundredth of the pairs of a 448 × 448 image's 3,136² at "
+    "stride 8 and a tenth of its memory; and against itself on four times the cells."
 )
 BACKBONE = Backbone(name="mobilenetv2_100", output_stride=16)
 

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tags2masks.config.maps import AdvCam
+from tags2masks.config.climbing import AdvCam
 from tags2masks.errors import UserError
 from tags2masks.maps.advcam import ascend
 from tags2masks.nets.classifier import Classifier

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tags2masks.config.analyses import Gradients
-from tags2masks.config.maps import Rib
+from tags2masks.config.climbing import Rib
 from tags2masks.data.mnist import DIGIT, SHAPE
 from tags2masks.data.training_images import TrainingImages
 from tags2masks.maps.rib import adapt, companions, trainable

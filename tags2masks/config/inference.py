@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tags2masks.config.base import Entry, added, free
 from tags2masks.config.crf import Bilateral, DenseCrf, Gaussian
-from tags2masks.config.maps import Scales
+from tags2masks.config.map_base import Scales
 from tags2masks.config.tiles import Tiles
 
 

@@ -2,50 +2,30 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from tags2masks.config.base import Block, Entry, InFolder, added, free, user_folder
+from tags2masks.config.base import InFolder, added, free, user_folder
 from tags2masks.config.chains import ChainPath, chain_ending_in
-from tags2masks.config.prototypes import Prototypes
-from tags2masks.config.training import Augment, Precision
-from tags2masks.supervision import SOURCES
-
-# Gradients in fp16 would need a loss scale.
-GradientPrecision = Literal["32-true", "bf16-mixed"]
-PER_PASS = (
-    "Images of equal size per forward pass; on a CPU fewer, if they have more than 800,000 pixels."
+from tags2masks.config.climbing import AdvCam, Rib
+from tags2masks.config.map_base import (
+    PER_PASS,
+    GradientPrecision,
+    Maps,
+    MultiScale,
+    Scales,
 )
-StepMap = Literal["normalized", "raw"]
-Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=4)], ...], Field(min_length=1)]
-
-
-class Maps(Entry):
-    """Options that all map methods have."""
-
-    learns_from: ClassVar[tuple[str, ...]] = ("tags",)  # only an image's tags are localized
-    memory_mb: ClassVar[int] = 12000
-    uses_gpu: ClassVar[bool] = True
-    forward_only: ClassVar[bool] = False  # the backbone is only looked through: it may be folded
-    analyses: ClassVar[tuple[str, ...]] = ()  # of `evaluation`, that are of how these maps are made
-
-    images: int | None = Field(
-        None,
-        ge=1,
-        description="Localize only this number of training images, evenly spaced, to try a slow "
-        "method; null: all. With a number the experiment must end at its maps.",
-    )
-
-
-class MultiScale(Maps):
-    """Options of methods that sum maps over several scales of the image."""
-
-    forward_only: ClassVar[bool] = True
-
-    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="Also use the mirrored image.")
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description=PER_PASS)
+from tags2masks.config.prototypes import Prototypes
+from tags2masks.config.saliency_maps import (
+    BinaryMask,
+    DiscCrop,
+    DiscPatch,
+    RandomCrop,
+    RandomPatch,
+    Saliency,
+    SmoothGrad,
+)
+from tags2masks.config.training import Precision
+from tags2masks.supervision import SOURCES
 
 
 class Cam(MultiScale):
@@ -222,7 +202,6 @@ class FickleNetMaps(Maps):
     """
 
     cites: ClassVar[tuple[str, ...]] = ("lee2019ficklenet",)
-    forward_only: ClassVar[bool] = True
 
     needs: ClassVar[tuple[str, ...]] = ("random_windows",)
     rule: ClassVar[str] = "ficklenet_maps"
@@ -252,248 +231,6 @@ class FickleNetMaps(Maps):
     def offers(self) -> frozenset[str]:
         """Its passes' mean and highest values."""
         return frozenset() if self.passes == "expected" else frozenset({"passes"})
-
-
-class Saliency(Maps):
-    """The gradient of a class's logit with respect to the image."""
-
-    cites: ClassVar[tuple[str, ...]] = ("simonyan2014saliency", "maruf2023saliency")
-
-    method: Literal["saliency"] = "saliency"
-    stride: int = Field(4, ge=1, le=32, description="Image pixels averaged into a map pixel.")
-    precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(8, ge=1, description=PER_PASS)
-
-
-class Sampled(Maps):
-    """Options of saliency methods that average over random versions of an image."""
-
-    samples: int = Field(50, ge=1, description="Random versions of an image.")
-    stride: int = Field(4, ge=1, le=32, description="Image pixels averaged into a map pixel.")
-    precision: Precision = Field("32-true", description="Autocast during inference.")
-    batch_size: int = free(16, ge=1, description="Images of equal size read at a time.")
-    samples_per_pass: int = free(
-        10, ge=1, description="Versions of an image per forward and backward pass; limits memory."
-    )
-
-
-class SmoothGrad(Sampled):
-    """Saliency of images with Gaussian noise, averaged."""
-
-    cites: ClassVar[tuple[str, ...]] = ("smilkov2017smoothgrad", "maruf2023saliency")
-
-    method: Literal["smoothgrad"] = "smoothgrad"
-    sigma: float = Field(
-        0.5,
-        ge=0,
-        description="Standard deviation of the noise, for values in 0 to 1. From the paper, whose "
-        "results get worse above 0.2.",
-    )
-
-
-class BinaryMask(Sampled):
-    """Saliency of images with random pixels set to black, averaged."""
-
-    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
-
-    method: Literal["binarymask"] = "binarymask"
-    keep: float = Field(0.9, gt=0, le=1, description="Probability that a pixel is kept.")
-
-
-class RandomPatch(Sampled):
-    """Saliency of images with random patches set to black, averaged."""
-
-    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
-
-    method: Literal["randompatch"] = "randompatch"
-    grid: int = Field(16, ge=1, description="Patches along each side of the image.")
-    off: float = Field(0.1, ge=0, lt=1, description="Probability that a patch is set to black.")
-
-
-class DiscPatch(Sampled):
-    """As `randompatch`, but patches of high CAM are set to black more often."""
-
-    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
-
-    method: Literal["discpatch"] = "discpatch"
-    grid: int = Field(16, ge=1, description="Patches along each side of the image.")
-    alpha: float = Field(
-        0.4, ge=0, lt=1, description="A patch is set to black with probability alpha · CAM."
-    )
-
-
-class RandomCrop(Sampled):
-    """Sum of the saliency maps of random crops, each weighted with the sigmoid of its logit."""
-
-    cites: ClassVar[tuple[str, ...]] = ("maruf2023saliency",)
-
-    method: Literal["randomcrop"] = "randomcrop"
-    samples: int = Field(140, ge=1, description="Random crops of an image.")
-    scale: tuple[float, float] = Field(
-        (0.1, 1.0), description="Range of a crop's share of the image's area."
-    )
-
-    @field_validator("scale")
-    @classmethod
-    def _ordered(cls, value):
-        if not 0 < value[0] <= value[1] <= 1:
-            raise ValueError("scale is a range within 0 to 1: the smallest share first, above 0")
-        return value
-
-
-class DiscCrop(RandomCrop):
-    """As `randomcrop`, but crops of high CAM are left out more often."""
-
-    method: Literal["disccrop"] = "disccrop"
-    beta: float = Field(
-        0.7, gt=0, description="A crop is kept with probability beta − CAM, at least 0."
-    )
-
-
-class Climb(Block):
-    """An adversarial climb of an image for a class (AdvCAM; Lee et al., CVPR 2021)."""
-
-    cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
-
-    steps: int = Field(27, ge=0, description="T: length of the climb; 0 is plain CAM.")
-    steps_below_one: int | None = Field(
-        None, ge=0, description="Length of the climb at scales below 1, if shorter; null: `steps`."
-    )
-    step: Literal["gradient", "scaled"] = Field(
-        "gradient",
-        description="Update of the image. gradient: step_size · gradient; scaled: step_size · "
-        "gradient / its largest absolute value, clamped to the image's range before the update.",
-    )
-    step_size: float = Field(0.008, gt=0, description="ξ, in units of normalised images.")
-    restrict_weight: float = Field(
-        7, ge=0, description="λ: weight of the mask term, for the map that restrict_map names."
-    )
-    restrict_map: Literal["gradcam", "normalized"] = Field(
-        "gradcam",
-        description="The map in the mask term. gradcam, for which λ = 7 was chosen: the public "
-        "code's Grad-CAM, whose channel weights are averaged over the positive gradients. With a "
-        "linear head it is CAM/(2·n₊), n₊ the number of the class's positive weights (CAM/n₊ "
-        "without flip). normalized: CAM divided by its maximum (eq. 2.1); then with λ = 7 the "
-        "image does not climb.",
-    )
-    restrict_above: float = Field(
-        0.5, ge=0, le=1, description="τ: the mask term covers where the normalised map exceeds it."
-    )
-    logit: Literal["plain", "rectified"] = Field(
-        "plain", description="Pool the score map as it is (plain), or after ReLU (rectified)."
-    )
-    pairs_per_pass: int = free(
-        4, ge=1, description="Pairs of an image and a class that climb together; limits memory."
-    )
-
-
-class AdvCam(Maps, Climb):
-    """Maps along an adversarial climb of the image (AdvCAM; Lee et al., CVPR 2021).
-
-    The defaults are the paper's. Its public code: `step: scaled`, `step_size: 0.08`,
-    `steps: 26`, `steps_below_one: 12`, `logit: rectified`, `step_map: raw`.
-    """
-
-    cites: ClassVar[tuple[str, ...]] = ("lee2021advcam",)
-    analyses: ClassVar[tuple[str, ...]] = ("climbs",)
-
-    memory_mb: ClassVar[int] = 16000
-    minutes: ClassVar[int] = 720
-
-    method: Literal["advcam"] = "advcam"
-    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="The mirrored image climbs together with the image.")
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    step_map: StepMap = Field(
-        "normalized",
-        description="Maps in the sum over the climb: divided by their maximum (eq. 2.1), or raw "
-        "scores. The map in the mask term is set by restrict_map.",
-    )
-    keep_steps: bool = Field(
-        False, description="Also store the map of every step, for tables and pictures of steps."
-    )
-    precision: GradientPrecision = Field("32-true", description="Autocast during the climb.")
-    batch_size: int = free(16, ge=1, description="Images of equal size per batch.")
-
-
-class Rib(Maps):
-    """Maps of a network that is fine-tuned on each image (RIB; Lee et al., NeurIPS 2021).
-
-    The defaults are the paper's. Its public code: `companions: 20`, `poly_power: 0.9`,
-    `learn_from: views`, `step_map: raw`, `early_exit: true`, `steps: 9`. COCO: `lr: 5.0e-6`,
-    `margin: 1000`.
-    """
-
-    cites: ClassVar[tuple[str, ...]] = ("lee2021rib",)
-    analyses: ClassVar[tuple[str, ...]] = ("gradients",)
-
-    helpers: ClassVar[tuple[str, ...]] = ("training",)
-    memory_mb: ClassVar[int] = 16000
-    minutes: ClassVar[int] = 720
-
-    method: Literal["rib"] = "rib"
-    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="Sizes relative to the image.")
-    flip: bool = Field(True, description="Also use the mirrored image.")
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    steps: int = Field(10, ge=0, description="K: steps of fine-tuning; 0 is plain CAM.")
-    lr: float = Field(8e-6, gt=0, description="Learning rate of plain gradient descent.")
-    head_factor: float = Field(10, gt=0, description="The head's learning rate, relative to lr.")
-    poly_power: float = Field(0, ge=0, description="Rate = lr · (1 − step/steps)^power.")
-    margin: float = Field(600, gt=0, description="m: logits are clipped to this in the loss.")
-    loss: Literal["rib", "bce_sigmoid", "bce_tanh", "bce_softsign"] = added(
-        "rib",
-        description="rib: −Σ min(m, y) over an image's tags. bce_…: binary cross entropy of all "
-        "classes, with logits mapped to 0 to 1 by sigmoid, (tanh + 1)/2 or (softsign + 1)/2, no "
-        "a margin; the paper compares with these.",
-    )
-    pooling: Literal["gndrp", "gap"] = Field(
-        "gndrp", description="Pool logits over the non-discriminative region, or the whole map."
-    )
-    pooled_below: float = Field(
-        0.4, ge=0, le=1, description="τ of gndrp: pool where the normalised map is at most this."
-    )
-    companions: int = Field(
-        19, ge=0, description="Random training images per step that share no tag with the image."
-    )
-    learn_from: Literal["image", "views"] = Field(
-        "image",
-        description="Loss over the image at scale 1, or over its views of scale 1 and more.",
-    )
-    step_map: StepMap = Field(
-        "normalized", description="Maps in the sum over steps: divided by their maximum, or raw."
-    )
-    early_exit: bool = Field(
-        False, description="Stop when an image's tagged logits sum to more than margin, or its "
-        "map exceeds exit_score on more than exit_area of the image."
-    )  # fmt: skip
-    exit_score: float = Field(0.3, ge=0, le=1, description="See early_exit.")
-    exit_area: float = Field(0.7, ge=0, le=1, description="See early_exit.")
-    augment: Augment = Field(Augment(), description="Random views of the companions.")
-    keep_steps: bool = Field(
-        False, description="Also store the map of every step, for tables and pictures of steps."
-    )
-    precision: GradientPrecision = Field("32-true", description="Autocast during fine-tuning.")
-    batch_size: int = free(1, ge=1, description="Images of equal size per batch.")
-    climb: Climb | None = added(
-        None,
-        description="With AdvCAM, as `climb: {}`: the maps of all steps are of the image at the "
-        "end of its climb for the class, which the trained network leads, scale by scale. null: of "
-        "the image. Our reading of a combination that its thesis does not describe (table 4.7).",
-    )
-    companions_per_pass: int = free(
-        20, ge=1, description="Companions per forward and backward pass; limits memory."
-    )
-
-    def modules(self) -> list[str]:
-        """The module of the climb, where there is one."""
-        return ["maps.advcam"] if self.climb else []
-
-    @field_validator("scales")
-    @classmethod
-    def _with_one(cls, value):
-        if 1 not in value:
-            raise ValueError("scales must hold 1, the size at which the image is learned from")
-        return value
 
 
 class MeanMaps(Maps):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tags2masks.config.base import Entry, InFolder, free, user_folder
-from tags2masks.config.maps import Scales
+from tags2masks.config.map_base import Scales
 from tags2masks.config.object_masks import ObjectCrf
 from tags2masks.config.saliency_networks import C2am, C2amH, Refined
 from tags2masks.config.training import Precision

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tags2masks.config.maps import AdvCam, Climb, Rib
+from tags2masks.config.climbing import AdvCam, Climb, Rib
 from tags2masks.maps.batch import Batch, Localized, empty_maps
 from tags2masks.maps.scales import in_units_of_first, multi_scale, stored_size, sum_of_steps
 from tags2masks.nets.classifier import Classifier

@@ -6,7 +6,7 @@ A pixel is set to 0 in all colours, in an image of values in 0 to 1.
 import torch
 from torch import Generator, Tensor, nn
 
-from tags2masks.config.maps import BinaryMask
+from tags2masks.config.saliency_maps import BinaryMask
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, mean_saliency
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from tags2masks.config.maps import RandomCrop
+from tags2masks.config.saliency_maps import RandomCrop
 from tags2masks.maps.gradients import saliency_maps
 from tags2masks.nets.resize import resized
 

@@ -9,7 +9,7 @@ sum is divided by the number of all crops, as in the paper.
 import torch
 from torch import Generator, Tensor
 
-from tags2masks.config.maps import DiscCrop
+from tags2masks.config.saliency_maps import DiscCrop
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.crops import Box, crop_saliency, draw_boxes
 from tags2masks.maps.gradients import each_image

@@ -9,7 +9,7 @@ own maximum, has no meaning.
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from tags2masks.config.maps import DiscPatch
+from tags2masks.config.saliency_maps import DiscPatch
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, mean_saliency
 from tags2masks.maps.patches import draw_off, without_patches

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from tags2masks.config.maps import Sampled
+from tags2masks.config.saliency_maps import Sampled
 from tags2masks.maps.batch import Batch, empty_maps
 from tags2masks.maps.scales import stored_size
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from tags2masks.config.maps import MultiScale
+from tags2masks.config.map_base import MultiScale
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.scales import multi_scale
 from tags2masks.nets.classifier import Classifier

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tags2masks.config.base import Block
-from tags2masks.config.maps import Maps
+from tags2masks.config.map_base import Maps
 from tags2masks.data.index import images_sha, multi_hot, rows_of
 from tags2masks.data.randomness import image_seed
 from tags2masks.data.views import WholeImages, size_by_size
@@ -83,9 +83,9 @@ def helpers_of(spec: Maps, material: Material) -> dict[str, object]:
 def ready(network: nn.Module, spec: Maps, machine: Machine) -> nn.Module:
     """A trained network, frozen, as the spec's method is fastest with it, on the machine's device.
 
-    The batch norm of its backbone is folded, if the method only looks at the last features.
+    The batch norm of its backbone is folded, unless the method trains the network.
     """
-    if spec.forward_only:
+    if spec.folds:
         fold_batch_norm(network.backbone)
     return network.to(machine.device).to(memory_format=torch.channels_last)
 

@@ -5,7 +5,7 @@ Details of crops that the paper does not give are in `maps/crops.py`.
 
 from torch import Generator, Tensor, nn
 
-from tags2masks.config.maps import RandomCrop
+from tags2masks.config.saliency_maps import RandomCrop
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.crops import crop_saliency, draw_boxes
 from tags2masks.maps.gradients import each_image

@@ -7,7 +7,7 @@ default is that of SmoothGrad.
 import torch
 from torch import Generator, Tensor, nn
 
-from tags2masks.config.maps import RandomPatch
+from tags2masks.config.saliency_maps import RandomPatch
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, mean_saliency
 from tags2masks.maps.patches import draw_off, without_patches

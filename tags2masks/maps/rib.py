@@ -34,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tags2masks.config.maps import Rib
+from tags2masks.config.climbing import Rib
 from tags2masks.data.training_images import TrainingImages, View
 from tags2masks.maps.batch import Batch, Localized, empty_maps
 from tags2masks.maps.scales import in_units_of_first, multi_scale, sum_of_steps

@@ -5,7 +5,7 @@ I is the image in 0 to 1, before the network's colour normalisation. One scale, 
 
 from torch import Tensor, nn
 
-from tags2masks.config.maps import Saliency
+from tags2masks.config.saliency_maps import Saliency
 from tags2masks.maps.batch import Batch, empty_maps
 from tags2masks.maps.gradients import saliency_maps, stored
 

@@ -7,7 +7,7 @@ clipping.
 import torch
 from torch import Generator, Tensor, nn
 
-from tags2masks.config.maps import SmoothGrad
+from tags2masks.config.saliency_maps import SmoothGrad
 from tags2masks.maps.batch import Batch
 from tags2masks.maps.gradients import each_image, mean_saliency
 

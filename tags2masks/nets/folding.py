@@ -8,9 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class _Flow(fx.Tracer):
-    """Follows `forward_features` down to batch norms, and to modules without inner modules."""
-
-    traced_func_name = "forward_features"
+    """Follows a network down to batch norms, and to modules without inner modules."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, _BatchNorm) or not any(module.children())
@@ -19,18 +17,21 @@ class _Flow(fx.Tracer):
 def fold_batch_norm(backbone: nn.Module) -> int:
     """Fold each batch norm of a frozen backbone whose input is a convolution's output alone.
 
-    backbone: in evaluation mode, with `forward_features`; changed in place. Its features stay the
-    same to rounding. The output of a folded convolution is that of its batch norm, so what lies
-    between the two must not be looked at. Names of modules stay: in the place of a batch norm is
-    its activation, or nothing.
+    backbone: in evaluation mode; changed in place. What `forward_features` gives, or `forward`
+    where there is none, stays the same to rounding, and so do its gradients to the images. The
+    output of a folded convolution is that of its batch norm, so what lies between the two must not
+    be looked at. Names of modules stay: in the place of a batch norm is its activation, or nothing.
     Returns how many were folded: 0 for a network without batch norm, and for one whose course
     depends on the values or sizes of its input, which cannot be followed beforehand.
     Raises ValueError in training mode, where batch norm is no fixed map.
     """
     if backbone.training:
         raise ValueError("batch norm is folded in evaluation mode only")
+    flow = _Flow()
+    if hasattr(backbone, "forward_features"):
+        flow.traced_func_name = "forward_features"
     try:
-        graph = _Flow().trace(backbone)
+        graph = flow.trace(backbone)
     except Exception:  # the network's own code meets stand-ins for tensors, and may fail anyhow
         return 0
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tags2masks.checkpoints import State
-from tags2masks.config.maps import AdvCam, Cam, Lpcam
+from tags2masks.config.climbing import AdvCam
+from tags2masks.config.maps import Cam, Lpcam
 from tags2masks.config.tag_training import TagTraining
 from tags2masks.config.training import Backbone
 from tags2masks.machine import Machine, prepare

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tags2masks.config.maps import AdvCam, Cam
+from tags2masks.config.climbing import AdvCam
+from tags2masks.config.maps import Cam
 from tags2masks.config.training import Backbone
 from tags2masks.maps import cam
 from tags2masks.maps.advcam import ascend, localize

@@ -12,7 +12,7 @@ from tags2masks.analyses.climbs import (
     taken_rightly,
 )
 from tags2masks.config.base import ConfigError
-from tags2masks.config.maps import AdvCam
+from tags2masks.config.climbing import AdvCam
 from tags2masks.config.training import Backbone
 from tags2masks.errors import UserError
 from tags2masks.nets.classifier import Classifier

@@ -7,7 +7,8 @@ import torch
 
 from benchmarks import cost
 from tags2masks.config.classifiers import METHODS
-from tags2masks.config.maps import AdvCam, Cam, Rib
+from tags2masks.config.climbing import AdvCam, Rib
+from tags2masks.config.maps import Cam
 from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Augment, Backbone
 

@@ -56,6 +56,7 @@ def test_a_folder_with_a_table():
     assert (vanilla.epochs, vanilla.batch_size, vanilla.backbone.name) == (
         50, 10, "mobilenetv2_100",
     )  # fmt: skip
+    assert vanilla.optimizer.lr == 0.00063  # 0.001 of batches of 16
     assert (vanilla.augment.crop, vanilla.augment.resize) == (256, (224, 352))
     lines = text.splitlines()
     schema = Path(lines[0].removeprefix("# yaml-language-server: $schema="))

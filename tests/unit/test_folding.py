@@ -8,6 +8,7 @@ from tags2masks.config.maps import METHODS
 from tags2masks.config.training import Backbone
 from tags2masks.nets.backbones import create_backbone
 from tags2masks.nets.folding import fold_batch_norm
+from tags2masks.nets.pyramid import Pyramid
 
 
 class Tiny(nn.Module):
@@ -107,6 +108,24 @@ def test_features_of_networks_stay(name, stride, args, folded, norms):
         torch.testing.assert_close(new / largest, old / largest, atol=1e-4, rtol=0)
 
 
-def test_methods_that_look_inside_or_train_are_not_folded():
-    folding = {name for name, block in METHODS.items() if block.forward_only}
-    assert folding == {"cam", "amn", "pcm", "lpcam", "gradcam", "ficklenet", "mctformer"}
+def test_a_pyramids_network_is_folded_and_gradients_to_the_images_stay():
+    torch.manual_seed(0)
+    network = Pyramid(Backbone(name="mobilenetv2_100", output_stride=32), 8)
+    network.eval().requires_grad_(False)
+    images = torch.rand(1, 3, 64, 128)
+
+    def seen():
+        pixels = images.clone().requires_grad_()
+        levels = network(pixels)
+        loss = sum((level * number).sum() for number, level in enumerate(levels.values(), 1))
+        return [*levels.values(), *torch.autograd.grad(loss, pixels)]
+
+    before = seen()
+    assert fold_batch_norm(network.backbone) == 51
+    for new, old in zip(seen(), before, strict=True):
+        largest = old.abs().max()
+        torch.testing.assert_close(new / largest, old / largest, atol=1e-4, rtol=0)
+
+
+def test_a_method_that_trains_is_not_folded():
+    assert {name for name, block in METHODS.items() if not block.folds} == {"rib"}

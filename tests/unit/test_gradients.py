@@ -20,7 +20,7 @@ from tags2masks.analyses.gradients import (
     table,
 )
 from tags2masks.config.analyses import Gradients
-from tags2masks.config.maps import Rib
+from tags2masks.config.climbing import Rib
 from tags2masks.config.training import Augment, Backbone
 from tags2masks.data.training_images import TrainingImages
 from tags2masks.maps.rib import companions, trainable

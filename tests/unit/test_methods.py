@@ -14,7 +14,7 @@ import yaml
 
 from tags2masks.config.base import ConfigError, Entry
 from tags2masks.config.datasets import KINDS
-from tags2masks.config.maps import Maps
+from tags2masks.config.map_base import Maps
 from tags2masks.config.methods import METHODS
 from tags2masks.methods import methods_of, rule_of
 from tags2masks.stages import STAGES

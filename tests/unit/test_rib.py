@@ -11,7 +11,8 @@ from PIL import Image
 from torch import nn
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.maps import Cam, Rib
+from tags2masks.config.climbing import Rib
+from tags2masks.config.maps import Cam
 from tags2masks.config.project import parse_config
 from tags2masks.config.training import Augment, Backbone
 from tags2masks.data.training_images import TrainingImages

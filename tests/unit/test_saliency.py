@@ -5,7 +5,7 @@ import torch
 from captum.attr import Saliency as CaptumSaliency
 from torch import nn
 
-from tags2masks.config.maps import Saliency
+from tags2masks.config.saliency_maps import Saliency
 from tags2masks.config.training import Backbone
 from tags2masks.maps.batch import Batch, plain_batch
 from tags2masks.maps.gradients import saliency_maps, stored

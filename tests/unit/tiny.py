@@ -17,7 +17,8 @@ from tags2masks.config.clip import Clip
 from tags2masks.config.detectors import TwoStage
 from tags2masks.config.hosts import MctFormer
 from tags2masks.config.instances import BoxMask
-from tags2masks.config.maps import Bbam, Maps, MeanMaps
+from tags2masks.config.map_base import Maps
+from tags2masks.config.maps import Bbam, MeanMaps
 from tags2masks.config.maskrcnn import InstanceInference
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS

@@ -1,0 +1,117 @@
+"""BBAM: objects together against one at a time, and against the detector's bare passes."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.table import quantity
+from benchmarks.timing import Row, alternate, compared
+from tags2masks.allocator import keep_freed_memory
+from tags2masks.config.detectors import METHODS
+from tags2masks.config.maps import Bbam
+from tags2masks.detectors import fasterrcnn
+from tags2masks.machine import Machine
+from tags2masks.maps import bbam
+from tags2masks.maps.object_localizing import ready
+from tags2masks.maps.objects import Size
+from tags2masks.nets.detector import Detector
+
+TITLE = "BBAM: masks of objects"
+HEADINGS = ("ours", "beside it")
+ABOUT = (
+    "Steps of Adam on the masks of objects, each in an image of its own, by a Faster R-CNN on "
+    "MobileNetV2 (pyramid of 128 channels, float32), with 20 proposals an object. Objects together "
+    "are compared with one at a time. Bare passes: the pyramid and the heads forward, and backward "
+    "to the images, as often and of the same sizes, and no masks, losses or updates; a ratio of "
+    "0.85 or more means at least 85 % of their throughput. Two rows are of what makes a step "
+    "cheaper and changes nothing but rounding: batch norm is folded, and levels of the pyramid are "
+    "left out that are finer than those from which an object's proposals are cut."
+)
+
+
+def make_network() -> Detector:
+    """A frozen detector of 20 classes with random weights."""
+    backbone = {"name": "mobilenetv2_100", "output_stride": 32}
+    spec = METHODS["fasterrcnn"](backbone=backbone, pyramid_channels=128, regions={"channels": 512})
+    torch.manual_seed(0)
+    return fasterrcnn.build(spec, 20).eval().requires_grad_(False)
+
+
+def material(
+    network: Detector, count: int, size: Size, spec: Bbam
+) -> tuple[Tensor, list[bbam.Positives]]:
+    """Normalised images of noise, and the first proposals around the middle half of each."""
+    generator = torch.Generator().manual_seed(0)
+    images = network.normalize(torch.rand(count, 3, *size, generator=generator))
+    middle = torch.tensor([size[1], size[0], 3 * size[1], 3 * size[0]]) / 4
+    positives = []
+    for image in images:
+        boxes = bbam.jittered(middle, size, spec, generator)[: spec.positives]
+        with torch.no_grad():
+            p, t = network.answers(network.pyramid(bbam.padded(image[None])), [boxes], [size])
+        positives.append(bbam.Positives(boxes, boxes, p[:, 1], t[:, 1]))
+    return images, positives
+
+
+def optimized(
+    network: Detector, images: Tensor, positives: list[bbam.Positives], spec: Bbam, together: int
+) -> list[Tensor]:
+    """The masks, so many objects at a time."""
+    size = tuple(images.shape[-2:])
+    cells = tuple(int(side / spec.cell) for side in size)
+    grids = [bbam.start(found.predicted, size, cells) for found in positives]
+    for at in range(0, len(grids), together):
+        part = slice(at, at + together)
+        numbers = [1] * len(grids[part])
+        bbam.optimize(network, images[part], numbers, positives[part], grids[part], spec)
+    return [grid.detach() for grid in grids]
+
+
+def bare_passes(
+    network: Detector, images: Tensor, positives: list[bbam.Positives], spec: Bbam
+) -> None:
+    """The passes of `bbam.optimize` alone."""
+    size, boxes = tuple(images.shape[-2:]), [found.boxes for found in positives]
+    finest = network.finest_level(boxes)
+    pixels = bbam.padded(images).requires_grad_()
+    for _ in range(spec.steps):
+        p, t = network.answers(network.pyramid(pixels, finest), boxes, [size] * len(boxes))
+        torch.autograd.grad(p.sum() + t.sum(), pixels)
+
+
+def measure(quick: bool) -> list[Row]:
+    """Seconds of all steps."""
+    keep_freed_memory()  # as every program that runs a network does
+    count, size, steps, repeats = (2, (64, 96), 2, 2) if quick else (8, (256, 384), 5, 3)
+    spec = Bbam(steps=steps, lr=0.05, cell=16, proposals=40, positives=20)
+    network, every = (ready(make_network(), Machine()) for _ in range(2))
+    every.finest_level = lambda boxes: 0
+    apart = make_network().to(memory_format=torch.channels_last)
+    images, positives = material(network, count, size, spec)
+    run = partial(optimized, images=images, positives=positives, spec=spec)
+    together = run(network, together=count)
+    for other in (run(network, together=1), run(every, together=count)):
+        for ours, theirs in zip(together, other, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+    run(apart, together=count)  # of random weights, answers differ by little more than rounding
+    bare_passes(network, images, positives, spec)
+    ours, single, bare, unfolded, all_levels = alternate(
+        [
+            lambda: run(network, together=count),
+            lambda: run(network, together=1),
+            lambda: bare_passes(network, images, positives, spec),
+            lambda: run(apart, together=count),
+            lambda: run(every, together=count),
+        ],
+        repeats,
+    )
+    each = sorted(ours)[repeats // 2] / count / steps
+    note = f"{quantity(each, 's')} for a step of an object"
+    what = f"{count} objects of {size[0]} × {size[1]}, {steps} steps"
+    return [
+        compared(f"{what}; one at a time", ours, single, note=note),
+        compared("the bare passes", ours, bare),
+        compared("batch norm apart", ours, unfolded),
+        compared("all levels of the pyramid", ours, all_levels),
+    ]
