@@ -108,11 +108,10 @@ def optimize(
     boxes = [found.boxes for found in positives]
     probabilities = torch.cat([found.probabilities for found in positives])
     offsets = torch.cat([found.offsets for found in positives])
-    finest = network.finest_level(boxes)
     adam = torch.optim.Adam([grid.requires_grad_() for grid in grids], lr=spec.lr)
     for _ in range(spec.steps):
         masks = torch.stack([upsampled(grid, size) for grid in grids])
-        levels = network.pyramid(padded(images * masks[:, None]), finest)
+        levels = network.pyramid(padded(images * masks[:, None]))
         p, t = network.answers(levels, boxes, [size] * len(grids))
         of_box = (t[rows, classes] - offsets).abs().mean(1) / 2
         of_class = (p[rows, classes] - probabilities).abs() / 2

@@ -149,19 +149,14 @@ class Detector(nn.Module):
         """What is found in the proposals, and in training what the heads learn by."""
         return self.roi_heads(levels, proposals, sizes, targets and targets.by_image())
 
-    def finest_level(self, boxes: list[Tensor]) -> int:
-        """The number of the finest level that `answers` looks at for these boxes."""
-        return self.roi_heads.box_roi_pool.finest(boxes)
-
     def answers(
         self, levels: Levels, boxes: list[Tensor], sizes: list[Size]
     ) -> tuple[Tensor, Tensor]:
         """What the heads say of given boxes, without the proposal network.
 
-        levels: `pyramid` of B images, from `finest_level` on at least; boxes: of each image float
-        [n, 4]; sizes: (height, width) of each image. Returns, for all boxes one after the other,
-        probabilities [N, K + 1] and the regression head's values [N, K + 1, 4], as
-        `roi_heads.box_coder` takes them.
+        levels: `pyramid` of B images; boxes: of each image float [n, 4]; sizes: (height, width) of
+        each image. Returns, for all boxes one after the other, probabilities [N, K + 1] and the
+        regression head's values [N, K + 1, 4], as `roi_heads.box_coder` takes them.
         """
         heads = self.roi_heads
         with torch.autocast(boxes[0].device.type, enabled=False):
@@ -182,17 +177,11 @@ class RegionAlign(MultiScaleRoIAlign):
     def __init__(self, cells: int):
         names = [str(level) for level in range(len(STRIDES))]
         super().__init__(featmap_names=names, output_size=cells, sampling_ratio=2)
-        self.level_of = initLevelMapper(int(log2(STRIDES[0])), int(log2(STRIDES[-1])))
-
-    def finest(self, boxes: list[Tensor]) -> int:
-        """The number of the finest level that any of the boxes is cut out of."""
-        return int(self.level_of(boxes).min())
+        self.scales = [1 / stride for stride in STRIDES]
+        first, last = (int(log2(stride)) for stride in (STRIDES[0], STRIDES[-1]))
+        self.map_levels = initLevelMapper(first, last)
 
     def forward(self, levels: Levels, boxes: list[Tensor], sizes: list[Size]) -> Tensor:
-        """levels: from `finest` on at least."""
-        strides = [STRIDES[int(name)] for name in levels if name in self.featmap_names]
-        self.scales = [1 / stride for stride in strides]
-        self.map_levels = initLevelMapper(int(log2(strides[0])), int(log2(strides[-1])))
         with plain_kernels(boxes[0].device):
             return super().forward(levels, boxes, sizes)
 

@@ -4,7 +4,6 @@ from collections import OrderedDict
 
 import timm
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -46,22 +45,10 @@ class Pyramid(nn.Module):
         found = self.backbone(images)
         return [found[place] for place in self.places]
 
-    def forward(self, images: Tensor, finest: int = 0) -> OrderedDict[str, Tensor]:
-        """The levels by name, the finest first, each [B, channels, h, w] in float32.
-
-        finest: number of the first level that is made; finer ones change nothing in it, and are
-        most of the arithmetic of these layers.
-        """
-        stages = self._stages(images)[finest:]
-        inner, outer = self.layers.inner_blocks[finest:], self.layers.layer_blocks[finest:]
-        merged = [into(stage) for into, stage in zip(inner, stages, strict=True)]
-        for at in range(len(merged) - 2, -1, -1):  # from the coarsest on, each into the next finer
-            side = merged[at].shape[-2:]
-            merged[at] = merged[at] + F.interpolate(merged[at + 1], size=side, mode="nearest")
-        found = [out(features) for out, features in zip(outer, merged, strict=True)]
-        names = [str(finest + at) for at in range(len(found))]
-        found, names = self.layers.extra_blocks(found, stages, names)
-        return OrderedDict((n, f.float()) for n, f in zip(names, found, strict=True))
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """The levels by name, the finest first, each [B, channels, h, w] in float32."""
+        levels = {str(level): stage for level, stage in enumerate(self._stages(images))}
+        return OrderedDict((n, f.float()) for n, f in self.layers(OrderedDict(levels)).items())
 
 
 def _check_shapes(stages, name: str, widths: list[int]) -> None:

@@ -1,6 +1,5 @@
 """Faster R-CNN: views with boxes, its parts, what it learns, and what it refuses."""
 
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -125,27 +124,6 @@ def test_regions_are_taken_from_the_level_of_their_size():
     found = align(levels, [boxes], [(2048, 2048)])
     assert found.shape == (5, 1, 7, 7)
     assert found.mean((1, 2, 3)).tolist() == [0, 0, 1, 2, 3]
-
-
-def test_a_pyramid_is_torchvisions_and_finer_levels_are_left_out():
-    """A box of 224 pixels' side is of the third level; the answers on it don't need the others."""
-    spec = tiny()
-    torch.manual_seed(0)
-    network = fasterrcnn.build(spec, 2).eval()
-    pyramid, images = network.pyramid, torch.rand(2, 3, 256, 320)
-    boxes = [torch.tensor([[0.0, 0, 230, 230], [20, 20, 250, 250]]), torch.zeros(0, 4)]
-    with torch.no_grad():
-        stages = OrderedDict((str(n), s) for n, s in enumerate(pyramid._stages(images)))
-        theirs, ours, some = pyramid.layers(stages), pyramid(images), pyramid(images, 2)
-        assert list(ours) == list(theirs) == ["0", "1", "2", "3", "pool"]
-        assert list(some) == ["2", "3", "pool"]
-        for levels in (ours, some):
-            for name, level in levels.items():
-                assert torch.equal(level, theirs[name])
-        whole, few = (network.answers(levels, boxes, [(256, 320)] * 2) for levels in (ours, some))
-    assert network.finest_level(boxes) == 2
-    assert network.finest_level([*boxes, torch.tensor([[0.0, 0, 20, 20]])]) == 0
-    assert torch.equal(whole[0], few[0]) and torch.equal(whole[1], few[1])
 
 
 def test_a_region_by_hand():
