@@ -13,7 +13,7 @@ from tags2masks.config.maps import Bbam
 from tags2masks.detectors import fasterrcnn
 from tags2masks.machine import Machine
 from tags2masks.maps import bbam
-from tags2masks.maps.object_localizing import ready
+from tags2masks.maps.localizing import ready
 from tags2masks.maps.objects import Size
 from tags2masks.nets.detector import Detector
 
@@ -96,7 +96,7 @@ def measure(quick: bool) -> list[Row]:
     keep_freed_memory()  # as every program that runs a network does
     count, size, steps, repeats = (2, (64, 96), 2, 2) if quick else (8, (256, 384), 5, 3)
     spec = Bbam(steps=steps, lr=0.05, cell=16, proposals=40, positives=20)
-    network = ready(make_network(), Machine())
+    network = ready(make_network(), spec, Machine())
     apart = make_network().to(memory_format=torch.channels_last)
     compare(network, spec)
     images, positives = material(network, count, size, spec)

@@ -5,7 +5,8 @@ from functools import partial
 from tags2masks.data.boxes import boxes_of
 from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.machine import Machine, prepare
-from tags2masks.maps.object_localizing import Kept, fingerprint, localized_objects, ready
+from tags2masks.maps.localizing import ready
+from tags2masks.maps.object_localizing import Kept, fingerprint, localized_objects
 from tags2masks.methods import method_block, method_module
 from tags2masks.nets.checkpoint import read_spec
 from tags2masks.nets.trained import load_trained
@@ -31,7 +32,7 @@ def main() -> None:
     spec = method_block("maps", args.recipe, args.free)
     method = method_module("maps", args.recipe)
     network, classes = load_trained("detector", args.model, args.spec, upstream)
-    network = ready(network, machine)
+    network = ready(network, spec, machine)
     detector = method_block("detectors", read_spec(args.spec)["recipe"])
     index = read_index(*args.index)
     sha = images_sha(rows_of(index, args.split, args.shard))

@@ -18,7 +18,8 @@ from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.instance_store import Instance, read_instances
 from tags2masks.machine import AUTOCAST, Machine, prepare
-from tags2masks.maps.object_localizing import ObjectBatches, ready, wanted_objects
+from tags2masks.maps.localizing import ready
+from tags2masks.maps.object_localizing import ObjectBatches, wanted_objects
 from tags2masks.methods import method_block
 from tags2masks.metrics import head_places
 from tags2masks.metrics.head_places import BINS, HEADS, place_counts, place_rows, true_object
@@ -44,7 +45,7 @@ def main() -> None:
     wanted = Heads.model_validate(args.analysis)
     spec = method_block("maps", args.recipe, args.free)
     network, classes = load_trained("detector", args.model, args.spec, args.recipe["upstream"])
-    network = ready(network, machine)
+    network = ready(network, spec, machine)
     detector = method_block("detectors", read_spec(args.spec)["recipe"])
     train = rows_of(read_index(*args.index), "train")
     boxes = boxes_of(args.boxes, train, classes, spec.difficult == "keep")

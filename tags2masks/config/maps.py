@@ -7,13 +7,7 @@ from pydantic import Field, model_validator
 from tags2masks.config.base import InFolder, added, free, user_folder
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.climbing import AdvCam, Rib
-from tags2masks.config.map_base import (
-    PER_PASS,
-    GradientPrecision,
-    Maps,
-    MultiScale,
-    Scales,
-)
+from tags2masks.config.map_base import PER_PASS, GradientPrecision, Maps, MultiScale, Scales
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_maps import (
     BinaryMask,

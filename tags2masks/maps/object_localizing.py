@@ -24,8 +24,6 @@ from tags2masks.files import remove, written_whole
 from tags2masks.machine import AUTOCAST, Machine
 from tags2masks.maps.objects import Wanted, upsampled
 from tags2masks.maps.scales import stored_size
-from tags2masks.nets.detector import Detector
-from tags2masks.nets.folding import fold_batch_norm
 from tags2masks.nets.resize import resized
 from tags2masks.object_maps import ObjectMap, stored_objects
 from tags2masks.progress import progress
@@ -86,12 +84,6 @@ class Kept:
 def fingerprint(*parts: str) -> str:
     """A digest of all that determines what is kept."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def ready(network: Detector, machine: Machine) -> Detector:
-    """A trained detector, frozen, as it is fastest, on the machine's device: batch norm folded."""
-    fold_batch_norm(network.pyramid.backbone)
-    return network.to(machine.device).to(memory_format=torch.channels_last)
 
 
 class ObjectBatches(Dataset):
