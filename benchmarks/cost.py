@@ -9,7 +9,7 @@ Hours follow from a stated rate, an assumption: an extrapolation, not a measurem
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -20,31 +20,46 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training import bare_step
 from tags2masks.config.base import Entry
+from tags2masks.config.detectors import TwoStage
+from tags2masks.config.maskrcnn import MaskRcnn
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.config.reference import DOCS, write_or_check
+from tags2masks.data.boxed import fitted
 from tags2masks.methods import method_module
 from tags2masks.nets.classifier import Classifier
+from tags2masks.nets.detector import BOX_CELLS, Levels, padded
+from tags2masks.nets.mask_detector import SEEN_CELLS
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.building import build_experiments
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = DOCS / "costs.md"
-FILES = ("label_efficient", "label_efficient-coco")
+LEFT_OUT = ("voc1464",)  # few masks and many tags
 RATE = 40  # TFLOP/s
 
 
 class Images(NamedTuple):
-    """What is assumed of a data set: training images, height, width, tags of an image, classes."""
+    """What is assumed of a data set: its training images, and the tags and boxes of them."""
 
+    name: str
     count: int
     height: int
     width: int
     tags: float
     classes: int
+    objects: int
 
 
-IMAGES = {"voc": Images(10_582, 375, 500, 1.5, 20), "coco": Images(82_783, 480, 640, 2.9, 80)}
+VOC = Images("VOC", 10_582, 375, 500, 1.5, 20, 27_450)
+COCO_2014 = Images("COCO 2014", 82_783, 480, 640, 2.9, 80, 604_907)
+COCO_2017 = Images("COCO 2017", 118_287, 480, 640, 2.9, 80, 849_949)  # without crowds
+FILES = {
+    "label_efficient": VOC,
+    "label_efficient-coco": COCO_2014,
+    "bbam": VOC,
+    "bbam-coco": COCO_2017,
+}
 
 INTRODUCTION = """# What a full reproduction costs
 
@@ -57,26 +72,28 @@ and multiply.
 
 Assumed: {images}.
 Maps are of all training images. Not counted: reading images, random walks, CRFs and clustering,
-which are a CPU's; affinity networks, which learn for 3 epochs; predictions on val; detectors; and
-what a step does beside its passes, a seventh or less on a CPU ([benchmarks](benchmarks.md)). An
-artifact that two chains share is counted once.
+which are a CPU's; affinity networks, which learn for 3 epochs; predictions on val; and what a step
+does beside its passes, a seventh or less on a CPU ([benchmarks](benchmarks.md)). Of detectors also
+not what is no convolution or matrix product: choosing proposals and taking their features. An
+artifact that two chains share is counted once, and rows that cost the same are one row.
 """
 
 
 class Cost(NamedTuple):
-    """A row: an entry's operations for an image, how often each is used, and the images."""
+    """A row: an entry's operations for one of its `things`, how many there are, and how often."""
 
     config: str
     entry: str
     method: str
-    per_image: int
+    each: int
     times: float
-    images: int
+    count: int
+    things: str = "images"
 
     @property
     def operations(self) -> float:
         """All of its floating point operations."""
-        return self.per_image * self.times * self.images
+        return self.each * self.times * self.count
 
 
 def counted(run: Callable[[], object]) -> int:
@@ -95,6 +112,52 @@ def on_meta(package: str, block: Entry, classes: int) -> nn.Module:
 def picture(height: int, width: int) -> Tensor:
     """An image without data, [1, 3, H, W]."""
     return torch.empty(1, 3, height, width, device="meta")
+
+
+def regions(levels: Levels, count: int, cells: int) -> Tensor:
+    """Features of so many regions of a pyramid: of their shape, and derived from all levels."""
+    width = levels["0"].shape[1]
+    drawn = torch.empty(count, width, cells, cells, device="meta")
+    return sum(level.mean() for level in levels.values()) * drawn
+
+
+def detector_step(package: str, block: TwoStage, images: Images) -> int:
+    """Operations of a forward and a backward pass of a two-stage network, per image."""
+    network = on_meta(package, block, images.classes)
+    views, heads = block.augment, network.roi_heads
+    side = round(sum(views.short_sides) / len(views.short_sides))
+    image = padded([*picture(*fitted((images.height, images.width), side, views.longest))])
+    count = block.regions.sampled
+
+    def step() -> None:
+        levels = network.pyramid(image)
+        answers = [part for pair in network.rpn.head([*levels.values()]) for part in pair]
+        answers += heads.box_predictor(heads.box_head(regions(levels, count, BOX_CELLS)))
+        if isinstance(block, MaskRcnn):
+            objects = round(count * block.regions.positive_share)
+            answers.append(network.mask_head(regions(levels, objects, SEEN_CELLS)))
+        sum(answer.mean() for answer in answers).backward()
+
+    return counted(step)
+
+
+def of_objects(artifact: Artifact, images: Images) -> int:
+    """Operations of BBAM on an object, with those on its image before the first step."""
+    block, detector = artifact.block, artifact.upstream["detector"].block
+    network = on_meta("detectors", detector, images.classes).eval().requires_grad_(False)
+    heads = network.roi_heads
+    side = block.short_side or detector.test_short_side
+    size = fitted((images.height, images.width), side, detector.augment.longest)
+    image = padded([*picture(*size)])
+
+    def answered(pixels: Tensor, count: int) -> Tensor:
+        seen = regions(network.pyramid(pixels), count, BOX_CELLS)
+        return sum(part.mean() for part in heads.box_predictor(heads.box_head(seen)))
+
+    def step() -> None:
+        answered(image.detach().requires_grad_(), block.positives).backward()
+
+    return block.steps * counted(step) + counted(lambda: answered(image, block.proposals))
 
 
 def classifier_step(block: Entry, classes: int) -> int:
@@ -169,27 +232,46 @@ def of_maps(artifact: Artifact, images: Images) -> int | None:
     return None
 
 
+def work_of(artifact: Artifact, images: Images) -> int | None:
+    """Operations for one image, or object; None for a stage or method that is not counted."""
+    block = artifact.block
+    if artifact.stage == "classifier":
+        return classifier_step(block, images.classes)
+    if isinstance(block, TwoStage):
+        return detector_step(f"{artifact.stage}s", block, images)
+    if artifact.stage == "segmenter":
+        return masks_step(block, images.classes)
+    if artifact.method == "bbam":
+        return of_objects(artifact, images)
+    return of_maps(artifact, images) if artifact.stage == "maps" else None
+
+
 def costs(name: str) -> Iterator[Cost]:
     """The rows of a config of papers/, each artifact once."""
-    images = IMAGES["coco" if name.endswith("-coco") else "voc"]
+    images = FILES[name]
     config = parse_config(read_config(ROOT / f"papers/{name}.yaml"))
     seen = set()
+    known = {}  # by the blocks that the work depends on
     for experiment in build_experiments(config):
         for depth, artifact in experiment.products:
             block, key = artifact.block, artifact.key
-            if key in seen or experiment.dataset not in IMAGES:
+            if key in seen or experiment.dataset in LEFT_OUT or artifact.stage == "predictions":
                 continue
             seen.add(key)
+            networks = [artifact.upstream.get(stage) for stage in ("classifier", "detector")]
+            of = (artifact.stage, *(one and repr(one.block) for one in (artifact, *networks)))
+            if of not in known:
+                known[of] = work_of(artifact, images)
+            if known[of] is None:
+                continue
             entry = "/".join(one.name for one in experiment.chain[1 : depth + 1])
-            row = (name, entry, artifact.method)
-            if artifact.stage == "classifier":
-                step = classifier_step(block, images.classes)
-                yield Cost(*row, step, block.epochs, images.count)
-            elif artifact.stage == "maps" and (work := of_maps(artifact, images)) is not None:
-                yield Cost(*row, work, 1, block.images or images.count)
-            elif artifact.stage == "segmenter":
-                step = masks_step(block, images.classes)
-                yield Cost(*row, step, block.epochs, images.count)
+            row = (name, entry, artifact.method, known[of])
+            if artifact.stage == "maps":
+                things = "objects" if artifact.method == "bbam" else "images"
+                count = images.objects if things == "objects" else block.images or images.count
+                yield Cost(*row, 1, count, things)
+            else:
+                yield Cost(*row, block.epochs, images.count)
 
 
 def hours(operations: float, rate: float) -> float:
@@ -202,30 +284,47 @@ def _digits(value: float) -> str:
     return f"{float(f'{value:.4g}'):,g}"
 
 
+def tables(rows: Iterable[Cost], rate: float) -> list[str]:
+    """The lines of a config's table: equal costs together, and their sum."""
+    groups: dict[tuple, list[Cost]] = {}
+    for row in rows:
+        groups.setdefault((row.method, row.each, row.times, row.count), []).append(row)
+    lines = [
+        "| entry | method | GFLOP each | times | of | GPU hours |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    total = 0.0
+    for first, *others in groups.values():
+        spent = hours(first.operations, rate) * (1 + len(others))
+        more = f" and {len(others)} more" if others else ""
+        lines.append(
+            f"| `{first.entry}`{more} | `{first.method}` | {_digits(first.each / 1e9)} "
+            f"| {first.times:g} | {first.count:,} {first.things} | {spent:,.3g} |"
+        )
+        total += spent
+    lines += [f"| together | | | | | **{total:,.0f}** |", ""]
+    for first, *_ in groups.values():
+        if first.things == "objects":
+            seconds, once = first.each / (rate * 1e12), hours(first.operations, rate)
+            lines += [
+                f"An object takes {seconds:.2g} s of `{first.method}`, and all once {once:,.0f} h.",
+                "",
+            ]
+    return lines
+
+
 def page(rate: float = RATE) -> str:
     """The page, in Markdown."""
     said = ";\n".join(
-        f"{name.upper()} {i.count:,} training images of {i.width} × {i.height}, {i.tags} tags each"
-        for name, i in IMAGES.items()
+        f"{i.name} {i.count:,} training images of {i.width} × {i.height}, {i.tags} tags each, "
+        f"{i.objects:,} objects"
+        for i in dict.fromkeys(FILES.values())
     )
     parts = [INTRODUCTION.format(rate=f"{rate:g}", images=said)]
     for name in FILES:
         print(f"{name} …", file=sys.stderr, flush=True)
-        rows = list(costs(name))
-        parts += [
-            f"## papers/{name}.yaml\n",
-            "| entry | method | GFLOP an image | times | GPU hours |",
-            "|---|---|---:|---:|---:|",
-        ]
-        for row in rows:
-            spent = hours(row.operations, rate)
-            parts.append(
-                f"| `{row.entry}` | `{row.method}` | {_digits(row.per_image / 1e9)} "
-                f"| {row.times:g} | {spent:,.3g} |"
-            )
-        total = sum(hours(row.operations, rate) for row in rows)
-        parts += [f"| together | | | | **{total:,.0f}** |", ""]
-    return "\n".join(parts)
+        parts += [f"## papers/{name}.yaml\n", *tables(costs(name), rate)]
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def main() -> int:
