@@ -8,6 +8,7 @@ from tags2masks.classifiers import vanilla
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.training import make_optimizer
+from tags2masks.workflow.building import build_experiments
 
 PAPERS = Path(__file__).resolve().parents[2] / "papers"
 
@@ -131,3 +132,17 @@ def test_bbam_has_the_thesiss_numbers_and_its_codes():
         coco.detectors["fasterrcnn"].epochs * (117266 // 8),
     )
     assert steps == pytest.approx((18000, 180000), rel=0.03)
+
+
+DIGITS = sorted(path.stem for path in PAPERS.glob("*-digits.yaml"))
+
+
+@pytest.mark.parametrize("paper", DIGITS)
+def test_digits_need_no_weights_of_a_hub(paper):
+    for experiment in build_experiments(config(paper)):
+        for _, artifact in experiment.products:
+            parts = [artifact.block, *dict(artifact.block).values()]
+            for part in parts:
+                backbone = getattr(part, "backbone", None)
+                given = getattr(part, "init_from_classifier", False) or getattr(part, "start", None)
+                assert not backbone or given or backbone.weights is None, artifact.key
