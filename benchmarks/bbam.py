@@ -9,12 +9,13 @@ from benchmarks.table import quantity
 from benchmarks.timing import Row, alternate, compared
 from tags2masks.allocator import keep_freed_memory
 from tags2masks.config.detectors import METHODS
-from tags2masks.config.maps import Bbam
+from tags2masks.config.object_maps import Bbam
 from tags2masks.detectors import fasterrcnn
 from tags2masks.machine import Machine
 from tags2masks.maps import bbam
 from tags2masks.maps.localizing import ready
 from tags2masks.maps.objects import Size
+from tags2masks.maps.positives import Positives, jittered
 from tags2masks.nets.detector import Detector
 
 TITLE = "BBAM: masks of objects"
@@ -39,22 +40,22 @@ def make_network() -> Detector:
 
 def material(
     network: Detector, count: int, size: Size, spec: Bbam
-) -> tuple[Tensor, list[bbam.Positives]]:
+) -> tuple[Tensor, list[Positives]]:
     """Normalised images of noise, and the first proposals around the middle half of each."""
     generator = torch.Generator().manual_seed(0)
     images = network.normalize(torch.rand(count, 3, *size, generator=generator))
     middle = torch.tensor([size[1], size[0], 3 * size[1], 3 * size[0]]) / 4
     positives = []
     for image in images:
-        boxes = bbam.jittered(middle, size, spec, generator)[: spec.positives]
+        boxes = jittered(middle, size, spec, generator)[: spec.positives]
         with torch.no_grad():
             p, t = network.answers(network.pyramid(bbam.padded(image[None])), [boxes], [size])
-        positives.append(bbam.Positives(boxes, boxes, p[:, 1], t[:, 1]))
+        positives.append(Positives(boxes, boxes, p[:, 1], t[:, 1]))
     return images, positives
 
 
 def optimized(
-    network: Detector, images: Tensor, positives: list[bbam.Positives], spec: Bbam, together: int
+    network: Detector, images: Tensor, positives: list[Positives], spec: Bbam, together: int
 ) -> list[Tensor]:
     """The masks, so many objects at a time."""
     size = tuple(images.shape[-2:])
@@ -67,9 +68,7 @@ def optimized(
     return [grid.detach() for grid in grids]
 
 
-def bare_passes(
-    network: Detector, images: Tensor, positives: list[bbam.Positives], spec: Bbam
-) -> None:
+def bare_passes(network: Detector, images: Tensor, positives: list[Positives], spec: Bbam) -> None:
     """The passes of `bbam.optimize` alone."""
     size, boxes = tuple(images.shape[-2:]), [found.boxes for found in positives]
     pixels = bbam.padded(images).requires_grad_()

@@ -22,6 +22,7 @@ from benchmarks.training import bare_step
 from tags2masks.config.base import Entry
 from tags2masks.config.detectors import TwoStage
 from tags2masks.config.maskrcnn import MaskRcnn
+from tags2masks.config.object_maps import ObjectMaps
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.config.reference import DOCS, write_or_check
@@ -142,7 +143,7 @@ def detector_step(package: str, block: TwoStage, images: Images) -> int:
 
 
 def of_objects(artifact: Artifact, images: Images) -> int:
-    """Operations of BBAM on an object, with those on its image before the first step."""
+    """Operations on an object: to find its proposals, and of passes there and back."""
     block, detector = artifact.block, artifact.upstream["detector"].block
     network = on_meta("detectors", detector, images.classes).eval().requires_grad_(False)
     heads = network.roi_heads
@@ -157,7 +158,9 @@ def of_objects(artifact: Artifact, images: Images) -> int:
     def step() -> None:
         answered(image.detach().requires_grad_(), block.positives).backward()
 
-    return block.steps * counted(step) + counted(lambda: answered(image, block.proposals))
+    times = {"bbam": "steps", "boxsmoothgrad": "samples"}.get(artifact.method)
+    steps = getattr(block, times) if times else 1
+    return steps * counted(step) + counted(lambda: answered(image, block.proposals))
 
 
 def classifier_step(block: Entry, classes: int) -> int:
@@ -241,8 +244,8 @@ def work_of(artifact: Artifact, images: Images) -> int | None:
         return detector_step(f"{artifact.stage}s", block, images)
     if artifact.stage == "segmenter":
         return masks_step(block, images.classes)
-    if artifact.method == "bbam":
-        return of_objects(artifact, images)
+    if isinstance(block, ObjectMaps):
+        return None if artifact.method == "boxgradcam" else of_objects(artifact, images)
     return of_maps(artifact, images) if artifact.stage == "maps" else None
 
 
@@ -267,7 +270,7 @@ def costs(name: str) -> Iterator[Cost]:
             entry = "/".join(one.name for one in experiment.chain[1 : depth + 1])
             row = (name, entry, artifact.method, known[of])
             if artifact.stage == "maps":
-                things = "objects" if artifact.method == "bbam" else "images"
+                things = "objects" if isinstance(block, ObjectMaps) else "images"
                 count = images.objects if things == "objects" else block.images or images.count
                 yield Cost(*row, 1, count, things)
             else:
@@ -307,7 +310,7 @@ def tables(rows: Iterable[Cost], rate: float) -> list[str]:
         if first.things == "objects":
             seconds, once = first.each / (rate * 1e12), hours(first.operations, rate)
             lines += [
-                f"An object takes {seconds:.2g} s of `{first.method}`, and all once {once:,.0f} h.",
+                f"An object takes {seconds:.2g} s of `{first.method}`, and all once {once:,.3g} h.",
                 "",
             ]
     return lines

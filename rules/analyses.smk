@@ -1,5 +1,5 @@
 # What trained networks do, on request (evaluation.gradients, landscape, climbs, untagged, region_pictures,
-# heads). Nothing but the report takes what these rules write. measure_gradients and measure_regions read
+# heads, proposals). Nothing but the report takes what these rules write. measure_gradients and measure_regions read
 # truth.csv, for their regions, measure_heads the true instances, for places in them.
 
 
@@ -215,3 +215,40 @@ rule measure_heads:
         " --analysis {params.analysis:q} --index {input.index:q} --boxes {input.boxes:q}"
         " --instances {input.instances:q} --model {input.model:q} --spec {input.spec:q}"
         " --losses {output.losses:q} --places {output.places:q} 2>&1 | tee {log:q}"
+
+
+rule measure_proposals:
+    input:
+        index=TRAIN,
+        boxes="results/{dataset}/boxes.csv",
+        model=plan.upstream("maps", "detector", "model.safetensors"),
+        spec=plan.upstream("maps", "detector", "spec.json"),
+    output:
+        table=report(
+            "results/{dataset}/maps/{id}/proposals.csv",
+            category="Maps",
+            labels={"data set": "{dataset}", "artifact": "{id}"},
+        ),
+        pictures="results/{dataset}/maps/{id}/proposals.zarr.zip",
+    log:
+        "logs/{dataset}/maps/{id}/proposals.log",
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+        mem_mb=scaled(24000),
+        runtime=scaled(60),
+    params:
+        recipe=plan.recipe("maps"),
+        source=plan.analysis_source("maps", "measure_proposals"),
+        free=plan.free("maps"),
+        analysis=plan.analysis("proposals"),
+        root=plan.root,
+        machine=plan.machine,
+    message:
+        "Look at gradients of single proposals by the maps {wildcards.id} of {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.measure_proposals --recipe {params.recipe:q}"
+        " --free {params.free:q} {params.machine} --threads {threads} --root {params.root:q}"
+        " --analysis {params.analysis:q} --index {input.index:q} --boxes {input.boxes:q}"
+        " --model {input.model:q} --spec {input.spec:q}"
+        " --table {output.table:q} --pictures {output.pictures:q} 2>&1 | tee {log:q}"

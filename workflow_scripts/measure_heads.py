@@ -10,11 +10,10 @@ import torch
 from tags2masks.analyses import heads
 from tags2masks.analyses.heads import Kept, high_pixels, keep_head, loss_rows
 from tags2masks.config.analyses import Heads
-from tags2masks.data.boxes import Boxes, boxes_of
-from tags2masks.data.index import images_sha, read_index, rows_of, spaced
+from tags2masks.data.boxes import Boxes, boxes_of, some_with_boxes
+from tags2masks.data.index import images_sha, read_index, rows_of
 from tags2masks.data.randomness import image_seed
 from tags2masks.data.true_instances import TRUE
-from tags2masks.errors import UserError
 from tags2masks.files import written_whole
 from tags2masks.instance_store import Instance, read_instances
 from tags2masks.machine import AUTOCAST, Machine, prepare
@@ -49,7 +48,7 @@ def main() -> None:
     detector = method_block("detectors", read_spec(args.spec)["recipe"])
     train = rows_of(read_index(*args.index), "train")
     boxes = boxes_of(args.boxes, train, classes, spec.difficult == "keep")
-    rows, own = _chosen(train, boxes, wanted.images, args.boxes)
+    rows, own = some_with_boxes(train, boxes, wanted.images, args.boxes)
     truths = _true_instances(train, rows["image"].tolist(), args.instances)
     sides = (spec.short_side or detector.test_short_side, detector.augment.longest)
     batches = ObjectBatches(rows, args.root, own, sides, spec.objects_per_pass)
@@ -76,18 +75,6 @@ def _write(rows: list[tuple], columns: tuple[str, ...], path: Path) -> None:
     with written_whole(path) as beside:
         table = pd.DataFrame(rows, columns=list(columns))
         table.to_csv(beside, index=False, float_format="%.6g")
-
-
-def _chosen(
-    train: pd.DataFrame, boxes: list[Boxes], count: int, path: Path
-) -> tuple[pd.DataFrame, list[Boxes]]:
-    """At most `count` rows of images with boxes, evenly spaced, and their boxes."""
-    by_image = dict(zip(train["image"], boxes, strict=True))
-    with_boxes = [image for image, own in by_image.items() if len(own.classes)]
-    if not with_boxes:
-        raise UserError(f"{path}: no training image has a box; the heads have nothing to look at")
-    rows = train[train["image"].isin(spaced(with_boxes, count))].reset_index(drop=True)
-    return rows, [by_image[image] for image in rows["image"]]
 
 
 def _true_instances(

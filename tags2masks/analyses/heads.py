@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tags2masks.config.maps import Bbam
+from tags2masks.config.object_maps import Bbam
 from tags2masks.maps import bbam
 from tags2masks.maps.objects import Size, Wanted, upsampled
 from tags2masks.nets.detector import Detector

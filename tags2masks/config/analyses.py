@@ -106,6 +106,32 @@ class Heads(Block):
     )
 
 
+class Proposals(Block):
+    """Gradients of like predictions of an object, made from different proposals.
+
+    Lee, "Label-Efficient Learning for Object Recognition" (PhD thesis, 2023), section 5.5 and
+    figure 5.8.
+    """
+
+    cites: ClassVar[tuple[str, ...]] = ("lee2021bbam",)
+
+    maps: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Entries of `maps` of method `boxgrad`, such as [boxgrad], whose proposals of "
+        "an object are taken one by one."
+    )
+    images: int = Field(100, ge=1, description="Training images with boxes, evenly spaced.")
+    each: int = Field(
+        3, ge=1, description="Proposals of an object: the first that are drawn and count."
+    )
+    above: float = Field(
+        0.9,
+        ge=0,
+        lt=1,
+        description="Gradients above this share of the highest are high: are they in the proposal?",
+    )
+    shown: int = Field(3, ge=0, description="Images of which an object is drawn.")
+
+
 class Climbs(Block):
     """Features of images and along AdvCAM's climbs, in two dimensions by t-SNE.
 

@@ -9,6 +9,7 @@ from tags2masks.config.analyses import (
     Gradients,
     Heads,
     Landscape,
+    Proposals,
     RegionPictures,
     Untagged,
 )
@@ -88,4 +89,10 @@ class Evaluation(Block):
         description="For some maps of `bbam` on data sets with true instances: where in the "
         "objects each head of the detector looks, and both heads' losses while one is kept "
         "(`head_losses.csv`, `head_places.csv`); null: don't.",
+    )
+    proposals: Proposals | None = Field(
+        None,
+        description="For some maps of `boxgrad`: how far gradients of a detector stay inside the "
+        "proposals that its predictions are made from (`proposals.csv`), with pictures in the "
+        "report (`proposals.zarr.zip`); null: don't. No masks are read.",
     )

@@ -8,6 +8,7 @@ from tags2masks.config.base import InFolder, added, free, user_folder
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.climbing import AdvCam, Rib
 from tags2masks.config.map_base import PER_PASS, GradientPrecision, Maps, MultiScale, Scales
+from tags2masks.config.object_maps import Bbam, BoxGrad, BoxGradCam, BoxSmoothGrad
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_maps import (
     BinaryMask,
@@ -281,87 +282,6 @@ class GivenMaps(InFolder, Maps):
         return self.learned_from
 
 
-class Bbam(Maps):
-    """The smallest part of an image by which a detector finds an object (BBAM; CVPR 2021).
-
-    A mask for each box, of which the maps of an image's classes are the maximum. The defaults are
-    the paper's, and its public code's where the paper is silent. To explain detections instead, it
-    has `sparsity: 0.07` and `smoothness: 0.001`.
-    """
-
-    cites: ClassVar[tuple[str, ...]] = ("lee2021bbam",)
-
-    takes: ClassVar[tuple[str, ...]] = ("detector",)
-    learns_from: ClassVar[tuple[str, ...]] = ("boxes",)
-    program: ClassVar[str] = "localize_objects"
-    analyses: ClassVar[tuple[str, ...]] = ("heads",)
-    resumes: ClassVar[bool] = True
-    memory_mb: ClassVar[int] = 24000
-    minutes: ClassVar[int] = 1440
-
-    method: Literal["bbam"] = "bbam"
-    heads: Literal["both", "box", "class"] = Field(
-        "both", description="The heads whose answers the mask must preserve."
-    )
-    steps: int = Field(300, ge=0, description="Steps of Adam for each object.")
-    lr: float = Field(0.02, gt=0, description="Learning rate of Adam.")
-    sparsity: float = Field(0.007, ge=0, description="λ: weight of the sum over the mask's cells.")
-    smoothness: float = Field(
-        1e-4, ge=0, description="Weight of the mask's total variation, which the paper leaves out."
-    )
-    smoothness_power: float = Field(
-        3, ge=1, description="Exponent of the differences in the total variation."
-    )
-    cell: float | None = Field(
-        None,
-        ge=1,
-        description="Pixels per cell of a mask, of the image as the detector sees it; null: the "
-        "paper's adaptive stride, 16 + 48 · √(the box's share of the image), which is for images "
-        "of 800 pixels: for small ones set this, or a larger short_side.",
-    )
-    proposals: int = Field(1000, ge=1, description="Boxes that are drawn around each true box.")
-    jitter: float = Field(
-        0.3,
-        ge=0,
-        lt=0.5,
-        description="Each of their coordinates is moved by up to this share of the box's side.",
-    )
-    overlaps: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(min_length=1)] = (
-        Field(
-            (0.9, 0.85, 0.8),
-            description="A proposal counts if the detector makes of it the right class and a box "
-            "of more than this IoU with the true one: the first of these by which more than "
-            "`positives` count, else the last. The paper has 0.8 alone.",
-        )
-    )
-    positives: int = Field(
-        100, ge=1, description="Proposals of an object at most, where more than these count."
-    )
-    short_side: int | None = Field(
-        None,
-        ge=16,
-        description="Short side of the images in pixels; null: the detector's `test_short_side`. "
-        "It changes what a cell is, and so what `sparsity` means.",
-    )
-    difficult: Literal["keep", "leave_out"] = Field(
-        "keep", description="Boxes that the data set calls difficult, and crowds."
-    )
-    stride: int = Field(4, ge=1, le=32, description="Image pixels per stored map pixel.")
-    precision: GradientPrecision = Field(
-        "32-true", description="Autocast of the feature pyramid; the heads are in float32."
-    )
-    objects_per_pass: int = free(
-        8,
-        ge=1,
-        description="Objects, of images of like size, that are optimised together; limits memory.",
-    )
-
-    @property
-    def offers(self) -> frozenset[str]:
-        """A map of each object beside those of the classes."""
-        return frozenset({"a_map_of_each_object"})
-
-
 METHODS = {
     "cam": Cam,
     "amn": AmnMaps,
@@ -382,5 +302,8 @@ METHODS = {
     "mean": MeanMaps,
     "given": GivenMaps,
     "bbam": Bbam,
+    "boxgrad": BoxGrad,
+    "boxsmoothgrad": BoxSmoothGrad,
+    "boxgradcam": BoxGradCam,
     "clip_es": ClipEs,
 }

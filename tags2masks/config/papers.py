@@ -40,7 +40,7 @@ class Rows(Block):
     file: Literal[
         "metrics.csv", "sweep.csv", "curve.csv", "epochs.csv", "steps.csv", "properties.csv",
         "correlations.csv", "groups.csv", "gradients.csv", "landscape.csv", "climbs.csv",
-        "amplification.csv", "regions.csv", "head_places.csv", "head_losses.csv",
+        "amplification.csv", "regions.csv", "head_places.csv", "head_losses.csv", "proposals.csv",
     ]  # fmt: skip
     stage: str | None = None
     metrics: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ ClassGroup = Annotated[
 Figure = Literal[
     "iou", "precision", "recall", "f1", "prior_iou", "fg_precision", "fp", "fn", "contour_f",
     "dr_recall", "ndr_recall", "hsr_dr", "lsr_dr", "hsr_ndr", "lsr_ndr", "labelled", "ap", "ap25",
-    "ap50", "ap70", "ap75", "aps", "apm", "apl", "abo", "abo_instances",
+    "ap50", "ap70", "ap75", "aps", "apm", "apl", "abo", "abos", "abom", "abol", "abo_instances",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tags2masks.data.index import spaced
 from tags2masks.data.tables import read_checked, write_table
 from tags2masks.errors import UserError, raise_together
 
@@ -147,3 +148,18 @@ def boxes_of(
         )
         for own in (groups.get(image, none) for image in rows["image"])
     ]
+
+
+def some_with_boxes(
+    rows: pd.DataFrame, boxes: Sequence[Boxes], count: int, path: Path
+) -> tuple[pd.DataFrame, list[Boxes]]:
+    """At most `count` rows of images with boxes, evenly spaced, and their boxes.
+
+    boxes: of each of the rows. Raises UserError naming the path if no image has one.
+    """
+    by_image = dict(zip(rows["image"], boxes, strict=True))
+    with_boxes = [image for image, own in by_image.items() if len(own.classes)]
+    if not with_boxes:
+        raise UserError(f"{path}: no training image has a box; there is nothing to look at")
+    chosen = rows[rows["image"].isin(spaced(with_boxes, count))].reset_index(drop=True)
+    return chosen, [by_image[image] for image in chosen["image"]]

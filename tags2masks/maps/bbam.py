@@ -11,8 +11,7 @@ class's four offsets and half of |Δp| of the class alone are added (eq. 5.2: no
 p). M starts as 1 in the boxes that the proposals lead to, and as 0 elsewhere. Its total variation
 is added, with diagonals counted twice. M is clamped after each step of Adam. The grid has
 ⌊side / stride⌋ cells (the text: rounded up) of the resized image, and is upsampled with aligned
-corners. λ weighs cells, so its effect depends on the stride. θ is the first of .9, .85 and .8 by
-which more than 100 proposals count; the text has .8.
+corners. λ weighs cells, so its effect depends on the stride. `maps/positives.py` has the proposals.
 
 Here a cell starts as 1 if one of these boxes touches it; the share a in the stride s(a) is that of
 the true box. Offsets are in the units of the regression head's output.
@@ -23,31 +22,17 @@ other.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou, clip_boxes_to_image
 
-from tags2masks.config.maps import Bbam
+from tags2masks.config.object_maps import Bbam
 from tags2masks.maps.objects import Size, Wanted, upsampled
-from tags2masks.nets.detector import Detector, Levels, padded
+from tags2masks.maps.positives import Positives, find_positives
+from tags2masks.nets.detector import Detector, padded
 
 Watch = Callable[[Tensor], object]
 """Gets [O, 2] before each step: of each object the changes of the box and of the class head."""
-
-
-class Positives(NamedTuple):
-    """The proposals of an object that count, and the detector's answers on the whole image.
-
-    boxes: [P, 4]; predicted: [P, 4], the boxes that they lead to; probabilities: [P] of the class;
-    offsets: [P, 4] of the class.
-    """
-
-    boxes: Tensor
-    predicted: Tensor
-    probabilities: Tensor
-    offsets: Tensor
 
 
 def localize(
@@ -64,13 +49,11 @@ def localize(
     """
     size = tuple(images.shape[-2:])
     normalized = network.normalize(images)
-    with torch.no_grad():
-        levels = network.pyramid(padded(normalized))
-        positives = [positives_of(network, levels, size, wanted, spec) for wanted in objects]
-        grids = [
-            start(found.predicted, size, grid_size(wanted.box, size, spec.cell))
-            for wanted, found in zip(objects, positives, strict=True)
-        ]
+    positives = find_positives(network, normalized, objects, spec)
+    grids = [
+        start(found.predicted, size, grid_size(wanted.box, size, spec.cell))
+        for wanted, found in zip(objects, positives, strict=True)
+    ]
     known = [number for number, found in enumerate(positives) if len(found.boxes)]
     if known:
         optimize(
@@ -133,48 +116,6 @@ def optimize(
         with torch.no_grad():
             for grid in grids:
                 grid.clamp_(0, 1)
-
-
-def positives_of(
-    network: Detector, levels: Levels, size: Size, wanted: Wanted, spec: Bbam
-) -> Positives:
-    """The proposals of an object that count; levels: of all images, size: theirs."""
-    device = wanted.box.device
-    generator = torch.Generator().manual_seed(wanted.seed)
-    proposals = jittered(wanted.box.cpu(), size, spec, generator).to(device)
-    own = type(levels)((name, level[wanted.image][None]) for name, level in levels.items())
-    probabilities, offsets = network.answers(own, [proposals], [size])
-    offsets = offsets[:, wanted.number]
-    predicted = network.roi_heads.box_coder.decode_single(offsets, proposals)
-    predicted = clip_boxes_to_image(predicted, size)
-    right = probabilities.argmax(1) == wanted.number
-    overlaps = box_iou(predicted, wanted.box[None])[:, 0]
-    chosen = first_enough(right, overlaps, spec)
-    return Positives(
-        proposals[chosen],
-        predicted[chosen],
-        probabilities[chosen, wanted.number],
-        offsets[chosen],
-    )
-
-
-def first_enough(right: Tensor, overlaps: Tensor, spec: Bbam) -> Tensor:
-    """The numbers of the proposals that count, int64 [P], in their order.
-
-    right: bool [N], whether the class is right; overlaps: [N], IoU of predicted and true box.
-    """
-    for limit in spec.overlaps:
-        found = (right & (overlaps > limit)).nonzero()[:, 0]
-        if len(found) > spec.positives:
-            return found[: spec.positives]
-    return found
-
-
-def jittered(box: Tensor, size: Size, spec: Bbam, generator: torch.Generator) -> Tensor:
-    """Boxes around a box [4], each coordinate moved at random, clipped at the image: [N, 4]."""
-    sides = (box[2:] - box[:2]).repeat(2)
-    moves = 2 * torch.rand(spec.proposals, 4, generator=generator) - 1
-    return clip_boxes_to_image(box + spec.jitter * sides * moves, size)
 
 
 def grid_size(box: Tensor, size: Size, cell: float | None) -> Size:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from tags2masks.config.maps import Bbam
+from tags2masks.config.object_maps import ObjectMaps
 from tags2masks.data.boxed import fitted, read_resized, scaled
 from tags2masks.data.boxes import Boxes
 from tags2masks.data.index import files_of, sizes_of
@@ -120,7 +120,7 @@ class ObjectBatches(Dataset):
 
 def localized_objects(
     method: Method,
-    spec: Bbam,
+    spec: ObjectMaps,
     rows: pd.DataFrame,
     root: Path,
     boxes: Sequence[Boxes],
@@ -151,7 +151,7 @@ def localized_objects(
 
 def _grids(
     method: Method,
-    spec: Bbam,
+    spec: ObjectMaps,
     batches: ObjectBatches,
     boxes: Sequence[Boxes],
     seeds: Sequence[int],

@@ -7,7 +7,8 @@ masks.
 
 The average best overlap is the MABO of Uijlings et al. ("Selective search", IJCV 2013), among
 instances of a class: of each true instance the highest IoU of an instance of its class, their mean
-over each class, and the mean over the classes. `abo_instances` is the mean over all true instances.
+over each class, and the mean over the classes. `abos`, `abom` and `abol` are of small, medium and
+large ones alone. `abo_instances` is the mean over all true instances.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ from tags2masks.store import Shard
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 THRESHOLDS = np.array([0.25, *COCO_THRESHOLDS])
 SINGLE = {"ap25": 0.25, "ap50": 0.5, "ap70": 0.7, "ap75": 0.75}
-SIZES = {"aps": "small", "apm": "medium", "apl": "large"}
+SIZES = {"s": "small", "m": "medium", "l": "large"}
 MOST = 100  # instances of a class and image that count, those of the highest scores
 USED = ("dtScores", "dtMatches", "dtIgnore", "gtIgnore")  # what COCOeval.accumulate reads
 
@@ -52,11 +53,11 @@ class InstanceQuality:
     """Results over some images; `+` puts two sets of images together.
 
     matches: per class and range of areas, COCOeval's results of each image with an instance of the
-    class, true or not; overlaps: per class, the best IoU of each true instance.
+    class, true or not; overlaps: per class, the area and the best IoU of each true instance.
     """
 
     matches: list[list[dict]]
-    overlaps: list[list[float]]
+    overlaps: list[list[tuple[int, float]]]
 
     def __add__(self, other: "InstanceQuality") -> "InstanceQuality":
         pairs = (
@@ -93,15 +94,19 @@ def compared(
                 table[image, each.class_id].append(_annotation(each, image))
     ranges = judge.params.areaRng
     matches: list[list[dict]] = [[] for _ in range(classes * len(ranges))]
-    overlaps: list[list[float]] = [[] for _ in range(classes)]
+    overlaps: list[list[tuple[int, float]]] = [[] for _ in range(classes)]
     for image, class_id in sorted(judge._gts.keys() | judge._dts.keys()):
         for table in (judge._gts, judge._dts):
             table.setdefault((image, class_id), [])
         iou = judge.computeIoU(image, class_id)
         judge.ious[image, class_id] = iou
-        alone = [not each["iscrowd"] for each in judge._gts[image, class_id]]
-        best = np.max(iou, axis=0) if len(iou) else np.zeros(len(alone))
-        overlaps[class_id - 1] += best[alone].tolist()
+        true = judge._gts[image, class_id]
+        best = np.max(iou, axis=0) if len(iou) else np.zeros(len(true))
+        overlaps[class_id - 1] += [
+            (each["area"], float(overlap))
+            for each, overlap in zip(true, best, strict=True)
+            if not each["iscrowd"]
+        ]
         for at, area in enumerate(ranges):
             result = judge.evaluateImg(image, class_id, area, MOST)
             kept = {name: result[name] for name in USED}
@@ -156,19 +161,23 @@ def instance_rows(
     ap: mean over the IoU thresholds 0.5, 0.55, … 0.95; ap25 and so on: at one.
     """
     found = precisions(quality, len(classes))
-    areas = dict(zip(_judge(0).params.areaRngLbl, range(found.shape[2]), strict=True))
+    params = _judge(0).params
+    areas = dict(zip(params.areaRngLbl, range(found.shape[2]), strict=True))
     usual = found[1:]
     figures = {"ap": usual[..., areas["all"]].mean(axis=0)}
     for metric, threshold in SINGLE.items():
         at = int(np.argmin(np.abs(THRESHOLDS - threshold)))
         figures[metric] = found[at, :, areas["all"]]
-    figures |= {metric: usual[..., areas[size]].mean(axis=0) for metric, size in SIZES.items()}
-    figures["abo"] = np.array([np.mean(best) if best else np.nan for best in quality.overlaps])
+    figures |= {f"ap{of}": usual[..., areas[size]].mean(axis=0) for of, size in SIZES.items()}
+    for of, size in ({"": "all"} | SIZES).items():
+        low, high = params.areaRng[areas[size]]
+        best = [[iou for area, iou in own if low <= area <= high] for own in quality.overlaps]
+        figures[f"abo{of}"] = np.array([np.mean(own) if own else np.nan for own in best])
     rows = [
         (metric, name, value)
         for metric, values in figures.items()
         for name, value in zip(["mean", *classes], [class_mean(values), *values], strict=True)
     ]
-    every = [value for best in quality.overlaps for value in best]
+    every = [overlap for own in quality.overlaps for _, overlap in own]
     rows.append(("abo_instances", "mean", np.mean(every) if every else np.nan))
     return frame(rows, split, np.nan, False, images)

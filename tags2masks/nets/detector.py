@@ -158,11 +158,18 @@ class Detector(nn.Module):
         each image. Returns, for all boxes one after the other, probabilities [N, K + 1] and the
         regression head's values [N, K + 1, 4], as `roi_heads.box_coder` takes them.
         """
+        logits, offsets = self.raw_answers(levels, boxes, sizes)
+        return logits.softmax(-1), offsets
+
+    def raw_answers(
+        self, levels: Levels, boxes: list[Tensor], sizes: list[Size]
+    ) -> tuple[Tensor, Tensor]:
+        """As `answers`, with the logits of the classes in the place of probabilities."""
         heads = self.roi_heads
         with torch.autocast(boxes[0].device.type, enabled=False):
             regions = heads.box_roi_pool(levels, boxes, sizes)
             logits, offsets = heads.box_predictor(heads.box_head(regions))
-        return logits.softmax(-1), offsets.unflatten(-1, (-1, 4))
+        return logits, offsets.unflatten(-1, (-1, 4))
 
 
 class RegionAlign(MultiScaleRoIAlign):

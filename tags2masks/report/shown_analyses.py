@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tags2masks.report.analysis_pictures import ShownPictures, gradient_pictures
 from tags2masks.report.lineage import ShownArtifact
+from tags2masks.report.proposal_pictures import proposal_pictures
 from tags2masks.report.region_pictures import region_pictures
 from tags2masks.report.stored import Dataset
 
@@ -18,3 +19,5 @@ def analysis_pictures(
             yield gradient_pictures(artifact, dataset)
         if artifact.folder / "regions.zarr.zip" in asked:
             yield region_pictures(f"{key}-regions{place}", artifact, dataset)
+        if artifact.folder / "proposals.zarr.zip" in asked:
+            yield proposal_pictures(artifact, dataset)

@@ -45,6 +45,9 @@ METRIC_NAMES = {
     "apm": "AP medium",
     "apl": "AP large",
     "abo": "ABO",
+    "abos": "ABO small",
+    "abom": "ABO medium",
+    "abol": "ABO large",
     "abo_instances": "ABO over instances",
 }
 

@@ -12,6 +12,7 @@ FILES = {  # by the analysis; what is no table is for pictures
     "untagged": ("untagged.zarr.zip",),
     "region_pictures": ("regions.csv", "regions.zarr.zip"),
     "heads": ("head_losses.csv", "head_places.csv"),
+    "proposals": ("proposals.csv", "proposals.zarr.zip"),
 }
 
 
@@ -27,6 +28,7 @@ def analysis_files(catalog: Catalog) -> list[str]:
         "untagged": _of_classifiers(catalog),
         "region_pictures": _beside_cams(catalog),
         "heads": _with_heads(catalog),
+        "proposals": _made_for("proposals", "boxgrad", catalog),
     }
     missing = {
         "gradients": "maps of rib on a mnist data set with `planted`",
@@ -82,15 +84,22 @@ def _beside_cams(catalog: Catalog) -> list[Artifact]:
 
 def _with_heads(catalog: Catalog) -> list[Artifact]:
     """The maps of `evaluation.heads`."""
-    chosen = _of_entries("heads", catalog)
-    for where, artifact in chosen:
-        if "heads" not in artifact.block.analyses:
-            raise ConfigError(f"{where} is of method {artifact.method}; take maps of bbam")
+    chosen = _made_for("heads", "bbam", catalog)
+    for artifact in chosen:
         if not catalog.config.datasets[artifact.dataset].has_instances:
             raise ConfigError(
-                f"{where}: data set {artifact.dataset} has no true instances, in which to place "
-                "what the heads look at"
+                f"evaluation.heads.maps: data set {artifact.dataset} has no true instances, in "
+                "which to place what the heads look at"
             )
+    return chosen
+
+
+def _made_for(analysis: str, method: str, catalog: Catalog) -> list[Artifact]:
+    """The maps that an analysis names, all of the method that it is of."""
+    chosen = _of_entries(analysis, catalog)
+    for where, artifact in chosen:
+        if analysis not in artifact.block.analyses:
+            raise ConfigError(f"{where} is of method {artifact.method}; take maps of {method}")
     return [artifact for _, artifact in chosen]
 
 

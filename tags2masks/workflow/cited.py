@@ -10,7 +10,7 @@ def cited(config: Config, experiments: Iterable[Experiment]) -> list[str]:
     """The keys of what experiments use, each once: data sets, methods, networks, analyses."""
     wanted = config.evaluation
     of_maps = [wanted.gradients, wanted.climbs, wanted.untagged]
-    of_maps += [wanted.region_pictures, wanted.heads]
+    of_maps += [wanted.region_pictures, wanted.heads, wanted.proposals]
     analyses = [wanted.landscape, *of_maps]
     keys = dict.fromkeys(key for block in analyses if block for key in block.cited())
     for experiment in experiments:

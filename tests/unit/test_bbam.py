@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.maps import Bbam
+from tags2masks.config.object_maps import Bbam
 from tags2masks.data.boxes import Boxes
 from tags2masks.detectors import fasterrcnn
 from tags2masks.errors import UserError
@@ -19,6 +19,7 @@ from tags2masks.machine import Machine, prepare
 from tags2masks.maps import bbam
 from tags2masks.maps.object_localizing import Kept, ObjectBatches, class_maps, localized_objects
 from tags2masks.maps.objects import Wanted, upsampled
+from tags2masks.maps.positives import first_enough, jittered, positives_of
 from tags2masks.object_maps import ObjectMap, read_objects, stored_objects
 from tags2masks.stages import STAGES
 from tags2masks.store import Shard, write_shard
@@ -125,7 +126,7 @@ def test_the_grid_by_hand(box, cell, cells):
 
 def test_proposals_by_hand():
     box, spec = torch.tensor([20.0, 30, 120, 80]), Bbam(proposals=5000)
-    found = bbam.jittered(box, (90, 400), spec, torch.Generator().manual_seed(0))
+    found = jittered(box, (90, 400), spec, torch.Generator().manual_seed(0))
     assert found.shape == (5000, 4)
     # 100 × 50: x by up to 30, y by up to 15; clipped at 0 and at the height of 90.
     low, high = found.amin(0), found.amax(0)
@@ -148,7 +149,7 @@ def test_proposals_by_hand():
 )
 def test_the_proposals_that_count(overlaps, right, chosen):
     spec = Bbam(positives=2)
-    found = bbam.first_enough(torch.tensor(right).bool(), torch.tensor(overlaps), spec)
+    found = first_enough(torch.tensor(right).bool(), torch.tensor(overlaps), spec)
     assert found.tolist() == chosen
 
 
@@ -210,7 +211,7 @@ def test_the_loss_is_that_of_the_plain_formulation(network):
         network, image, OBJECTS[:1], SPEC.model_copy(update={"steps": 1})
     )
     normal = network.normalize(image)
-    found = bbam.positives_of(network, network.pyramid(normal), (64, 64), OBJECTS[0], SPEC)
+    found = positives_of(network, network.pyramid(normal), (64, 64), OBJECTS[0], SPEC)
     grid = first.clone().requires_grad_()
     mask = torch.nn.functional.interpolate(
         grid[None, None], (64, 64), mode="bilinear", align_corners=True

@@ -31,7 +31,8 @@ from benchmarks.table import describe_machine, page, quantity, three_digits
 from benchmarks.timing import Row, alternate, compared, counted
 from tags2masks.config.climbing import AdvCam, Rib
 from tags2masks.config.maps import METHODS as MAPS
-from tags2masks.config.maps import Bbam, Cam
+from tags2masks.config.maps import Cam
+from tags2masks.config.object_maps import Bbam
 from tags2masks.maps import advcam, rib
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,9 @@ from benchmarks import cost
 from tags2masks.config.classifiers import METHODS
 from tags2masks.config.climbing import AdvCam, Rib
 from tags2masks.config.detectors import FasterRcnn
-from tags2masks.config.maps import Bbam, Cam
+from tags2masks.config.maps import Cam
 from tags2masks.config.maskrcnn import MaskRcnn
+from tags2masks.config.object_maps import Bbam, BoxGrad, BoxSmoothGrad
 from tags2masks.config.tag_training import TagAugment
 from tags2masks.config.training import Augment, Backbone
 from tags2masks.detectors import fasterrcnn
@@ -101,7 +102,8 @@ def test_objects_by_a_run_of_bbam():
     detector = two_stage(FasterRcnn, test_short_side=48)
     network = fasterrcnn.build(detector, 2).eval().requires_grad_(False)
     network.roi_heads.box_predictor.cls_score.bias.copy_(torch.tensor([0.0, 9, 0]))
-    spec = Bbam(steps=3, cell=8, proposals=40, positives=10, overlaps=(0.1,))
+    common = {"proposals": 40, "positives": 10, "overlaps": (0.1,)}
+    spec = Bbam(steps=3, cell=8, **common)
     wanted = Wanted(0, torch.tensor([5.0, 5, 50, 45]), 1, 1)
     found = []
 
@@ -110,8 +112,18 @@ def test_objects_by_a_run_of_bbam():
 
     ran = cost.counted(run)
     assert found[0][1] == 10
-    artifact = SimpleNamespace(block=spec, upstream={"detector": SimpleNamespace(block=detector)})
-    assert cost.of_objects(artifact, SEEN) == ran
+    upstream = {"detector": SimpleNamespace(block=detector)}
+
+    def of(block):
+        return cost.of_objects(
+            SimpleNamespace(block=block, method=block.method, upstream=upstream), SEEN
+        )
+
+    assert of(spec) == ran
+    # A gradient is a step's passes; torch's counter cannot watch those that end at a leaf.
+    one = of(BoxGrad(**common))
+    assert of(BoxSmoothGrad(samples=3, **common)) == ran > one
+    assert of(BoxSmoothGrad(samples=1, **common)) == one
 
 
 def test_a_table_by_hand():

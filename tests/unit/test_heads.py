@@ -7,7 +7,7 @@ import torch
 
 from tags2masks.analyses.heads import Kept, high_pixels, keep_head, loss_rows
 from tags2masks.config.base import ConfigError
-from tags2masks.config.maps import Bbam
+from tags2masks.config.object_maps import Bbam
 from tags2masks.instance_store import instance
 from tags2masks.maps import bbam
 from tags2masks.metrics.head_places import (

@@ -79,6 +79,10 @@ def test_sizes_are_those_of_true_masks():
     told = figures([([instance(1, big), instance(1, small)], [instance(1, big)])])
     assert told["aps", "mean"] == 0 and told["apl", "mean"] == pytest.approx(1)
     assert ("apm", "mean") not in told
+    # The large one of 100 × 97 pixels is a tenth of the small one's.
+    assert told["abol", "cat"] == told["abol", "mean"] == 1
+    assert told["abos", "cat"] == pytest.approx(100 / 9700) and ("abom", "mean") not in told
+    assert told["abo", "cat"] == pytest.approx((1 + 100 / 9700) / 2)
 
 
 def blob(rng, size):
@@ -156,13 +160,16 @@ def test_best_overlaps_are_those_of_a_plain_loop():
     told = compared(pairs, 3).overlaps
     for class_id in (1, 2, 3):
         plain = [
-            max(
-                [
-                    (t.mask & f.mask).sum() / (t.mask | f.mask).sum()
-                    for f in found
-                    if f.class_id == class_id
-                ],
-                default=0,
+            (
+                t.mask.sum(),
+                max(
+                    [
+                        (t.mask & f.mask).sum() / (t.mask | f.mask).sum()
+                        for f in found
+                        if f.class_id == class_id
+                    ],
+                    default=0,
+                ),
             )
             for true, found in pairs
             for t in true

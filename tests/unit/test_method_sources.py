@@ -63,6 +63,7 @@ def digests(plan: Plan) -> dict[tuple[str, str, str], str]:
 ANALYSES = {
     ("maps", "advcam"): "embed_climbs",
     ("maps", "bbam"): "measure_heads",
+    ("maps", "boxgrad"): "measure_proposals",
     ("maps", "rib"): "measure_gradients",
 }
 

@@ -193,9 +193,9 @@ def test_the_page_by_hand():
     [row] = [line for line in lines if line.startswith("| Figure 5.7 (b) |")]
     assert row == (
         "| Figure 5.7 (b) | masks by the stride of the perturbation | in part | "
-        "[bbam.yaml](../papers/bbam.yaml): `voc/fasterrcnn/swept/boxmask/{maskrcnn,deeplabv2}` | "
-        "`sweep.csv` (predictions, `iou` `ap50`, val, by `maps.swept.cell`); *Sensitivity to* | "
-        "localization accuracy, for which average precision stands | – |"
+        "[bbam.yaml](../papers/bbam.yaml): `voc/fasterrcnn/swept/boxmask` | `sweep.csv` "
+        "(instances, `abos` `abom` `abol`, train, by `maps.swept.cell`); *Sensitivity to* | "
+        "validation images: those of train | – |"
     )
     assert "Published figures elsewhere: Section 4.1 (2)." in lines
     assert sum(line.startswith(("| Table", "| Figure")) for line in lines) == len(ITEMS)

@@ -18,10 +18,11 @@ from tags2masks.config.detectors import TwoStage
 from tags2masks.config.hosts import MctFormer
 from tags2masks.config.instances import BoxMask
 from tags2masks.config.map_base import Maps
-from tags2masks.config.maps import Bbam, MeanMaps
+from tags2masks.config.maps import MeanMaps
 from tags2masks.config.maskrcnn import InstanceInference
 from tags2masks.config.masks import Masks, SaliencyCheck, SaliencyCut, Vote
 from tags2masks.config.methods import METHODS
+from tags2masks.config.object_maps import ObjectMaps
 from tags2masks.config.objectness import C2amHMaps, Given
 from tags2masks.config.prototypes import Prototypes
 from tags2masks.config.saliency_networks import C2amH
@@ -95,7 +96,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
         "companions": 2,
         "augment": VIEWS,
     },
-    Bbam: {"proposals": 20, "overlaps": (0.0,)},
+    ObjectMaps: {"proposals": 20, "overlaps": (0.0,)},
     BoxMask: {"iterations": 1, "margin": 0.5, "fill": (0.95,)},
     Masks: {"steps": 16, "radius": 3, "of": "vanilla/cam/crf/net"},
     MeanMaps: {"of": ["vanilla/cam", "vanilla/lpcam"]},

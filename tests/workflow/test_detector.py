@@ -29,14 +29,8 @@ DETECTOR = {
     "regions": {"channels": 16, "sampled": 64},
 }
 # Of a detector that has learned little every proposal counts.
-BBAM = {
-    "method": "bbam",
-    "steps": 3,
-    "cell": 8,
-    "proposals": 30,
-    "positives": 10,
-    "overlaps": [0.1],
-}
+PROPOSALS = {"proposals": 30, "positives": 10, "overlaps": [0.1]}
+BBAM = {**PROPOSALS, "method": "bbam", "steps": 3, "cell": 8}
 
 
 def with_boxes() -> dict:
@@ -46,15 +40,20 @@ def with_boxes() -> dict:
     del config["classifiers"], config["segmenters"]
     return config | {
         "detectors": {"fasterrcnn": DETECTOR},
-        "maps": {"bbam": BBAM},
+        "maps": {"bbam": BBAM, "boxgrad": {**PROPOSALS, "method": "boxgrad"}},
         "masks": {"threshold": {"method": "threshold", "background_score": 0.3}},
         "instances": {"boxmask": {"method": "boxmask", "blur": 4, "thresholds": "share"}},
         "segmenters": {"rcnn": NETWORK | {"epochs": 1}},
         "experiments": [
             "digits / fasterrcnn / bbam / {threshold,boxmask}",
             "digits / fasterrcnn / bbam / boxmask / rcnn",
+            "digits / fasterrcnn / boxgrad / boxmask",
         ],
-        "evaluation": config["evaluation"] | {"heads": {"maps": ["bbam"], "images": 4}},
+        "evaluation": config["evaluation"]
+        | {
+            "heads": {"maps": ["bbam"], "images": 4},
+            "proposals": {"maps": ["boxgrad"], "images": 4, "shown": 2},
+        },
     }
 
 
@@ -128,6 +127,16 @@ def test_what_each_head_looks_at(run):
     page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
     assert "Where in the objects each head looks: fasterrcnn/bbam" in page
     assert "Losses of both heads while one is kept: fasterrcnn/bbam" in page
+
+
+def test_gradients_of_proposals_are_on_request(run):
+    (folder,) = (run.folder / "results" / "digits" / "maps").glob("boxgrad-*")
+    rows = pd.read_csv(folder / "proposals.csv")
+    assert rows["image"].nunique() == 4 and rows["proposal"].max() == 2
+    assert rows["overlap"].between(0.1, 1).all() and rows["high"].ge(rows["inside"]).all()
+    page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
+    assert "Gradients of like predictions" in page
+    assert f"Of {len(rows)} proposals:" in page
 
 
 def test_masks_of_each_box_are_made_and_measured(run):
