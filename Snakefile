@@ -49,6 +49,9 @@ if workflow.is_main_process:
     except UserError as error:
         sys.exit(f"error: {error}")
 
+    for line in plan.replaced():
+        print(line, file=sys.stderr)
+
 use_checkout(workflow.basedir)
 
 TRAIN = "results/{dataset}/train.csv"

@@ -194,6 +194,21 @@ class Described(Catalog):
             wanted += [(of, name) for name, of in candidate_splits(self.config, artifact)]
         return [self.description_file(*table) for table in dict.fromkeys(wanted)]
 
+    def replaced(self) -> list[str]:
+        """A line for each data set whose training images in results/ are another config's."""
+        lines = []
+        for name in self.datasets():
+            wanted = Path(self.description_file("train", name))
+            there = [*wanted.parent.glob("train-????????.json")]
+            if there and wanted not in there:
+                lines.append(
+                    f"note: the images in results/{name} were listed for other settings of "
+                    f"datasets.{name}; they are listed again, and if those settings come back, what "
+                    "was made by them is made again: name data sets of several configs differently, "
+                    "or give each config a folder of its own (--directory)"
+                )
+        return lines
+
     def described(self, what: str) -> Callable:
         """Input function: the description file of a table."""
 

@@ -217,3 +217,17 @@ def test_no_param_closes_a_script_of_snakemakes_report():
         assert not set(text) & set("<>&")
         assert name in str(json.loads(text))
     assert json.loads(params[0]) == artifact.recipe
+
+
+def test_images_of_other_settings_are_told():
+    plan = Plan(RAW)
+    assert plan.replaced() == []
+    for name in ("pets", "cats"):
+        file = Path(plan.description_file("train", name))
+        file.parent.mkdir(parents=True)
+        file.touch()
+    assert plan.replaced() == []
+    started.begin(is_main=True)
+    other = Plan(RAW | {"datasets": RAW["datasets"] | {"cats": RAW["datasets"]["pets"]}})
+    (line,) = other.replaced()
+    assert line.startswith("note: the images in results/cats were listed for other settings")
