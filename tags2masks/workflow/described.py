@@ -203,9 +203,9 @@ class Described(Catalog):
             if there and wanted not in there:
                 lines.append(
                     f"note: the images in results/{name} were listed for other settings of "
-                    f"datasets.{name}; they are listed again, and if those settings come back, what "
-                    "was made by them is made again: name data sets of several configs differently, "
-                    "or give each config a folder of its own (--directory)"
+                    f"datasets.{name}; they are listed again, and if those settings come back, "
+                    "what was made by them is made again: name data sets of several configs "
+                    "differently, or give each config a folder of its own (--directory)"
                 )
         return lines
 
