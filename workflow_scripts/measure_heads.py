@@ -9,23 +9,17 @@ import torch
 
 from tags2masks.analyses import heads
 from tags2masks.analyses.heads import Kept, high_pixels, keep_head, loss_rows
+from tags2masks.analyses.objects import some_objects
 from tags2masks.config.analyses import Heads
-from tags2masks.data.boxes import Boxes, boxes_of, some_with_boxes
+from tags2masks.data.boxes import Boxes
 from tags2masks.data.index import images_sha, read_index, rows_of
-from tags2masks.data.randomness import image_seed
 from tags2masks.data.true_instances import TRUE
 from tags2masks.files import written_whole
 from tags2masks.instance_store import Instance, read_instances
 from tags2masks.machine import AUTOCAST, Machine, prepare
-from tags2masks.maps.localizing import ready
-from tags2masks.maps.object_localizing import ObjectBatches, wanted_objects
-from tags2masks.methods import method_block
 from tags2masks.metrics import head_places
 from tags2masks.metrics.head_places import BINS, HEADS, place_counts, place_rows, true_object
-from tags2masks.nets.checkpoint import read_spec
-from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_analysis, add_index, add_paths, parser, run
-from tags2masks.progress import progress
 from tags2masks.store import Shard
 
 
@@ -39,32 +33,21 @@ def main() -> None:
     args = options.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
-    seed = args.recipe["seed"]
-    prepare(machine, seed)
-    wanted = Heads.model_validate(args.analysis)
-    spec = method_block("maps", args.recipe, args.free)
-    network, classes = load_trained("detector", args.model, args.spec, args.recipe["upstream"])
-    network = ready(network, spec, machine)
-    detector = method_block("detectors", read_spec(args.spec)["recipe"])
+    prepare(machine, args.recipe["seed"])
+    asked = Heads.model_validate(args.analysis)
+    objects = some_objects(args, machine, asked.images)
     train = rows_of(read_index(*args.index), "train")
-    boxes = boxes_of(args.boxes, train, classes, spec.difficult == "keep")
-    rows, own = some_with_boxes(train, boxes, wanted.images, args.boxes)
-    truths = _true_instances(train, rows["image"].tolist(), args.instances)
-    sides = (spec.short_side or detector.test_short_side, detector.augment.longest)
-    batches = ObjectBatches(rows, args.root, own, sides, spec.objects_per_pass)
-    seeds = [image_seed(seed, image) for image in rows["image"]]
+    truths = _true_instances(train, objects.rows["image"].tolist(), args.instances)
+    dtype = AUTOCAST[objects.spec.precision]
     losses, places = [], []
     for head in HEADS:
         kept, counts = [], np.zeros((BINS, BINS), np.int64)
-        for number in progress(range(len(batches)), f"keep the {head} head"):
-            images = batches[number][1].to(machine.device).float() / 255
-            objects = wanted_objects(batches, number, own, seeds, machine.device)
-            dtype = AUTOCAST[spec.precision]
+        for of, images, batch in objects.each_batch(f"keep the {head} head"):
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
-                kept.append(keep_head(network, images, objects, spec, head))
-            for grid, truth in _pairs(kept[-1], batches.batches[number], own, truths):
+                kept.append(keep_head(objects.network, images, batch, objects.spec, head))
+            for grid, truth in _pairs(kept[-1], of, objects.boxes, truths):
                 mask = truth.mask
-                counts += place_counts(mask, high_pixels(grid, mask.shape, wanted.above))
+                counts += place_counts(mask, high_pixels(grid, mask.shape, asked.above))
         losses += loss_rows(head, kept)
         places += place_rows(head, counts)
     _write(losses, heads.COLUMNS, args.losses)

@@ -4,21 +4,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tags2masks.analyses.objects import some_objects
 from tags2masks.analyses.proposals import COLUMNS, Seen, look, rows_of_object
 from tags2masks.config.analyses import Proposals
-from tags2masks.data.boxes import boxes_of, some_with_boxes
 from tags2masks.data.index import images_sha, read_index, rows_of, spaced
-from tags2masks.data.randomness import image_seed
 from tags2masks.files import written_whole
 from tags2masks.machine import AUTOCAST, Machine, prepare
 from tags2masks.maps.gradients import stored
-from tags2masks.maps.localizing import ready
-from tags2masks.maps.object_localizing import ObjectBatches, wanted_objects
-from tags2masks.methods import method_block
-from tags2masks.nets.checkpoint import read_spec
-from tags2masks.nets.trained import load_trained
 from tags2masks.program import add_analysis, add_index, add_paths, parser, run
-from tags2masks.progress import progress
 from tags2masks.provenance import provenance
 from tags2masks.store import Entry, write_shard
 
@@ -32,40 +25,29 @@ def main() -> None:
     args = options.parse_args()
 
     machine = Machine(args.device, 1, args.threads, args.workers)
-    seed = args.recipe["seed"]
-    prepare(machine, seed)
+    prepare(machine, args.recipe["seed"])
     asked = Proposals.model_validate(args.analysis)
-    spec = method_block("maps", args.recipe, args.free)
-    network, classes = load_trained("detector", args.model, args.spec, args.recipe["upstream"])
-    network = ready(network, spec, machine)
-    detector = method_block("detectors", read_spec(args.spec)["recipe"])
-    train = rows_of(read_index(*args.index), "train")
-    boxes = boxes_of(args.boxes, train, classes, spec.difficult == "keep")
-    rows, own = some_with_boxes(train, boxes, asked.images, args.boxes)
-    sides = (spec.short_side or detector.test_short_side, detector.augment.longest)
-    batches = ObjectBatches(rows, args.root, own, sides, spec.objects_per_pass)
-    seeds = [image_seed(seed, image) for image in rows["image"]]
+    objects = some_objects(args, machine, asked.images)
+    spec, names = objects.spec, objects.rows["image"]
     dtype = AUTOCAST[spec.precision]
     measured, drawn = [], {}
-    for number in progress(range(len(batches)), "look at proposals"):
-        images = batches[number][1].to(machine.device).float() / 255
-        objects = wanted_objects(batches, number, own, seeds, machine.device)
-        for (row, place), wanted in zip(batches.batches[number], objects, strict=True):
+    for places, images, batch in objects.each_batch("look at proposals"):
+        for (row, place), wanted in zip(places, batch, strict=True):
             with torch.autocast(machine.device, dtype, enabled=dtype is not None):
-                seen = look(network, images[wanted.image], wanted, spec, asked.each)
-            name = classes[wanted.number - 1]
-            image = rows["image"][row]
+                seen = look(objects.network, images[wanted.image], wanted, spec, asked.each)
+            image, name = names[row], objects.classes[wanted.number - 1]
             found = rows_of_object(seen, asked.above)
             measured += [(image, place, name, *values) for values in found]
             if len(seen.boxes) and (image not in drawn or place < drawn[image][0]):
                 drawn[image] = place, _entry(image, name, seen, spec.stride)
-    order = {image: at for at, image in enumerate(rows["image"])}
+    order = {image: at for at, image in enumerate(names)}
     measured.sort(key=lambda one: (order[one[0]], *one[1:4:2]))
     with written_whole(args.table) as beside:
         table = pd.DataFrame(measured, columns=list(COLUMNS))
         table.to_csv(beside, index=False, float_format="%.6g")
-    shown = spaced([image for image in rows["image"] if image in drawn], asked.shown)
+    shown = spaced([image for image in names if image in drawn], asked.shown)
     about = provenance(args.recipe) | {"partial": True}
+    train = rows_of(read_index(*args.index), "train")
     write_shard(args.pictures, about, images_sha(train), [drawn[image][1] for image in shown])
 
 
