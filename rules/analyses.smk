@@ -181,9 +181,9 @@ rule measure_regions:
 
 rule measure_heads:
     input:
-        index=TRAIN,
-        boxes="results/{dataset}/boxes.csv",
-        instances=plan.train_instances,
+        index=f"results/{{dataset}}/{plan.analysis_split('heads')}.csv",
+        boxes=plan.analysis_boxes("heads"),
+        instances=plan.analysis_instances("heads"),
         model=plan.upstream("maps", "detector", "model.safetensors"),
         spec=plan.upstream("maps", "detector", "spec.json"),
     output:
@@ -219,8 +219,8 @@ rule measure_heads:
 
 rule measure_proposals:
     input:
-        index=TRAIN,
-        boxes="results/{dataset}/boxes.csv",
+        index=f"results/{{dataset}}/{plan.analysis_split('proposals')}.csv",
+        boxes=plan.analysis_boxes("proposals"),
         model=plan.upstream("maps", "detector", "model.safetensors"),
         spec=plan.upstream("maps", "detector", "spec.json"),
     output:

@@ -35,9 +35,9 @@ def main() -> None:
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
     asked = Heads.model_validate(args.analysis)
-    objects = some_objects(args, machine, asked.images)
-    train = rows_of(read_index(*args.index), "train")
-    truths = _true_instances(train, objects.rows["image"].tolist(), args.instances)
+    objects = some_objects(args, machine, asked.split, asked.images)
+    index = rows_of(read_index(*args.index), asked.split)
+    truths = _true_instances(index, objects.rows["image"].tolist(), args.instances)
     dtype = AUTOCAST[objects.spec.precision]
     losses, places = [], []
     for head in HEADS:
@@ -61,12 +61,15 @@ def _write(rows: list[tuple], columns: tuple[str, ...], path: Path) -> None:
 
 
 def _true_instances(
-    train: pd.DataFrame, images: list[str], paths: list[Path]
+    rows: pd.DataFrame, images: list[str], paths: list[Path]
 ) -> list[list[Instance]]:
-    """The true instances of each image, none where they are not known; paths: shards, in order."""
+    """The true instances of each image, none where they are not known; paths: shards, in order.
+
+    rows: of all images of the split.
+    """
     found: dict[str, list[Instance]] = {}
     for number, path in enumerate(paths):
-        with Shard(path, TRUE, images_sha(rows_of(train, "train", number))) as shard:
+        with Shard(path, TRUE, images_sha(rows[rows["shard"] == number])) as shard:
             found |= {i: read_instances(shard, i) for i in images if shard.holds(i)}
     return [found.get(image, []) for image in images]
 

@@ -27,7 +27,7 @@ def main() -> None:
     machine = Machine(args.device, 1, args.threads, args.workers)
     prepare(machine, args.recipe["seed"])
     asked = Proposals.model_validate(args.analysis)
-    objects = some_objects(args, machine, asked.images)
+    objects = some_objects(args, machine, asked.split, asked.images)
     spec, names = objects.spec, objects.rows["image"]
     dtype = AUTOCAST[spec.precision]
     measured, drawn = [], {}
@@ -37,18 +37,18 @@ def main() -> None:
                 seen = look(objects.network, images[wanted.image], wanted, spec, asked.each)
             image, name = names[row], objects.classes[wanted.number - 1]
             found = rows_of_object(seen, asked.above)
-            measured += [(image, place, name, *values) for values in found]
+            measured += [(asked.split, image, place, name, *values) for values in found]
             if len(seen.boxes) and (image not in drawn or place < drawn[image][0]):
                 drawn[image] = place, _entry(image, name, seen, spec.stride)
     order = {image: at for at, image in enumerate(names)}
-    measured.sort(key=lambda one: (order[one[0]], *one[1:4:2]))
+    measured.sort(key=lambda one: (order[one[1]], *one[2:5:2]))
     with written_whole(args.table) as beside:
         table = pd.DataFrame(measured, columns=list(COLUMNS))
         table.to_csv(beside, index=False, float_format="%.6g")
     shown = spaced([image for image in names if image in drawn], asked.shown)
     about = provenance(args.recipe) | {"partial": True}
-    train = rows_of(read_index(*args.index), "train")
-    write_shard(args.pictures, about, images_sha(train), [drawn[image][1] for image in shown])
+    index = rows_of(read_index(*args.index), asked.split)
+    write_shard(args.pictures, about, images_sha(index), [drawn[image][1] for image in shown])
 
 
 def _entry(image: str, name: str, seen: Seen, stride: int) -> Entry:

@@ -5,9 +5,8 @@ figure 5.6 (c). The mask (`maps/bbam.py`) is optimised so that one head's answer
 preserved, 1_box or 1_cls of eq. 5.2 being 0, and both heads' terms of the loss are written down.
 Where its high values lie is in `metrics/head_places.py`.
 
-The thesis takes the validation images of VOC; here they are training images. Losses are those of
-`maps/bbam.py`, before each step, without the terms of the mask's size and variation; their mean is
-over the objects of which some proposal counts.
+Losses are those of `maps/bbam.py`, before each step, without the terms of the mask's size and
+variation; their mean is over the objects of which some proposal counts.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The objects of some training images, and the detector that analyses ask about them."""
+"""The objects of some images, and the detector that analyses ask about them."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -51,8 +51,8 @@ class Objects:
             yield self.batches.batches[number], images, wanted
 
 
-def some_objects(args: Namespace, machine: Machine, images: int) -> Objects:
-    """The objects of at most so many training images, evenly spaced.
+def some_objects(args: Namespace, machine: Machine, split: str, images: int) -> Objects:
+    """The objects of at most so many images of a split, evenly spaced.
 
     args: of a program with a detector, boxes, an index, and the recipe of maps. Raises UserError if
     no image has a box, or for files that do not fit.
@@ -60,9 +60,9 @@ def some_objects(args: Namespace, machine: Machine, images: int) -> Objects:
     spec = method_block("maps", args.recipe, args.free)
     network, classes = load_trained("detector", args.model, args.spec, args.recipe["upstream"])
     detector = method_block("detectors", read_spec(args.spec)["recipe"])
-    train = rows_of(read_index(*args.index), "train")
-    boxes = boxes_of(args.boxes, train, classes, spec.difficult == "keep")
-    rows, own = some_with_boxes(train, boxes, images, args.boxes)
+    all_rows = rows_of(read_index(*args.index), split)
+    boxes = boxes_of(args.boxes, all_rows, classes, spec.difficult == "keep")
+    rows, own = some_with_boxes(all_rows, boxes, images, args.boxes)
     sides = (spec.short_side or detector.test_short_side, detector.augment.longest)
     batches = ObjectBatches(rows, args.root, own, sides, spec.objects_per_pass)
     seeds = [image_seed(args.recipe["seed"], image) for image in rows["image"]]

@@ -6,8 +6,7 @@ gradients, although the prediction hangs on it. There 87 % of the pixels above 0
 proposals overlap with what is predicted from them by 0.56 in the mean.
 
 The thesis does not say which gradient of a prediction is shown. Here it is that of `boxgrad`, of
-one proposal at a time, as a share of its highest. It takes the validation images of VOC; here they
-are training images.
+one proposal at a time, as a share of its highest.
 """
 
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from tags2masks.maps.objects import Wanted
 from tags2masks.maps.positives import find_positives
 from tags2masks.nets.detector import Detector
 
-COLUMNS = ("image", "object", "class", "proposal", "overlap", "high", "inside")
+COLUMNS = ("split", "image", "object", "class", "proposal", "overlap", "high", "inside")
 
 
 class Seen(NamedTuple):

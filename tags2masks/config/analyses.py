@@ -100,7 +100,8 @@ class Heads(Block):
         description="Entries of `maps` of method `bbam`, such as [bbam], with whose options masks "
         "of the objects are made anew for each head."
     )
-    images: int = Field(100, ge=1, description="Training images with boxes, evenly spaced.")
+    split: Literal["train", "val"] = Field("train", description="Of this split.")
+    images: int = Field(100, ge=1, description="Images with boxes, evenly spaced.")
     above: float = Field(
         0.9, ge=0, lt=1, description="The places of a mask's values above this are counted."
     )
@@ -119,7 +120,8 @@ class Proposals(Block):
         description="Entries of `maps` of method `boxgrad`, such as [boxgrad], whose proposals of "
         "an object are taken one by one."
     )
-    images: int = Field(100, ge=1, description="Training images with boxes, evenly spaced.")
+    split: Literal["train", "val"] = Field("train", description="Of this split.")
+    images: int = Field(100, ge=1, description="Images with boxes, evenly spaced.")
     each: int = Field(
         3, ge=1, description="Proposals of an object: the first that are drawn and count."
     )

@@ -160,6 +160,6 @@ def some_with_boxes(
     by_image = dict(zip(rows["image"], boxes, strict=True))
     with_boxes = [image for image, own in by_image.items() if len(own.classes)]
     if not with_boxes:
-        raise UserError(f"{path}: no training image has a box; there is nothing to look at")
+        raise UserError(f"{path}: no image has a box; there is nothing to look at")
     chosen = rows[rows["image"].isin(spaced(with_boxes, count))].reset_index(drop=True)
     return chosen, [by_image[image] for image in chosen["image"]]

@@ -1,5 +1,7 @@
 """Pictures of what a detector's predictions of an object hang on, one proposal after another."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -13,7 +15,7 @@ from tags2masks.report.pictures import Picture, Tile, image_picture, map_picture
 from tags2masks.report.stored import Dataset
 from tags2masks.store import Shard
 
-COLUMNS = ("overlap", "high", "inside")
+COLUMNS = ("split", "overlap", "high", "inside")
 
 
 def proposal_pictures(artifact: ShownArtifact, dataset: Dataset) -> ShownPictures:
@@ -23,14 +25,6 @@ def proposal_pictures(artifact: ShownArtifact, dataset: Dataset) -> ShownPicture
     """
     table = read_table(artifact.folder / "proposals.csv", COLUMNS, tables.MEND)
     table = table.astype({"overlap": float, "high": int, "inside": int})
-    train = rows_of(dataset.rows, "train")
-    sizes = dict(zip(train["image"], sizes_of(train), strict=True))
-    shown = []
-    with Shard(artifact.folder / "proposals.zarr.zip", artifact.id, images_sha(train)) as shard:
-        for image in filter(shard.holds, train["image"]):
-            maps, about = shard.read(image)
-            pixels = read_image(dataset.files[image], sizes[image])
-            shown.append(ShownImage(image, [_tiles(image, pixels, maps, about)]))
     return ShownPictures(
         "Gradients of like predictions",
         "How much each pixel changes what the detector says of one proposal, which has a bright "
@@ -39,8 +33,18 @@ def proposal_pictures(artifact: ShownArtifact, dataset: Dataset) -> ShownPicture
         artifact.number,
         "maps/…/proposals.csv and proposals.zarr.zip",
         4,
-        shown,
+        list(_shown(artifact, dataset, table["split"].iloc[0])) if len(table) else [],
     )
+
+
+def _shown(artifact: ShownArtifact, dataset: Dataset, split: str) -> Iterator[ShownImage]:
+    rows = rows_of(dataset.rows, split)
+    sizes = dict(zip(rows["image"], sizes_of(rows), strict=True))
+    with Shard(artifact.folder / "proposals.zarr.zip", artifact.id, images_sha(rows)) as shard:
+        for image in filter(shard.holds, rows["image"]):
+            maps, about = shard.read(image)
+            pixels = read_image(dataset.files[image], sizes[image])
+            yield ShownImage(image, [_tiles(image, pixels, maps, about)])
 
 
 def _said(table) -> str:

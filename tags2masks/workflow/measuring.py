@@ -115,9 +115,19 @@ class Measured(Described):
         of = "val-" if self.measured_split()(wildcards) == "val" else ""
         return self._instances(wildcards, of)
 
-    def train_instances(self, wildcards) -> list[str]:
-        """Input function: the shards of the true instances of the training images."""
-        return self._instances(wildcards, "")
+    def analysis_split(self, name: str) -> str:
+        """The split of whose images an analysis is; train where none asks for it."""
+        return getattr(getattr(self.config.evaluation, name), "split", "train")
+
+    def analysis_boxes(self, name: str) -> str:
+        """The boxes of these images."""
+        of = "val-" if self.analysis_split(name) == "val" else ""
+        return f"results/{{dataset}}/{of}boxes.csv"
+
+    def analysis_instances(self, name: str) -> Callable:
+        """Input function: the shards of their true instances."""
+        of = "val-" if self.analysis_split(name) == "val" else ""
+        return lambda wildcards: self._instances(wildcards, of)
 
     def _instances(self, wildcards, of: str) -> list[str]:
         self._check_instances(wildcards.dataset)

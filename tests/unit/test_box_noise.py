@@ -14,6 +14,7 @@ from tags2masks.data.box_noise import with_noise
 from tags2masks.data.boxes import Box, box_table, read_boxes
 from tags2masks.data.index import COLUMNS, assign_shards, read_index, write_classes, write_index
 from tags2masks.data.randomness import image_seed
+from tags2masks.workflow import started
 from tags2masks.workflow.plan import Plan
 from workflow_scripts import list_boxes
 
@@ -118,6 +119,7 @@ CONFIG = {
 
 
 def test_what_learns_from_boxes_is_made_again_and_nothing_else():
+    started.begin(is_main=True)  # other tests' data sets have the same names
     plan = Plan(CONFIG)
     plain, noisy = (
         {of.method: of for of in plan.artifacts.values() if of.dataset == name} for name in "dn"

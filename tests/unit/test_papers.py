@@ -192,10 +192,10 @@ def test_the_page_by_hand():
     lines = page().splitlines()
     [row] = [line for line in lines if line.startswith("| Figure 5.7 (b) |")]
     assert row == (
-        "| Figure 5.7 (b) | masks by the stride of the perturbation | in part | "
+        "| Figure 5.7 (b) | masks by the stride of the perturbation | yes | "
         "[bbam.yaml](../papers/bbam.yaml): `voc/fasterrcnn/swept/boxmask` | `sweep.csv` "
-        "(instances, `abos` `abom` `abol`, train, by `maps.swept.cell`); *Sensitivity to* | "
-        "validation images: those of train | – |"
+        "(instances, `abos` `abom` `abol`, val, by `maps.swept.cell`); *Sensitivity to* | "
+        "– | – |"
     )
     assert "Published figures elsewhere: Section 4.1 (2)." in lines
     assert sum(line.startswith(("| Table", "| Figure")) for line in lines) == len(ITEMS)

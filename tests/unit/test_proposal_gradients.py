@@ -71,7 +71,7 @@ def test_pictures_show_both_boxes_and_say_the_means(tmp_path):
         }
     )
     Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "a.png")
-    measured = [("a", 0, "cat", 0, 0.5, 3, 2), ("a", 0, "cat", 1, 0.7, 1, 1)]
+    measured = [("train", "a", 0, "cat", 0, 0.5, 3, 2), ("train", "a", 0, "cat", 1, 0.7, 1, 1)]
     pd.DataFrame(measured, columns=list(COLUMNS)).to_csv(tmp_path / "proposals.csv", index=False)
     about = {"class": "cat", "boxes": [[0.2, 0.2, 0.6, 0.6]], "predicted": [[0.1, 0.1, 0.8, 0.8]]}
     write_shard(
