@@ -40,6 +40,8 @@ if not workflow.overwrite_configfiles:
 started.begin(workflow.is_main_process)  # before the plan, which asks for params
 try:
     plan = Plan(config)
+    for line in plan.replaced() if workflow.is_main_process else ():
+        print(line, file=sys.stderr)
 except UserError as error:
     sys.exit(refusal(error))
 
@@ -48,9 +50,6 @@ if workflow.is_main_process:
         TORCH, TORCHVISION = versions()
     except UserError as error:
         sys.exit(f"error: {error}")
-
-    for line in plan.replaced():
-        print(line, file=sys.stderr)
 
 use_checkout(workflow.basedir)
 

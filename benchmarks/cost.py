@@ -75,8 +75,9 @@ Assumed: {images}.
 Maps are of all training images. Not counted: reading images, random walks, CRFs and clustering,
 which are a CPU's; affinity networks, which learn for 3 epochs; predictions on val; and what a step
 does beside its passes, a seventh or less on a CPU ([benchmarks](benchmarks.md)). Of detectors also
-not what is no convolution or matrix product: choosing proposals and taking their features. An
-artifact that two chains share is counted once, and rows that cost the same are one row.
+not what is no convolution or matrix product, choosing proposals and taking their features, and
+maps of `boxgradcam`, which are about a pass. An artifact that two chains share is counted once, and
+rows that cost the same are one row.
 """
 
 

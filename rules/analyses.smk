@@ -1,6 +1,6 @@
 # What trained networks do, on request (evaluation.gradients, landscape, climbs, untagged, region_pictures,
-# heads, proposals). Nothing but the report takes what these rules write. measure_gradients and measure_regions read
-# truth.csv, for their regions, measure_heads the true instances, for places in them.
+# heads, proposals). Nothing but the report takes what these rules write. measure_gradients and
+# measure_regions read truth.csv, for their regions, measure_heads the true instances, for places in them.
 
 
 rule measure_gradients:
@@ -181,7 +181,7 @@ rule measure_regions:
 
 rule measure_heads:
     input:
-        index=f"results/{{dataset}}/{plan.analysis_split('heads')}.csv",
+        index=plan.analysis_index("heads"),
         boxes=plan.analysis_boxes("heads"),
         instances=plan.analysis_instances("heads"),
         model=plan.upstream("maps", "detector", "model.safetensors"),
@@ -219,7 +219,7 @@ rule measure_heads:
 
 rule measure_proposals:
     input:
-        index=f"results/{{dataset}}/{plan.analysis_split('proposals')}.csv",
+        index=plan.analysis_index("proposals"),
         boxes=plan.analysis_boxes("proposals"),
         model=plan.upstream("maps", "detector", "model.safetensors"),
         spec=plan.upstream("maps", "detector", "spec.json"),

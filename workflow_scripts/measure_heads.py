@@ -12,7 +12,7 @@ from tags2masks.analyses.heads import Kept, high_pixels, keep_head, loss_rows
 from tags2masks.analyses.objects import some_objects
 from tags2masks.config.analyses import Heads
 from tags2masks.data.boxes import Boxes
-from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.data.index import images_sha
 from tags2masks.data.true_instances import TRUE
 from tags2masks.files import written_whole
 from tags2masks.instance_store import Instance, read_instances
@@ -36,8 +36,7 @@ def main() -> None:
     prepare(machine, args.recipe["seed"])
     asked = Heads.model_validate(args.analysis)
     objects = some_objects(args, machine, asked.split, asked.images)
-    index = rows_of(read_index(*args.index), asked.split)
-    truths = _true_instances(index, objects.rows["image"].tolist(), args.instances)
+    truths = _true_instances(objects.index, objects.rows["image"].tolist(), args.instances)
     dtype = AUTOCAST[objects.spec.precision]
     losses, places = [], []
     for head in HEADS:

@@ -7,7 +7,7 @@ import torch
 from tags2masks.analyses.objects import some_objects
 from tags2masks.analyses.proposals import COLUMNS, Seen, look, rows_of_object
 from tags2masks.config.analyses import Proposals
-from tags2masks.data.index import images_sha, read_index, rows_of, spaced
+from tags2masks.data.index import images_sha, spaced
 from tags2masks.files import written_whole
 from tags2masks.machine import AUTOCAST, Machine, prepare
 from tags2masks.maps.gradients import stored
@@ -40,15 +40,15 @@ def main() -> None:
             measured += [(asked.split, image, place, name, *values) for values in found]
             if len(seen.boxes) and (image not in drawn or place < drawn[image][0]):
                 drawn[image] = place, _entry(image, name, seen, spec.stride)
-    order = {image: at for at, image in enumerate(names)}
-    measured.sort(key=lambda one: (order[one[1]], *one[2:5:2]))
+    table = pd.DataFrame(measured, columns=list(COLUMNS))
+    # Objects came in batches of images of like size; the index is sorted by image.
+    table = table.sort_values(["image", "object", "proposal"])
     with written_whole(args.table) as beside:
-        table = pd.DataFrame(measured, columns=list(COLUMNS))
         table.to_csv(beside, index=False, float_format="%.6g")
     shown = spaced([image for image in names if image in drawn], asked.shown)
     about = provenance(args.recipe) | {"partial": True}
-    index = rows_of(read_index(*args.index), asked.split)
-    write_shard(args.pictures, about, images_sha(index), [drawn[image][1] for image in shown])
+    entries = [drawn[image][1] for image in shown]
+    write_shard(args.pictures, about, images_sha(objects.index), entries)
 
 
 def _entry(image: str, name: str, seen: Seen, stride: int) -> Entry:

@@ -27,11 +27,16 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects as their maps are made: rows, and boxes of each row; classes: the names of all."""
+    """Objects as their maps are made.
+
+    classes: the names of all; index: of all images of the split; rows: of those that are looked at;
+    boxes, seeds: of each of these.
+    """
 
     network: Detector
     spec: ObjectMaps
     classes: Sequence[str]
+    index: pd.DataFrame
     rows: pd.DataFrame
     boxes: Sequence[Boxes]
     batches: ObjectBatches
@@ -60,11 +65,11 @@ def some_objects(args: Namespace, machine: Machine, split: str, images: int) -> 
     spec = method_block("maps", args.recipe, args.free)
     network, classes = load_trained("detector", args.model, args.spec, args.recipe["upstream"])
     detector = method_block("detectors", read_spec(args.spec)["recipe"])
-    all_rows = rows_of(read_index(*args.index), split)
-    boxes = boxes_of(args.boxes, all_rows, classes, spec.difficult == "keep")
-    rows, own = some_with_boxes(all_rows, boxes, images, args.boxes)
+    index = rows_of(read_index(*args.index), split)
+    boxes = boxes_of(args.boxes, index, classes, spec.difficult == "keep")
+    rows, own = some_with_boxes(index, boxes, images, args.boxes)
     sides = (spec.short_side or detector.test_short_side, detector.augment.longest)
     batches = ObjectBatches(rows, args.root, own, sides, spec.objects_per_pass)
     seeds = [image_seed(args.recipe["seed"], image) for image in rows["image"]]
     network = ready(network, spec, machine)
-    return Objects(network, spec, classes, rows, own, batches, seeds, machine.device)
+    return Objects(network, spec, classes, index, rows, own, batches, seeds, machine.device)

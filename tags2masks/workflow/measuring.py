@@ -12,6 +12,9 @@ from tags2masks.workflow.ids import as_param
 from tags2masks.workflow.params import options, source
 from tags2masks.workflow.started import kept
 
+# Of the names of what is made of a split's images.
+PREFIXES = {"train": "", "val": "val-"}
+
 
 class Measured(Described):
     """Input and param functions of measuring rules, for a config."""
@@ -112,22 +115,23 @@ class Measured(Described):
 
     def true_instances(self, wildcards) -> list[str]:
         """Input function: the shards of the true instances of the split that is measured."""
-        of = "val-" if self.measured_split()(wildcards) == "val" else ""
-        return self._instances(wildcards, of)
+        return self._instances(wildcards, PREFIXES[self.measured_split()(wildcards)])
 
     def analysis_split(self, name: str) -> str:
         """The split of whose images an analysis is; train where none asks for it."""
         return getattr(getattr(self.config.evaluation, name), "split", "train")
 
+    def analysis_index(self, name: str) -> str:
+        """The index of these images."""
+        return f"results/{{dataset}}/{self.analysis_split(name)}.csv"
+
     def analysis_boxes(self, name: str) -> str:
-        """The boxes of these images."""
-        of = "val-" if self.analysis_split(name) == "val" else ""
-        return f"results/{{dataset}}/{of}boxes.csv"
+        """Their boxes."""
+        return f"results/{{dataset}}/{PREFIXES[self.analysis_split(name)]}boxes.csv"
 
     def analysis_instances(self, name: str) -> Callable:
         """Input function: the shards of their true instances."""
-        of = "val-" if self.analysis_split(name) == "val" else ""
-        return lambda wildcards: self._instances(wildcards, of)
+        return lambda wildcards: self._instances(wildcards, PREFIXES[self.analysis_split(name)])
 
     def _instances(self, wildcards, of: str) -> list[str]:
         self._check_instances(wildcards.dataset)

@@ -51,8 +51,8 @@ def with_boxes() -> dict:
         ],
         "evaluation": config["evaluation"]
         | {
-            "heads": {"maps": ["bbam"], "images": 4},
-            "proposals": {"maps": ["boxgrad"], "split": "val", "images": 4, "shown": 2},
+            "heads": {"maps": ["bbam"], "split": "val", "images": 4},
+            "proposals": {"maps": ["boxgrad"], "images": 4, "shown": 2},
         },
     }
 
@@ -133,7 +133,7 @@ def test_gradients_of_proposals_are_on_request(run):
     (folder,) = (run.folder / "results" / "digits" / "maps").glob("boxgrad-*")
     rows = pd.read_csv(folder / "proposals.csv")
     assert rows["image"].nunique() == 4 and rows["proposal"].max() == 2
-    assert (rows["split"] == "val").all()
+    assert (rows["split"] == "train").all()
     assert rows["overlap"].between(0.1, 1).all() and rows["high"].ge(rows["inside"]).all()
     page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
     assert "Gradients of like predictions" in page
