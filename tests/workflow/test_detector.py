@@ -5,7 +5,7 @@ import copy as copying
 import pandas as pd
 import pytest
 
-from tags2masks.data.index import images_sha, read_index, rows_of
+from tags2masks.data.index import images_sha, read_index, rows_of, spaced
 from tags2masks.instance_store import read_instances
 from tags2masks.object_maps import read_objects
 from tags2masks.store import Shard
@@ -47,12 +47,13 @@ def with_boxes() -> dict:
         "experiments": [
             "digits / fasterrcnn / bbam / {threshold,boxmask}",
             "digits / fasterrcnn / bbam / boxmask / rcnn",
-            "digits / fasterrcnn / boxgrad / boxmask",
+            "digits / fasterrcnn / boxgrad",
         ],
         "evaluation": config["evaluation"]
         | {
             "heads": {"maps": ["bbam"], "split": "val", "images": 4},
             "proposals": {"maps": ["boxgrad"], "images": 4, "shown": 2},
+            "splits": ["train", "val"],
         },
     }
 
@@ -89,7 +90,7 @@ def test_maps_and_masks_of_boxes_are_measured(run):
     board = pd.read_csv(results / "leaderboard.csv").set_index("experiment")
     figures = board.loc["digits/fasterrcnn/bbam/threshold", ["seed_iou", "seed_iou_best"]]
     assert figures.between(0, 1).all() and figures["seed_iou_best"] >= figures["seed_iou"]
-    (folder,) = (results / "digits" / "maps").iterdir()
+    (folder,) = (results / "digits" / "maps").glob("bbam-*")
     index, boxes = (pd.read_csv(results / "digits" / f"{name}.csv") for name in ("train", "boxes"))
     counted = 0
     for shard in (0, 1):
@@ -110,7 +111,7 @@ def test_maps_and_masks_of_boxes_are_measured(run):
 
 
 def test_what_each_head_looks_at(run):
-    (folder,) = (run.folder / "results" / "digits" / "maps").iterdir()
+    (folder,) = (run.folder / "results" / "digits" / "maps").glob("bbam-*")
     losses = pd.read_csv(folder / "head_losses.csv")
     assert losses.groupby("kept")["step"].apply(list).to_dict() == {
         "box": [0, 1, 2],
@@ -129,10 +130,26 @@ def test_what_each_head_looks_at(run):
     assert "Losses of both heads while one is kept: fasterrcnn/bbam" in page
 
 
+def test_instances_of_val_are_measured_on_request(run):
+    figures = pd.read_csv(run.folder / "results" / "metrics.csv")
+    mine = figures[(figures["stage"] == "instances") & (figures["metric"] == "abo_instances")]
+    assert set(mine["split"]) == {"train", "val"} and mine["value"].between(0, 1).all()
+
+
 def test_gradients_of_proposals_are_on_request(run):
     (folder,) = (run.folder / "results" / "digits" / "maps").glob("boxgrad-*")
     rows = pd.read_csv(folder / "proposals.csv")
-    assert rows["image"].nunique() == 4 and rows["proposal"].max() == 2
+    index = read_index(run.folder / "results" / "digits" / "train.csv")
+    looked_at = spaced(index["image"].tolist(), 4)  # all have boxes
+    known = set()
+    for shard in (0, 1):
+        sha = images_sha(rows_of(index, "train", shard))
+        with Shard(folder / f"{shard}.zarr.zip", folder.name, sha) as stored:
+            for image in filter(stored.holds, looked_at):
+                objects, _ = read_objects(stored, image)
+                known |= {(image, n) for n, one in enumerate(objects) if one.proposals >= 3}
+    proposals = rows.groupby(["image", "object"])["proposal"].apply(list)
+    assert known and {place for place, own in proposals.items() if own == [0, 1, 2]} == known
     assert (rows["split"] == "train").all()
     assert rows["overlap"].between(0.1, 1).all() and rows["high"].ge(rows["inside"]).all()
     page = (run.folder / "results" / "report.html").read_text(encoding="utf-8")
