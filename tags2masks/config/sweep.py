@@ -1,7 +1,7 @@
 """Sweeps: experiments repeated for each value of a parameter of an entry, or of two parameters."""
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import combinations, product
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -90,8 +90,8 @@ def derived_name(entry: str, swept: Swept, value: object) -> str:
 def add_derived_entries(config: Config) -> Config:
     """The config with an entry for each value of its sweeps.
 
-    Raises ConfigError naming the sweep for an unknown entry or field, and for a duplicate or
-    invalid value.
+    Raises ConfigError naming the sweep for an unknown entry or field, for a duplicate or invalid
+    value, and for values that make no difference.
     """
     sections = {section: dict(getattr(config, section)) for section in SECTIONS}
     seen = set()
@@ -113,7 +113,9 @@ def add_derived_entries(config: Config) -> Config:
                 f"sweep.{number}: {sweep.title} is swept above; put all values together"
             )
         seen.add(parameters)
-        for (section, name), block in _derived(config, sweep, f"sweep.{number}"):
+        derived = dict(_derived(config, sweep, f"sweep.{number}"))
+        _check_differences(derived, f"sweep.{number}")
+        for (section, name), block in derived.items():
             if sections[section].setdefault(name, block) != block:
                 raise ConfigError(
                     f"sweep.{number}: {section} has an entry '{name}' already; rename it"
@@ -138,6 +140,15 @@ def _derived(config: Config, sweep: Sweep, where: str) -> Iterator[tuple[EntryNa
             blocks[_entry_name(part.entry)] = (name, block)
         for (section, _), (name, block) in blocks.items():
             yield EntryName(section, name), block
+
+
+def _check_differences(derived: dict[EntryName, Block], where: str) -> None:
+    for one, other in combinations(derived, 2):
+        if derived[one] == derived[other]:
+            raise ConfigError(
+                f"{where}: '{one.name}' and '{other.name}' are equal; another field of the entry "
+                "stands in for the swept one: remove that field"
+            )
 
 
 def _swept_entry(config: Config, sweep: Swept, where: str) -> tuple[str, str, Block]:

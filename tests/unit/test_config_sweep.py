@@ -124,6 +124,14 @@ def test_a_block_keeps_its_other_fields():
     assert block.optimizer.weight_decay == 0.1
 
 
+def test_values_that_another_field_stands_in_for():
+    psa = {"psa": {"method": "psa", "background_power": 16}}
+    sweep = {"entry": "masks.psa", "field": "background_score", "values": [0.2, 0.3]}
+    said = r"sweep.0: 'psa-background_score-0.2' and 'psa-background_score-0.3' are equal; another"
+    with pytest.raises(ConfigError, match=said):
+        add_derived_entries(parse_config(BASE | {"masks": psa, "sweep": [sweep]}))
+
+
 @pytest.mark.parametrize(
     ("sweeps", "message"),
     [
