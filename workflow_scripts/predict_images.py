@@ -5,6 +5,7 @@ write these, as coco.json and as pictures of their numbers.
 """
 
 import sys
+from pathlib import Path
 
 from tags2masks.data.images import accept_huge_images
 from tags2masks.data.readers import dataset_block
@@ -22,6 +23,7 @@ def main() -> None:
     add_paths(arguments, "images", "model", "spec", "output")
     add_formats(arguments)
     arguments.add_argument("--probabilities", action="store_true", help="also the network's")
+    arguments.add_argument("--list", type=Path, help="names of the images to take; default: all")
     args = arguments.parse_args()
     # Lazy import: worker processes import this program, and torch costs 400 MB each.
     from tags2masks.machine import Machine, prepare
@@ -34,7 +36,8 @@ def main() -> None:
     inference = inference_block(args.recipe)
     if getattr(inference, "tiles", None) is not None:
         accept_huge_images()
-    rows, damaged = find_images(args.images, dataset_block(args.recipe["dataset"]).reading)
+    reading = dataset_block(args.recipe["dataset"]).reading
+    rows, damaged = find_images(args.images, reading, args.list)
     for problem in damaged["problem"]:
         print(f"warning: {problem}", file=sys.stderr)
     entries = entries_of(

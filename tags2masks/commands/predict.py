@@ -18,6 +18,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     options.add_argument("images", type=Path, help="a folder with its subfolders, or one image")
     options.add_argument("output", type=Path, help="the folder to write, which must not exist")
     options.add_argument(
+        "--list", type=Path, metavar="FILE", dest="image_list",
+        help="a file with a line for each image of the folder to segment, its name with or without "
+        "the suffix (default: all images)",
+    )  # fmt: skip
+    options.add_argument(
         "--probabilities", action="store_true",
         help="also <image>.npz: float16 [classes + 1, height, width], before a CRF",
     )  # fmt: skip
@@ -50,6 +55,8 @@ def _predict(args: argparse.Namespace) -> None:
     images cannot be read.
     """
     _check_output(args.images, args.output)
+    if args.image_list is not None and not args.images.is_dir():
+        raise UserError("--list: of images in a folder; give the folder, or leave it out")
     # Lazy import: worker processes import this module, and torch costs 400 MB each.
     from tags2masks.data.images import accept_huge_images
     from tags2masks.export.folder import read_exported
@@ -65,7 +72,7 @@ def _predict(args: argparse.Namespace) -> None:
     rows, damaged = (
         inspect_images(root, [args.images.name], exported.reading)
         if single
-        else find_images(root, exported.reading)
+        else find_images(root, exported.reading, args.image_list)
     )
     for problem in damaged["problem"]:
         print(f"warning: {problem}", file=sys.stderr)

@@ -27,7 +27,8 @@ Generated from `papers/published/index.yaml` by `make docs`; a test fails when i
 Every table and figure of the five documents: by which config it is made here, where its figures
 then are, and what of it cannot be made. *yes*: at the paper's settings. *–*: an illustration or
 figures of other papers, nothing to compute. A config that is sized for CPUs shows the same
-comparison on small data.
+comparison on small data. Masks of VOC's test are not public:
+[export.md](export.md#pascal-vocs-test) has the way to its server.
 Run a config with the command above its table, and with what its row adds to it; CSV files are in
 `results/`, and names in *italics* are parts of `results/report.html`. The last column counts the
 figures in [papers/published](../papers/published/README.md).

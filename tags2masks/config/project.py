@@ -80,7 +80,7 @@ class Sweep(Swept):
         return " × ".join(f"{swept.entry}.{swept.field}" for swept in self.parameters)
 
 
-Format = Literal["coco", "cvat", "label_studio", "yolo"]
+Format = Literal["coco", "cvat", "label_studio", "voc", "yolo"]
 Formats = tuple[Format, ...]
 FORMATS_TEXT = "Also in the formats of other programs, see docs/export.md."
 OVERLAYS_TEXT = "Also each image with its mask drawn over it."
@@ -102,6 +102,11 @@ class Predict(Block):
 
     experiment: str = Field(description="An experiment with a segmenter, as in the leaderboard.")
     images: str = Field(description="Folder of images, including its subfolders.")
+    image_list: str | None = Field(
+        None,
+        description="File with a line for each image to segment, its name below the folder with or "
+        "without the suffix, such as VOC's ImageSets/Segmentation/test.txt; null: all images.",
+    )
     formats: Formats = Field((), description=FORMATS_TEXT)
     overlays: bool = Field(False, description=OVERLAYS_TEXT)
     probabilities: bool = Field(

@@ -1,9 +1,13 @@
-"""Masks and instances in the formats of other programs: COCO, YOLO, Label Studio, CVAT.
+"""Masks and instances in the formats of other programs: COCO, YOLO, Label Studio, CVAT, VOC.
 
 Of a semantic mask all pixels of a class are one object; ignored pixels (255) are in none.
 """
 
+import gzip
+import io
 import json
+import tarfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.coco_export import annotated
+from tags2masks.config.datasets import VOC_CLASSES
 from tags2masks.data.index import sizes_of
 from tags2masks.errors import UserError
 from tags2masks.export.polygons import polygons_of
@@ -64,12 +69,7 @@ def write_yolo(folder: Path, given: Annotated) -> None:
     finds it: images are in yolo/images, where the person puts them; the suffix of the image is not
     in the name. Raises UserError for two images that differ in their suffix alone.
     """
-    names = [Path(path).with_suffix(".txt").as_posix() for path in given.rows["path"]]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(
-            f"yolo: two images would have the labels {twice[0]}; give them other names than by "
-            "their suffix"
-        )
+    names = _renamed("yolo", given, lambda path: path.with_suffix(".txt").as_posix())
     for name, size, instances in zip(names, sizes_of(given.rows), given.instances, strict=True):
         height, width = size
         lines = [
@@ -165,16 +165,54 @@ def write_cvat(folder: Path, given: Annotated) -> None:
     _write_xml(folder / "cvat.xml", root)
 
 
+def write_voc(folder: Path, given: Annotated) -> None:
+    """voc.tgz with the masks that the folder holds, as PASCAL VOC's server takes them.
+
+    It is the competition comp6 of 2012, segmentation with any training data. Raises UserError if
+    the classes are not VOC's, or for two images that differ in folder or suffix alone.
+    """
+    if tuple(given.classes) != VOC_CLASSES:
+        raise UserError(
+            f"voc: the server takes masks of PASCAL VOC's {len(VOC_CLASSES)} classes in their "
+            f"order, not of {', '.join(given.classes)}; ask for another format"
+        )
+    names = _renamed("voc", given, lambda path: f"{path.stem}.png")
+    # Without times and owners: the same masks are the same bytes.
+    with (
+        (folder / "voc.tgz").open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for image, name in zip(given.rows["image"], names, strict=True):
+            content = (folder / f"{image}.png").read_bytes()
+            member = tarfile.TarInfo(f"results/VOC2012/Segmentation/comp6_test_cls/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
 FORMATS: dict[str, Callable[[Path, Annotated], None]] = {
     "coco": write_coco,
     "yolo": write_yolo,
     "label_studio": write_label_studio,
     "cvat": write_cvat,
+    "voc": write_voc,
 }
 """What writes each format into a folder."""
 
 
 # -- files ---------------------------------------------------------------------------------------
+
+
+def _renamed(name: str, given: Annotated, rename: Callable[[Path], str]) -> list[str]:
+    """The names of the images' files in a format. Raises UserError where two have the same."""
+    names = [rename(Path(path)) for path in given.rows["path"]]
+    if len(set(names)) < len(names):
+        ((twice, _),) = Counter(names).most_common(1)
+        raise UserError(
+            f"{name}: two images would have the file {twice}; give them other names than by their "
+            "suffix or folder"
+        )
+    return names
 
 
 def _run_lengths(mask: np.ndarray) -> list[int]:

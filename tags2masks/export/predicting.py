@@ -4,36 +4,71 @@ Does not import torch: worker processes of programs import this module.
 """
 
 import csv
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from tags2masks.data.images import SUFFIXES, image_files, inspect_image
 from tags2masks.data.index import files_of, with_reading
-from tags2masks.errors import UserError
+from tags2masks.errors import UserError, raise_together
 from tags2masks.export.masks import write_masks
 from tags2masks.files import written_whole
-from tags2masks.given import path_inside
+from tags2masks.given import path_inside, read_text
 from tags2masks.store import Entry
 
 KEPT = "probabilities"
 
 
-def find_images(folder: Path, reading: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+def find_images(
+    folder: Path, reading: dict, image_list: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The images of a folder and its subfolders, and those that cannot be read.
 
-    reading: how those are read that the model learned from, see `Dataset.reading`.
+    reading: how those are read that the model learned from, see `Dataset.reading`; image_list: a
+    file with the names of those to take, None: all.
     Returns image, path, height, width, and how they are read; and image, problem.
-    Raises UserError when there are none that can be read.
+    Raises UserError when there are none that can be read, and for a list that does not fit.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; correct `images` of predict in the config")
     paths = sorted(path.relative_to(folder).as_posix() for path in image_files(folder))
     if not paths:
         raise UserError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    if image_list is not None:
+        paths = _listed(image_list, folder, paths)
     return inspect_images(folder, paths, reading)
+
+
+def _listed(image_list: Path, folder: Path, paths: Sequence[str]) -> list[str]:
+    """The paths that a list names with or without their suffix, in its order."""
+    try:
+        names = [line.strip() for line in read_text(image_list).splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{image_list}: cannot be read ({error}); correct the list") from None
+    if not names:
+        raise UserError(f"{image_list}: names no image; correct the list")
+    whole, bare = {path: [path] for path in paths}, defaultdict(list)
+    for path in paths:
+        bare[str(PurePosixPath(path).with_suffix(""))].append(path)
+    found, problems = [], []
+    for name in names:
+        match whole.get(name) or bare.get(name, []):
+            case [path]:
+                found.append(path)
+            case []:
+                problems.append(f"{image_list}: no image '{name}' in {folder}; correct the list")
+            case [one, other, *_]:
+                problems.append(
+                    f"{image_list}: '{name}' is {one} or {other}; write it with its suffix"
+                )
+    raise_together(problems)
+    if len(set(found)) < len(found):
+        ((twice, _),) = Counter(found).most_common(1)
+        raise UserError(f"{image_list}: names {twice} twice; keep one")
+    return found
 
 
 def inspect_images(

@@ -85,6 +85,7 @@ class Catalog:
         for name, wanted in self.config.predict.items():
             self.predictor(name)
             _check_braces(f"predict.{name}.images", wanted.images)
+            _check_braces(f"predict.{name}.image_list", wanted.image_list or "")
         self.comparisons()
         self.lines_against()
         self._check_class_groups()

@@ -197,9 +197,13 @@ class Plan(Measured):
         return [spec.images]
 
     def predicted_images(self, wildcards) -> list[str]:
-        """Input function: the folder of new images, if it exists; otherwise the job reports it."""
-        folder = self.config.predict[wildcards.name].images
-        return [folder] if Path(folder).is_dir() else []
+        """Input function: the folder of new images and their list, if these exist.
+
+        Otherwise the job reports it.
+        """
+        wanted = self.config.predict[wildcards.name]
+        paths = [wanted.images] + [wanted.image_list] * (wanted.image_list is not None)
+        return [path for path in paths if Path(path).exists()]
 
     # -- recorded parameters ---------------------------------------------------------------------
 
@@ -219,8 +223,9 @@ class Plan(Measured):
     def predicted_also(self, wildcards) -> str:
         """Param function: the arguments for what is written beside the masks of new images."""
         wanted = self.config.predict[wildcards.name]
-        more = " --probabilities" if wanted.probabilities else ""
-        return _also(wanted) + more
+        listed = {} if wanted.image_list is None else {"list": wanted.image_list}
+        parts = [_also(wanted), options(listed), "--probabilities" * wanted.probabilities]
+        return " ".join(filter(None, parts))
 
     def exported_also(self, wildcards) -> str:
         """Param function: the arguments for what is written beside exported masks."""

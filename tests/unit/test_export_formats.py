@@ -2,25 +2,30 @@
 
 import argparse
 import json
+import tarfile
 from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from tags2masks.commands import predict
+from tags2masks.config.datasets import VOC_CLASSES
 from tags2masks.errors import UserError
 from tags2masks.export.formats import FORMATS, Annotated, objects_of
 from tags2masks.instance_store import instance
+from tags2masks.palette import write_palette_png
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 CLASSES = ["cat", "house cat", 'ö "&<']
 PATHS = ["a.jpg", "sub/b 1.png", "c.jpg"]
 SIZES = [(13, 17), (20, 9), (5, 6)]
+OF_OBJECTS = sorted(FORMATS.keys() - {"voc"})
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +47,8 @@ def folder(masks, tmp_path_factory):
     """A folder with all formats."""
     folder = tmp_path_factory.mktemp("formats")
     given = Annotated(rows_of(), CLASSES, [objects_of(mask) for mask in masks])
-    for write in FORMATS.values():
-        write(folder, given)
+    for name in OF_OBJECTS:
+        FORMATS[name](folder, given)
     return folder
 
 
@@ -139,8 +144,8 @@ def test_instances_may_overlap(tmp_path):
     both[0, :, :3], both[1, 1:, 2:] = True, True
     own = [instance(2, both[0], 0.75), instance(2, both[1], 0.5), instance(1, both[0] & False)]
     given = Annotated(rows_of().iloc[:1].assign(height=4, width=5), CLASSES, [own])
-    for write in FORMATS.values():
-        write(tmp_path, given)
+    for name in OF_OBJECTS:
+        FORMATS[name](tmp_path, given)
     annotations = COCO(tmp_path / "coco.json").anns.values()
     assert [each["score"] for each in annotations] == [0.75, 0.5, 1.0]
     masks = Xml.parse(tmp_path / "cvat.xml").findall("image/mask")
@@ -151,9 +156,37 @@ def test_instances_may_overlap(tmp_path):
 
 def test_yolo_has_one_name_for_two_suffixes(tmp_path):
     given = Annotated(rows_of(["a.jpg", "a.png", "b.png"]), CLASSES, [[], [], []])
-    said = r"^yolo: two images would have the labels a\.txt; give them other names"
+    said = r"^yolo: two images would have the file a\.txt; give them other names"
     with pytest.raises(UserError, match=said):
         FORMATS["yolo"](tmp_path, given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_voc_as_its_server_takes_it(masks, tmp_path):
+    for path, mask in zip(PATHS, masks, strict=True):
+        write_palette_png(tmp_path / f"{path}.png", mask)
+    given = Annotated(rows_of(), VOC_CLASSES, [[]] * 3)
+    FORMATS["voc"](tmp_path, given)
+    with tarfile.open(tmp_path / "voc.tgz") as archive:
+        names = archive.getnames()
+        for name, mask in zip(names, masks, strict=True):
+            picture = Image.open(archive.extractfile(name))
+            np.testing.assert_array_equal(np.asarray(picture), mask)
+            assert picture.mode == "P"
+            assert picture.getpalette()[:12] == [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
+    folder = "results/VOC2012/Segmentation/comp6_test_cls"
+    assert names == [f"{folder}/a.png", f"{folder}/b 1.png", f"{folder}/c.png"]
+    first = (tmp_path / "voc.tgz").read_bytes()
+    FORMATS["voc"](tmp_path, given)
+    assert (tmp_path / "voc.tgz").read_bytes() == first
+
+
+def test_voc_is_of_its_classes_and_of_single_names(tmp_path):
+    with pytest.raises(UserError, match=r"^voc: the server takes masks of PASCAL VOC's 20 classes"):
+        FORMATS["voc"](tmp_path, Annotated(rows_of(), VOC_CLASSES[::-1], [[]] * 3))
+    given = Annotated(rows_of(["a/x.jpg", "b/x.jpg", "y.jpg"]), VOC_CLASSES, [[]] * 3)
+    with pytest.raises(UserError, match=r"^voc: two images would have the file x\.png; give them"):
+        FORMATS["voc"](tmp_path, given)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -41,6 +41,34 @@ def test_folders_without_a_whole_image_are_refused(photos):
         find_images(photos / "x", {})
 
 
+def test_a_list_says_which_images_and_in_which_order(photos):
+    names = photos.parent / "test.txt"
+    names.write_text("sub/c\n\n a.png \n")
+    found, damaged = find_images(photos, {}, names)
+    assert found["image"].tolist() == ["sub/c.jpg", "a.png"] and damaged.empty
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "test.txt: names no image; correct the list"),
+        ("a\nx\n../a\n", r"no image 'x' in \S+photos; correct the list\n.*no image '\.\./a' in"),
+        ("a\n", "'a' is a.jpg or a.png; write it with its suffix"),
+        ("a.png\nsub/c\nsub/c.jpg\n", "names sub/c.jpg twice; keep one"),
+        ("\x00", "no image '\x00' in"),
+        (None, "test.txt: cannot be read .*; correct the list"),
+    ],
+)
+def test_lists_that_do_not_fit(photos, lines, said):
+    names = photos.parent / "test.txt"
+    if lines is not None:
+        names.write_text(lines)
+    if said.startswith("'a'"):
+        Image.new("RGB", (5, 3)).save(photos / "a.jpg")
+    with pytest.raises(UserError, match=said):
+        find_images(photos, {}, names)
+
+
 def test_the_check_names_each_folder_with_damaged_images(tmp_path, monkeypatch):
     for name, rows in (("fine", ""), ("bad", "b.jpg,b.jpg: empty file\nc.jpg,c.jpg: empty file\n")):
         (tmp_path / name).mkdir()

@@ -250,7 +250,9 @@ def test_the_page_word_by_word(finished, tags2masks, tmp_path, monkeypatch):
 
 def test_masks_are_exported_to_the_folder_of_the_config(copy):
     (copy.folder / "photos").mkdir()
-    Image.new("RGB", (20, 30)).save(copy.folder / "photos/a.png")
+    for name in ("a", "b"):
+        Image.new("RGB", (20, 30)).save(copy.folder / f"photos/{name}.png")
+    (copy.folder / "some of them.txt").write_text("a\n")
     copy.configure(
         copy.config
         | {
@@ -259,6 +261,7 @@ def test_masks_are_exported_to_the_folder_of_the_config(copy):
                 "new": {
                     "experiment": EXPERIMENT,
                     "images": "photos",
+                    "image_list": "some of them.txt",
                     "probabilities": True,
                     "formats": ["yolo"],
                 }
@@ -287,5 +290,8 @@ def test_masks_are_exported_to_the_folder_of_the_config(copy):
     new = copy.folder / "results/predict/new"
     assert np.load(new / "a.png.npz")["probabilities"].shape == (3, 30, 20)
     assert (new / "yolo/labels/a.txt").is_file() and not (new / "coco.json").exists()
+    assert not (new / "b.png.png").exists()
+    (copy.folder / "some of them.txt").write_text("a\nb.png\n")
+    assert copy.would_run("predict") == {"predict_images": 1, "predict": 1}
     copy.configure(copy.config | {"export": copy.config["export"] | {"formats": ["yolo"]}})
     assert copy.would_run("export_masks") == {"masks_in_folder": 2, "export_masks": 1}
