@@ -13,7 +13,7 @@ from tags2masks.config.analyses import (
     RegionPictures,
     Untagged,
 )
-from tags2masks.config.base import Block
+from tags2masks.config.base import Block, Name
 from tags2masks.config.scores import BackgroundScore
 
 
@@ -49,6 +49,11 @@ class Evaluation(Block):
         description="Also measure maps of the classifier after each epoch, on this number of "
         "training images (`epochs.csv`); null: don't. It uses pixel masks, and nothing is chosen "
         "by it. Classifiers need `keep_states: true`.",
+    )
+    epoch_maps: tuple[Name, ...] | None = Field(
+        None,
+        min_length=1,
+        description="The entries of `maps` that are measured after each epoch; null: all.",
     )
     epoch_features: int | None = Field(
         None,

@@ -90,6 +90,12 @@ class Catalog:
         self.lines_against()
         self._check_class_groups()
         self._check_side_by_side()
+        for name in self.config.evaluation.epoch_maps or ():
+            if name not in self.config.maps:
+                raise ConfigError(
+                    f"evaluation.epoch_maps: no entry '{name}' in maps; "
+                    f"{choices(name, self.config.maps)}"
+                )
 
     def _check_class_groups(self) -> None:
         """Raise ConfigError for groups of a data set that is not measured."""

@@ -87,6 +87,24 @@ def test_its_maps_have_no_epochs_and_define_no_regions():
     assert {cam.id for cam in plan.cams.values()} == {own.id}
 
 
+def test_some_maps_are_measured_after_each_epoch():
+    raw = {
+        "datasets": {"digits": {"kind": "digits"}},
+        "classifiers": {"c": {"method": "vanilla", "keep_states": True}},
+        "maps": {"cam": {"method": "cam", "scales": [1]}, "tta": {"method": "cam"}},
+        "experiments": ["digits / c / {cam,tta}"],
+        "evaluation": {"epoch_images": 5},
+    }
+    cam, tta = Plan(raw).of_stage("maps")
+    assert Plan(raw).epoch_tables == [f"{each.folder}/epochs.csv" for each in (cam, tta)]
+    raw["evaluation"]["epoch_maps"] = ["cam"]
+    assert Plan(raw).epoch_tables == [f"{cam.folder}/epochs.csv"]
+    raw["evaluation"]["epoch_maps"] = ["cam", "tda"]
+    said = r"^evaluation\.epoch_maps: no entry 'tda' in maps; did you mean 'tta'\?"
+    with pytest.raises(ConfigError, match=said):
+        Plan(raw)
+
+
 def test_ids_of_other_maps_are_as_before_and_others_have_no_second_network():
     assert "network" not in Cam().key() and Cam(network="noc").key()["network"] == "noc"
     with pytest.raises(ConfigError) as error:
