@@ -20,7 +20,11 @@ def main() -> None:
     if spec.labelled == "all":
         masks = with_masks(reader.list_masks(spec, args.root, train, seed, "labelled"), train)
     else:
-        chosen = choose_labelled(spec.labelled, train, classes, seed)
+        chosen = (
+            reader.labelled_images(spec, args.root, train)
+            if isinstance(spec.labelled, str)
+            else choose_labelled(spec.labelled, train, classes, seed)
+        )
         rows = train.set_index("image", drop=False).loc[chosen].reset_index(drop=True)
         masks = with_all_masks(reader.list_masks(spec, args.root, rows, seed, "labelled"))
     table = reader.mask_table(spec, classes)

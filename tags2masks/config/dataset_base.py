@@ -46,6 +46,8 @@ class Dataset(Block):
     """Whether its images have tags to learn from. Without, all are of split ood."""
     has_boxes: ClassVar[bool] = False
     """Whether the reader gives a box for every object."""
+    has_lists: ClassVar[bool] = False
+    """Whether `labelled` may name a list of images; the reader then has `labelled_images`."""
     makes_images: ClassVar[bool] = False
     """Whether the reader writes the images, into own/images."""
     makes_masks: ClassVar[bool] = False
@@ -67,12 +69,13 @@ class Dataset(Block):
         "val",
         description="Split that the segmentation model is evaluated on; a change trains nothing.",
     )
-    labelled: int | float | tuple[str, ...] | Literal["all"] | None = free(
+    labelled: int | float | tuple[str, ...] | Literal["all"] | str | None = free(
         None,
         description="Training images whose masks methods may learn from: a number, a share "
-        "(between 0 and 1), a list of names, or all. Images are chosen class by class in a random "
-        "order, so a smaller number gives a subset of a larger one. In the id of artifacts that "
-        "learn from masks.",
+        "(between 0 and 1), a list of names, all, or of kind `voc` also the name of an image list, "
+        "such as train: its images that are trained on. Numbers of images are chosen class by "
+        "class in a random order, so a smaller number gives a subset of a larger one. In the id "
+        "of artifacts that learn from masks.",
     )
     box_noise: tuple[Inwards, Outwards] | None = free(
         None,
@@ -124,6 +127,10 @@ class Dataset(Block):
         """The tables from which the masks of a split are drawn; not masks in files of their own."""
         return []
 
+    def labelled_files(self) -> list[str]:
+        """The tables from which labelled.csv is made."""
+        return self.mask_files("train")
+
     def truth_files(self) -> list[str]:
         """The tables from which truth.csv is made."""
         return [*self.mask_files("train"), *self.mask_files("val")]
@@ -131,7 +138,8 @@ class Dataset(Block):
     def all_files(self) -> list[str]:
         """All of these tables, each once."""
         files = [self.index_files(split) for split in SPLITS]
-        files += [self.box_files("train"), self.box_files("val"), self.truth_files()]
+        files += [self.box_files("train"), self.box_files("val")]
+        files += [self.labelled_files(), self.truth_files()]
         return list(dict.fromkeys(chain(*files)))
 
     def read_from(self, table: str, digest: Callable[[str], str]) -> dict[str, str]:
@@ -142,7 +150,7 @@ class Dataset(Block):
         files = {
             "boxes": partial(self.box_files, "train"),
             "val-boxes": partial(self.box_files, "val"),
-            "labelled": partial(self.mask_files, "train"),
+            "labelled": self.labelled_files,
             "truth": self.truth_files,
         }.get(table, partial(self.index_files, table))
         root = self.tables_root
@@ -178,7 +186,8 @@ class Dataset(Block):
         whole = type(value) is int and value >= 1
         share = type(value) is float and 0 < value < 1
         names = isinstance(value, list | tuple) and value and all(type(n) is str for n in value)
-        if value not in (None, "all") and not (whole or share or names):
+        a_list = cls.has_lists and isinstance(value, str) and value
+        if value not in (None, "all") and not (whole or share or names or a_list):
             raise ValueError(
                 f"{value!r} is no number of images, no share between 0 and 1, no list of names and "
                 "not all"

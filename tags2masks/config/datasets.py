@@ -215,6 +215,7 @@ class Voc(Photographs):
 
     title: ClassVar[str] = "PASCAL VOC"
     has_boxes: ClassVar[bool] = True
+    has_lists: ClassVar[bool] = True
     mask_options: ClassVar[tuple[str, ...]] = ("names", "others", "mask_values")
 
     kind: Literal["voc"] = "voc"
@@ -266,6 +267,11 @@ class Voc(Photographs):
     def truth_files(self) -> list[str]:
         """The list of the training images that are measured, if there is one."""
         return [self._below(self.list_path(self.seed_list))] if self.seed_list else []
+
+    def labelled_files(self) -> list[str]:
+        """The list of the training images with masks to learn from, if there is one."""
+        named = isinstance(self.labelled, str) and self.labelled != "all"
+        return [self._below(self.list_path(self.labelled))] if named else []
 
     def _below(self, path: str) -> str:
         return str(Path(self.root) / path)

@@ -19,7 +19,7 @@ from tags2masks.errors import UserError, raise_together
 
 COLUMNS = ("image", "mask", "instances")
 
-Labelled = int | float | Sequence[str]  # as the config has it; "all" is for the caller
+Labelled = int | float | Sequence[str]  # as the config has it; words are for the caller
 
 
 def label_order(

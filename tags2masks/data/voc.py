@@ -96,6 +96,14 @@ def list_masks(
     )
 
 
+def labelled_images(spec: Voc, root: Path | str, train: pd.DataFrame) -> list[str]:
+    """The training images that are in the list `spec.labelled`; train: the rows of train.
+
+    Raises UserError if there is none.
+    """
+    return train.loc[_is_listed(spec, root, "labelled", train), "image"].tolist()
+
+
 def measured_images(spec: Voc, root: Path | str, index: pd.DataFrame) -> pd.DataFrame:
     """The rows of the index without training images that are not in `spec.seed_list`.
 
@@ -103,13 +111,21 @@ def measured_images(spec: Voc, root: Path | str, index: pd.DataFrame) -> pd.Data
     """
     if spec.seed_list is None:
         return index
-    name = spec.list_path(spec.seed_list)
-    listed = {entry.image for entry in _read_list(Path(root), name, "seed_list")}
     train = index["split"] == "train"
-    kept = index["image"].isin(listed)
-    if not (train & kept).any():
-        raise UserError(f"{Path(root) / name}: no training image is in it; correct seed_list")
-    return index[~train | kept].reset_index(drop=True)
+    kept = _is_listed(spec, root, "seed_list", index[train])
+    return index[~train | kept.reindex(index.index, fill_value=True)].reset_index(drop=True)
+
+
+def _is_listed(spec: Voc, root: Path | str, key: str, train: pd.DataFrame) -> pd.Series:
+    """Whether each training image is in the list that the field `key` names.
+
+    Raises UserError if none is.
+    """
+    name = spec.list_path(getattr(spec, key))
+    kept = train["image"].isin({entry.image for entry in _read_list(Path(root), name, key)})
+    if not kept.any():
+        raise UserError(f"{Path(root) / name}: no training image is in it; correct {key}")
+    return kept
 
 
 def list_boxes(

@@ -140,14 +140,14 @@ def test_of_coco_each_split_has_its_files(tmp_path):
 
 def test_of_voc_each_split_has_its_list(tmp_path):
     (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
-    spec = Voc(root=str(tmp_path), seed_list="seeds")
+    spec = Voc(root=str(tmp_path), seed_list="seeds", labelled="few")
     found = {
         table: [Path(name).name for name in spec.read_from(table, str)]
         for table in ("train", "val", "ood", "boxes", "val-boxes", "labelled", "truth")
     }
     assert found == {
         "train": ["train.txt"], "val": ["val.txt"], "ood": [], "boxes": [], "val-boxes": [],
-        "labelled": [], "truth": ["seeds.txt"],
+        "labelled": ["few.txt"], "truth": ["seeds.txt"],
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The PASCAL VOC reader on a devkit of a few files, and on real ones where they are."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from PIL import Image
 
 from tags2masks.config.datasets import VOC_CLASSES, Voc
 from tags2masks.data import voc
-from tags2masks.data.index import build_index
+from tags2masks.data.index import build_index, write_classes, write_index
+from tags2masks.data.labelled import read_labelled
 from tags2masks.data.truth import INVALID, check_masks
 from tags2masks.errors import UserError
 from tests.unit.splits import list_all
+from tests.unit.test_readers import call
+from workflow_scripts import list_labelled
 
 ANIMALS = ("cat", "cow", "dog", "horse", "sheep")
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "voc12_animals"
@@ -151,6 +155,39 @@ def test_only_images_of_the_seed_list_are_measured(devkit):
     assert spec.truth_files() == [str(lists / "some.txt")] and block(devkit).truth_files() == []
     assert spec.truth_key()["seed_list"] == "some"
     assert not {"seed_list"} & {*spec.key(), *spec.labelled_key()}
+
+
+def test_a_list_names_the_images_with_masks_to_learn_from(devkit, monkeypatch):
+    spec = block(devkit, labelled="some")
+    listing, classes = list_all(voc, spec, devkit)
+    index = build_index(listing, devkit, classes, 1, 2)
+    (devkit / "ImageSets/Segmentation/some.txt").write_text("2008_2\n2007_1\n2009_9\n")
+    write_index(devkit / "train.csv", index)
+    write_classes(devkit / "classes.txt", classes)
+    mask = devkit / "SegmentationClass/2007_1.png"
+    Image.fromarray(np.full_like(np.asarray(Image.open(mask)), 8)).save(mask)  # a cat
+
+    def listed():
+        recipe = {"seed": 0, "dataset": spec.key() | spec.labelled_key()}
+        call(
+            monkeypatch, list_labelled, recipe=json.dumps(recipe), root=devkit,
+            index=devkit / "train.csv", classes=devkit / "classes.txt",
+            labelled=devkit / "labelled.csv", free=spec.model_dump_json(include={"root"}),
+        )  # fmt: skip
+        return read_labelled(devkit / "labelled.csv")
+
+    assert listed().values.tolist() == [
+        ["2007_1", "SegmentationClass/2007_1.png", "SegmentationObject/2007_1.png"]
+    ]
+    assert spec.labelled_key()["labelled"] == "some"
+    (devkit / "ImageSets/Segmentation/some.txt").write_text("2008_2\n")
+    with pytest.raises(UserError, match=r"some\.txt: no training image is in it; correct labelled"):
+        listed()
+    (devkit / "ImageSets/Segmentation/some.txt").unlink()
+    with pytest.raises(
+        UserError, match=r"some\.txt: no such list; .* choose labelled from train, v"
+    ):
+        listed()
 
 
 def test_names_with_blanks(devkit):
