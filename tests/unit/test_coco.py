@@ -25,8 +25,6 @@ from tests.unit.tiny_coco import (
     write,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_train100"
 
 

@@ -23,8 +23,6 @@ from tests.unit.tiny_coco import (
     write,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 @pytest.fixture
 def folder(tmp_path):

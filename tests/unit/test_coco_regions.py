@@ -1,12 +1,9 @@
 """COCO's regions: RLE beside pycocotools, polygons and overlaps by hand."""
 
 import numpy as np
-import pytest
 from pycocotools import mask as coco_mask
 
 from tags2masks.data.coco_regions import region_of, semantic_mask, unpacked
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 def square(x1, y1, x2, y2):

@@ -20,8 +20,6 @@ from tags2masks.export.formats import FORMATS, Annotated, objects_of
 from tags2masks.instance_store import instance
 from tags2masks.palette import write_palette_png
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 CLASSES = ["cat", "house cat", 'ö "&<']
 PATHS = ["a.jpg", "sub/b 1.png", "c.jpg"]
 SIZES = [(13, 17), (20, 9), (5, 6)]

@@ -6,8 +6,6 @@ from pycocotools import mask as coco_mask
 
 from tags2masks.export.polygons import polygons_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def of(text):
     return np.array([[cell == "#" for cell in row] for row in text.split()])
