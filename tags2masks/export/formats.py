@@ -8,7 +8,7 @@ import io
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as Xml
@@ -46,6 +46,37 @@ def objects_of(mask: np.ndarray) -> list[Instance]:
     return [instance(int(id), mask == id) for id in np.unique(mask) if id not in (0, IGNORED)]
 
 
+# The names of files where a format leaves out the suffix of the image, or also its folder.
+RENAMED: dict[str, Callable[[Path], str]] = {
+    "voc": lambda path: f"{path.stem}.png",
+    "yolo": lambda path: path.with_suffix(".txt").as_posix(),
+}
+
+
+def check_formats(formats: Collection[str], rows: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Raise UserError for formats that these images or classes cannot have, before masks are made.
+
+    rows: with path of the images; classes: the names.
+    """
+    if "voc" in formats and tuple(classes) != VOC_CLASSES:
+        raise UserError(
+            f"voc: the server takes masks of PASCAL VOC's {len(VOC_CLASSES)} classes in their "
+            f"order, not of {', '.join(classes)}; ask for another format"
+        )
+    for name in sorted(RENAMED.keys() & set(formats)):
+        names = _renamed(name, rows)
+        if len(set(names)) < len(names):
+            ((twice, _),) = Counter(names).most_common(1)
+            raise UserError(
+                f"{name}: two images would have the file {twice}; give them other names than by "
+                "their suffix or folder"
+            )
+
+
+def _renamed(name: str, rows: pd.DataFrame) -> list[str]:
+    return [RENAMED[name](Path(path)) for path in rows["path"]]
+
+
 # -- the formats ---------------------------------------------------------------------------------
 
 
@@ -67,9 +98,9 @@ def write_yolo(folder: Path, given: Annotated) -> None:
 
     A line has the class, from 0, and the corners as shares of width and height. As the trainer
     finds it: images are in yolo/images, where the person puts them; the suffix of the image is not
-    in the name. Raises UserError for two images that differ in their suffix alone.
+    in the name.
     """
-    names = _renamed("yolo", given, lambda path: path.with_suffix(".txt").as_posix())
+    names = _renamed("yolo", given.rows)
     for name, size, instances in zip(names, sizes_of(given.rows), given.instances, strict=True):
         height, width = size
         lines = [
@@ -168,15 +199,9 @@ def write_cvat(folder: Path, given: Annotated) -> None:
 def write_voc(folder: Path, given: Annotated) -> None:
     """voc.tgz with the masks that the folder holds, as PASCAL VOC's server takes them.
 
-    It is the competition comp6 of 2012, segmentation with any training data. Raises UserError if
-    the classes are not VOC's, or for two images that differ in folder or suffix alone.
+    It is the competition comp6 of 2012, segmentation with any training data.
     """
-    if tuple(given.classes) != VOC_CLASSES:
-        raise UserError(
-            f"voc: the server takes masks of PASCAL VOC's {len(VOC_CLASSES)} classes in their "
-            f"order, not of {', '.join(given.classes)}; ask for another format"
-        )
-    names = _renamed("voc", given, lambda path: f"{path.stem}.png")
+    names = _renamed("voc", given.rows)
     # Without times and owners: the same masks are the same bytes.
     with (
         (folder / "voc.tgz").open("wb") as file,
@@ -197,22 +222,10 @@ FORMATS: dict[str, Callable[[Path, Annotated], None]] = {
     "cvat": write_cvat,
     "voc": write_voc,
 }
-"""What writes each format into a folder."""
+"""What writes each format into a folder, of what `check_formats` lets pass."""
 
 
 # -- files ---------------------------------------------------------------------------------------
-
-
-def _renamed(name: str, given: Annotated, rename: Callable[[Path], str]) -> list[str]:
-    """The names of the images' files in a format. Raises UserError where two have the same."""
-    names = [rename(Path(path)) for path in given.rows["path"]]
-    if len(set(names)) < len(names):
-        ((twice, _),) = Counter(names).most_common(1)
-        raise UserError(
-            f"{name}: two images would have the file {twice}; give them other names than by their "
-            "suffix or folder"
-        )
-    return names
 
 
 def _run_lengths(mask: np.ndarray) -> list[int]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tags2masks.coco_export import instance_picture
 from tags2masks.data.index import files_of, write_classes
-from tags2masks.export.formats import FORMATS, Annotated, objects_of
+from tags2masks.export.formats import FORMATS, Annotated, check_formats, objects_of
 from tags2masks.given import path_inside
 from tags2masks.instance_store import KIND, Instance, decoded
 from tags2masks.palette import write_palette_png
@@ -28,8 +28,11 @@ def write_masks(
     formats: of `FORMATS`, which need classes; overlay_root: the folder of the images, for
     `<image>.overlay.jpg`; None: no overlays. Where entries have instances, they are what is written
     in the formats, of which coco is always one, and as pictures of their numbers.
-    Raises UserError for an image whose name leads out of the folder, and as the formats do.
+    Raises UserError for an image whose name leads out of the folder, and, before the first entry,
+    as `check_formats`.
     """
+    if classes is not None:
+        check_formats(formats, rows, classes)
     files = dict(zip(rows["image"], files_of(rows, overlay_root or Path()), strict=True))
     found: dict[str, list[Instance]] = {}
     written, wanted = set(), set(formats)

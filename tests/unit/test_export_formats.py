@@ -17,6 +17,7 @@ from tags2masks.commands import predict
 from tags2masks.config.datasets import VOC_CLASSES
 from tags2masks.errors import UserError
 from tags2masks.export.formats import FORMATS, Annotated, objects_of
+from tags2masks.export.masks import write_masks
 from tags2masks.instance_store import instance
 from tags2masks.palette import write_palette_png
 
@@ -152,11 +153,17 @@ def test_instances_may_overlap(tmp_path):
     assert lines == ["1 0 0 0.6 0 0.6 1 0 1", "1 0.4 0.25 1 0.25 1 1 0.4 1"]
 
 
+def unseen():
+    """Entries that nobody asks for."""
+    pytest.fail("a mask is made before the formats are checked")
+    yield
+
+
 def test_yolo_has_one_name_for_two_suffixes(tmp_path):
-    given = Annotated(rows_of(["a.jpg", "a.png", "b.png"]), CLASSES, [[], [], []])
+    rows = rows_of(["a.jpg", "a.png", "b.png"])
     said = r"^yolo: two images would have the file a\.txt; give them other names"
     with pytest.raises(UserError, match=said):
-        FORMATS["yolo"](tmp_path, given)
+        write_masks(tmp_path, unseen(), rows, CLASSES, ["coco", "yolo"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,10 +188,10 @@ def test_voc_as_its_server_takes_it(masks, tmp_path):
 
 def test_voc_is_of_its_classes_and_of_single_names(tmp_path):
     with pytest.raises(UserError, match=r"^voc: the server takes masks of PASCAL VOC's 20 classes"):
-        FORMATS["voc"](tmp_path, Annotated(rows_of(), VOC_CLASSES[::-1], [[]] * 3))
-    given = Annotated(rows_of(["a/x.jpg", "b/x.jpg", "y.jpg"]), VOC_CLASSES, [[]] * 3)
+        write_masks(tmp_path, unseen(), rows_of(), VOC_CLASSES[::-1], ["voc"])
+    rows = rows_of(["a/x.jpg", "b/x.jpg", "y.jpg"])
     with pytest.raises(UserError, match=r"^voc: two images would have the file x\.png; give them"):
-        FORMATS["voc"](tmp_path, given)
+        write_masks(tmp_path, unseen(), rows, VOC_CLASSES, ["voc"])
     assert list(tmp_path.iterdir()) == []
 
 

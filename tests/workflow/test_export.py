@@ -160,6 +160,10 @@ def test_images_that_cannot_be_read_are_told_of_at_the_end(model, tags2masks, tm
         f"first: {tmp_path}/photos/b.jpg: empty file; replace it or take it off the list"
     )
     assert np.asarray(Image.open(tmp_path / "out/a.png.png")).shape == (30, 20)
+    (tmp_path / "whole.txt").write_text("a\n")
+    listed = ("--list", tmp_path / "whole.txt")
+    assert tags2masks("predict", model, tmp_path / "photos", tmp_path / "listed", *listed) == 0
+    assert (tmp_path / "listed/a.png.png").is_file()
 
 
 def test_mistakes_end_in_one_line(finished, model, tags2masks, tmp_path, capsys):
@@ -187,6 +191,17 @@ def test_mistakes_end_in_one_line(finished, model, tags2masks, tmp_path, capsys)
     )
     assert said("predict", model, photos, tmp_path / "out", "--scales", -1).startswith(
         "error: --scales: -1.0: "
+    )
+    assert said("predict", model, photos, tmp_path / "out", "--format", "voc").startswith(
+        "error: voc: the server takes masks of PASCAL VOC's 20 classes in their order, not of zero"
+    )
+    names = tmp_path / "names.txt"
+    names.write_text("b\n")
+    assert said("predict", model, photos, tmp_path / "out", "--list", names) == (
+        f"error: {names}: no image 'b' in {photos}; correct the list"
+    )
+    assert said("predict", model, photos / "a.png", tmp_path / "out", "--list", names) == (
+        "error: --list: of images in a folder; give the folder, or leave it out"
     )
     assert said("export", "digits/x", tmp_path / "out").startswith(
         "error: no experiment 'digits/x'; choose from "
