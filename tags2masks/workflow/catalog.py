@@ -90,6 +90,10 @@ class Catalog:
         self.lines_against()
         self._check_class_groups()
         self._check_side_by_side()
+        self._check_epoch_maps()
+
+    def _check_epoch_maps(self) -> None:
+        """Raise ConfigError for maps that are no entry."""
         for name in self.config.evaluation.epoch_maps or ():
             if name not in self.config.maps:
                 raise ConfigError(

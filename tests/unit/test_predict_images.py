@@ -1,13 +1,21 @@
 """Folders of new images: which of them can be segmented, and what is said of the others."""
 
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
+from tags2masks.config.datasets import VOC_CLASSES
+from tags2masks.config.project import parse_config
+from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.export.predicting import find_images
+from tags2masks.workflow.building import build_experiments
 from workflow_scripts import check_predictions
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -67,6 +75,18 @@ def test_lists_that_do_not_fit(photos, lines, said):
         Image.new("RGB", (5, 3)).save(photos / "a.jpg")
     with pytest.raises(UserError, match=said):
         find_images(photos, {}, names)
+
+
+def test_the_documented_entry_is_of_an_experiment_with_a_segmenter():
+    page = (
+        (ROOT / "docs/export.md").read_text(encoding="utf-8").partition("### PASCAL VOC's test")[2]
+    )
+    entry = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    config = parse_config(read_config(ROOT / "papers/label_efficient.yaml") | entry)
+    wanted = config.predict["test"]
+    assert wanted.formats == ("voc",) and wanted.image_list.endswith("Segmentation/test.txt")
+    (found,) = (each for each in build_experiments(config) if each.name == wanted.experiment)
+    assert "segmenter" in found.artifacts and config.datasets["voc"].classes == VOC_CLASSES
 
 
 def test_the_check_names_each_folder_with_damaged_images(tmp_path, monkeypatch):
