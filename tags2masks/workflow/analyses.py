@@ -1,7 +1,6 @@
 """The tables of analyses that a config asks for, and the artifacts that these are of."""
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.mistakes import choices
 from tags2masks.workflow.artifacts import Artifact
 from tags2masks.workflow.catalog import Catalog
 
@@ -108,16 +107,4 @@ def _of_entries(analysis: str, catalog: Catalog) -> list[tuple[str, Artifact]]:
     wanted = getattr(catalog.config.evaluation, analysis)
     if wanted is None:
         return []
-    key, found = f"evaluation.{analysis}.maps", {}
-    for experiment in catalog.experiments:
-        for depth, artifact in experiment.products:
-            if artifact.stage == "maps":
-                found.setdefault(experiment.chain[depth].name, {})[artifact.key] = artifact
-    chosen = {}
-    for name in wanted.maps:
-        if name not in found:
-            raise ConfigError(
-                f"{key}: no experiment goes through maps.{name}; {choices(name, found)}"
-            )
-        chosen |= {of: (f"{key}: {name}", artifact) for of, artifact in found[name].items()}
-    return list(chosen.values())
+    return catalog.maps_of_entries(f"evaluation.{analysis}.maps", wanted.maps)

@@ -4,7 +4,7 @@ Light to import: no torch, no pandas.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tags2masks.config.base import ConfigError
@@ -90,16 +90,7 @@ class Catalog:
         self.lines_against()
         self._check_class_groups()
         self._check_side_by_side()
-        self._check_epoch_maps()
-
-    def _check_epoch_maps(self) -> None:
-        """Raise ConfigError for maps that are no entry."""
-        for name in self.config.evaluation.epoch_maps or ():
-            if name not in self.config.maps:
-                raise ConfigError(
-                    f"evaluation.epoch_maps: no entry '{name}' in maps; "
-                    f"{choices(name, self.config.maps)}"
-                )
+        self.epoch_maps()
 
     def _check_class_groups(self) -> None:
         """Raise ConfigError for groups of a data set that is not measured."""
@@ -275,6 +266,32 @@ class Catalog:
     def reader(self, dataset: str) -> str:
         """The module that reads a data set."""
         return f"data.{self.config.datasets[dataset].kind}"
+
+    def epoch_maps(self) -> list[Artifact]:
+        """The maps that may be measured after each epoch; raises as `maps_of_entries`."""
+        names = self.config.evaluation.epoch_maps
+        if names is None:
+            return self.of_stage("maps")
+        return [artifact for _, artifact in self.maps_of_entries("evaluation.epoch_maps", names)]
+
+    def maps_of_entries(self, key: str, names: Sequence[str]) -> list[tuple[str, Artifact]]:
+        """The maps of these entries, each once, with the config's key and the entry.
+
+        Raises ConfigError naming the key if no experiment goes through an entry.
+        """
+        found: dict[str, dict] = {}
+        for experiment in self.experiments:
+            for depth, artifact in experiment.products:
+                if artifact.stage == "maps":
+                    found.setdefault(experiment.chain[depth].name, {})[artifact.key] = artifact
+        chosen = {}
+        for name in names:
+            if name not in found:
+                raise ConfigError(
+                    f"{key}: no experiment goes through maps.{name}; {choices(name, found)}"
+                )
+            chosen |= {of: (f"{key}: {name}", artifact) for of, artifact in found[name].items()}
+        return list(chosen.values())
 
     def predictor(self, name: str) -> Artifact:
         """The predictions artifact of the experiment that this entry of `predict` uses."""

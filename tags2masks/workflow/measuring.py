@@ -39,10 +39,8 @@ class Measured(Described):
             return []
         of_classifier = (a for a in self.with_truth("maps") if "classifier" in a.upstream)
         maps = [a for a in of_classifier if not a.block.helpers and "noc" not in a.block.needs]
-        if (wanted := self.config.evaluation.epoch_maps) is not None:
-            blocks = [self.config.maps[name] for name in wanted]
-            maps = [a for a in maps if a.block in blocks]
-        return [f"{a.folder}/epochs.csv" for a in maps]
+        wanted = {a.key for a in self.epoch_maps()}
+        return [f"{a.folder}/epochs.csv" for a in maps if a.key in wanted]
 
     @property
     def embeddings(self) -> list[str]:

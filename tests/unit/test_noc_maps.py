@@ -100,7 +100,7 @@ def test_some_maps_are_measured_after_each_epoch():
     raw["evaluation"]["epoch_maps"] = ["cam"]
     assert Plan(raw).epoch_tables == [f"{cam.folder}/epochs.csv"]
     raw["evaluation"]["epoch_maps"] = ["cam", "tda"]
-    said = r"^evaluation\.epoch_maps: no entry 'tda' in maps; did you mean 'tta'\?"
+    said = r"^evaluation\.epoch_maps: no experiment goes through maps\.tda; did you mean 'tta'\?"
     with pytest.raises(ConfigError, match=said):
         Plan(raw)
 
