@@ -72,5 +72,5 @@ def printed(program: str) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="malloc of glibc")
 def test_what_was_freed_goes_back_on_request_though_small_blocks_lie_between():
     kept, left = map(int, printed(GIVING_BACK))
-    assert kept >= 270  # three blocks of 90 MB
-    assert left < 10
+    assert kept > 250  # three blocks of 90 MB, as exactly as the kernel keeps count
+    assert left < 20
