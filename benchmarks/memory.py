@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.material import smooth_maps, smooth_mask
 from benchmarks.peak import watched
 from benchmarks.timing import Row, compared
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.config.masks import Threshold
 from tags2masks.data.index import COLUMNS, images_sha, write_classes, write_index
 from tags2masks.data.truth import write_truth

@@ -1,7 +1,8 @@
 # What images there are, the boxes and masks that methods may learn from, and (for evaluation alone)
 # what the pixels show. Rules per kind of data set: `voc`, `voc_val`, `voc_ood`, `voc_boxes`,
 # `voc_val_boxes`, `voc_labelled`, `voc_truth`.
-from tags2masks.config.datasets import KINDS, SPLITS
+from tags2masks.config.datasets import KINDS
+from tags2masks.user_tables import SPLITS
 
 LABELLED = "results/{dataset}/labelled.csv"
 TABLES = [*SPLITS, "boxes", "val-boxes", "labelled", "truth"]

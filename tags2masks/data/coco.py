@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tags2masks.config.coco import Coco
 from tags2masks.config.dataset_base import is_taken
-from tags2masks.config.datasets import Coco
 from tags2masks.config.mistakes import choices
 from tags2masks.data.boxes import Box, box_table, extent, nudged
 from tags2masks.data.coco_file import (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.config.datasets import Digits
+from tags2masks.config.digits import Digits
 from tags2masks.data.boxes import Box, box_table
 from tags2masks.data.scenes import draw_scene
 from tags2masks.data.true_instances import drawn_instances

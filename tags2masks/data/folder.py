@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tags2masks.config.dataset_base import is_taken
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.config.mistakes import choices
 from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.images import image_files

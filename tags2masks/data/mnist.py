@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.config.datasets import DIGIT_NAMES, MNIST_FILES, Mnist
+from tags2masks.config.digits import DIGIT_NAMES, MNIST_FILES, Mnist
 from tags2masks.data.boxes import Box, box_table, extent
 from tags2masks.data.images import decode
 from tags2masks.data.randomness import image_seed

@@ -15,7 +15,7 @@ import skimage.data
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tags2masks.config.datasets import DIGIT_NAMES, Digits
+from tags2masks.config.digits import DIGIT_NAMES, Digits
 from tags2masks.data.index import SPLITS
 
 TRIES = 40  # positions to try before a digit is left out

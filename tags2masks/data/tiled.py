@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.config.datasets import Tiled
+from tags2masks.config.folders import Tiled
 from tags2masks.data import folder as whole
 from tags2masks.data.boxes import CORNERS, Box, box_table
 from tags2masks.data.images import accept_huge_images, decode, read_image

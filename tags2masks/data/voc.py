@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from tags2masks.config.datasets import Voc
+from tags2masks.config.voc import Voc
 from tags2masks.data.boxes import Box, box_table, nudged
 from tags2masks.data.true_instances import boxed_instances, drawn_instances
 from tags2masks.data.truth import INVALID, MaskTable, mask_files, value_table

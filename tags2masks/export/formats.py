@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tags2masks.coco_export import annotated
-from tags2masks.config.datasets import VOC_CLASSES
+from tags2masks.config.voc import VOC_CLASSES
 from tags2masks.data.index import sizes_of
 from tags2masks.errors import UserError
 from tags2masks.export.polygons import polygons_of

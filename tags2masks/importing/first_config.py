@@ -12,7 +12,7 @@ from typing import NamedTuple
 import yaml
 from PIL import Image
 
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.config.reading import read_config
 from tags2masks.data.folder import list_classes
 from tags2masks.data.images import DAMAGE, FORMATS, ORIENTATION

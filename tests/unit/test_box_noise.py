@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from tags2masks.config.datasets import Digits, Folder
+from tags2masks.config.digits import Digits
+from tags2masks.config.folders import Folder
 from tags2masks.data.box_noise import with_noise
 from tags2masks.data.boxes import Box, box_table, read_boxes
 from tags2masks.data.index import COLUMNS, assign_shards, read_index, write_classes, write_index

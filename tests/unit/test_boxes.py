@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.data import folder
 from tags2masks.data.boxes import COLUMNS, Box, box_table, nudged, read_boxes, write_boxes
 from tags2masks.data.tables import write_table

@@ -14,7 +14,8 @@ from tags2masks.checking.findings import ERROR, NOTE, WARNING
 from tags2masks.checking.images import size_findings, stored_findings, twin_findings
 from tags2masks.checking.tags import contradictions, tag_findings
 from tags2masks.checking.text import summary
-from tags2masks.config.datasets import Digits, Folder
+from tags2masks.config.digits import Digits
+from tags2masks.config.folders import Folder
 from tags2masks.config.pools import Untagged
 from tags2masks.data.images import Stored, read_stored
 from tags2masks.palette import write_palette_png

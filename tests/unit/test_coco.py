@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from tags2masks.config.datasets import Coco
+from tags2masks.config.coco import Coco
 from tags2masks.data import coco
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import check_masks, read_mask

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import Coco, Voc
+from tags2masks.config.coco import Coco
+from tags2masks.config.voc import Voc
 from tags2masks.errors import UserError
 from tags2masks.stages import STAGES
 from tags2masks.workflow import described as described_module

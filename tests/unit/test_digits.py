@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tags2masks.config.datasets import DIGIT_NAMES, Digits
+from tags2masks.config.digits import DIGIT_NAMES, Digits
 from tags2masks.data import digits, scenes
 from tags2masks.data.images import read_image
 from tags2masks.data.index import build_index

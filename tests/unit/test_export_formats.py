@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from tags2masks.commands import predict
-from tags2masks.config.datasets import VOC_CLASSES
+from tags2masks.config.voc import VOC_CLASSES
 from tags2masks.errors import UserError
 from tags2masks.export.formats import FORMATS, Annotated, objects_of
 from tags2masks.export.masks import write_masks

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from tags2masks.coco_export import instance_picture
-from tags2masks.config.datasets import Coco
+from tags2masks.config.coco import Coco
 from tags2masks.data import coco
 from tags2masks.data.index import (
     COLUMNS,

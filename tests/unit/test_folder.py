@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.data import folder
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import INVALID

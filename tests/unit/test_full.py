@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tags2masks.config.datasets import Digits
+from tags2masks.config.digits import Digits
 from tags2masks.config.training import Augment
 from tags2masks.data.index import images_sha, write_classes, write_index
 from tags2masks.data.labelled import TrueMasks, write_labelled

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tags2masks.config.datasets import Digits
+from tags2masks.config.digits import Digits
 from tags2masks.config.instances import Full
 from tags2masks.data import digits
 from tags2masks.data.index import build_index, images_sha, rows_of, write_classes, write_index

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import Coco, Folder, Voc
+from tags2masks.config.coco import Coco
+from tags2masks.config.folders import Folder
 from tags2masks.config.reading import read_config
+from tags2masks.config.voc import Voc
 from tags2masks.data import coco, folder, mnist, voc
 from tags2masks.data.images import decode, read_image
 from tags2masks.data.index import read_classes, read_index

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import VOC_CLASSES
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
+from tags2masks.config.voc import VOC_CLASSES
 from tags2masks.data.index import write_classes
 from tags2masks.errors import UserError
 from tags2masks.metrics.groups import group_figures, members

@@ -18,7 +18,7 @@ from PIL import Image
 from tags2masks.__main__ import main
 from tags2masks.checking.dataset import check_dataset
 from tags2masks.coco_export import annotated
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.errors import UserError
 from tags2masks.importing.brush import decode_brush
 from tags2masks.importing.formats import FORMATS, reader_of

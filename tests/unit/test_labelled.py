@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import Coco, Digits, Folder, Voc
+from tags2masks.config.coco import Coco
+from tags2masks.config.digits import Digits
+from tags2masks.config.folders import Folder
 from tags2masks.config.project import parse_config
+from tags2masks.config.voc import Voc
 from tags2masks.data import digits
 from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.labelled import COLUMNS, choose_labelled, label_order

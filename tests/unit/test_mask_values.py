@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import Voc
 from tags2masks.config.project import parse_config
+from tags2masks.config.voc import Voc
 from tags2masks.data import voc
 from tags2masks.workflow.artifacts import all_artifacts
 from tags2masks.workflow.building import build_experiments

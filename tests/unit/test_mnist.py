@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import MNIST_FILES, Mnist
+from tags2masks.config.digits import MNIST_FILES, Mnist
 from tags2masks.data import mnist
 from tags2masks.data.images import read_image
 from tags2masks.data.index import build_index

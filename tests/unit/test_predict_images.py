@@ -7,9 +7,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from tags2masks.config.datasets import VOC_CLASSES
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
+from tags2masks.config.voc import VOC_CLASSES
 from tags2masks.errors import UserError
 from tags2masks.export.predicting import find_images
 from tags2masks.workflow.building import build_experiments

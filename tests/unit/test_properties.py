@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import VOC_CLASSES, Folder, Voc
+from tags2masks.config.folders import Folder
+from tags2masks.config.voc import VOC_CLASSES, Voc
 from tags2masks.data import voc
 from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.truth import plain_table, write_truth

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tags2masks.config.datasets import VOC_CLASSES
 from tags2masks.config.papers import INDEX
+from tags2masks.config.voc import VOC_CLASSES
 from tags2masks.errors import UserError
 from tags2masks.metrics.rows import COLUMNS as FIGURE_COLUMNS
 from tags2masks.report.page import write_page

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import KINDS, Coco, Digits, Folder, Mnist, Tiled, Voc
+from tags2masks.config.coco import Coco
+from tags2masks.config.datasets import KINDS
+from tags2masks.config.digits import Digits, Mnist
+from tags2masks.config.folders import Folder, Tiled
 from tags2masks.config.pools import OpenImages, Untagged
+from tags2masks.config.voc import Voc
 from tags2masks.data.boxes import read_boxes
 from tags2masks.data.index import SPLITS, read_classes, read_index, write_index
 from tags2masks.data.readers import dataset_block, reader_module
@@ -60,7 +64,8 @@ def test_the_block_and_the_reader_alone_know_a_kind():
     # Formats of annotations that are read and written have the same names.
     formats = {"config/project", "export/formats", "export/masks", "importing/formats"}
     speaking -= {f"tags2masks/{name}.py" for name in formats}
-    assert speaking == {"tags2masks/config/datasets.py", "tags2masks/config/pools.py"}
+    blocks = {"coco", "datasets", "digits", "folders", "pools", "voc"}
+    assert speaking == {f"tags2masks/config/{name}.py" for name in blocks}
 
 
 def test_places_are_given_beside_the_recipe():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tags2masks.config.base import ConfigError
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.data.index import build_index, files_of, images_sha, write_classes, write_index
 from tags2masks.data.truth import write_truth
 from tags2masks.metrics.region_pixels import distances, largest, region_numbers, shares

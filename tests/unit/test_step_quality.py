@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.data.index import build_index, images_sha, write_classes, write_index
 from tags2masks.data.truth import write_truth
 from tags2masks.store import write_shard

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import Tiled
+from tags2masks.config.folders import Tiled
 from tags2masks.data import images, tiled
 from tags2masks.data.images import read_image
 from tags2masks.data.readers import dataset_block

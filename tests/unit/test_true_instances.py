@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import Digits, Folder, Mnist, Voc
+from tags2masks.config.digits import Digits, Mnist
+from tags2masks.config.folders import Folder
+from tags2masks.config.voc import Voc
 from tags2masks.data import coco, digits, voc
 from tags2masks.data.index import (
     COLUMNS,

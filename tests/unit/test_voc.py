@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.config.datasets import VOC_CLASSES, Voc
+from tags2masks.config.voc import VOC_CLASSES, Voc
 from tags2masks.data import voc
 from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.labelled import read_labelled

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tags2masks.config.datasets import Folder
+from tags2masks.config.folders import Folder
 from tags2masks.data import folder
 from tags2masks.data.warnings import alpha_warnings, read_warnings, tag_warnings, write_warnings
 from tags2masks.metrics.agreement import agreement_warnings, unseen_warnings

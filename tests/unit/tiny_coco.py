@@ -5,7 +5,7 @@ import json
 
 from PIL import Image
 
-from tags2masks.config.datasets import Coco
+from tags2masks.config.coco import Coco
 from tags2masks.data import coco
 from tags2masks.data.index import build_index
 from tags2masks.data.truth import check_masks, read_mask

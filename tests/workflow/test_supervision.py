@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tags2masks.config.datasets import MNIST_FILES
+from tags2masks.config.digits import MNIST_FILES
 from tags2masks.config.methods import METHODS
 from tags2masks.config.papers import INDEX
 from tags2masks.config.project import parse_config
