@@ -15,6 +15,7 @@ and optionally
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
@@ -31,7 +32,7 @@ from tags2masks.methods import learning_module, method_block, method_module, pac
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
 from tags2masks.progress import progress
 from tags2masks.training import epoch_batches, fit
-from tags2masks.workflow.ids import artifact_id, file_digest
+from tags2masks.workflow.ids import artifact_id, digest, file_digest
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,17 @@ class Task:
             )
         return self.files[stage], artifact
 
+    @cached_property
     def state(self) -> State:
-        """The folder and fingerprint of checkpoints of this recipe, code, images and boxes."""
+        """The folder and fingerprint of checkpoints of this recipe and code, and of what it reads.
+
+        Files count by their bytes: those of an artifact may be others under the same id, as when
+        the boxes that its masks come from were drawn anew.
+        """
         used = [self.rows("train"), *([] if self.candidates is None else [self.candidates])]
-        images = map(images_sha, used)
-        boxes = [] if self.boxes is None else [file_digest(str(self.boxes))]
-        fingerprint = "-".join([artifact_id(self.recipe), self.source, *images, *boxes])
+        read = [*chain(*self.files.values()), self.weights, self.labelled, self.keep, self.boxes]
+        parts = [*map(images_sha, used), *(file_digest(str(path)) for path in read if path)]
+        fingerprint = "-".join([artifact_id(self.recipe), self.source, digest("-".join(parts))])
         return State(self.model.parent / "state", fingerprint)
 
 
@@ -131,7 +137,7 @@ def train(task: Task) -> tuple[nn.Module, list[dict[str, float]]]:
         task.spec,
         task.recipe["seed"],
         task.machine,
-        task.state(),
+        task.state,
         second=second,
         **further,
     )

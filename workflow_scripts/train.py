@@ -75,7 +75,7 @@ def main() -> None:
         pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.6g")
     write_record(args.spec, provenance(args.recipe) | {"classes": task.classes})
     save_model(network, args.model)
-    end_state(task.state(), task.spec.keep_states)
+    end_state(task.state, task.spec.keep_states)
 
 
 if __name__ == "__main__":

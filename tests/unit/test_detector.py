@@ -280,15 +280,6 @@ def test_boxes_are_asked_for(tmp_path):
         learning.views(task(tmp_path, tiny(difficult="leave_out"), boxes=path))
 
 
-def test_a_checkpoint_of_other_boxes_is_not_resumed(tmp_path):
-    path, spec = tmp_path / "boxes.csv", tiny()
-    index, marks = task(tmp_path, spec).index, []
-    for corner in (3, 4, 3):
-        write_boxes(path, box_table([Box("a", "cat", (0, 0, corner, 3), False, "")], index))
-        marks.append(task(tmp_path, spec, boxes=path).state().fingerprint)
-    assert marks[0] == marks[2] != marks[1]
-
-
 def config(**changes) -> dict:
     """A config of a detector on digits."""
     block = {"method": "fasterrcnn"} | changes.pop("block", {})

@@ -254,6 +254,19 @@ def test_a_killed_run_goes_on_to_the_same_bytes(call, monkeypatch, capsys):
     assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("role", ["masks", "weights", "labelled", "keep", "boxes"])
+def test_a_checkpoint_of_other_files_of_the_same_id_is_not_resumed(data, tmp_path, role):
+    file, marks = tmp_path / "file", []
+    given = {"files": {"masks": [file]}} if role == "masks" else {role: file}
+    recipe = {"stage": "segmenter", "method": "deeplabv2", "spec": {}, "upstream": {}}
+    for content in ("one", "two", "one"):
+        file.write_text(content, encoding="utf-8")
+        index = read_index(data / "index.csv")
+        task = Task(recipe, index, CLASSES, data, Machine(), tmp_path / "model", **given)
+        marks.append(task.state.fingerprint)
+    assert marks[0] == marks[2] != marks[1]
+
+
 @pytest.mark.parametrize(
     ("stage", "method", "spec", "message"),
     [

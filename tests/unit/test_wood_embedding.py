@@ -54,7 +54,7 @@ def task(tmp_path):
     for epoch in (1, 2):
         torch.manual_seed(epoch)
         rows.append({"epoch": epoch})
-        save(made.state(), [wood.build(made.spec, len(CLASSES))], [], None, rows, True)
+        save(made.state, [wood.build(made.spec, len(CLASSES))], [], None, rows, True)
     return made
 
 
