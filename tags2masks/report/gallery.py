@@ -40,6 +40,7 @@ from tags2masks.report.tables import percent
 from tags2masks.stages import STAGES, figured
 
 MOST_SAID = 4  # instances of one image in a caption
+SURE = 0.3  # instances of a lower score would cover the others
 MOST_MAPS = 3  # of one image; those of the highest mean are shown
 OBJECTS = {"objectness": "objects", "object_masks": "object mask"}  # the titles of their tiles
 
@@ -134,7 +135,7 @@ def gallery(experiment: dict, dataset: Dataset, results: Path, count: int) -> Ga
     return Gallery(
         {name: [examples[image] for image in images] for name, images in groups.items()},
         max((len(example.tiles) for example in examples.values()), default=1),
-        _legend(dataset.classes, occurring),
+        legend_of(dataset.classes, occurring),
         IGNORED in occurring,
     )
 
@@ -191,10 +192,21 @@ def _instances_tile(
 ) -> Tile | None:
     if instances is None:
         return None
-    said = [f"{dataset.classes[each.class_id - 1]} {each.score:.2f}" for each in instances]
+    return instances_tile(
+        pixels, instances, dataset.classes, title, f"{title.capitalize()} of {image}"
+    )
+
+
+def instances_tile(
+    pixels: np.ndarray, instances: list[Instance], classes: list[str], title: str, alt: str
+) -> Tile:
+    """The instances with a score of at least SURE over their image."""
+    sure = [each for each in instances if each.score >= SURE]
+    said = [f"{classes[each.class_id - 1]} {each.score:.2f}" for each in sure]
     note = ", ".join(said[:MOST_SAID]) + (" …" if len(said) > MOST_SAID else "") or "none"
-    picture = instances_picture(pixels, instances)
-    return Tile(picture, title, note, f"{title.capitalize()} of {image}: {note}")
+    if len(sure) < len(instances):
+        note += f"; {len(instances) - len(sure)} below {SURE}"
+    return Tile(instances_picture(pixels, sure), title, note, f"{alt}: {note}")
 
 
 def _object_tile(
@@ -228,7 +240,8 @@ def _mask_tile(
     return Tile(picture, title, note, alt)
 
 
-def _legend(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:
+def legend_of(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:
+    """(name, CSS colour) of background and classes that occur."""
     colours = mask_colours()
     names = ["background", *classes]
     return [

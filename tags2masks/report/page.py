@@ -36,6 +36,7 @@ from tags2masks.report.plausibility import (
     sheets_of,
     shown_plausibility,
 )
+from tags2masks.report.prediction_rows import prediction_rows
 from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import epoch_figures, published_tables, with_groups
 from tags2masks.report.shown_analyses import analysis_pictures
@@ -181,6 +182,7 @@ def _dataset(
         for experiment in outline
     }
     first = first_seeds(outline)
+    on_val = [experiment for experiment in first if experiment["evaluate_on"] == "val"]
     properties = None
     if has_truth:
         properties = tables.read_properties(results / name / "properties.csv")
@@ -254,6 +256,12 @@ def _dataset(
         "properties": [] if properties is None else tables.class_properties(properties),
         "correlations": tables.correlation_rows(related) if has_truth else [],
         "groups": None if groups is None else group_table(groups),
+        "on_val": prediction_rows(
+            artifacts_of("predictions", on_val, numbers, results),
+            {artifact for experiment in on_val for artifact in experiment["instances"]},
+            read,
+            2 * count,
+        ),
         "side_by_side": side_by_side(
             artifacts_of("maps", first, numbers, results),
             read,

@@ -28,7 +28,8 @@ CERTAIN = "labels"  # the stage whose masks an affinity network learns from
 class Dataset(NamedTuple):
     """The data of a data set that a report needs.
 
-    rows: the training images; files: their files; truth: the mask file of each image that has one.
+    rows: the training images; files: those of training and val images; truth: the mask file of each
+    image that has one.
     """
 
     name: str
@@ -46,7 +47,7 @@ def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Data
     index = read_index(*(folder / f"{split}.csv" for split in SPLITS))
     classes = read_classes(folder / "classes.txt", index)
     spec = dataset_block(where["spec"])
-    rows = rows_of(index, "train")
+    shown = index[index["split"].isin(["train", "val"])]
     truth: dict[str, Path] = {}
     if has_truth:
         listed = read_truth(folder / "truth.csv")
@@ -56,19 +57,22 @@ def read_dataset(name: str, where: dict, results: Path, has_truth: bool) -> Data
         name=name,
         classes=classes,
         index=index,
-        rows=rows,
-        files=dict(zip(rows["image"], files_of(rows, where["root"]), strict=True)),
+        rows=rows_of(index, "train"),
+        files=dict(zip(shown["image"], files_of(shown, where["root"]), strict=True)),
         truth=truth,
         table=reader_module(spec.kind).mask_table(spec, classes),
     )
 
 
 def shards_of(dataset: Dataset, chosen: pd.DataFrame, folder: Path) -> Iterator:
-    """(shard of an artifact's folder, the chosen images that it holds), one after another."""
-    for number in sorted(set(chosen["shard"])):
-        sha = images_sha(rows_of(dataset.rows, "train", number))
+    """(shard of an artifact's folder, the chosen images that it holds), one after another.
+
+    The images are of one split, that of the artifact.
+    """
+    for (split, number), mine in chosen.groupby(["split", "shard"]):
+        sha = images_sha(rows_of(dataset.index, split, number))
         with Shard(folder / f"{number}.zarr.zip", folder.name, sha) as shard:
-            images = chosen.loc[chosen["shard"] == number, "image"]
+            images = mine["image"]
             yield shard, [image for image in images if not shard.partial or shard.holds(image)]
 
 
