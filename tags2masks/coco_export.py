@@ -28,7 +28,7 @@ def annotated(
             "segmentation": each.code | {"counts": each.code["counts"].decode()},
             "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1],
             "area": int(coco_mask.area(each.code)),
-            "iscrowd": 0,
+            "iscrowd": int(each.crowd),
             "score": each.score,
         }
         for image, instances in found

@@ -31,7 +31,8 @@ class InstanceInference(Entry):
     crf: NetworkCrf | None = Field(
         None,
         description="Refine each instance's probabilities on its box and half of the box's sides "
-        "around it; `{}`: as BBAM's code, which has the whole image, null: don't.",
+        "around it; `{}`: with the numbers of BBAM's code, null: don't. The code takes the whole "
+        "image, raises each mask before, and enlarges small boxes.",
     )
     batch_size: int = free(8, ge=1, description="Images of equal size per forward pass.")
 
@@ -64,7 +65,7 @@ class MaskRcnn(TwoStage):
     optimizer: Optimizer = Optimizer(
         lr=0.008, head_factor=1, momentum=0.9, poly_power=0, warmup=0.025, drops=(0.8,)
     )
-    augment: ShortSides = ShortSides(short_sides=(416, 448, 480, 512), longest=800)
+    augment: ShortSides = ShortSides(short_sides=(416, 440, 464, 488, 512), longest=800)
     anchors: Anchors = Anchors(sizes=(21, 42, 84, 168, 332))
     mask_layers: int = Field(4, ge=1, description="Convolutions of the mask head.")
     mask_channels: int = Field(256, ge=1, description="Channels of the mask head.")

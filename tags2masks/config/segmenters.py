@@ -102,7 +102,7 @@ class DeepLabV2(CrossEntropySegmenter):
     """DeepLab with parallel dilated convolutions (ASPP) on the last features of any network.
 
     20,000 steps of 10 images of VOC are 18.9 epochs. LPCAM's paper has batches of 5 (`epochs: 9`),
-    others 30,000 steps of 10 (`epochs: 28`). Scales 0.5 to 2 are long sides of 250 to 1000. COCO:
+    others 30,000 steps of 10 (`epochs: 28`). Scales 0.5 to 1.5 are long sides of 250 to 750. COCO:
     crop 481, rate 2e-4, 100,000 steps of 10.
     """
 
@@ -113,7 +113,7 @@ class DeepLabV2(CrossEntropySegmenter):
     epochs: int = Field(19, ge=1, description="19 · 1,059 = 20,121 steps on VOC.")
     batch_size: int = Field(10, ge=1, description="Images per step, over all GPUs.")
     optimizer: Optimizer = Optimizer(lr=2.5e-4, momentum=0.9, weight_decay=5e-4)
-    augment: Augment = Augment(resize=(250, 1000), crop=321)
+    augment: Augment = Augment(resize=(250, 750), crop=321)
     rates: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (6, 12, 18, 24), min_length=1, description="Dilation of each parallel convolution."
     )

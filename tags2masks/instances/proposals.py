@@ -89,8 +89,8 @@ def refined(mask: np.ndarray, inside: np.ndarray, proposals: Proposals, share: f
     """The proposal that is most like the mask, with those that lie in it: bool [H, W] (eq. 5.4).
 
     mask: bool [H, W]; inside: the pixels of its box, which bounds the result; share: of a
-    proposal's pixels that must be in the mask, or for the best one in the box: more than this.
-    Without a best one it is the mask as it is.
+    proposal's pixels that must be in the mask, or for the best one in the box: more than this, or
+    all. Without a best one it is the mask as it is.
     """
     regions, count = proposals.regions.ravel(), proposals.members.shape[1]
     area, in_mask, in_box = (
@@ -99,9 +99,9 @@ def refined(mask: np.ndarray, inside: np.ndarray, proposals: Proposals, share: f
     members = proposals.members[~proposals.members[:, in_box == 0].any(axis=1)]
     areas, common, boxed = (members @ sums for sums in (area, in_mask, in_box))
     overlaps = common / np.maximum(areas + mask.sum() - common, 1)
-    overlaps[boxed <= share * areas] = 0
+    overlaps[(boxed <= share * areas) & (boxed < areas)] = 0
     if not overlaps.size or overlaps.max() == 0:
         return mask
-    chosen = common > share * areas
+    chosen = (common > share * areas) | (common == areas)
     chosen[overlaps.argmax()] = True
     return members[chosen].any(axis=0)[proposals.regions] & inside

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tags2masks.config.object_maps import ObjectMaps
@@ -41,8 +42,9 @@ def each_object(
 
     network: in evaluation mode, without gradients; images: [B, 3, H, W] in 0 to 1. attribution: of
     O objects a value of 0 or more for every pixel, [O, H, W]; `stride` pixels become a cell, their
-    mean, and each map is divided by its maximum. An object without a proposal that counts has a map
-    of zeros.
+    mean, and the grid is read between the cells at the places of maps of objects, whose corners lie
+    on the image's. Each map is divided by its maximum. An object without a proposal that counts has
+    a map of zeros.
     """
     positives = find_positives(network, network.normalize(images), objects, spec)
     counts = [len(found.boxes) for found in positives]
@@ -51,7 +53,22 @@ def each_object(
     if known:
         asked = Asked([objects[n] for n in known], [positives[n].boxes for n in known])
         maps[known] = attribution(asked)
-    return list(zip(stored(maps, spec.stride), counts, strict=True))
+    return list(zip(_from_corner_to_corner(maps, spec.stride), counts, strict=True))
+
+
+def _from_corner_to_corner(maps: Tensor, stride: int) -> Tensor:
+    """`stored` maps [O, H, W], read where the outer cells' centres are the image's corners."""
+    cells = stored(maps, stride)
+    down, across = (
+        (2 * torch.linspace(0, pixels - 1, count, device=maps.device) + 1) / pixels - 1
+        for pixels, count in zip(maps.shape[-2:], cells.shape[-2:], strict=True)
+    )
+    places = torch.stack(torch.meshgrid(across, down, indexing="xy"), -1)
+    grids = F.grid_sample(
+        cells[:, None], places.expand(len(cells), -1, -1, -1), padding_mode="border",
+        align_corners=False,
+    )[:, 0]  # fmt: skip
+    return grids / grids.amax((-2, -1), keepdim=True).clamp_min(torch.finfo(grids.dtype).tiny)
 
 
 def class_scores(network: Detector, levels: Levels, asked: Asked, size: tuple[int, int]) -> Tensor:

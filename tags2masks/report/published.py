@@ -196,13 +196,13 @@ def published_tables(
     frame = pd.concat([read_published(path) for path in paths], ignore_index=True)
     named = {word for method in frame["method"] for word in method.split("/")}
     known = {experiment["experiment"]: experiment for experiment in outline}
-    words = {name: _words(experiment, named) for name, experiment in known.items()}
+    words = {name: words_of(experiment, named) for name, experiment in known.items()}
     figured = pd.concat([metrics.assign(epoch=""), epochs], ignore_index=True)
     tables = []
     for (paper, table), rows in frame.groupby(["paper", "table"], sort=False):
         figures = []
         for row in rows.to_dict("records"):
-            stage, metric, tuned = _parts(row["metric"])
+            stage, metric, tuned = parts_of(row["metric"])
             mine = figured[
                 (figured["stage"] == stage)
                 & (figured["metric"] == metric)
@@ -235,7 +235,7 @@ def published_tables(
     return tables
 
 
-def _words(experiment: dict, named: set[str]) -> list[str]:
+def words_of(experiment: dict, named: set[str]) -> list[str]:
     """The word for each entry of an experiment in published tables: its name or its method."""
     methods = {
         depth: artifact.rpartition("-")[0]
@@ -248,7 +248,7 @@ def _words(experiment: dict, named: set[str]) -> list[str]:
     ]
 
 
-def _parts(metric: str) -> tuple[str | None, str, bool]:
+def parts_of(metric: str) -> tuple[str | None, str, bool]:
     """Stage, metric and tuned_on_masks in metrics.csv; stage None for other metrics."""
     for stage, name in STAGE_NAMES.items():
         if metric.startswith(f"{name}_"):
@@ -258,7 +258,7 @@ def _parts(metric: str) -> tuple[str | None, str, bool]:
 
 
 def _metric_title(metric: str) -> str:
-    stage, plain, tuned = _parts(metric)
+    stage, plain, tuned = parts_of(metric)
     name = METRIC_NAMES.get(plain, plain.replace("_", " ").replace("iou", "IoU"))
     title = f"{STAGE_NAMES[stage].capitalize()} {name}" if stage else name[:1].upper() + name[1:]
     return f"{title}, best score" if tuned else title

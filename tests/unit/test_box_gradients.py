@@ -3,13 +3,15 @@
 from collections import OrderedDict
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from captum.attr import Saliency
 
 from tags2masks.config.object_maps import BoxGrad, BoxGradCam, BoxSmoothGrad
+from tags2masks.instances.boxmask import enlarged
 from tags2masks.machine import prepare
-from tags2masks.maps import boxgrad, boxgradcam, boxsmoothgrad
+from tags2masks.maps import box_gradients, boxgrad, boxgradcam, boxsmoothgrad
 from tags2masks.maps.positives import find_positives
 from tests.unit.test_bbam import MACHINE, OBJECTS, network, whole
 
@@ -67,6 +69,24 @@ def test_the_gradient_of_a_linear_detector(method):
     ((cells, _),) = module.localize(Linear(), red(0.5), [whole(size=SIZE)], spec)
     # Means of ⌈3/2⌉ × ⌈4/2⌉ cells of rows 0–1 and 1–2: 0.75/4, 0.1/4; 0.25/4, 1.1/4.
     torch.testing.assert_close(cells, torch.tensor([[0.75, 0.1], [0.25, 1.1]]) / 1.1)
+
+
+@pytest.mark.parametrize("first", [64, 176])
+def test_a_map_is_found_where_it_was(first):
+    """Its grid goes from corner to corner of the image: a cell's centre is not its middle."""
+    shown = torch.zeros(256, 320)
+    shown[first : first + 16, 160:176] = 1
+    asked = [whole(size=(256, 320))]
+    spec = BoxGrad(**ONE | {"stride": 16})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(box_gradients, "find_positives", lambda *_: [SimpleNamespace(boxes=[0])])
+        ((grid, _),) = box_gradients.each_object(
+            Linear(), torch.zeros(1, 3, 256, 320), asked, spec, lambda _: shown[None]
+        )
+    pixels = enlarged(grid.numpy(), (256, 320), (256, 320))
+    for axis, middle in ((0, first + 7.5), (1, 167.5)):
+        found = (pixels.sum(1 - axis) * np.arange(pixels.shape[axis])).sum() / pixels.sum()
+        assert abs(found - middle) < 0.8
 
 
 def test_grad_cam_of_a_linear_detector():

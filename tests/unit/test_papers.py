@@ -23,6 +23,7 @@ from tags2masks.config.papers import (
 from tags2masks.config.project import parse_config
 from tags2masks.config.reading import read_config
 from tags2masks.config.report import Figure
+from tags2masks.report.published import parts_of, read_published, words_of
 from tags2masks.report.tables import METRIC_NAMES
 from tags2masks.stages import STAGES
 from tags2masks.workflow.building import build_experiments
@@ -171,6 +172,51 @@ def test_views_are_parts_of_the_report():
     assert {view for view in views if view not in source} == set()
 
 
+@cache
+def words(config, document):
+    """The chains of a config in the words of a document's figures, with their stages' depths."""
+    parsed = parse_config(read_config(ROOT / config))
+    named = {word for method in figures_of(document)["method"] for word in method.split("/")}
+    outline = [
+        {
+            "experiment": experiment.name,
+            "steps": [[depth, made.stage, made.id] for depth, made in experiment.products],
+        }
+        for experiment in build_experiments(parsed)
+    ]
+    return [(words_of(experiment, named), experiment["steps"]) for experiment in outline]
+
+
+@cache
+def figures_of(document):
+    return read_published(ROOT / f"papers/published/{document}.csv")
+
+
+@pytest.mark.parametrize("document", ALL)
+def test_published_figures_are_in_the_words_of_the_configs_chains(document):
+    for item in INDEX[document].items:
+        if not item.config or "Published figures" not in item.views:
+            continue
+        figures = figures_of(document)
+        # A method that is not here has its paper's name, and test no public masks.
+        mine = figures[(figures["table"] == item.item) & (figures["class"] == "")]
+        mine = mine[~mine["metric"].str.startswith(("pearson", "clustering"))]
+        found = {}
+        for made in item.made:
+            named = experiments(made.config)[1].published
+            named = (named,) if isinstance(named, str) else named
+            assert document in {Path(path).stem for path in named}, (item.item, made.config)
+            for row in mine.to_dict("records"):
+                stage, *_ = parts_of(row["metric"])
+                for chain, steps in words(made.config, document):
+                    depth = max((depth for depth, at, _ in steps if at == stage), default=None)
+                    if depth and chain[:depth] == row["method"].split("/"):
+                        found.setdefault(made.config, set()).add(tuple(row.values()))
+        assert found.keys() == {made.config for made in item.made}, item.item
+        if item.can == "all":
+            assert len(set().union(*found.values())) == len(mine), item.item
+
+
 def test_items_with_published_figures_show_them():
     for item in MADE:
         if "Published figures" in item.views or "Leaderboard" in item.views:
@@ -193,9 +239,9 @@ def test_the_page_by_hand():
     [row] = [line for line in lines if line.startswith("| Figure 5.7 (b) |")]
     assert row == (
         "| Figure 5.7 (b) | masks by the stride of the perturbation | yes | "
-        "[bbam.yaml](../papers/bbam.yaml): `voc/fasterrcnn/swept/boxmask` | `sweep.csv` "
-        "(instances, `abos` `abom` `abol`, val, by `maps.swept.cell`); *Sensitivity to* | "
-        "– | – |"
+        "[bbam.yaml](../papers/bbam.yaml): `voc/fasterrcnn/{swept,bbam}/boxmask` | "
+        "`sweep.csv` (instances, `abos` `abom` `abol`, val, by `maps.swept.cell`); `metrics.csv` "
+        "(instances, `abos` `abom` `abol`, val); *Sensitivity to*; *Instances* | – | – |"
     )
     assert "Published figures elsewhere: Section 4.1 (2)." in lines
     assert sum(line.startswith(("| Table", "| Figure")) for line in lines) == len(ITEMS)

@@ -58,6 +58,12 @@ def test_proposals_must_fit_the_box():
     assert found(mask, box, {1}, {1, 2, 3}) == [2, 3]
 
 
+def test_a_proposal_may_have_to_lie_in_the_mask_with_every_pixel():
+    # {0} does; {1} and {1, 2}, the most alike, don't, and are not added for that.
+    assert found(row(0, 1, 2), ALL, {0}, {1}, {1, 2}, share=1) == [0, 1]
+    assert found(row(2, 3), row(1, 2, 3, 4), {1}, {0, 1}, share=1) == [2, 3]
+
+
 def pixel_by_pixel(mask, inside, masks, regions, share):
     """Eq. 5.4 with the code's limits, on whole masks."""
     outside = [n for n in np.unique(regions) if not inside[regions == n].any()]
