@@ -8,7 +8,8 @@ The label of a cell is the one with the highest mean of the CRFs' probabilities 
 pixels (`cell_labels`), as in the public code. Here the probabilities are stored as uint8, in
 255ths.
 
-Differs from the code: the whole backbone learns except its batch norm; any backbone of three stages
+Differs from the code: the whole backbone learns, batch norm's weights too, and no colours are
+jittered; any backbone of three stages
 works, at the stride of the first of them; pairs at the image's border count too.
 """
 

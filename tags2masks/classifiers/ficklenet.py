@@ -10,8 +10,8 @@ CVPR paper, whose text has not been compared.
 
 Differs from the source: any backbone, learning as of `vanilla` (there VGG-16 and Adam); kept cells
 count 1/(1 − drop), the centre 1, so that training agrees with the expected map, from which logits
-are when no masks are drawn (average precision, other map methods). LPCAM judges a prototype, a
-single cell, by the middle of the windows.
+are when no masks are drawn (average precision, other map methods). LPCAM judges a prototype as if
+it were in every cell of a window.
 """
 
 from torch import Generator, Tensor, nn
@@ -44,6 +44,13 @@ class WindowClassifier(Classifier):
             kept = self.windows.draw((len(features), size[0] * size[1]), generator)
             masks = kept * self.windows.scale(size).to(kept.device)
         return pooled_logits(features, self.head.weight, masks)
+
+    def vector_scores(self, vectors: Tensor) -> Tensor:
+        """The expected scores where a feature [n, C] is all around, by the sum of all taps: [n, K].
+
+        The middle tap alone, of 81, hardly tells classes apart.
+        """
+        return vectors @ self.head.weight.sum((2, 3)).T
 
     def forward(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Logits [B, K] of images [B, 3, H, W] in 0 to 1, as `logits`."""

@@ -335,8 +335,8 @@ class SaliencyCut(Masks):
         0.99999,
         gt=0,
         le=1,
-        description="With cut: a class that scores above this stands where nothing is salient. "
-        "Maps are stored with 11 bits, so that 0.9998 and above are 1.",
+        description="With cut: a class that scores above this share of its highest pixel stands "
+        "where nothing is salient.",
     )
     least: float = Field(
         1e-6, ge=0, lt=1, description="With cut: a class that scores below this is background."

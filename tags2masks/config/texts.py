@@ -29,10 +29,12 @@ class PromptFields(Entry):
         description="The text of a class, by its name, such as `person: person with "
         "clothes,people,human`; of others it is their name.",
     )
-    background: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        BACKGROUND,
-        description="Texts of what is background. The default is CLIP-ES's list for PASCAL VOC; "
-        "leave out what is a class of yours.",
+    background: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = (
+        Field(
+            BACKGROUND,
+            description="Texts of what is background. The default is CLIP-ES's list for PASCAL "
+            "VOC; leave out what is a class of yours.",
+        )
     )
     templates: Annotated[
         tuple[Annotated[str, AfterValidator(_with_place)], ...], Field(min_length=1)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tags2masks.config.base import Block, Entry, free
+from tags2masks.config.base import Block, Entry, added, free
 from tags2masks.config.scores import ChosenScore, power_of
 
 
@@ -72,26 +72,47 @@ class PsaFields(Walk):
         description="α in the background map (1 − highest score)^α; the paper's is 16, SEAM's 6. "
         "null: as `background_score` has it.",
     )
+    background: Literal["power", "constant"] = added(
+        "power",
+        description="The background map that walks beside the classes'. power: (1 − highest "
+        "score)^α; constant: one score everywhere, which the walk leaves as it is, as "
+        "MCTformer's public code has it, with 0.39.",
+    )
+    background_constant: float | None = added(
+        None,
+        ge=0,
+        le=1,
+        description="The score of `background: constant`. null: as `background_score` has it.",
+    )
     background_score: ChosenScore = Field(
         "auto",
         description="auto: a score is chosen without masks, and α is such that the background map "
-        "equals a class's there. null: `background_power` is given.",
+        "equals a class's there, or it is the constant. null: `background_power` is given, or "
+        "`background_constant`.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _power_first(cls, values: Any) -> Any:
-        given = isinstance(values, dict) and values.get("background_power") is not None
+        numbers = ("background_power", "background_constant")
+        given = isinstance(values, dict) and any(values.get(name) is not None for name in numbers)
         return values | {"background_score": None} if given else values
 
     @model_validator(mode="after")
     def _one_of_both(self):
-        if self.background_power is None and self.background_score is None:
-            raise ValueError("background_score: null needs background_power")
+        own, other = "background_power", "background_constant"
+        if self.background == "constant":
+            own, other = other, own
+        if getattr(self, other) is not None:
+            raise ValueError(f"background: {self.background} has no {other}; set {own}")
+        if getattr(self, own) is None and self.background_score is None:
+            raise ValueError(f"background_score: null needs {own}")
         return self
 
     def at_score(self, record: dict) -> Self:
-        """The block with the power that belongs to the chosen score."""
+        """The block with the power that belongs to the chosen score, or with it as the constant."""
+        if self.background == "constant":
+            return self.model_copy(update={"background_constant": record["background_score"]})
         return self.model_copy(update={"background_power": power_of(record["background_score"])})
 
 

@@ -3,7 +3,7 @@
 `complement`: the best of 1 − saliency and the classes, as P-NOC measures saliency maps (David et
 al., 2023, table 3; C²AM's public code). `cut`: EDAM's public code (Wu et al., CVPR 2021), where
 background scores 1 if nothing is salient and else 0; a class below `least` never stands, one above
-`peak` always does.
+`peak` of its highest always does.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,15 @@ def make_mask(
     saliency: float16 [1, h, w]. Background wins ties. Raises UserError as `seeds.upsample`.
     """
     size = image.shape[:2]
-    best, ids = best_class(upsample(maps, size), class_ids)
+    full = upsample(maps, size)
+    best, ids = best_class(full, class_ids)
     if spec.background == "complement":
         ids[best <= 1 - upsample(saliency, size)[0]] = 0
         return ids
     stands = is_salient(saliency, size, spec.saliency_score) & (best >= np.float32(spec.least))
-    ids[~(stands | (best > np.float32(spec.peak)))] = 0
+    if len(full):
+        # Divided by its maximum at full size, which is below that of the stored map.
+        highest = full / np.maximum(full.max((1, 2), keepdims=True), np.finfo(np.float32).tiny)
+        stands |= np.take_along_axis(highest, full.argmax(0)[None], 0)[0] > np.float32(spec.peak)
+    ids[~stands] = 0
     return ids

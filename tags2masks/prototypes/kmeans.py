@@ -138,7 +138,7 @@ def class_scores(network: nn.Module, centres: np.ndarray, number: int) -> np.nda
     if len(centres) == 0:
         return np.empty(0)
     vectors = torch.from_numpy(centres).to(next(network.parameters()).device)
-    if hasattr(network, "vector_scores"):  # a head of several cells, see classifiers/mctformer.py
+    if hasattr(network, "vector_scores"):  # a head that sees several cells at once
         logits = network.vector_scores(vectors)
     else:
         logits = network.score_maps(vectors[..., None, None]).flatten(1)

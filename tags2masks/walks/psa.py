@@ -1,7 +1,8 @@
 """AffinityNet: a random walk of maps and a background map (Ahn & Kwak, CVPR 2018).
 
 The background map is (1 − highest score)^α, as in the public code. Differs from the code: maps are
-averaged over cells of 8 × 8 pixels from the stored stride, in the code from full size.
+averaged over cells of 8 × 8 pixels from the stored stride, in the code from full size, and the
+background map is of these means, in the code the mean of it over the cell's pixels.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,10 @@ def walked(scores: Tensor, features: Tensor, spec: PsaWalk) -> Tensor:
     """
     scores = scores.pow(spec.map_power)
     highest = scores.amax(0) if len(scores) else scores.new_zeros(scores.shape[1:])
-    background = (1 - highest).pow(spec.background_power)
+    if spec.background == "constant":
+        background = torch.full_like(highest, spec.background_constant)
+    else:
+        background = (1 - highest).pow(spec.background_power)
     offsets = half_disc(spec.radius)
     affinities = [affinity(features[None], offset)[0] for offset in offsets]
     matrix = transition(affinities, offsets, tuple(features.shape[-2:]), spec.beta)

@@ -150,6 +150,14 @@ def network():
     return build(FickleNet(backbone=TINY, kernel=3, drop=0.7), 3).eval().requires_grad_(False)
 
 
+def test_a_prototype_is_judged_as_if_it_were_all_around(network):
+    kernel = network.head.kernel_size[0]
+    vectors = torch.rand(3, network.head.in_channels)
+    everywhere = vectors[..., None, None].expand(-1, -1, kernel, kernel)
+    middle = F.conv2d(everywhere, network.head.weight)[..., 0, 0]
+    torch.testing.assert_close(network.vector_scores(vectors), middle)
+
+
 def test_without_masks_it_classifies_by_the_expected_map(network):
     images = torch.rand(2, 3, 40, 33)
     scores = network.score_maps(network.features(images))

@@ -9,6 +9,7 @@ from tags2masks.config.crf import Bilateral, Gaussian
 from tags2masks.config.masks import Agreed, Confident, SaliencyCheck, SaliencyCut
 from tags2masks.masks import agreed, confident, saliency_check, saliency_cut
 from tags2masks.masks.guides import guided
+from tags2masks.masks.seeds import upsample
 
 # A CRF without pairwise terms leaves labels as they are.
 STILL = {"gaussian": Gaussian(compat=0), "bilateral": Bilateral(compat=0), "iterations": 1}
@@ -93,6 +94,18 @@ def test_edams_cut_by_hand():
     image = np.zeros((1, 5, 3), np.uint8)
     labels = saliency_cut.make_mask(image, row(0.5, 0.5, 0.5, 1.0, 0.0), [7], spec, saliency)
     assert labels.tolist() == [[0, 7, 0, 7, 0]]
+
+
+def test_a_maps_highest_pixel_stands_though_none_reaches_its_maximum():
+    spec = SaliencyCut(saliency="c2am", background="cut")
+    maps = np.array([[[0, 0, 0], [0, 1, 0], [0, 0, 0]]], np.float16)
+    image, nothing = np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8), np.float16)
+    assert upsample(maps, (8, 8)).max() < 0.9
+    labels = saliency_cut.make_mask(image, maps, [7], spec, nothing)
+    # The four pixels about the middle are equally near to that of the map.
+    assert labels.nonzero()[0].tolist() == [3, 3, 4, 4] and (labels[3:5, 3:5] == 7).all()
+    empty = saliency_cut.make_mask(image, maps[:0], [], spec, nothing + 1)
+    assert not empty.any()
 
 
 def test_masks_are_checked_by_hand():

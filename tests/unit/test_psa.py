@@ -13,6 +13,7 @@ from tags2masks.config.affinity import PsaTraining
 from tags2masks.config.crf import Bilateral, Gaussian
 from tags2masks.config.masks import Agreed, Psa
 from tags2masks.config.training import Augment, Backbone, Optimizer
+from tags2masks.config.walks import PsaWalk
 from tags2masks.data.index import images_sha
 from tags2masks.data.masked import ProbabilityViews
 from tags2masks.masks import agreed
@@ -85,6 +86,41 @@ def test_with_background_by_hand():
     found = agreed.with_background(scores, 2)
     np.testing.assert_allclose(found, [[[0.25, 0.49]], [[0.5, 0.1]], [[0.2, 0.3]]])
     np.testing.assert_allclose(agreed.with_background(np.zeros((0, 1, 2)), 4), [[[1, 1]]])
+
+
+def test_a_constant_background_is_a_cut_after_the_walk():
+    torch.manual_seed(0)
+    scores, features = torch.rand(2, 6, 7), torch.rand(8, 6, 7)
+    spec = PsaWalk(background="constant", background_constant=0.39, steps=3)
+    background, *classes = walks.walked(scores, features, spec)
+    torch.testing.assert_close(background, torch.full((6, 7), 0.39))
+    power = walks.walked(scores, features, PsaWalk(background_power=2, steps=3))
+    torch.testing.assert_close(torch.stack(classes), power[1:])
+    nothing = walks.walked(scores[:0], features, spec)
+    torch.testing.assert_close(nothing, torch.full((1, 6, 7), 0.39))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"background": "constant", "background_power": 2}, "constant has no background_power"),
+        ({"background_constant": 0.3}, "power has no background_constant"),
+        (
+            {"background": "constant", "background_score": None},
+            "background_score: null needs background_constant",
+        ),
+        ({"background_score": None}, "background_score: null needs background_power"),
+    ],
+)
+def test_the_background_is_given_in_one_way(options, said):
+    with pytest.raises(ValidationError, match=said):
+        PsaWalk(**options)
+
+
+def test_a_constant_background_may_be_chosen():
+    spec = PsaWalk(background="constant")
+    assert spec.at_score({"background_score": 0.4}).background_constant == 0.4
+    assert PsaWalk().at_score({"background_score": 0.5}).background_power == 1
 
 
 def test_agreed_labels_by_hand():
