@@ -78,7 +78,7 @@ def curves(
                     zorder=4,
                 )
         axes.set_xlim(0, 1)
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         axes.set_title("mean IoU, %")
         axes.grid(True)
         for panel in below:
@@ -86,6 +86,11 @@ def curves(
             axes.tick_params(labelbottom=False)
         (below or [axes])[-1].set_xlabel("background score")
         return svg(figure, key)
+
+
+def from_zero(axes: Axes) -> None:
+    """Begin the vertical axis at 0, and leave room, or the highest point of a flat line is cut."""
+    axes.set_ylim(0, 1.06 * axes.get_ylim()[1])
 
 
 def _separations(axes: Axes, separations: Sequence[Separation]) -> None:
@@ -109,7 +114,7 @@ def training(key: str, series: Sequence[Series], measure: str, title: str) -> st
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, panels = stacked(3.0, 2 if measured else 1)
         _over_epochs(panels[0], series, "loss", 1, "loss")
-        panels[0].set_ylim(bottom=0)
+        from_zero(panels[0])
         if measured:
             _over_epochs(panels[1], measured, measure, 100, f"{title}, %")
             panels[0].tick_params(labelbottom=False)
@@ -135,7 +140,7 @@ def over_epochs(key: str, panels: Sequence[Panel], over: str = "epoch") -> str:
         figure, axes = stacked(0.8 + 0.9 * len(panels), len(panels))
         for at, panel in zip(axes, panels, strict=True):
             _over_epochs(at, panel.series, panel.column, panel.factor, panel.title, over)
-            at.set_ylim(bottom=0)
+            from_zero(at)
             at.tick_params(labelbottom=at is axes[-1])
         axes[-1].set_xlabel(over)
         return svg(figure, key)
@@ -152,7 +157,7 @@ def over_costs(key: str, series: Sequence[Series], label: str) -> str:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         axes.set_xlabel(label)
         axes.set_title("mean IoU, %")
         axes.grid(True)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cbook import boxplot_stats
 
-from tags2masks.report.plots import Series, shortened, stacked
+from tags2masks.report.plots import Series, from_zero, shortened, stacked
 from tags2masks.report.svg import DASHES, STYLE, SURFACE, colour, svg
 from tags2masks.report.tables import percent
 
@@ -68,7 +68,7 @@ def sensitivity(key: str, panels: Sequence[Panel], parameter: str) -> str:
                 _draw_line(at, repeats.mean(), line.number, tuned, 3 if several else 5)
             at.set_title(panel.title)
             if not several:
-                at.set_ylim(0, 1.06 * at.get_ylim()[1])  # room, or the highest point is cut
+                from_zero(at)
             at.grid(True, axis="y" if several else "both")
             at.tick_params(labelbottom=at is axes[-1])
         axes[-1].set_xticks(list(place.values()), [shortened(setting) for setting in settings])
