@@ -14,6 +14,9 @@ def main() -> None:
         args.command(args)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:  # for example from `| head`
         sys.exit(0)
 

@@ -78,8 +78,19 @@ def add_machine(options: argparse.ArgumentParser, device: str = "cpu") -> None:
         "--device", default=device, type=_device, choices=["cpu", "cuda"],
         help=f"or auto: a GPU if there is one (default: {device})",
     )  # fmt: skip
-    options.add_argument("--threads", type=int, default=2, help="CPU cores (default: 2)")
-    options.add_argument("--workers", type=int, default=None, help="image loading processes")
+    options.add_argument("--threads", type=at_least(1), default=2, help="CPU cores (default: 2)")
+    options.add_argument("--workers", type=at_least(0), help="image loading processes")
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `least` on."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} on")
+        return int(text)
+
+    return number
 
 
 def _device(name: str) -> str:

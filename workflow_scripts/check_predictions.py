@@ -11,12 +11,17 @@ from tags2masks.program import run
 def main() -> None:
     """Read the arguments and the folders' damaged.csv.
 
-    Raises UserError with a line for each folder.
+    Raises UserError with a line for each folder, and where there is none.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folders", type=Path, nargs="*", help="written by predict_images")
-    problems = []
-    for folder in parser.parse_args().folders:
+    folders, problems = parser.parse_args().folders, []
+    if not folders:
+        problems.append(
+            "the config has no `predict`, so nothing is segmented; name folders of new images "
+            "there (docs/your-images.md, New images)"
+        )
+    for folder in folders:
         damaged = read_table(folder / "damaged.csv", ("image", "problem"), "run again")
         if len(damaged):
             problems.append(

@@ -1,6 +1,7 @@
 """The summary of a check, as text: a table of classes and splits, and the findings."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -8,6 +9,7 @@ from tags2masks.checking.dataset import Checked
 from tags2masks.checking.findings import ERROR, NOTE, WARNING, Finding
 from tags2masks.checking.images import formats_of
 from tags2masks.user_tables import SPLITS
+from tags2masks.workflow.checkout import start_command
 
 MOST = 20  # findings of a level
 LEVELS = (ERROR, WARNING, NOTE)
@@ -24,11 +26,17 @@ def summary(name: str, title: str, checked: Checked) -> str:
         lines += [f"  {'files':12s} {formats_of(index['stored'])}"] if len(index) else []
     if checked.masks:
         lines.append("  masks are read for this check alone; no method has seen them")
+    return "\n".join([*lines, *listed(checked.findings)])
+
+
+def listed(findings: Sequence[Finding]) -> list[str]:
+    """A line for each finding, errors first, at most MOST of a level."""
+    lines = []
     for level in LEVELS:
-        mine = [finding for finding in checked.findings if finding.level == level]
+        mine = [finding for finding in findings if finding.level == level]
         lines += [f"  {level}: {finding.text}" for finding in mine[:MOST]]
         lines += [f"  {level}: … and {len(mine) - MOST} more"] if len(mine) > MOST else []
-    return "\n".join(lines)
+    return lines
 
 
 def _table(checked: Checked, splits: list[str]) -> list[str]:
@@ -85,4 +93,4 @@ def conclusion(config: str, findings: list[Finding]) -> str:
     )
     if counts[ERROR]:
         return f"{config}: {said}; the workflow would stop: correct the errors and check again"
-    return f"{config}: {said}; start with: snakemake --cores 2 --configfile {config}"
+    return f"{config}: {said}; start with: {start_command(config)}"

@@ -6,9 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+from tags2masks.checking.findings import ERROR
 from tags2masks.commands.configs import DEFAULT, read
 from tags2masks.errors import UserError
 from tags2masks.importing.formats import FORMATS
+from tags2masks.program import at_least
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -25,7 +27,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     check.add_argument("config", type=Path, metavar="CONFIG", help="the config file")
     check.add_argument("--no-masks", action="store_true", help="leave the true masks unread")
     check.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="threads that read images"
+        "--threads",
+        type=at_least(1),
+        default=os.cpu_count() or 1,
+        help="threads that read images",
     )
     check.set_defaults(command=_check)
 
@@ -106,19 +111,23 @@ def _check(args: argparse.Namespace) -> None:
     """Print a summary of each data set of a config; exit with status 1 if a run would stop."""
     # Lazy imports: they take seconds, and other commands need none of them.
     from tags2masks.checking.dataset import check_dataset
-    from tags2masks.checking.text import conclusion, summary
+    from tags2masks.checking.experiments import labelled_findings, network_findings
+    from tags2masks.checking.text import conclusion, listed, summary
 
     config, experiments = read(args.config)
     tested = {one.dataset for one in experiments if "predictions" in one.artifacts}
-    findings, stops = [], False
+    findings = []
     for name, spec in config.datasets.items():
         needed = spec.evaluate_on if name in tested else None
         checked = check_dataset(
             spec, config.seed, needed, masks=not args.no_masks, threads=args.threads
         )
+        mine = [experiment for experiment in experiments if experiment.dataset == name]
+        checked.findings.extend(labelled_findings(spec, mine, checked, config.seed))
         print(summary(name, spec.title, checked), end="\n\n", flush=True)
         findings += checked.findings
-        stops = stops or checked.stops
-    print(conclusion(str(args.config), findings))
-    if stops:
+    if further := network_findings(experiments):
+        print("\n".join(["experiments", *listed(further)]), end="\n\n")
+    print(conclusion(str(args.config), findings + further))
+    if any(finding.level == ERROR for finding in findings + further):
         sys.exit(1)

@@ -46,7 +46,9 @@ def _prune(args: argparse.Namespace) -> None:
     parts = [(len(leftovers) - stale, "artifacts"), (stale, "shards")]
     what = " and ".join(f"{count} {name}" for count, name in parts if count)
     configs = ", ".join(map(str, args.configfile))
-    if not leftovers:
+    if not args.results.exists():
+        print(f"There is no {args.results} here")
+    elif not leftovers:
         print(f"Every artifact in {args.results} belongs to an experiment of {configs}")
     elif args.delete:
         remove(leftovers, args.results)
@@ -58,8 +60,8 @@ def _prune(args: argparse.Namespace) -> None:
             f"Left alone: {', '.join(others)}, data sets that {configs} does not name; give their "
             "config with --configfile too, or delete their folders by hand"
         )
-    free = shutil.disk_usage(args.results).free / 1e9 if args.results.exists() else 0
-    print(f"{free:7.1f} GB  free on this disk")
+    if args.results.exists():
+        print(f"{shutil.disk_usage(args.results).free / 1e9:7.1f} GB  free on this disk")
 
 
 def _size(*leftovers: Unused) -> str:

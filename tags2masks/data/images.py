@@ -19,8 +19,14 @@ from tags2masks.given import is_given, open_given, read_given
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Detected by content. For some other formats Pillow would start programs (EPS: Ghostscript)."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-"""Suffixes of the files that count as images when a folder is searched."""
+SUFFIXES = frozenset(
+    (
+        ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc",
+        ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
+        ".tif", ".tiff", ".webp",
+    )
+)  # fmt: skip
+"""Suffixes of the files that count as images when a folder is searched: Pillow's of FORMATS."""
 
 HUGE = 2**30
 """Most pixels of an image that is cut into tiles; others have Pillow's limit, 89 million."""

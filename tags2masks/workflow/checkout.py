@@ -43,6 +43,13 @@ def snakemake_command(config: Path, arguments: Sequence[str]) -> list[str]:
     return [*command, *([] if limited else ["--cores", "all"]), *arguments]
 
 
+def start_command(config: str) -> str:
+    """What people type to run a config in the working directory: a clone, or any other folder."""
+    if Path("Snakefile").is_file():
+        return f"snakemake --cores 2 --configfile {config}"
+    return f"tags2masks run {config} --cores 2"
+
+
 def given_config(file: Path) -> Path:
     """The config file of a run; of the demo if `config.yaml` is asked for and not here.
 

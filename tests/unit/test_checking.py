@@ -1,6 +1,7 @@
 """`tags2masks check`: what it says of a data set, and when it says that a run would stop."""
 
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -293,6 +294,10 @@ def test_the_command_ends_with_1_if_a_run_would_stop(photos, monkeypatch, capsys
     assert printed[-1] == (
         f"{file}: no errors and no warnings; start with: snakemake --cores 2 --configfile {file}"
     )
+    monkeypatch.chdir(photos)  # there is no Snakefile
+    main()
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"start with: tags2masks run {file} --cores 2\n")
     (photos / "photos/00.png").unlink()
     with pytest.raises(SystemExit) as ended:
         main()
@@ -305,3 +310,29 @@ def test_the_command_ends_with_1_if_a_run_would_stop(photos, monkeypatch, capsys
     file.write_text("datasets: {}\n")
     with pytest.raises(SystemExit, match=r"error: .*pets\.yaml: datasets: "):
         main()
+
+
+def test_what_a_late_stage_would_stop_at_is_told_before(photos, monkeypatch, capsys):
+    config = config_of(photos)
+    net = {"method": "deeplabv2", "backbone": {"name": "resnett50", "output_stride": 16}}
+    config |= {"masks": {"full": {"method": "full"}}, "segmenters": {"net": net}}
+    config["datasets"]["pets"] |= {"labelled": 99, "masks": "masks", "classes": ["cat", "dog"]}
+    file = photos / "pets.yaml"
+    monkeypatch.setattr(sys, "argv", ["tags2masks", "check", str(file), "--no-masks"])
+    for experiment, errors in (
+        ("pets / vanilla / cam", []),
+        (
+            "pets / full / net",
+            [
+                "labelled: 99 images, but there are 12 of split train; lower it, or write all",
+                "segmenter deeplabv2: backbone.name: timm has no 'resnett50'; did you mean ",
+            ],
+        ),
+    ):
+        file.write_text(yaml.safe_dump(config | {"experiments": [experiment]}))
+        with pytest.raises(SystemExit) if errors else nullcontext():
+            main()
+        lines = capsys.readouterr().out.splitlines()
+        said = [line.removeprefix("  error: ") for line in lines if line.startswith("  error")]
+        assert len(said) == len(errors)
+        assert all(map(str.startswith, said, errors))

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tags2masks.data.images import ImageFile, Reading, decode, inspect_image, read_image
+from tags2masks.data.images import (
+    FORMATS,
+    SUFFIXES,
+    ImageFile,
+    Reading,
+    decode,
+    inspect_image,
+    read_image,
+)
 from tags2masks.data.truth import plain_table, read_mask
 from tags2masks.errors import UserError
 
@@ -25,6 +33,11 @@ def saved(tmp_path):
         return tmp_path / name
 
     return save
+
+
+def test_files_of_all_formats_that_are_read_are_found():
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+    assert known == SUFFIXES
 
 
 def test_rgb_is_read_as_it_is(saved):

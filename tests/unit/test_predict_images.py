@@ -42,7 +42,7 @@ def test_folders_without_a_whole_image_are_refused(photos):
     with pytest.raises(UserError, match=r"^\S+photos: none of 1 images can be read; .*b\.JPG: not"):
         find_images(photos, {})
     (photos / "b.JPG").unlink()
-    with pytest.raises(UserError, match=r"^\S+photos: holds no images \(\.bmp, \.gif, "):
+    with pytest.raises(UserError, match=r"^\S+photos: holds no images \(\.apng, \.avif, "):
         find_images(photos, {})
     said = f"{photos / 'x'}: no such folder; correct `images` of predict in the config"
     with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
@@ -104,4 +104,5 @@ def test_the_check_names_each_folder_with_damaged_images(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
         check_predictions.main()
     monkeypatch.setattr("sys.argv", ["check_predictions", "--folders"])
-    check_predictions.main()
+    with pytest.raises(UserError, match="the config has no `predict`, so nothing is segmented"):
+        check_predictions.main()
