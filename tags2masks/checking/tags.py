@@ -8,6 +8,9 @@ import pandas as pd
 from tags2masks.checking.findings import NOTE, WARNING, Finding, some_of
 from tags2masks.data.warnings import FEWEST, listed
 
+NO_TAGS = {"none", "nan", "null", "n/a", "nothing"}
+"""Tags that are more likely to say that there is none."""
+
 
 def tag_findings(index: pd.DataFrame, classes: Sequence[str]) -> list[Finding]:
     """Findings beyond the workflow's own warnings: images without a tag, classes that val lacks or
@@ -16,7 +19,15 @@ def tag_findings(index: pd.DataFrame, classes: Sequence[str]) -> list[Finding]:
     index: columns split and tags.
     """
     train, val = (index.loc[index["split"] == split, "tags"] for split in ("train", "val"))
-    findings = []
+    findings = [
+        Finding(
+            WARNING,
+            f"'{name}' is a class like any other; an image that shows none has an empty cell: take "
+            "the word out, or go on if it is meant",
+        )
+        for name in classes
+        if name.casefold() in NO_TAGS
+    ]
     for split, tags in (("train", train), ("val", val)):
         if untagged := sum(not image_tags for image_tags in tags):
             text = (

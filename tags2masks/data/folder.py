@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import pandas as pd
 
@@ -203,12 +204,26 @@ def _path_problems(image: str, root: Path) -> list[str]:
     try:
         check_given(root / image)
     except FileNotFoundError:
+        if twin := _in_other_letters(root / image):
+            return [
+                f"no image {root / image}: the file's name there looks the same, but is of other "
+                f"characters ({twin!a}, as macOS writes it); rename the file, or copy its name here"
+            ]
         return [f"no image {root / image}; correct the name, or delete the line"]
     except OSError as error:
         return [f"'{image[:80]}' cannot be opened ({error.strerror}); correct the name"]
     if not (root / image).resolve().is_relative_to(root.resolve()):
         return [f"'{image}' links to a place outside {root}; copy the image there"]
     return []
+
+
+def _in_other_letters(path: Path) -> str | None:
+    """The name of a file in the same folder that is this one in another Unicode form, if any."""
+    if path.name.isascii() or not path.parent.is_dir():
+        return None
+    wanted = normalize("NFC", path.name)
+    names = (other.name for other in path.parent.iterdir())
+    return next((name for name in names if normalize("NFC", name) == wanted), None)
 
 
 def _twins(lines: Sequence[Line]) -> list[str]:

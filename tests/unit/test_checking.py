@@ -166,6 +166,11 @@ def test_a_split_that_experiments_need(photos):
     ]
 
 
+def test_a_word_for_no_class_is_told():
+    (said,) = tag_findings(tagged([("None",)] * 5), ["None"])
+    assert said.level == WARNING and said.text.startswith("'None' is a class like any other; ")
+
+
 def test_equal_files_in_both_splits_or_with_other_tags():
     rows = [
         ("a", "train", ("cat",), "1"), ("b", "val", ("cat",), "1"), ("c", "train", ("cat",), "2"),

@@ -151,6 +151,15 @@ def test_a_mistake_in_a_line_is_named(listed, tmp_path, row, said):
     assert len(str(raised.value).splitlines()) == 1
 
 
+def test_a_name_in_another_unicode_form_is_told(listed):
+    with pytest.raises(UserError) as raised:
+        listed("image,tags,split\nFr\u00fch.jpg,cat,train\n", ["Fru\u0308h.jpg"])
+    assert str(raised.value).endswith(
+        "but is of other characters ('Fru\\u0308h.jpg', as macOS writes it); rename the file, or "
+        "copy its name here"
+    )
+
+
 def test_a_tag_that_spans_lines_is_named_by_its_last(listed):
     with pytest.raises(UserError, match=r"tags\.csv, line 3: tag 'cat\\ndog' spans lines"):
         listed('image,tags,split\na.jpg,"cat\ndog",train\n', ["a.jpg"])
