@@ -1,11 +1,13 @@
 """COCO's JSON: one file of instances, or a folder with one per split."""
 
+import json
 import math
 from pathlib import Path, PurePosixPath
 
-from tags2masks.data.coco_file import read_instances
+from tags2masks.data.coco_file import Instances, read_instances
 from tags2masks.data.images import image_files
 from tags2masks.errors import UserError
+from tags2masks.given import open_given
 from tags2masks.importing.items import (
     NO_IMAGE,
     Dropped,
@@ -31,6 +33,7 @@ def read(source: Path, options: Options) -> Source:
         left_out: list[str] = []
         instances = read_instances(file, left_out)
         dropped += [Dropped(*_parted(line, file)) for line in left_out]
+        unread = _unread(instances) if left_out else set()
         classes |= dict.fromkeys(instances.names.values())
         split = _split(file, source) if len(files) > 1 else None
         # Roboflow's splits, each beside its file, may have images of the same name.
@@ -47,7 +50,7 @@ def read(source: Path, options: Options) -> Source:
                 for entry in instances.objects[image["id"]]
             ]
             size = (image["height"], image["width"])
-            items.append(Item(path, objects=tuple(objects), split=split, size=size))
+            items.append(Item(path, (), tuple(objects), split, size, unread=image["id"] in unread))
     return Source(root, items, dropped, tuple(classes))
 
 
@@ -55,6 +58,13 @@ def _parted(line: str, file: Path) -> tuple[str, str]:
     """Where and why, from what `read_instances` says of an annotation."""
     where, _, why = line.removeprefix(f"{file}: ").partition(": ")
     return f"{file}, {where}", why.partition(";")[0]
+
+
+def _unread(instances: Instances) -> set[int]:
+    """The images of annotations that `read_instances` left out for their unknown category."""
+    with open_given(instances.path) as file:
+        annotations = json.load(file)["annotations"]
+    return {one["image_id"] for one in annotations if one["category_id"] not in instances.names}
 
 
 def _split(file: Path, source: Path) -> str | None:

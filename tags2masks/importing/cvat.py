@@ -74,22 +74,31 @@ def _items(
             dropped.append(Dropped(name, "an image without width and height"))
             continue
         tags = tuple(tag.get("label", "") for tag in image.findall("tag"))
-        objects = []
-        for shape in image:
-            if shape.tag == "tag":
-                continue
-            try:
-                objects.append(_object(shape, size))
-            except (ValueError, TypeError, OverflowError) as error:
-                dropped.append(Dropped(name, f"a {shape.tag}: {error}"))
+        shapes = [shape for shape in image if shape.tag != "tag"]
+        read = [_object(shape, size, name, dropped) for shape in shapes]
         own = split_named(image.get("subset", "")) or split
-        items.append(Item(path, tags, tuple(objects), own, size))
+        objects = tuple(filter(None, read))
+        items.append(Item(path, tags, objects, own, size, unread=None in read))
     return items
 
 
-def _object(shape: ElementTree.Element, size: tuple[int, int]) -> Object:
+def _object(
+    shape: ElementTree.Element, size: tuple[int, int], image: str, dropped: list[Dropped]
+) -> Object | None:
+    """A shape as an object; with its name alone if it has no area. None if it has no label."""
+    name = shape.get("label")
+    if not name:
+        dropped.append(Dropped(image, f"a {shape.tag}: it has no label"))
+        return None
+    try:
+        return _drawn(name, shape, size)
+    except (ValueError, TypeError, OverflowError) as error:
+        dropped.append(Dropped(image, f"a {shape.tag}: {error}; only its tag"))
+        return Object(name)
+
+
+def _drawn(name: str, shape: ElementTree.Element, size: tuple[int, int]) -> Object:
     """Raises ValueError or TypeError for shapes without an area, or without their numbers."""
-    name = shape.get("label", "")
 
     def numbers(*attributes: str) -> list[float]:
         return [float(shape.get(attribute)) for attribute in attributes]

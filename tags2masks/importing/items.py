@@ -36,7 +36,7 @@ class Item(NamedTuple):
 
     path: below the source's root. tags: labels of the whole image; those of objects come on top.
     size: (height, width) as the annotations say. mask: a file of colours or numbers, whose meaning
-    the source has.
+    the source has. unread: whether annotations of it cannot be read, so that it may show more.
     """
 
     path: str
@@ -45,6 +45,7 @@ class Item(NamedTuple):
     split: str | None = None
     size: tuple[int, int] | None = None
     mask: Path | None = None
+    unread: bool = False
 
 
 class Dropped(NamedTuple):

@@ -14,6 +14,8 @@ from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options,
 from tags2masks.importing.shapes import edges, ellipse, rectangle, run_lengths
 
 BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+WHOLE = ("choices", "labels")  # of the whole image, or beside a shape that has no label itself
+SILENT = ("relation", "textarea", "rating", "number", "datetime")  # say nothing of classes
 
 
 def read(source: Path, options: Options) -> Source:
@@ -40,21 +42,38 @@ def read(source: Path, options: Options) -> Source:
         annotation = _chosen(task["annotations"], where, dropped)
         if annotation is None:
             continue
-        tags, objects, size = [], [], None
-        results = annotation.get("result")
-        for result in results if isinstance(results, list) else []:
-            try:
-                kind = result["type"]
-                if kind == "choices":
-                    tags += map(str, result["value"]["choices"])
-                elif kind not in ("relation", "textarea", "labels"):
-                    size = (int(result["original_height"]), int(result["original_width"]))
-                    objects += _objects(kind, result["value"], size)
-            except BROKEN as error:
-                said = str(error) if isinstance(error, ValueError) else repr(error)
-                dropped.append(Dropped(where, f"a result that cannot be read ({said})"))
-        items.append(Item(path, tuple(dict.fromkeys(tags)), tuple(objects), size=size))
+        items.append(_item(path, annotation.get("result"), where, dropped))
     return Source(root, items, dropped)
+
+
+def _item(path: str, results: object, where: str, dropped: list[Dropped]) -> Item:
+    """The image of a task with what an annotation's results say of it."""
+    tags, objects, size, unread = [], [], None, False
+    for result in results if isinstance(results, list) else [None]:
+        try:
+            kind = result["type"]
+            if kind in SILENT:
+                continue
+            names = _labels(kind, result["value"])
+        except BROKEN as error:
+            dropped.append(Dropped(where, f"a result that cannot be read ({_said(error)})"))
+            unread = True
+            continue
+        if kind in WHOLE:
+            tags += names
+            continue
+        try:
+            size = (int(result["original_height"]), int(result["original_width"]))
+            corners, segmentation = _drawn(kind, result["value"], size)
+        except BROKEN as error:
+            dropped.append(Dropped(where, f"{kind}: no area ({_said(error)}); only the tag"))
+            corners = segmentation = None
+        objects += [Object(name, corners, segmentation) for name in names]
+    return Item(path, tuple(dict.fromkeys(tags)), tuple(objects), size=size, unread=unread)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 def _image_names(data: object) -> list[str]:
@@ -75,11 +94,16 @@ def _chosen(annotations: list, where: str, dropped: list[Dropped]) -> dict | Non
     return next((one for one in valid if one.get("ground_truth")), valid[-1])
 
 
-def _objects(kind: str, value: dict, size: tuple[int, int]) -> list[Object]:
-    """An object for each label of a result; raises ValueError for kinds without an area."""
+def _labels(kind: str, value: dict) -> list[str]:
+    """The labels of a result; raises ValueError if it has none."""
     names = value.get(kind)
-    if not isinstance(names, list) or not names:
+    if not isinstance(names, list) or (not names and kind not in WHOLE):
         raise ValueError(f"{kind}: no label")
+    return [str(name) for name in names]
+
+
+def _drawn(kind: str, value: dict, size: tuple[int, int]) -> tuple:
+    """The corners and the segmentation of a result; raises ValueError for other kinds."""
 
     def pixels(*keys: str) -> list[float]:
         sides = {"x": 1, "width": 1, "radiusX": 1}
@@ -98,5 +122,5 @@ def _objects(kind: str, value: dict, size: tuple[int, int]) -> list[Object]:
     elif kind == "brushlabels":
         segmentation = run_lengths(decode_brush(value["rle"], size))
     else:
-        raise ValueError(f"{kind} have no area")
-    return [Object(str(name), corners, segmentation) for name in names]
+        raise ValueError("another kind")
+    return corners, segmentation

@@ -49,20 +49,29 @@ def read(source: Path, options: Options) -> Source:
             embedded = "; it is in the JSON alone: save it" if about.get("imageData") else ""
             dropped.append(Dropped(f"{file}: {name}", NO_IMAGE + embedded))
             continue
-        objects = []
-        for shape in shapes:
-            try:
-                objects.append(_object(shape, size))
-            except BROKEN as error:
-                said = str(error) if isinstance(error, ValueError) else repr(error)
-                dropped.append(Dropped(str(file), f"a shape that cannot be read ({said})"))
-        items.append(Item(path, tags, tuple(objects), size=size))
+        read = [_object(shape, size, file, dropped) for shape in shapes]
+        objects = tuple(filter(None, read))
+        items.append(Item(path, tags, objects, size=size, unread=None in read))
     return Source(root, items, dropped)
 
 
-def _object(shape: dict, size: tuple[int, int]) -> Object:
-    """Raises ValueError for shapes without an area."""
-    name, kind = str(shape["label"]), shape.get("shape_type") or "polygon"
+def _object(shape: object, size: tuple[int, int], file: Path, dropped: list) -> Object | None:
+    """A shape as an object; with its name alone if it has no area. None if it has no label."""
+    name = shape.get("label") if isinstance(shape, dict) else None
+    if not isinstance(name, str | int):
+        dropped.append(Dropped(str(file), "a shape without a label"))
+        return None
+    try:
+        return _drawn(str(name), shape, size)
+    except BROKEN as error:
+        said = str(error) if isinstance(error, ValueError) else repr(error)
+        dropped.append(Dropped(str(file), f"{name}: no area ({said}); only its tag"))
+        return Object(str(name))
+
+
+def _drawn(name: str, shape: dict, size: tuple[int, int]) -> Object:
+    """Raises ValueError for shapes without an area, and others of `BROKEN`."""
+    kind = shape.get("shape_type") or "polygon"
     points = [(float(x), float(y)) for x, y in shape["points"]]
     if kind == "polygon":
         return Object(name, segmentation=[[value for point in points for value in point]])
@@ -78,4 +87,4 @@ def _object(shape: dict, size: tuple[int, int]) -> Object:
             part = np.asarray(png.convert("L")) > 0
         region = pasted(part, round(points[0][0]), round(points[0][1]), size)
         return Object(name, segmentation=run_lengths(region))
-    raise ValueError(f"a {kind} has no area")
+    raise ValueError(f"a {kind}")

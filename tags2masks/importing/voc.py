@@ -39,10 +39,11 @@ def read(source: Path, options: Options) -> Source:
         if path is None:
             dropped.append(Dropped(str(file), NO_IMAGE))
             continue
-        objects = [one for tag in tree.findall("object") if (one := _object(tag, file, dropped))]
+        read = [_object(tag, file, dropped) for tag in tree.findall("object")]
+        objects = tuple(filter(None, read))
         size = _size(tree)
         split = splits.get(PurePosixPath(path).stem)
-        items.append(Item(path, objects=tuple(objects), split=split, size=size))
+        items.append(Item(path, (), objects, split, size, unread=None in read))
     return Source(root, items, dropped)
 
 

@@ -7,23 +7,19 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import yaml
 
-from tags2masks.config.dataset_base import MOST_CLASSES, is_taken
 from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME
-from tags2masks.config.mistakes import choices
 from tags2masks.data.boxes import extent
 from tags2masks.data.coco_regions import region_of, semantic_mask
-from tags2masks.data.images import inspect_image
 from tags2masks.data.truth import read_mask, value_table
 from tags2masks.errors import UserError
 from tags2masks.files import written_whole
-from tags2masks.given import is_given
+from tags2masks.importing.choosing import classes_of, readable, with_known_classes
 from tags2masks.importing.items import Dropped, Item, Object, Source
 from tags2masks.importing.splitting import parents_of, stratified
 from tags2masks.mask_ids import IGNORED
@@ -92,9 +88,9 @@ def write_dataset(
     if out.exists() or out.is_symlink():
         raise UserError(f"{out}: is there already; give a new folder, or move it away")
     dropped = list(source.dropped)
-    items = _with_known_classes(source, only, dropped)
-    items = _readable(source, items, dropped, threads)
-    classes = _classes(source, items, only)
+    items = with_known_classes(source, only, dropped)
+    items = readable(source, items, dropped, threads)
+    classes = classes_of(source, items, only)
     draws = source.mask_values is not None or any(
         thing.segmentation is not None for item, _ in items for thing in item.objects
     )
@@ -123,19 +119,6 @@ def write_dataset(
         _write_block(beside / DATASET, block)
         _write_csv(beside / DROPPED, Dropped._fields, dropped)
     return Imported(Counter(split for _, split in kept), tagged, boxes, masks, dropped)
-
-
-def _classes(
-    source: Source, items: Sequence[tuple[Item, tuple[int, int]]], only: Sequence[str] | None
-) -> list[str]:
-    """The classes in the order of their numbers in masks."""
-    named = {name for item, _ in items for name in _names(item)}
-    if source.mask_values is not None:
-        named |= set(source.mask_values.values()) - {BACKGROUND, IGNORED_NAME}
-    classes = [name for name in only or source.classes or sorted(named) if name in named]
-    if len(classes) > MOST_CLASSES:
-        raise UserError(f"{len(classes)} classes, but masks hold {MOST_CLASSES}; give --classes")
-    return classes
 
 
 def _divided(
@@ -169,79 +152,6 @@ def _mask_file(masks: Path, item: Item) -> Path:
     return masks / f"{image_id(item.path)}.png"
 
 
-def _names(item: Item) -> set[str]:
-    return {*item.tags, *(thing.name for thing in item.objects)}
-
-
-def _with_known_classes(
-    source: Source, only: Sequence[str] | None, dropped: list[Dropped]
-) -> list[Item]:
-    """The items, without tags and objects of classes that cannot be, or are not to be imported."""
-
-    def problem(name: str) -> str:
-        if only is not None and name not in only:
-            return f"label '{name}' is not among --classes"
-        if not name or name != name.strip() or ";" in name or not name.isprintable():
-            return f"label {name!r} cannot be a tag; rename it"
-        return f"label '{name}' means something else here; rename it" if is_taken(name) else ""
-
-    names = {name for item in source.items for name in _names(item)}
-    known = names | set(source.classes or ())
-    if absent := [name for name in only or () if name not in known]:
-        raise UserError(f"--classes: no label '{absent[0]}'; {choices(absent[0], known)}")
-    wrong = {name: why for name in names if (why := problem(name))}
-    items = []
-    for item in source.items:
-        bad = sorted(_names(item) & wrong.keys())
-        dropped += [Dropped(item.path, wrong[name]) for name in bad]
-        tags = tuple(name for name in item.tags if name not in wrong)
-        things = tuple(thing for thing in item.objects if thing.name not in wrong)
-        items.append(item._replace(tags=tags, objects=things))
-    return items
-
-
-def _readable(
-    source: Source, items: list[Item], dropped: list[Dropped], threads: int
-) -> list[tuple[Item, tuple[int, int]]]:
-    """The items whose images can be read and named, with their sizes (height, width), upright."""
-
-    def look(item: Item) -> tuple[int, int] | str:
-        path = source.root / item.path
-        if not is_given(path):
-            return "no such image"
-        if not path.resolve().is_relative_to(source.root.resolve()):
-            return f"links to a place outside {source.root}; copy it there"
-        try:
-            seen = inspect_image(path)
-        except UserError as error:
-            return str(error).removeprefix(f"{path}: ")
-        if item.size is not None and item.size != (seen.height, seen.width):
-            height, width = item.size
-            turned = ", before it was turned (EXIF)" if (width, height) == (
-                seen.height, seen.width
-            ) else ""  # fmt: skip
-            return (
-                f"annotated at {width} × {height} pixels{turned}, but it has {seen.width} × "
-                f"{seen.height}"
-            )
-        return seen.height, seen.width
-
-    with ThreadPoolExecutor(threads) as pool:
-        seen = list(progress(pool.map(look, items), "images", total=len(items)))
-    kept, first = [], {}
-    for item, size in zip(items, seen, strict=True):
-        if isinstance(size, str):
-            dropped.append(Dropped(item.path, size))
-        elif (twin := first.get(image_id(item.path))) is None:
-            first[image_id(item.path)] = item.path
-            kept.append((item, size))
-        elif twin == item.path:
-            dropped.append(Dropped(item.path, "annotated twice; the first is taken"))
-        else:
-            dropped.append(Dropped(item.path, f"differs from {twin} by the suffix alone"))
-    return kept
-
-
 def _one(
     source: Source,
     item: Item,
@@ -265,7 +175,7 @@ def _one(
         write_palette_png(_mask_file(masks, item), mask)
         shown = tuple(name for name, number in ids.items() if (mask == number).any())
         return Ready(item, size, shown, [], True)
-    boxes, regions, drawn, whole = [], [], [], masks is not None
+    boxes, regions, drawn, whole = [], [], [], masks is not None and not item.unread
     for thing in item.objects:
         region, corners = None, thing.corners
         if thing.segmentation is not None:

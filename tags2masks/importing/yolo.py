@@ -42,7 +42,8 @@ def read(source: Path, options: Options) -> Source:
         file = _labels(root, path)
         labelled += file is not None
         objects = _objects(file, classes, dropped) if file else []
-        items.append(Item(path, objects=tuple(objects), split=split))
+        read = tuple(filter(None, objects))
+        items.append(Item(path, objects=read, split=split, unread=None in objects))
     if not labelled:
         raise UserError(f"{root}: no label file (.txt) of an image; correct the path")
     return Source(root, items, dropped, tuple(classes.values()))
@@ -103,13 +104,14 @@ def _labels(root: Path, path: str) -> Path | None:
     return next(filter(is_given, candidates), None)
 
 
-def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> list[Object]:
-    objects = []
+def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> list[Object | None]:
+    """The objects of a label file; None for a line, or a file, that cannot be read."""
+    objects: list[Object | None] = []
     try:
         lines = read_text(file).splitlines()
     except (OSError, ValueError) as error:
         dropped.append(Dropped(str(file), f"cannot be read ({error})"))
-        return []
+        return [None]
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -120,9 +122,11 @@ def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> lis
                 raise ValueError
         except ValueError:
             dropped.append(Dropped(where, "no class number and shares"))
+            objects.append(None)
             continue
         if int(kind) not in classes:
             dropped.append(Dropped(where, f"label {int(kind)} has no name"))
+            objects.append(None)
         elif len(values) in (4, 5):  # the fifth is a prediction's confidence
             x, y, width, height = values[:4]
             corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
@@ -131,4 +135,5 @@ def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> lis
             objects.append(Object(classes[int(kind)], segmentation=[values], relative=True))
         else:
             dropped.append(Dropped(where, "neither a box (4 shares) nor a polygon (6 or more)"))
+            objects.append(None)
     return objects

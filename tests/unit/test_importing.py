@@ -21,6 +21,7 @@ from tags2masks.coco_export import annotated
 from tags2masks.config.folders import Folder
 from tags2masks.errors import UserError
 from tags2masks.importing.brush import decode_brush
+from tags2masks.importing.choosing import NO_TAG
 from tags2masks.importing.formats import FORMATS, reader_of
 from tags2masks.importing.items import NO_IMAGE, Options, locator
 from tags2masks.importing.writing import Division, write_dataset
@@ -308,14 +309,16 @@ def test_labelme():
     write("b.json", {"shapes": []})
     write("c.json", about | {"imagePath": "c.jpg", "imageData": "abcd"})
     result = imported("labelme")
-    # The flag has no region, and so the mask would not be whole.
+    # The flag and the line have no region, and so the mask would not be whole.
     assert table() == [("a.jpg", "cat;dog;wet", "train")] and result.masks == 0
     assert [why for _, why in reasons(result)][:3] == [
-        "a shape that cannot be read (a line has no area)",
+        "dog: no area (a line); only its tag",
         "no LabelMe annotation (KeyError('imagePath'))",
         f"{NO_IMAGE}; it is in the JSON alone: save it",
     ]
     Path("out").rename("old")
+    del shapes[2]
+    write("a.json", about)
     assert imported("labelme", only=["dog", "cat"]).masks == 1
     assert mask("a") == drawn(*("22200000",) * 2, *EMPTY[:2], "00000001", "00000011")
     shapes[:] = [
@@ -351,16 +354,16 @@ def test_cvat():
     result = imported("cvat")
     assert table() == [
         ("images/a.jpg", "dog;cat", "train"),
-        ("images/b.jpg", "cat", "val"),
+        ("images/b.jpg", "dog;cat", "val"),
         ("images/c.jpg", "bird", "train"),
     ]
     assert mask("images/a") == drawn(*("00222200",) * 3, EMPTY[0], "00000001", "00000011")
     assert result.masks == 1 and not Path("out/masks/images/b.png").exists()
     assert reasons(result) == [
-        ("b.jpg", "a points: it has no area"),
-        ("b.jpg", "a mask: an RLE of 2 pixels, but it has 4"),
+        ("b.jpg", "a points: it has no area; only its tag"),
+        ("b.jpg", "a mask: an RLE of 2 pixels, but it has 4; only its tag"),
         ("gone.jpg", NO_IMAGE),
-        ("images/c.jpg", "boxes.csv is left out: 1 tags have no box, the first is bird"),
+        ("images/b.jpg", "boxes.csv is left out: 2 tags have no box, the first is dog"),
     ]
     turned = '<box label="cat" xtl="1" ytl="2" xbr="5" ybr="4" rotation="90"/></image>'
     start = '<annotations><image name="a.jpg" width="8" height="6">'
@@ -429,7 +432,7 @@ def test_label_studio():
     assert mask("a") == drawn("22000", "21110", "22001")
     assert reasons(result) == [
         ("task 2", "more than one annotation; one is taken"),
-        ("task 2", "a result that cannot be read (KeyError('original_height'))"),
+        ("task 2", "a result that cannot be read (keypointlabels: no label)"),
         ("task 4", "not annotated, or skipped"),
         ("task 5: gone.jpg, x", NO_IMAGE),
         ("sub/c.jpg", "boxes.csv is left out: 2 tags have no box, the first is cat"),
@@ -482,12 +485,13 @@ def test_labels_that_cannot_be_tags_and_images_that_cannot_be_read():
     Path("in/cat/4.jpg").write_bytes(b"")
     result = imported("folders", val=0)
     assert table() == [
-        ("a;b/0.jpg", "", "train"), ("cat/2.jpg", "cat", "train"), ("cat/3.jpg", "cat", "train"),
-        ("mean/1.jpg", "", "train"),
+        ("cat/2.jpg", "cat", "train"), ("cat/3.jpg", "cat", "train"),
     ]  # fmt: skip
     assert reasons(result) == [
         ("a;b/0.jpg", "label 'a;b' cannot be a tag; rename it"),
+        ("a;b/0.jpg", NO_TAG),
         ("mean/1.jpg", "label 'mean' means something else here; rename it"),
+        ("mean/1.jpg", NO_TAG),
         ("cat/3.png", "differs from cat/3.jpg by the suffix alone"),
         ("cat/4.jpg", "empty file; replace it or take it off the list"),
     ]
