@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from mmap import ACCESS_READ, mmap
@@ -135,6 +136,16 @@ def clean_path(cell: str) -> str:
 def image_id(path: str) -> str:
     """The id of an image: its path without the suffix."""
     return path.removesuffix(PurePosixPath(path).suffix)
+
+
+def spelling(tag: str) -> str:
+    """What all spellings of a tag that look the same have in common.
+
+    They differ by capitals, blanks, characters without a width, or the form of a letter (é as one
+    character or as two).
+    """
+    text = "".join(c for c in unicodedata.normalize("NFKC", tag) if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", text.casefold()).split())
 
 
 def _read_text(table: Path, key: str) -> str:

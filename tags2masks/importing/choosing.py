@@ -11,7 +11,7 @@ from tags2masks.errors import UserError
 from tags2masks.given import is_given
 from tags2masks.importing.items import Dropped, Item, Source
 from tags2masks.progress import progress
-from tags2masks.user_tables import image_id
+from tags2masks.user_tables import image_id, spelling
 
 NO_TAG = "left out: it has annotations, but none that gives a tag"
 
@@ -23,12 +23,14 @@ def with_known_classes(
 
     An image that is left without a tag although it has annotations is dropped, as it would count as
     showing none of the classes; unless `only`, the classes to take, leaves out all of its own.
-    Raises UserError for a class in only that the source does not have.
+    Raises UserError for a class in only that the source does not have, and for two labels that look
+    the same.
     """
     names = {name for item in source.items for name in _names(item)}
     known = names | set(source.classes or ())
     if absent := [name for name in only or () if name not in known]:
         raise UserError(f"--classes: no label '{absent[0]}'; {choices(absent[0], known)}")
+    _refuse_twins(source, names, only)
     others = names - set(names if only is None else only)
     unfit = {name: why for name in names - others if (why := _problem(name))}
     wrong = unfit | {name: f"label '{name}' is not among --classes" for name in others}
@@ -48,6 +50,23 @@ def with_known_classes(
     return items
 
 
+def _refuse_twins(source: Source, names: set[str], only: Sequence[str] | None) -> None:
+    """Raise UserError for labels that look the same, unless `only` names all of them, or none."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names | set((source.mask_values or {}).values())):
+        alike.setdefault(spelling(name), []).append(name)
+    for twins in alike.values():
+        wanted = {name in only for name in twins} if only is not None else {True, False}
+        if len(twins) == 1 or len(wanted) == 1:
+            continue
+        # Two forms of é, or a character without a width: the codes tell them apart.
+        shown = [name if name.isascii() else ascii(name)[1:-1] for name in twins]
+        raise UserError(
+            f"{source.root}: labels '{shown[0]}' and '{shown[1]}' look the same; write one of them "
+            "everywhere, or name both with --classes"
+        )
+
+
 def _problem(name: str) -> str:
     """Why a label cannot be a class; "" if it can."""
     if not name or name != name.strip() or ";" in name or not name.isprintable():
@@ -62,6 +81,10 @@ def readable(
 
     def look(item: Item) -> tuple[int, int] | str:
         path = source.root / item.path
+        if item.path != item.path.strip():  # cells of tables are stripped
+            return "its path begins or ends with a blank; rename it"
+        if item.path != item.path.encode(errors="ignore").decode():
+            return "its path is not UTF-8; rename it"
         if not is_given(path):
             return "no such image"
         if not path.resolve().is_relative_to(source.root.resolve()):

@@ -41,7 +41,7 @@ def read(source: Path, options: Options) -> Source:
         folder = file.parent.relative_to(root) if beside else PurePosixPath()
         for image in instances.images:
             name = image["file_name"]
-            path = locate((folder / name).as_posix() if beside else name)
+            path = locate((folder / name).as_posix() if beside else name, split)
             if path is None:
                 dropped.append(Dropped(name, NO_IMAGE))
                 continue

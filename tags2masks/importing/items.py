@@ -60,6 +60,7 @@ class Source(NamedTuple):
 
     root: the folder that paths of items are below. classes: in the source's order, if it has one.
     mask_values: the meaning of the pixels in items' masks, as the config's `mask_values`.
+    of_no_split: why an image without a split stays out, where others have one.
     """
 
     root: Path
@@ -67,6 +68,7 @@ class Source(NamedTuple):
     dropped: list[Dropped]
     classes: tuple[str, ...] | None = None
     mask_values: dict[str, str] | None = None
+    of_no_split: str = "in none of the splits"
 
 
 class Options(NamedTuple):
@@ -89,11 +91,13 @@ def images_below(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in image_files(root))
 
 
-def locator(root: Path) -> Callable[[str], str | None]:
-    """A function from the name that an annotation has for its image to the path below root.
+def locator(root: Path) -> Callable[..., str | None]:
+    """A function from the name that an annotation has for its image, and its split if known, to the
+    path below root.
 
     Names may be URLs, paths on another machine, or have a prefix that Label Studio adds to uploads.
-    What does not name a folder that is here is found in any folder, if only one image has the name.
+    What does not name a folder that is here is found in any folder, if only one image has the name;
+    or only one below a folder that is named after the split.
     None: no such image, or several.
     """
     paths = images_below(folder_given(root, "images"))
@@ -101,7 +105,7 @@ def locator(root: Path) -> Callable[[str], str | None]:
     for path in paths:
         named[PurePosixPath(path).name].append(path)
 
-    def locate(name: str) -> str | None:
+    def locate(name: str, split: str | None = None) -> str | None:
         query = re.search(r"[?&]d=([^&]+)", name)  # Label Studio's reference to a local file
         path = unquote(query[1]) if query else local_name(name, root)
         path = PurePosixPath(os.path.normpath(path.lstrip("/"))).as_posix() if path else ""
@@ -114,8 +118,10 @@ def locator(root: Path) -> Callable[[str], str | None]:
                 return None  # in this folder, where it is not: another of its name is not meant
         last = PurePosixPath(path).name
         for candidate in (last, re.sub(r"^[0-9a-f]{8}-", "", last)):
-            if len(named[candidate]) == 1:
-                return named[candidate][0]
+            found = named[candidate]
+            mine = [one for one in found if split and split_of_path(one) == split]
+            if len(mine) == 1 or len(found) == 1:
+                return (mine or found)[0]
         return None
 
     return locate
@@ -127,3 +133,12 @@ NO_IMAGE = "no image of this name, or several; give their folder with --images"
 def split_named(text: str) -> str | None:
     """The split that a folder or file is named after: "valid" is val; None for other names."""
     return SPLIT_NAMES.get(text.strip().lower())
+
+
+def split_of_path(path: str) -> str | None:
+    """The split of the first folder of an image's path that is named after one, also with a year:
+    of `valid` in `data/valid/0.jpg`, of `train2017`; None if there is none.
+    """
+    folders = PurePosixPath(path).parts[:-1]
+    names = (name for part in folders for name in (part, part.rstrip("0123456789")))
+    return next(filter(None, map(split_named, names)), None)

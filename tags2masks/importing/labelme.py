@@ -11,7 +11,16 @@ from PIL import Image
 
 from tags2masks.errors import UserError
 from tags2masks.given import read_text
-from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options, Source, locator
+from tags2masks.importing.items import (
+    NO_IMAGE,
+    Dropped,
+    Item,
+    Object,
+    Options,
+    Source,
+    locator,
+    split_of_path,
+)
 from tags2masks.importing.shapes import ellipse, pasted, run_lengths
 
 BROKEN = (
@@ -28,7 +37,10 @@ BROKEN = (
 
 
 def read(source: Path, options: Options) -> Source:
-    """The images of all JSON files below a folder; raises UserError if there is none."""
+    """The images of all JSON files below a folder; folders named after a split say theirs.
+
+    Raises UserError if there is no file.
+    """
     files = sorted(source.rglob("*.json")) if source.is_dir() else [source]
     if not files:
         raise UserError(f"{source}: no JSON file in it; correct the path")
@@ -51,7 +63,7 @@ def read(source: Path, options: Options) -> Source:
             continue
         read = [_object(shape, size, file, dropped) for shape in shapes]
         objects = tuple(filter(None, read))
-        items.append(Item(path, tags, objects, size=size, unread=None in read))
+        items.append(Item(path, tags, objects, split_of_path(path), size, unread=None in read))
     return Source(root, items, dropped)
 
 

@@ -5,14 +5,25 @@ from xml.etree import ElementTree
 
 from tags2masks.errors import UserError
 from tags2masks.given import is_given, open_given, read_text
-from tags2masks.importing.items import NO_IMAGE, Dropped, Item, Object, Options, Source, locator
+from tags2masks.importing.items import (
+    NO_IMAGE,
+    Dropped,
+    Item,
+    Object,
+    Options,
+    Source,
+    locator,
+    split_of_path,
+)
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LISTS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")
 
 
 def read(source: Path, options: Options) -> Source:
-    """The images of all XML files below a folder, with splits by ImageSets where it has them.
+    """The images of all XML files below a folder.
+
+    ImageSets says their splits, or else folders named after one, as Roboflow has them.
 
     Pixels count from 1, both corners inclusive. Raises UserError if there is no XML file.
     """
@@ -42,24 +53,25 @@ def read(source: Path, options: Options) -> Source:
         read = [_object(tag, file, dropped) for tag in tree.findall("object")]
         objects = tuple(filter(None, read))
         size = _size(tree)
-        split = splits.get(PurePosixPath(path).stem)
+        split = splits.get(PurePosixPath(path).stem) or split_of_path(path)
         items.append(Item(path, (), objects, split, size, unread=None in read))
-    return Source(root, items, dropped)
+    return Source(root, items, dropped, of_no_split="in no list of ImageSets")
 
 
 def _splits(source: Path) -> dict[str, str]:
-    """The split of each image that the lists name."""
-    for folder in LISTS:
+    """The split of each image that the lists name; those of an earlier folder count first."""
+    splits: dict[str, str] = {}
+    for folder in reversed(LISTS):
         lists = {name: source / folder / f"{name}.txt" for name in ("test", "val", "train")}
         if is_given(lists["train"]):
-            return {
+            splits |= {
                 line.split()[0]: name
                 for name, file in lists.items()
                 if is_given(file)
                 for line in read_text(file).splitlines()
                 if line.strip()
             }
-    return {}
+    return splits
 
 
 def _size(tree: ElementTree.Element) -> tuple[int, int] | None:

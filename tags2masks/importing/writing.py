@@ -34,7 +34,7 @@ DROPPED = "dropped.csv"
 class Division(NamedTuple):
     """How images are divided: val's share, the pattern of parents (`splitting`), the seed.
 
-    share: None keeps the source's splits, and is 0.2 if it has none.
+    share: None keeps the source's splits, whatever the parents, and is 0.2 if it has none.
     """
 
     share: float | None = None
@@ -46,7 +46,7 @@ class Imported(NamedTuple):
     """What was written.
 
     images: number by split; tagged: images by class; boxes: their number, or None; masks: their
-    number, or None; dropped: in the order of the source.
+    number, or None; dropped: in the order of the source; warning: "" if there is none.
     """
 
     images: Counter
@@ -54,6 +54,7 @@ class Imported(NamedTuple):
     boxes: int | None
     masks: int | None
     dropped: list[Dropped]
+    warning: str = ""
 
 
 class Ready(NamedTuple):
@@ -102,7 +103,7 @@ def write_dataset(
         ready = [one for one in made if one is not None]
         if not any(one.tags for one in ready):
             raise UserError(f"{source.root}: no image with a tag is left; {_said(dropped)}")
-        kept = _divided(ready, division, folder, dropped)
+        kept = _divided(source, ready, division, folder, dropped)
         boxes = _write_tables(beside, kept, dropped)
         if files != "named":
             _bring(source.root, beside / "images", [one.item.path for one, _ in kept], files)
@@ -118,19 +119,25 @@ def write_dataset(
         }
         _write_block(beside / DATASET, block)
         _write_csv(beside / DROPPED, Dropped._fields, dropped)
-    return Imported(Counter(split for _, split in kept), tagged, boxes, masks, dropped)
+    images, warning = Counter(split for _, split in kept), _leak(kept, division.parent)
+    return Imported(images, tagged, boxes, masks, dropped, warning)
 
 
 def _divided(
-    ready: Sequence[Ready], division: Division, masks: Path | None, dropped: list[Dropped]
+    source: Source,
+    ready: Sequence[Ready],
+    division: Division,
+    masks: Path | None,
+    dropped: list[Dropped],
 ) -> list[tuple[Ready, str]]:
     """The images of train and val with their splits; masks of the others are removed."""
     kept = []
     for one, split in zip(ready, _splits(ready, division), strict=True):
-        if split != "test":
+        if split in ("train", "val"):
             kept.append((one, split))
             continue
-        dropped.append(Dropped(one.item.path, "of split test; give --val to divide anew"))
+        why = "of split test" if split else source.of_no_split
+        dropped.append(Dropped(one.item.path, f"{why}; give --val to divide anew"))
         if masks is not None:
             _mask_file(masks, one.item).unlink(missing_ok=True)
     return kept
@@ -232,17 +239,35 @@ def _box(
     return (x1, y1, x2, y2) if x1 <= x2 and y1 <= y2 else None
 
 
-def _splits(ready: Sequence[Ready], division: Division) -> list[str]:
-    """The split of each image; "test" for those that stay out."""
+def _splits(ready: Sequence[Ready], division: Division) -> list[str | None]:
+    """The split of each image; "test", or None, for those that stay out."""
     given = [one.item.split for one in ready]
     divided = "train" in given and ("val" in given or "test" in given)
-    if divided and division.share is None and division.parent is None:
+    parents = parents_of([one.item.path for one in ready], division.parent)
+    if divided and division.share is None:
         if "val" not in given:  # test is all that there is to evaluate on
             given = ["val" if split == "test" else split for split in given]
-        return [split or "train" for split in given]
-    parents = parents_of([one.item.path for one in ready], division.parent)
+        return given
     share = 0.2 if division.share is None else division.share
     return stratified([one.tags for one in ready], parents, share, division.seed)
+
+
+def _leak(kept: Sequence[tuple[Ready, str]], pattern: str | None) -> str:
+    """A warning of parents with images in train and in val; "" if there is none."""
+    if pattern is None:
+        return ""
+    splits: dict[str, set[str]] = {}
+    for parent, (_, split) in zip(
+        parents_of([one.item.path for one, _ in kept], pattern), kept, strict=True
+    ):
+        splits.setdefault(parent, set()).add(split)
+    torn = [parent for parent, both in splits.items() if len(both) > 1]
+    if not torn:
+        return ""
+    return (
+        f"{len(torn):,} of {len(splits):,} parents are in train and in val, as the source divides "
+        f"them, such as '{torn[0]}': figures of val will be too good; give --val to divide anew"
+    )
 
 
 def _write_tables(
@@ -320,6 +345,8 @@ def report(imported: Imported, out: Path) -> None:
     for what, count in (("boxes", imported.boxes), ("masks", imported.masks)):
         if count is not None:
             print(f"  {count:,} {what}")
+    if imported.warning:
+        print(f"warning: {imported.warning}", file=sys.stderr)
     reasons = Counter(one.why for one in imported.dropped)
     first = {one.why: one.where for one in reversed(imported.dropped)}
     for why, count in reasons.most_common(20):

@@ -7,6 +7,8 @@ shares of the image. An image without a label file shows none of the classes, as
 import math
 from pathlib import Path, PurePosixPath
 
+import yaml
+
 from tags2masks.config.reading import read_config
 from tags2masks.errors import UserError
 from tags2masks.given import is_given, read_text
@@ -20,7 +22,7 @@ from tags2masks.importing.items import (
     folder_given,
     images_below,
     locator,
-    split_named,
+    split_of_path,
 )
 
 NAME_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "data/obj.names")
@@ -37,8 +39,7 @@ def read(source: Path, options: Options) -> Source:
     classes, listed = _classes(source), _listed(source, root)
     items, dropped, labelled = [], [], 0
     for path in images_below(root):
-        parts = PurePosixPath(path).parts[:-1]
-        split = listed.get(path) or next(filter(None, map(split_named, parts)), None)
+        split = listed.get(path) or split_of_path(path)
         file = _labels(root, path)
         labelled += file is not None
         objects = _objects(file, classes, dropped) if file else []
@@ -55,8 +56,8 @@ def _classes(source: Path) -> dict[int, str]:
     file = source if source.is_file() else next(iter(sorted(folder.glob("*.yaml"))), None)
     try:
         if file is not None and file.suffix in (".yaml", ".yml"):
-            names = read_config(file).get("names")
-            pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
+            names = _written(file)
+            pairs = names.items() if isinstance(names, dict) else enumerate(names)
             if found := {int(number): str(name) for number, name in pairs}:
                 return found
         for name in NAME_LISTS:
@@ -72,6 +73,16 @@ def _classes(source: Path) -> dict[int, str]:
         f"{folder}: no data.yaml with `names`, and no classes.txt; add one, in the order of the "
         "numbers"
     )
+
+
+def _written(file: Path) -> list | dict:
+    """The names in a data.yaml as they are written there: `no` is a name, not False."""
+    read_config(file)  # says what is wrong
+    whole = yaml.load(read_text(file), Loader=yaml.BaseLoader)
+    names = (whole or {}).get("names") or []
+    if isinstance(names, str):
+        raise ValueError("a text, not a list")
+    return names
 
 
 def _listed(source: Path, root: Path) -> dict[str, str]:

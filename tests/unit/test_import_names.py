@@ -1,0 +1,137 @@
+"""`tags2masks import` and the names of classes, columns and files."""
+
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tags2masks.errors import UserError
+from tags2masks.importing.first_config import write_first_config
+from tags2masks.importing.formats import reader_of
+from tags2masks.importing.items import Options
+from tags2masks.importing.writing import Division, write_dataset
+from tags2masks.user_tables import spelling
+
+
+@pytest.fixture(autouse=True)
+def there(tmp_path, monkeypatch):
+    """Work in an empty folder with an empty source."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+
+
+def photo(name):
+    path = Path("in") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(path, "PNG")
+
+
+def imported(kind, source="in", only=None):
+    read = reader_of(kind)(Path(source), Options())
+    return write_dataset(read, Path("out"), Division(0), files="named", only=only, threads=1)
+
+
+def tags():
+    """The tags of each image of the table that was written."""
+    rows = Path("out/tags.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return dict(row.split(",")[:2] for row in rows)
+
+
+TWINS = [
+    ("Cat", "cat", "'Cat' and 'cat'"),
+    ("big cat", "big  cat", "'big  cat' and 'big cat'"),
+    ("caf\u00e9", "cafe\u0301", "'cafe\\u0301' and 'caf\\xe9'"),
+    ("cat", "c\u200bat", "'cat' and 'c\\u200bat'"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "said"), TWINS)
+def test_labels_that_look_the_same_are_refused(one, other, said):
+    photo(f"{one}/0.png")
+    photo(f"{other}/1.png")
+    expected = (
+        f"in: labels {said} look the same; write one of them everywhere, or name both with "
+        "--classes"
+    )
+    with pytest.raises(UserError) as raised:
+        imported("folders")
+    assert str(raised.value) == expected
+    with pytest.raises(UserError) as raised:
+        imported("folders", only=[one])  # images of the other would show no class
+    assert str(raised.value) == expected
+    with pytest.raises(UserError) as raised:
+        write_first_config(Path("in"), Path("in.yaml"), None, "cpu", "two cores", 1)
+    assert str(raised.value) == expected
+    assert sorted(path.name for path in Path().iterdir()) == ["in"]
+
+
+def test_labels_that_look_the_same_may_be_meant():
+    for number, name in enumerate(("Cat", "cat", "dog")):
+        photo(f"{name}/{number}.png")
+    assert imported("folders", only=["Cat", "cat"]).tagged == {"Cat": 1, "cat": 1}
+    Path("out").rename("old")
+    assert imported("folders", only=["dog"]).tagged == {"dog": 1}
+
+
+def test_spelling():
+    for one, other, _ in TWINS:
+        assert one != other and spelling(one) == spelling(other)
+    assert spelling("Stra\u00dfe") == spelling("STRASSE") == "strasse"
+    assert spelling(" a\u00a0\tb ") == "a b"
+    assert len({spelling(name) for name in ("cat", "cats", "c at", "c\u0101t", "cat1")}) == 5
+    nfd = unicodedata.normalize("NFD", "\u00c5ngstr\u00f6m")
+    assert spelling(nfd) == spelling("\u00e5ngstr\u00f6m") == "\u00e5ngstr\u00f6m"
+
+
+@pytest.mark.parametrize("header", ["id,filename", "filename,id", "name,image"])
+def test_a_table_with_several_columns_of_names(header):
+    photo("a.png")
+    photo("b.png")
+    cells = {"id": "01", "filename": "ab", "name": "xx", "image": "ab"}
+    rows = [",".join(cells[name][row] for name in header.split(",")) for row in (0, 1)]
+    Path("in/t.csv").write_text(f"{header},cat,dog\n{rows[0]},1,0\n{rows[1]},0,1\n")
+    result = imported("one-hot", "in/t.csv")
+    assert tags() == {"a.png": "cat", "b.png": "dog"} and list(result.tagged) == ["cat", "dog"]
+
+
+def test_of_columns_that_name_as_many_images_a_name_of_a_file_counts():
+    photo("1.png")
+    photo("2.png")
+    Path("in/t.csv").write_text("id,filename,cat\n1,2.png,1\n2,1.png,0\n")
+    imported("one-hot", "in/t.csv")
+    assert tags() == {"2.png": "cat", "1.png": ""}
+
+
+def test_paths_that_no_table_can_hold_are_dropped():
+    for name in ("images/a.png", " lead/b.png"):
+        photo(name)
+        Path(f"in/{name[:-4]}.txt").write_text("0 .5 .5 1 1\n")
+    photo("images/c.png")
+    Path("in/images/c.png").rename("in/images/\udcff.png")
+    Path("in/classes.txt").write_text("cat\n")
+    result = imported("yolo")
+    assert tags() == {"images/a.png": "cat"}
+    assert [(one.where, one.why) for one in result.dropped] == [
+        (" lead/b.png", "its path begins or ends with a blank; rename it"),
+        ("images/\udcff.png", "its path is not UTF-8; rename it"),
+    ]
+
+
+@pytest.mark.parametrize("names", ["[yes, no, 1_0]", "{0: yes, 1: no, 2: 1_0}"])
+def test_names_of_yolo_are_as_they_are_written(names):
+    for number in range(3):
+        photo(f"{number}.png")
+        Path(f"in/{number}.txt").write_text(f"{number} .5 .5 1 1\n")
+    Path("in/data.yaml").write_text(f"names: {names}\nnc: 3\n")
+    assert imported("yolo").tagged == {"yes": 1, "no": 1, "1_0": 1}
+
+
+def test_names_of_yolo_that_are_no_list():
+    Path("in/data.yaml").write_text("names: cat, dog\n")
+    with pytest.raises(UserError) as raised:
+        imported("yolo")
+    assert str(raised.value) == (
+        "in/data.yaml: no names of classes (a text, not a list); correct `names`"
+    )
