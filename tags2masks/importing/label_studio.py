@@ -122,5 +122,5 @@ def _drawn(kind: str, value: dict, size: tuple[int, int]) -> tuple:
     elif kind == "brushlabels":
         segmentation = run_lengths(decode_brush(value["rle"], size))
     else:
-        raise ValueError("another kind")
+        raise ValueError("a kind without one")
     return corners, segmentation

@@ -15,7 +15,7 @@ from tags2masks.importing.items import (
 from tags2masks.user_tables import header_of, read_rows
 
 NAMES = ("image", "filename", "file", "file_name", "image_id", "id", "path", "name")
-NUMBERS = ("image_id", "id")
+NUMBERS = ("image_id", "id", "")  # pandas gives the column of its numbers no name
 YES, NO = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no", ""}
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".tif", ".JPG", ".JPEG", ".PNG")
 

@@ -55,7 +55,8 @@ def read(source: Path, options: Options) -> Source:
         size = _size(tree)
         split = splits.get(PurePosixPath(path).stem) or split_of_path(path)
         items.append(Item(path, (), objects, split, size, unread=None in read))
-    return Source(root, items, dropped, of_no_split="in no list of ImageSets")
+    source = Source(root, items, dropped)
+    return source._replace(of_no_split="in no list of ImageSets") if splits else source
 
 
 def _splits(source: Path) -> dict[str, str]:

@@ -95,6 +95,12 @@ def test_label_studio_results_without_an_area_keep_their_tag():
     write("all.json", tasks)
     tags = {"a.jpg": "cat", "b.jpg": "dog", "d.jpg": ""}
     assert imported("label-studio", "in/all.json") == (tags, ["a", "d"], ["c.jpg"])
+    assert Path("out/dropped.csv").read_text().splitlines()[1:] == [
+        "task None,keypointlabels: no area (a kind without one); only the tag",
+        "task None,a result that cannot be read (keypointlabels: no label)",
+        f'c.jpg,"{NO_TAG}"',
+        'b.jpg,"boxes.csv is left out: 1 tags have no box, the first is dog"',
+    ]
 
 
 def test_yolo_labels_that_cannot_be_read():

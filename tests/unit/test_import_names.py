@@ -96,6 +96,16 @@ def test_a_table_with_several_columns_of_names(header):
     assert tags() == {"a.png": "cat", "b.png": "dog"} and list(result.tagged) == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("number", ["", "id", "image_id"])
+def test_a_column_of_numbers_is_no_class(number):
+    photo("a.png")
+    photo("b.png")
+    Path("in/t.csv").write_text(f"{number},filename,cat\n0,a.png,1\n1,b.png,0\n")
+    result = imported("one-hot", "in/t.csv")
+    assert tags() == {"a.png": "cat", "b.png": ""} and result.tagged == {"cat": 1}
+    assert [one.why for one in result.dropped] == [f"column '{number}' is no class, but a number"]
+
+
 def test_of_columns_that_name_as_many_images_a_name_of_a_file_counts():
     photo("1.png")
     photo("2.png")

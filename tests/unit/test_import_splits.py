@@ -70,9 +70,8 @@ def test_folders_of_splits(kind):
         annotated(kind, name)
     result = imported(kind)
     assert splits() == {"train/a.jpg": "train", "valid/b.jpg": "val"}
-    why = "in no list of ImageSets" if kind == "voc" else "in none of the splits"
     assert [one for one in reasons(result) if "--val" in one[1]] == [
-        ("more/d.jpg", f"{why}; give --val to divide anew"),
+        ("more/d.jpg", "in none of the splits; give --val to divide anew"),
         ("test/c.jpg", "of split test; give --val to divide anew"),
     ]
     Path("out").rename("old")
