@@ -18,7 +18,7 @@ from tags2masks.data.truth import MaskTable, mask_files, plain_table, value_tabl
 from tags2masks.data.warnings import Warned, unlisted_warnings
 from tags2masks.errors import UserError, raise_together
 from tags2masks.given import check_given, leads_outside
-from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, tag_rows
+from tags2masks.user_tables import box_rows, clean_path, image_id, row_id, spelling, tag_rows
 
 SEPARATORS = (",", "|", "/", "+", "&", ":", "\t", " ")
 PIXEL = re.compile(r"-?\d{1,9}")
@@ -168,7 +168,7 @@ def _odd_tags(lines: Sequence[Line]) -> list[str]:
     spelled: dict[str, str] = {}
     problems = []
     for tag, number in first.items():
-        twin = spelled.setdefault(tag.casefold(), tag)
+        twin = spelled.setdefault(spelling(tag), tag)
         if is_taken(tag):
             background = tag.casefold() == "background"
             why = "is implied; take it out" if background else "means something else; rename it"

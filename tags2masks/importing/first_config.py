@@ -24,7 +24,7 @@ from tags2masks.importing.class_folders import read as read_class_folders
 from tags2masks.importing.items import Options, images_below
 from tags2masks.importing.writing import DATASET, Division, report, write_dataset
 from tags2masks.user_tables import tag_rows
-from tags2masks.workflow.checkout import CHECKOUT
+from tags2masks.workflow.checkout import CHECKOUT, start_command
 
 MEASURED = 500  # images whose size is read
 VIEWS = {"cuda": 50_000, "cpu": 4_000}
@@ -76,7 +76,7 @@ def write_first_config(
         beside.write_text(text, encoding="utf-8")
     print(f"{out}: written, for {len(rows):,} images of {len(classes)} classes; next:")
     print(f"  tags2masks check {out}")
-    print(f"  snakemake --cores 2 --configfile {out}")
+    print(f"  {start_command(out)}")
 
 
 def _dataset(folder: Path, out: Path, tags: Path | None, threads: int) -> dict:

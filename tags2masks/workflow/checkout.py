@@ -43,7 +43,7 @@ def snakemake_command(config: Path, arguments: Sequence[str]) -> list[str]:
     return [*command, *([] if limited else ["--cores", "all"]), *arguments]
 
 
-def start_command(config: str) -> str:
+def start_command(config: Path | str) -> str:
     """What people type to run a config in the working directory: a clone, or any other folder."""
     if Path("Snakefile").is_file():
         return f"snakemake --cores 2 --configfile {config}"

@@ -138,7 +138,7 @@ def test_the_command(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "config.yaml: written, for 1 images of 1 classes; next:",
         "  tags2masks check config.yaml",
-        "  snakemake --cores 2 --configfile config.yaml",
+        "  tags2masks run config.yaml --cores 2",
     ]
     with pytest.raises(SystemExit, match=r"error: config\.yaml: is there already"):
         main()

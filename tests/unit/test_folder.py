@@ -256,6 +256,13 @@ def test_mask_files_hold_our_ids():
                 "`classes`"
             ],
         ),
+        (
+            ["caf\u00e9", "cafe\u0301"],
+            [
+                "line 3: tag 'cafe\u0301' beside 'caf\u00e9' in line 2; write one of them, or list "
+                "both in `classes`"
+            ],
+        ),
         (["big dog", "dog", "and/or"], None),
     ],
 )
