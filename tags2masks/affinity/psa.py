@@ -9,8 +9,8 @@ pixels (`cell_labels`), as in the public code. Here the probabilities are stored
 255ths.
 
 Differs from the code: the whole backbone learns, batch norm's weights too, and no colours are
-jittered; any backbone of three stages
-works, at the stride of the first of them; pairs at the image's border count too.
+jittered; any backbone of three stages works, at the stride of the first of them; pairs at the
+image's border count too.
 """
 
 import torch

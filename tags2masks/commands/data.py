@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from tags2masks.checking.findings import ERROR
 from tags2masks.commands.configs import DEFAULT, read
 from tags2masks.errors import UserError
 from tags2masks.importing.formats import FORMATS
@@ -116,7 +115,7 @@ def _check(args: argparse.Namespace) -> None:
 
     config, experiments = read(args.config)
     tested = {one.dataset for one in experiments if "predictions" in one.artifacts}
-    findings = []
+    findings, stops = [], False
     for name, spec in config.datasets.items():
         needed = spec.evaluate_on if name in tested else None
         checked = check_dataset(
@@ -126,8 +125,9 @@ def _check(args: argparse.Namespace) -> None:
         checked.findings.extend(labelled_findings(spec, mine, checked, config.seed))
         print(summary(name, spec.title, checked), end="\n\n", flush=True)
         findings += checked.findings
+        stops = stops or checked.stops
     if further := network_findings(experiments):
         print("\n".join(["experiments", *listed(further)]), end="\n\n")
     print(conclusion(str(args.config), findings + further))
-    if any(finding.level == ERROR for finding in findings + further):
+    if stops or further:
         sys.exit(1)

@@ -93,13 +93,13 @@ class PsaFields(Walk):
 
     @model_validator(mode="before")
     @classmethod
-    def _power_first(cls, values: Any) -> Any:
+    def _number_first(cls, values: Any) -> Any:
         numbers = ("background_power", "background_constant")
         given = isinstance(values, dict) and any(values.get(name) is not None for name in numbers)
         return values | {"background_score": None} if given else values
 
     @model_validator(mode="after")
-    def _one_of_both(self):
+    def _given_once(self):
         own, other = "background_power", "background_constant"
         if self.background == "constant":
             own, other = other, own

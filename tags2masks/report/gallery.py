@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tags2masks.data.index import (
-    spaced,
-)
+from tags2masks.data.index import spaced
 from tags2masks.instance_store import Instance
 from tags2masks.mask_ids import IGNORED
 from tags2masks.metrics.confusion import class_mean, confusion, scores
@@ -223,21 +221,38 @@ def _object_tile(
 def _mask_tile(
     dataset: Dataset, row: dict, pixels: np.ndarray, labels: dict, what: str
 ) -> Tile | None:
-    """A mask in flat colours beside the truth, or over its image where there is none."""
     if what not in labels:
         return None
     title = (STAGES[what].figure or STAGES[what].title.lower()) if what in STAGES else what
-    shown = [dataset.classes[i - 1] for i in np.unique(labels[what]) if 0 < i < IGNORED]
-    note, quality = ", ".join(shown) or "background alone", ""
+    truth = None if what in (CERTAIN, "truth") else labels.get("truth")
+    tile = mask_tile(
+        dataset, pixels, labels[what], truth, title, f"{title.capitalize()} of {row['image']}"
+    )
     if what == CERTAIN:
-        note = f"of {percent((labels[what] != IGNORED).mean())} % of the pixels"
-    elif "truth" in labels and what != "truth":
-        note = f"IoU {percent(image_iou(labels['truth'], labels[what], len(dataset.classes)))}"
+        share = (labels[what] != IGNORED).mean()
+        return tile._replace(note=f"of {percent(share)} % of the pixels")
+    return tile
+
+
+def mask_tile(
+    dataset: Dataset,
+    pixels: np.ndarray,
+    mask: np.ndarray,
+    truth: np.ndarray | None,
+    title: str,
+    alt: str,
+) -> Tile:
+    """A mask in flat colours, or over its image in data sets without true masks.
+
+    truth: None where no IoU is to be said; alt: what it is, before what it shows.
+    """
+    shown = [dataset.classes[i - 1] for i in np.unique(mask) if 0 < i < IGNORED]
+    note, quality = ", ".join(shown) or "background alone", ""
+    if truth is not None:
+        note = f"IoU {percent(image_iou(truth, mask, len(dataset.classes)))}"
         quality = f"; {note} %"
-    alt = f"{title.capitalize()} of {row['image']}: {', '.join(shown) or 'background'}{quality}"
-    mask = labels[what]
     picture = mask_picture(mask) if dataset.truth else overlay_picture(pixels, mask)
-    return Tile(picture, title, note, alt)
+    return Tile(picture, title, note, f"{alt}: {', '.join(shown) or 'background'}{quality}")
 
 
 def legend_of(classes: list[str], occurring: set[int]) -> list[tuple[str, str]]:

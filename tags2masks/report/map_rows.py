@@ -60,7 +60,7 @@ def side_by_side(
             tiles = [
                 _map_of(pixels, image, tag, name, of.get(image)) for name, of in stored.items()
             ]
-            rows.append(Row(image, [_image_tile(pixels, row), *tiles]))
+            rows.append(Row(image, [image_tile(pixels, row), *tiles]))
     return rows
 
 
@@ -116,7 +116,7 @@ def _untagged_tiles(pixels: np.ndarray, row: dict, shard: Shard) -> list[Tile]:
     image = row["image"]
     maps, attributes = shard.read(image)
     by_class = dict(zip(attributes["classes"], maps, strict=True))
-    tiles = [_image_tile(pixels, row)]
+    tiles = [image_tile(pixels, row)]
     for name in sorted(by_class, key=lambda name: name not in row["tags"]):
         title, what = ("map", "is") if name in row["tags"] else ("untagged", "would be")
         alt = f"Where {name} {what} seen in {image}"
@@ -124,7 +124,8 @@ def _untagged_tiles(pixels: np.ndarray, row: dict, shard: Shard) -> list[Tile]:
     return tiles
 
 
-def _image_tile(pixels: np.ndarray, row: dict) -> Tile:
+def image_tile(pixels: np.ndarray, row: dict) -> Tile:
+    """The image of a row of the index, with its tags."""
     tags = ", ".join(row["tags"]) or "no tag"
     alt = f"Image {row['image']}, tagged {tags}"
     return Tile(image_picture(pixels), "image", tags, alt)

@@ -174,9 +174,14 @@ def labels_of(dataset: Dataset, row: dict, stored: dict) -> dict[str, np.ndarray
         if image in stored[stage]
     }
     if image in dataset.truth:
-        size = (int(row["height"]), int(row["width"]))
-        labels["truth"] = read_mask(dataset.truth[image], dataset.table, size)
+        labels["truth"] = truth_of(dataset, row)
     return labels
+
+
+def truth_of(dataset: Dataset, row: dict) -> np.ndarray:
+    """The true mask of an image that has one, uint8 [H, W]."""
+    size = (int(row["height"]), int(row["width"]))
+    return read_mask(dataset.truth[row["image"]], dataset.table, size)
 
 
 def pixels_of(dataset: Dataset, row: dict) -> np.ndarray:

@@ -1,16 +1,14 @@
 """What `tags2masks import` makes of images whose annotations it cannot use: never a negative."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tags2masks.importing.choosing import NO_TAG
 from tags2masks.importing.formats import reader_of
 from tags2masks.importing.items import Options
 from tags2masks.importing.writing import Division, write_dataset
+from tests.unit.import_source import photo, rows, write
 
 SIZE = {"imageHeight": 6, "imageWidth": 8}
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
@@ -22,29 +20,16 @@ def there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     for number, name in enumerate(NAMES):
-        photo(name, number)
-
-
-def photo(name, level):
-    path = Path("in") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((6, 8, 3), 40 * level, np.uint8)).save(path)
-
-
-def write(name, text):
-    path = Path("in") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
+        photo(name, 40 * number)
 
 
 def imported(kind, source="in", only=None):
     """Import into `out`: tags by image, the images with a mask, and those left without a tag."""
     read = reader_of(kind)(Path(source), Options())
     result = write_dataset(read, Path("out"), Division(0), files="named", only=only, threads=1)
-    rows = Path("out/tags.csv").read_text(encoding="utf-8").splitlines()[1:]
     masks = sorted(path.stem for path in Path("out").glob("masks/*.png"))
     left = [one.where for one in result.dropped if one.why == NO_TAG]
-    return dict(row.split(",")[:2] for row in rows), masks, left
+    return {image: tags for image, tags, _ in rows()}, masks, left
 
 
 def test_labelme_shapes_without_an_area_keep_their_tag():

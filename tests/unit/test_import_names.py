@@ -3,9 +3,7 @@
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tags2masks.errors import UserError
 from tags2masks.importing.first_config import write_first_config
@@ -13,6 +11,7 @@ from tags2masks.importing.formats import reader_of
 from tags2masks.importing.items import Options
 from tags2masks.importing.writing import Division, write_dataset
 from tags2masks.user_tables import spelling
+from tests.unit.import_source import photo, rows
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +21,6 @@ def there(tmp_path, monkeypatch):
     Path("in").mkdir()
 
 
-def photo(name):
-    path = Path("in") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(path, "PNG")
-
-
 def imported(kind, source="in", only=None):
     read = reader_of(kind)(Path(source), Options())
     return write_dataset(read, Path("out"), Division(0), files="named", only=only, threads=1)
@@ -35,8 +28,7 @@ def imported(kind, source="in", only=None):
 
 def tags():
     """The tags of each image of the table that was written."""
-    rows = Path("out/tags.csv").read_text(encoding="utf-8").splitlines()[1:]
-    return dict(row.split(",")[:2] for row in rows)
+    return {image: tags for image, tags, _ in rows()}
 
 
 TWINS = [

@@ -1,16 +1,14 @@
 """What `tags2masks import` does with the splits that a source has."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tags2masks.errors import UserError
 from tags2masks.importing.formats import reader_of
 from tags2masks.importing.items import NO_IMAGE, Options, locator, split_of_path
 from tags2masks.importing.writing import Division, report, write_dataset
+from tests.unit.import_source import photo, rows, write
 
 
 @pytest.fixture(autouse=True)
@@ -18,18 +16,6 @@ def there(tmp_path, monkeypatch):
     """Work in an empty folder with an empty source."""
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
-
-
-def photo(name):
-    path = Path("in") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(path)
-
-
-def write(name, text):
-    path = Path("in") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
 
 
 def imported(kind, division=None):
@@ -41,8 +27,7 @@ def imported(kind, division=None):
 
 def splits():
     """The split of each image of the table that was written."""
-    rows = Path("out/tags.csv").read_text(encoding="utf-8").splitlines()[1:]
-    return {row.split(",")[0]: row.split(",")[2] for row in rows}
+    return {image: split for image, _, split in rows()}
 
 
 def reasons(result):
