@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from tags2masks.importing.choosing import NO_TAG
-from tags2masks.importing.formats import reader_of
-from tags2masks.importing.items import Options
-from tags2masks.importing.writing import Division, write_dataset
-from tests.unit.import_source import photo, rows, write
+from tags2masks.importing.writing import Division
+from tests.unit.import_source import imported, photo, table, write
 
 SIZE = {"imageHeight": 6, "imageWidth": 8}
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
@@ -19,17 +17,16 @@ def there(tmp_path, monkeypatch):
     """Work in an empty folder, with four images in `in`."""
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
-    for number, name in enumerate(NAMES):
-        photo(name, 40 * number)
+    for name in NAMES:
+        photo(name)
 
 
-def imported(kind, source="in", only=None):
+def outcome(kind, source="in", only=None):
     """Import into `out`: tags by image, the images with a mask, and those left without a tag."""
-    read = reader_of(kind)(Path(source), Options())
-    result = write_dataset(read, Path("out"), Division(0), files="named", only=only, threads=1)
+    result = imported(kind, source, division=Division(0), only=only)
     masks = sorted(path.stem for path in Path("out").glob("masks/*.png"))
     left = [one.where for one in result.dropped if one.why == NO_TAG]
-    return {image: tags for image, tags, _ in rows()}, masks, left
+    return {image: tags for image, tags, _ in table()}, masks, left
 
 
 def test_labelme_shapes_without_an_area_keep_their_tag():
@@ -43,7 +40,7 @@ def test_labelme_shapes_without_an_area_keep_their_tag():
     for name, own in shapes.items():
         write(f"{name}.json", SIZE | {"imagePath": f"{name}.jpg", "shapes": own})
     tags = {"a.jpg": "cat", "b.jpg": "dog", "d.jpg": ""}
-    assert imported("labelme") == (tags, ["a", "d"], ["c.jpg"])
+    assert outcome("labelme") == (tags, ["a", "d"], ["c.jpg"])
 
 
 def test_cvat_shapes_without_an_area_keep_their_tag():
@@ -59,7 +56,7 @@ def test_cvat_shapes_without_an_area_keep_their_tag():
     )
     write("all.xml", f"<annotations>{images}</annotations>")
     tags = {"a.jpg": "cat", "b.jpg": "dog", "d.jpg": ""}
-    assert imported("cvat") == (tags, ["a", "d"], ["c.jpg"])
+    assert outcome("cvat") == (tags, ["a", "d"], ["c.jpg"])
 
 
 def test_label_studio_results_without_an_area_keep_their_tag():
@@ -79,7 +76,7 @@ def test_label_studio_results_without_an_area_keep_their_tag():
     ]  # fmt: skip
     write("all.json", tasks)
     tags = {"a.jpg": "cat", "b.jpg": "dog", "d.jpg": ""}
-    assert imported("label-studio", "in/all.json") == (tags, ["a", "d"], ["c.jpg"])
+    assert outcome("label-studio", "in/all.json") == (tags, ["a", "d"], ["c.jpg"])
     assert Path("out/dropped.csv").read_text().splitlines()[1:] == [
         "task None,keypointlabels: no area (a kind without one); only the tag",
         "task None,a result that cannot be read (keypointlabels: no label)",
@@ -95,7 +92,7 @@ def test_yolo_labels_that_cannot_be_read():
         write(f"{name}.txt", lines)
     # c shows a cat, and something else that has no mask.
     tags = {"a.jpg": "cat", "c.jpg": "cat", "d.jpg": ""}
-    assert imported("yolo") == (tags, ["a", "d"], ["b.jpg"])
+    assert outcome("yolo") == (tags, ["a", "d"], ["b.jpg"])
 
 
 def test_coco_annotations_of_an_unknown_category():
@@ -112,23 +109,23 @@ def test_coco_annotations_of_an_unknown_category():
     categories = [{"id": 1, "name": "cat"}]
     write("a.json", {"images": images, "categories": categories, "annotations": annotations})
     tags = {"a.jpg": "cat", "c.jpg": "cat", "d.jpg": ""}
-    assert imported("coco", "in/a.json") == (tags, ["a", "d"], ["b.jpg"])
+    assert outcome("coco", "in/a.json") == (tags, ["a", "d"], ["b.jpg"])
 
 
 def test_names_that_cannot_be_tags_and_classes_that_are_not_asked_for():
     for name in NAMES:
         (Path("in") / name).unlink()
     for number, folder in enumerate(("cat", "dog", "ca;t", "none")):
-        photo(f"{folder}/{number}.jpg", number)
+        photo(f"{folder}/{number}.jpg")
     tags = {"cat/0.jpg": "cat", "dog/1.jpg": "dog", "none/3.jpg": ""}
-    assert imported("folders") == (tags, [], ["ca;t/2.jpg"])
+    assert outcome("folders") == (tags, [], ["ca;t/2.jpg"])
     Path("out").rename("old")
     # Images of a dog are left without a tag on purpose.
-    assert imported("folders", only=["cat", "ca;t"]) == (
+    assert outcome("folders", only=["cat", "ca;t"]) == (
         tags | {"dog/1.jpg": ""}, [], ["ca;t/2.jpg"],
     )  # fmt: skip
 
 
 def test_what_is_labelled_as_background_shows_no_class():
     write("tags.csv", "image,cat,background\na.jpg,1,0\nb.jpg,0,1\n")
-    assert imported("one-hot", "in/tags.csv") == ({"a.jpg": "cat", "b.jpg": ""}, [], [])
+    assert outcome("one-hot", "in/tags.csv") == ({"a.jpg": "cat", "b.jpg": ""}, [], [])

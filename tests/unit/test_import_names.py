@@ -7,11 +7,8 @@ import pytest
 
 from tags2masks.errors import UserError
 from tags2masks.importing.first_config import write_first_config
-from tags2masks.importing.formats import reader_of
-from tags2masks.importing.items import Options
-from tags2masks.importing.writing import Division, write_dataset
 from tags2masks.user_tables import spelling
-from tests.unit.import_source import photo, rows
+from tests.unit.import_source import imported, photo, table
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +18,9 @@ def there(tmp_path, monkeypatch):
     Path("in").mkdir()
 
 
-def imported(kind, source="in", only=None):
-    read = reader_of(kind)(Path(source), Options())
-    return write_dataset(read, Path("out"), Division(0), files="named", only=only, threads=1)
-
-
 def tags():
     """The tags of each image of the table that was written."""
-    return {image: tags for image, tags, _ in rows()}
+    return {image: tags for image, tags, _ in table()}
 
 
 TWINS = [

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from tags2masks.errors import UserError
-from tags2masks.importing.formats import reader_of
-from tags2masks.importing.items import NO_IMAGE, Options, locator, split_of_path
-from tags2masks.importing.writing import Division, report, write_dataset
-from tests.unit.import_source import photo, rows, write
+from tags2masks.importing.items import NO_IMAGE, locator, split_of_path
+from tags2masks.importing.writing import Division, report
+from tests.unit.import_source import imported, photo, reasons, table, write
 
 
 @pytest.fixture(autouse=True)
@@ -18,20 +17,9 @@ def there(tmp_path, monkeypatch):
     Path("in").mkdir()
 
 
-def imported(kind, division=None):
-    read = reader_of(kind)(Path("in"), Options())
-    return write_dataset(
-        read, Path("out"), division or Division(), files="named", only=None, threads=1
-    )
-
-
 def splits():
     """The split of each image of the table that was written."""
-    return {image: split for image, _, split in rows()}
-
-
-def reasons(result):
-    return [(one.where, one.why) for one in result.dropped]
+    return {image: split for image, _, split in table()}
 
 
 VOC = "<annotation><object><name>cat</name></object></annotation>"
@@ -60,7 +48,7 @@ def test_folders_of_splits(kind):
         ("test/c.jpg", "of split test; give --val to divide anew"),
     ]
     Path("out").rename("old")
-    assert imported(kind, Division(0.5)).images == {"train": 2, "val": 2}
+    assert imported(kind, division=Division(0.5)).images == {"train": 2, "val": 2}
 
 
 def test_images_in_no_list_of_voc():
@@ -87,7 +75,7 @@ def test_images_in_no_list_of_voc():
 def test_a_parent_leaves_the_splits_of_the_source(capsys):
     for name in ("train/cat/p1_0.jpg", "train/cat/p2_0.jpg", "val/cat/p2_1.jpg", "test/cat/p1.jpg"):
         photo(name)
-    result = imported("folders", Division(parent=r"(p\d)"))
+    result = imported("folders", division=Division(parent=r"(p\d)"))
     assert splits() == {
         "train/cat/p1_0.jpg": "train", "train/cat/p2_0.jpg": "train", "val/cat/p2_1.jpg": "val",
     }  # fmt: skip
@@ -99,9 +87,9 @@ def test_a_parent_leaves_the_splits_of_the_source(capsys):
     report(result, Path("out"))
     assert f"warning: {said}" in capsys.readouterr().err.splitlines()
     Path("out").rename("old")
-    assert imported("folders", Division(parent=r"\d_\d")).warning == ""
+    assert imported("folders", division=Division(parent=r"\d_\d")).warning == ""
     Path("out").rename("older")
-    again = imported("folders", Division(0.5, r"(p\d)"))
+    again = imported("folders", division=Division(0.5, r"(p\d)"))
     written = splits()
     assert again.warning == "" and len(written) == 4
     assert written["train/cat/p2_0.jpg"] == written["val/cat/p2_1.jpg"]
