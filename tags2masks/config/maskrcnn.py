@@ -46,7 +46,8 @@ class MaskRcnn(TwoStage):
     """Mask R-CNN on the feature pyramid of any network of timm, as torchvision has it.
 
     It follows instances, or masks that have some (`irn` with `instances: true`). The defaults are
-    those of BBAM's public code (maskrcnn-benchmark) on VOC.
+    those of BBAM's public code (maskrcnn-benchmark) on VOC. After epochs the boxes of val are
+    measured at the largest size of `augment`; predictions are made at that of `test`.
     """
 
     cites: ClassVar[tuple[str, ...]] = (

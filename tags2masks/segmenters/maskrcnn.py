@@ -45,8 +45,13 @@ def views(task: Task) -> InstanceViews:
 
 
 def measure(task: Task) -> Measure:
-    """COCO's AP of the boxes of val, as `measure_boxes` has it; masks of val are not read."""
-    return measure_boxes(task, (task.spec.test.short_side, task.spec.test.longest))
+    """COCO's AP of the boxes of val, as `measure_boxes` has it; masks of val are not read.
+
+    Images have the largest size that training sees: a training knows nothing of `test`, which is
+    the predictions'.
+    """
+    views = task.spec.augment
+    return measure_boxes(task, (max(views.short_sides), views.longest))
 
 
 def step(

@@ -432,6 +432,16 @@ def test_what_it_follows(path, upstream, supervision):
     assert set(figures) <= set(made.figures())
 
 
+def test_boxes_of_val_are_measured_at_the_largest_size_of_training(tmp_path, monkeypatch):
+    sizes = {"augment": {"short_sides": [48, 32], "longest": 80}, "test": {"short_side": 16}}
+    rcnn = {"method": "maskrcnn"} | sizes
+    (made,) = catalog("digits / drawn / rcnn", segmenters={"rcnn": rcnn}).of_stage("segmenter")
+    task = Task(made.recipe, table([(8, 8)]), ["cat"], tmp_path, MACHINE, tmp_path / "m")
+    assert task.spec.test.short_side == 512  # the default: predictions' sizes are not in the recipe
+    monkeypatch.setattr(maskrcnn, "measure_boxes", lambda task, sides: sides)
+    assert maskrcnn.measure(task) == (48, 80)
+
+
 def test_true_instances_are_a_reference():
     (experiment,) = catalog("digits / drawn / rcnn").experiments
     assert catalog("digits / drawn / rcnn").is_full(experiment)
