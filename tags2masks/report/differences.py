@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tags2masks.report import plots, tables
+from tags2masks.report.summary import last_of_stages
 from tags2masks.report.svg import INK, STYLE, WIDTH, colour, svg
 
 
@@ -27,7 +28,8 @@ def difference_charts(
     """
     if not compared or properties is None:
         return
-    rows = metrics[(metrics["metric"] == "iou") & ~metrics["tuned_on_masks"]]
+    rows = last_of_stages(metrics)
+    rows = rows[(rows["metric"] == "iou") & ~rows["tuned_on_masks"]]
     rows = rows[rows["class"].isin([*tables.ANY_CLASS, *classes])]
     means = rows.assign(path=rows["experiment"].str.partition("@")[0])
     means = means.groupby(["path", "stage", "class"])["value"].mean()

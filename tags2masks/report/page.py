@@ -41,7 +41,7 @@ from tags2masks.report.prototypes import shown_prototypes
 from tags2masks.report.published import epoch_figures, published_tables, with_groups
 from tags2masks.report.shown_analyses import analysis_pictures
 from tags2masks.report.stored import read_dataset
-from tags2masks.report.summary import usual_split
+from tags2masks.report.summary import last_of_stages, usual_split
 from tags2masks.report.sweeps import sweep_charts
 from tags2masks.report.templates import page_template
 from tags2masks.stages import STAGES
@@ -208,7 +208,7 @@ def _dataset(
         "warnings": warned,
         "has_contours": bool((metrics["metric"] == "contour_f").any()),
         "has_regions": bool((metrics["metric"] == "dr_recall").any()),
-        "best": _best(outline, usual),
+        "best": best_chain(outline, usual),
         "charts": [
             *cost_chart(key, group, board, numbers),
             *(
@@ -277,17 +277,18 @@ def _dataset(
     }
 
 
-def _best(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
+def best_chain(outline: list[dict], metrics: pd.DataFrame) -> dict | None:
     """The chain that is best at the last measured stage, with the mean IoU of its stages.
 
     For several seeds the mean counts. References, trained on the true masks, do not take part.
     """
     weak = [experiment["experiment"] for experiment in outline if not experiment["full"]]
-    rows = metrics[
-        (metrics["metric"] == "iou")
-        & (metrics["class"] == "mean")
-        & ~metrics["tuned_on_masks"]
-        & metrics["experiment"].isin(weak)
+    rows = last_of_stages(metrics)
+    rows = rows[
+        (rows["metric"] == "iou")
+        & (rows["class"] == "mean")
+        & ~rows["tuned_on_masks"]
+        & rows["experiment"].isin(weak)
     ]
     paths = {experiment["experiment"]: path_of(experiment) for experiment in outline}
     means = (

@@ -105,6 +105,12 @@ def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
     return figures[~figures["stage"].isin(of_train) | (figures["split"] == "train")]
 
 
+def last_of_stages(figures: pd.DataFrame) -> pd.DataFrame:
+    """Rows of metrics.csv; of a stage that a chain has twice, such as maps with `amn`, the last."""
+    one = ["experiment", "split", "stage", "metric", "class", "tuned_on_masks"]
+    return figures.drop_duplicates(one, keep="last")
+
+
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:
     """An artifact's figures; of: prefix of its tables' names, `val-` for val's images."""
     table = _read_figures(folder / f"{of}metrics.csv")

@@ -12,7 +12,14 @@ from tags2masks.metrics.objects import OBJECT
 from tags2masks.metrics.properties import COLUMNS as PROPERTY_COLUMNS
 from tags2masks.metrics.properties import CORRELATIONS, PROPERTIES
 from tags2masks.metrics.rows import COLUMNS as FIGURE_COLUMNS
-from tags2masks.report.summary import DEVIATION, LEADERBOARD, METRICS, SWEEP, WARNINGS
+from tags2masks.report.summary import (
+    DEVIATION,
+    LEADERBOARD,
+    METRICS,
+    SWEEP,
+    WARNINGS,
+    last_of_stages,
+)
 from tags2masks.stages import STAGES, figured
 
 NOTHING = "–"
@@ -343,6 +350,7 @@ def mean_figures(metrics: pd.DataFrame) -> Figures:
 
 
 def _figures(rows: pd.DataFrame, by: str, names: dict[str, str]) -> Figures:
+    rows = last_of_stages(rows)
     parts = [
         rows[
             (rows["stage"] == stage) & (rows["split"] == split) & (rows["tuned_on_masks"] == tuned)

@@ -34,8 +34,8 @@ def table(figures, stage="masks", tuned=False):
     """Rows of metrics.csv: experiment -> IoU of the mean, background and classes."""
     return pd.DataFrame(
         [
-            {"experiment": experiment, "stage": stage, "class": name, "metric": "iou",
-             "value": value, "tuned_on_masks": tuned}
+            {"experiment": experiment, "split": "train", "stage": stage, "class": name,
+             "metric": "iou", "value": value, "tuned_on_masks": tuned}
             for experiment, values in figures.items()
             for name, value in zip(["mean", "background", *CLASSES], values, strict=True)
         ]
@@ -68,6 +68,18 @@ def test_means_of_seeds_sorted_by_what_is_gained():
     assert labels == ["mean", "background", "dog", "cow", "cat"]
     assert chart["svg"].count("fill: var(--series-1)") == 3
     assert chart["svg"].count("fill: var(--series-0)") == 2
+
+
+def test_the_last_of_a_stage_that_a_chain_has_twice():
+    rows = pd.concat(
+        [
+            table({"pets/a": [0.5] * 5, "pets/b": [0.1] * 5}),
+            table({"pets/b": [0.6, 0.7, 0.5, 0.5, 0.5]}),
+        ]
+    )
+    numbers = {"pets/a": 0, "pets/b": 1}
+    (chart,) = difference_charts("d0", [PAIR], rows, CLASSES, numbers, SIZES)
+    assert chart["alt"] == "mean +10.0; background +20.0; cat +0.0; cow +0.0; dog +0.0"
 
 
 def test_no_chart_without_a_stage_that_both_have():

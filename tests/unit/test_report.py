@@ -18,7 +18,7 @@ from tags2masks.metrics.groups import group_figures
 from tags2masks.report.colours import BACKGROUND, HATCH, mask_colours
 from tags2masks.report.gallery import gallery, image_iou
 from tags2masks.report.lineage import chain_numbers
-from tags2masks.report.page import write_page
+from tags2masks.report.page import best_chain, write_page
 from tags2masks.report.pictures import image_picture, map_picture, mask_picture, overlay_picture
 from tags2masks.report.step_tiles import pass_tiles, restricted_tiles, step_tiles
 from tags2masks.report.stored import read_dataset, read_steps
@@ -175,6 +175,20 @@ def test_figures_of_an_experiment(made):
     assert stages == ["seed", "mask", "prediction"]
     assert values[0] == ("mean", [0.4512, 0.5706, 0.6147])
     assert [name for name, _ in values] == ["mean", "background", "cat", "dog"]
+
+
+def test_of_a_stage_that_a_chain_has_twice_the_last_is_told(made):
+    metrics = read_metrics(made[0] / "metrics.csv")
+    metrics = metrics[metrics["experiment"] == TRAIL]
+    seed = metrics[metrics["stage"] == "maps"]
+    later = seed.assign(artifact="cam-2", value=seed["value"] + 0.1, threshold=0.5)
+    twice = pd.concat([metrics[metrics["stage"] == "masks"], seed, later])
+    figures = class_figures(twice, ["cat", "dog"])
+    assert [(c.stage, c.threshold) for c in figures.columns[:2]] == [("seed", 0.5), ("seed", 0.5)]
+    assert figures.rows[0] == ("mean", ["55.1", "59.8", "57.1"])
+    outline = [{"experiment": TRAIL, "full": False}]
+    told = {"name": TRAIL, "stages": [("seed", "55.1"), ("mask", "57.1")], "of": 1}
+    assert best_chain(outline, twice) == told
 
 
 def test_tables_name_the_file_they_lack(tmp_path):
