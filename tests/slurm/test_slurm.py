@@ -89,11 +89,11 @@ def pause_training(project) -> int:
 
 @pytest.fixture(scope="module")
 def over_time(cluster, tmp_path_factory):
-    """A run whose training was stopped in its first minute, and the epoch it had reached."""
+    """A run whose training was stopped in its first minutes, and the epoch it had reached."""
     project = OnSlurm(fresh_project(tmp_path_factory.mktemp("over_time"), LONG), cluster)
     # The second attempt has minutes to spare: ended after its model was written but before the job
     # was over, it would have to begin anew.
-    project.start("--until", "vanilla", "--set-resources", "vanilla:runtime=attempt**4")
+    project.start("--until", "vanilla", "--set-resources", "vanilla:runtime=2*attempt**4")
     try:
         yield project, pause_training(project)
     finally:
@@ -155,7 +155,7 @@ def test_a_job_over_its_time_is_tried_again_with_more(over_time, undisturbed):
     assert project.wait() == 0, project.printed() + project.job_logs()
     records = project.records("vanilla")
     show(records)
-    assert [job["TimeLimit"] for job in records] == ["00:01:00", "00:16:00"]
+    assert [job["TimeLimit"] for job in records] == ["00:02:00", "00:32:00"]
     assert [job["JobState"] for job in records] == ["TIMEOUT", "COMPLETED"]
     assert went_on_after(project) >= reached
     same_bytes(undisturbed, project, MODEL)
