@@ -106,9 +106,12 @@ def usual_split(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def last_of_stages(figures: pd.DataFrame) -> pd.DataFrame:
-    """Rows of metrics.csv; of a stage that a chain has twice, such as maps with `amn`, the last."""
-    one = ["experiment", "split", "stage", "metric", "class", "tuned_on_masks"]
-    return figures.drop_duplicates(one, keep="last")
+    """Rows of metrics.csv or sweep.csv; of a stage that a chain has twice, those of the last.
+
+    A chain with `amn`, for example, has maps twice.
+    """
+    measured = ["artifact", "value", "threshold", "images"]
+    return figures.drop_duplicates(figures.columns.difference(measured), keep="last")
 
 
 def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFrame:

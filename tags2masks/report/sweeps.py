@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from tags2masks.report import plots, tables
 from tags2masks.report.sensitivity import Panel, box_text, ordered, sensitivity, what_is_drawn
-from tags2masks.report.summary import usual_split
+from tags2masks.report.summary import last_of_stages, usual_split
 from tags2masks.report.svg import STYLE, WIDTH, colour, svg
 
 TITLES = {"iou": "mean IoU", "contour_f": "contour F"}  # others as in tables
@@ -42,10 +42,7 @@ def charts_of(key: str, table: pd.DataFrame, figures: Sequence[str], source: str
     """
     table = table[table["metric"].isin(figures)]
     panels = {name: f"{TITLES.get(name, tables.METRIC_NAMES[name])}, %" for name in figures}
-    # If a chain has a stage twice, the last one counts.
-    setting = ["parameter", "setting", "by", "by_setting", "chain", "experiment"]
-    figure = ["split", "stage", "metric", "tuned_on_masks"]
-    table = table.drop_duplicates([*setting, *figure], keep="last").reset_index(drop=True)
+    table = last_of_stages(table).reset_index(drop=True)
     usual = usual_split(table)
     for name, rows, of in ((key, usual, ""), (f"{key}-val", table.drop(usual.index), ON_VAL)):
         for chart in _split_charts(name, rows, panels, of):

@@ -50,8 +50,8 @@ def measure(task: Task) -> Measure:
     Images have the largest size that training sees: a training knows nothing of `test`, which is
     the predictions'.
     """
-    views = task.spec.augment
-    return measure_boxes(task, (max(views.short_sides), views.longest))
+    augment = task.spec.augment
+    return measure_boxes(task, (max(augment.short_sides), augment.longest))
 
 
 def step(
