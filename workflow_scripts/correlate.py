@@ -7,8 +7,8 @@ import pandas as pd
 from tags2masks.files import written_whole
 from tags2masks.metrics.properties import CORRELATIONS, correlations
 from tags2masks.program import add_paths, run
+from tags2masks.report.reading import read_metrics, read_properties
 from tags2masks.report.summary import usual_split
-from tags2masks.report.tables import read_metrics, read_properties
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from tags2masks.data.index import read_classes
 from tags2masks.files import written_whole
 from tags2masks.metrics.groups import group_figures, members
 from tags2masks.program import add_paths, run
+from tags2masks.report.reading import read_metrics, read_properties
 from tags2masks.report.summary import read_outline
-from tags2masks.report.tables import read_metrics, read_properties
 
 
 def main() -> None:

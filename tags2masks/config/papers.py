@@ -27,8 +27,8 @@ Generated from `papers/published/index.yaml` by `make docs`; a test fails when i
 Every table and figure of the five documents: by which config it is made here, where its figures
 then are, and what of it cannot be made. *yes*: at the paper's settings. *–*: an illustration or
 figures of other papers, nothing to compute. A config that is sized for CPUs shows the same
-comparison on small data. Masks of VOC's test are not public:
-[export.md](export.md#pascal-vocs-test) has the way to its server.
+comparison on small data: which, and what was measured with it, is above each table. Masks of VOC's
+test are not public: [export.md](export.md#pascal-vocs-test) has the way to its server.
 Run a config with the command above its table, and with what its row adds to it; CSV files are in
 `results/`, and names in *italics* are parts of `results/report.html`. The last column counts the
 figures in [papers/published](../papers/published/README.md).
@@ -93,11 +93,28 @@ class Item(Block):
         return (*own, *self.more)
 
 
+class Small(Block):
+    """A config that is sized for CPUs, and the items whose comparisons it has on small data."""
+
+    config: str
+    items: tuple[str, ...] = Field(min_length=1)
+    results: tuple[str, ...] = Field(min_length=1, description="Headings in docs/results.md.")
+
+
 class Document(Block):
     """A document with its tables and figures, in order."""
 
     title: str
+    small: tuple[Small, ...] = ()
     items: tuple[Item, ...]
+
+    @model_validator(mode="after")
+    def _known(self) -> "Document":
+        known = {item.item for item in self.items}
+        for small in self.small:
+            if unknown := sorted(set(small.items) - known):
+                raise ValueError(f"small: {small.config}: no such items: {', '.join(unknown)}")
+        return self
 
 
 def read_index(path: Path = INDEX) -> dict[str, Document]:
@@ -145,6 +162,9 @@ def page() -> str:
         parts.append(f"## {document.title}\n")
         configs = dict.fromkeys(made.config for item in document.items for made in item.made)
         parts += [f"- `{command_of(config)}`" for config in configs]
+        if document.small:
+            parts += ["", "On small data, and what was measured there:", ""]
+            parts += map(_small_text, document.small)
         parts += [
             "",
             "| item | what | made here | by | figures | missing | published |",
@@ -156,6 +176,18 @@ def page() -> str:
             others = ", ".join(f"{place} ({count})" for place, count in counts.items())
             parts.append(f"Published figures elsewhere: {others}.\n")
     return "\n".join(parts)
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub gives to a heading."""
+    kept = (sign for sign in heading.lower() if sign in " -_" or sign.isalpha() or sign.isdecimal())
+    return "".join(kept).replace(" ", "-")
+
+
+def _small_text(small: Small) -> str:
+    """The line of a small config: its command, its items, and where its figures are told."""
+    told = ", ".join(f"[{title}](results.md#{anchor(title)})" for title in small.results)
+    return f"- `{command_of(small.config)}`: {', '.join(small.items)}. {told}"
 
 
 def _row(item: Item, counts: dict[str, int]) -> str:

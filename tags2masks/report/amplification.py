@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tags2masks.data.tables import read_table
 from tags2masks.metrics.amplification import COLUMNS, REGIONS, quantile
-from tags2masks.report import plots, tables
+from tags2masks.report import plots, reading
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.svg import INK, STYLE, WIDTH, colour, svg
 
@@ -60,7 +60,7 @@ def amplification_charts(key: str, artifacts: Sequence[ShownArtifact]) -> Iterat
 
 def _quantiles(artifact: ShownArtifact) -> dict[str, pd.DataFrame]:
     """By region the SHARES (columns) after each step (index)."""
-    table = read_table(artifact.folder / "amplification.csv", COLUMNS, tables.MEND)
+    table = read_table(artifact.folder / "amplification.csv", COLUMNS, reading.MEND)
     table = table.astype(
         {"step": int, "at_least": float, "below": float, "pixels": int}
     ).sort_values(["step", "at_least"])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tags2masks.data.tables import read_table
-from tags2masks.report import plots, tables
+from tags2masks.report import plots, reading, tables
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.svg import INK, STYLE, WIDTH, colour, svg
 
@@ -25,7 +25,7 @@ def gradient_charts(key: str, artifact: ShownArtifact) -> Iterator[dict]:
     key: prefix of the charts' ids. Raises UserError for a table that cannot be read.
     """
     columns = ("over", "number", "region", "ratio")
-    table = read_table(artifact.folder / "gradients.csv", columns, tables.MEND)
+    table = read_table(artifact.folder / "gradients.csv", columns, reading.MEND)
     table = table.assign(ratio=pd.to_numeric(table["ratio"]), number=table["number"].astype(int))
     for over, (title, about) in RATIOS.items():
         rows = table[table["over"] == over]
@@ -54,7 +54,7 @@ def landscape_charts(key: str, artifact: ShownArtifact) -> Iterator[dict]:
     errors: as for `gradient_charts`.
     """
     columns = ("around", "first", "second", "loss")
-    table = read_table(artifact.folder / "landscape.csv", columns, tables.MEND)
+    table = read_table(artifact.folder / "landscape.csv", columns, reading.MEND)
     table = table.astype({"first": float, "second": float, "loss": float})
     for around, rows in table.groupby("around", sort=False):
         surface = rows.pivot(index="first", columns="second", values="loss")
@@ -103,7 +103,7 @@ def _surfaces(key: str, panels: dict[str, pd.DataFrame], names: tuple[str, str])
 def climbs_chart(key: str, artifact: ShownArtifact) -> dict:
     """The chart of features along climbs, from a climbs.csv; key, errors: as for the others."""
     columns = ("kind", "image", "class", "step", "x", "y")
-    table = read_table(artifact.folder / "climbs.csv", columns, tables.MEND)
+    table = read_table(artifact.folder / "climbs.csv", columns, reading.MEND)
     table = table.astype({"step": int, "x": float, "y": float})
     names = list(dict.fromkeys(table["class"]))
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tags2masks.report.summary import usual_split
+from tags2masks.report.summary import last_of_stages, usual_split
 from tags2masks.report.tables import NOTHING, STAGE_NAMES, percent
 
 
@@ -31,10 +31,10 @@ def group_table(figures: pd.DataFrame) -> Groups | None:
     counts = properties[properties["metric"] == "cardinality"].set_index("group")["classes"]
     iou = figures[(figures["metric"] == "iou") & ~figures["tuned_on_masks"]]
     rows = []
-    for name, mine in usual_split(iou[iou["experiment"] != ""]).groupby("experiment", sort=False):
+    usual = last_of_stages(usual_split(iou[iou["experiment"] != ""]))
+    for name, mine in usual.groupby("experiment", sort=False):
         stage = max(set(mine["stage"]), key=list(STAGE_NAMES).index)
-        last = mine[mine["stage"] == stage].drop_duplicates("group", keep="last")
-        values = last.set_index("group")["value"].reindex(names)
+        values = mine[mine["stage"] == stage].set_index("group")["value"].reindex(names)
         rows.append((name, STAGE_NAMES[stage], [percent(value) for value in values]))
     return Groups(
         [(name, f"{counts[name]:.0f}" if name in counts else NOTHING) for name in names],

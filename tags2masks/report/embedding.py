@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from tags2masks.data.tables import read_table
 from tags2masks.report.lineage import ShownArtifact
+from tags2masks.report.reading import MEND
 from tags2masks.report.svg import INK, STYLE, WIDTH, colour, svg
-from tags2masks.report.tables import MEND
 
 # Marker, its size and the width of its lines, by the kinds of `embedding.csv`.
 MARKERS = {"tagged": ("o", 2.4, 0), "ood": ("x", 2.8, 0.7)}

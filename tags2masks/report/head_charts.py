@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tags2masks.data.tables import read_table
 from tags2masks.metrics.head_places import BINS, COLUMNS, HEADS
-from tags2masks.report import plots, tables
+from tags2masks.report import plots, reading, tables
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.svg import STYLE, WIDTH, svg
 
@@ -22,7 +22,7 @@ def head_charts(key: str, artifact: ShownArtifact) -> Iterator[dict]:
 
     key: prefix of the charts' ids. Raises UserError for a table that cannot be read.
     """
-    places = read_table(artifact.folder / "head_places.csv", COLUMNS, tables.MEND)
+    places = read_table(artifact.folder / "head_places.csv", COLUMNS, reading.MEND)
     places = places.astype({"x": float, "y": float, "pixels": int})
     counts = {head: _grid(places[places["kept"] == head]) for head in HEADS}
     yield {
@@ -34,7 +34,7 @@ def head_charts(key: str, artifact: ShownArtifact) -> Iterator[dict]:
         "marks": False,
         "source": f"maps/{artifact.id}/head_places.csv",
     }
-    losses = read_table(artifact.folder / "head_losses.csv", LOSSES, tables.MEND)
+    losses = read_table(artifact.folder / "head_losses.csv", LOSSES, reading.MEND)
     losses = losses.astype({"step": int, "box_loss": float, "class_loss": float})
     panels = [
         plots.Panel(

@@ -8,7 +8,7 @@ import pandas as pd
 from tags2masks.config.datasets import KINDS
 from tags2masks.references import bibtex
 from tags2masks.report import gallery as examples
-from tags2masks.report import plots, tables
+from tags2masks.report import leaderboard, plots, reading, tables
 from tags2masks.report.against import against_charts, dataset_of
 from tags2masks.report.charts import bars, charts
 from tags2masks.report.class_groups import group_table
@@ -74,25 +74,25 @@ def write_page(
     Equal files give equal text. Raises UserError naming a file that is absent or does not match.
     """
     numbers = chain_numbers(outline)
-    metrics = tables.read_metrics(results / "metrics.csv")
+    metrics = reading.read_metrics(results / "metrics.csv")
     metrics = metrics[metrics["experiment"].isin(numbers)]
-    board = tables.read_leaderboard(results / "leaderboard.csv")
+    board = reading.read_leaderboard(results / "leaderboard.csv")
     known = numbers | {
         path_of(experiment): numbers[experiment["experiment"]] for experiment in outline
     }
     board = board[board["experiment"].isin(known)]
-    warned = tables.read_warnings(results / "warnings.csv")
+    warned = reading.read_warnings(results / "warnings.csv")
     names = list(dict.fromkeys(experiment["dataset"] for experiment in outline))
     swept = None
     if any("sweep" in experiment for experiment in outline):
-        swept = tables.read_sweep(results / "sweep.csv")
+        swept = reading.read_sweep(results / "sweep.csv")
         swept = swept[swept["experiment"].isin(numbers)]
     related = doubted = None
     if any(experiment["has_truth"] for experiment in outline):
-        related = tables.read_correlations(results / "correlations.csv")
+        related = reading.read_correlations(results / "correlations.csv")
         related = related[related["experiment"].isin(numbers)]
         doubted = read_doubt_correlations(results / "doubt_correlations.csv")
-    groups = tables.read_groups(results / "groups.csv") if report["class_groups"] else None
+    groups = reading.read_groups(results / "groups.csv") if report["class_groups"] else None
     plausible = read_plausibility(results / "plausibility.csv")
     datasets = [
         _dataset(
@@ -128,9 +128,9 @@ def write_page(
         datasets=datasets,
         experiments=len(outline),
         masked=sum("masks" in experiment["supervision"] for experiment in outline),
-        columns=tables.shown_columns(board),
+        columns=leaderboard.shown_columns(board),
         instance_metrics=[tables.METRIC_NAMES[name] for name in INSTANCE_METRICS],
-        rows=tables.leaderboard_cells(board),
+        rows=leaderboard.leaderboard_cells(board),
         bibtex=bibtex(report["cited"]),
         nothing=tables.NOTHING,
         measured=any(experiment["has_truth"] for experiment in outline),
@@ -185,7 +185,7 @@ def _dataset(
     on_val = [experiment for experiment in first if experiment["evaluate_on"] == "val"]
     properties = None
     if has_truth:
-        properties = tables.read_properties(results / name / "properties.csv")
+        properties = reading.read_properties(results / name / "properties.csv")
     plausibility = {
         experiment["experiment"]: shown_plausibility(
             f"{key}-shares{at}",

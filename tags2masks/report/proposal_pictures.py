@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from tags2masks.data.images import read_image
 from tags2masks.data.index import images_sha, rows_of, sizes_of
 from tags2masks.data.tables import read_table
-from tags2masks.report import tables
+from tags2masks.report import reading, tables
 from tags2masks.report.analysis_pictures import ShownImage, ShownPictures
 from tags2masks.report.lineage import ShownArtifact
 from tags2masks.report.pictures import Picture, Tile, image_picture, map_picture
@@ -23,7 +23,7 @@ def proposal_pictures(artifact: ShownArtifact, dataset: Dataset) -> ShownPicture
 
     Raises UserError naming what cannot be read or does not fit.
     """
-    table = read_table(artifact.folder / "proposals.csv", COLUMNS, tables.MEND)
+    table = read_table(artifact.folder / "proposals.csv", COLUMNS, reading.MEND)
     table = table.astype({"overlap": float, "high": int, "inside": int})
     return ShownPictures(
         "Gradients of like predictions",

@@ -18,8 +18,9 @@ import pandas as pd
 from tags2masks.data.tables import read_table
 from tags2masks.errors import raise_together
 from tags2masks.report.lineage import path_of
+from tags2masks.report.reading import read_epochs
 from tags2masks.report.summary import METRICS
-from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent_spread, read_epochs
+from tags2masks.report.tables import METRIC_NAMES, STAGE_NAMES, percent_spread
 from tags2masks.stages import STAGES
 
 COLUMNS = ("paper", "table", "dataset", "split", "method", "metric", "value", "note")
@@ -167,7 +168,7 @@ def epoch_figures(outline: list[dict], results: Path, asked: Collection[Path]) -
 def with_groups(metrics: pd.DataFrame, groups: pd.DataFrame | None) -> pd.DataFrame:
     """Figures of classes, and those of groups of classes as figures of the class `group: NAME`.
 
-    groups: `tables.read_groups` of a run that has groups, else None.
+    groups: `reading.read_groups` of a run that has groups, else None.
     """
     if groups is None:
         return metrics
@@ -184,7 +185,7 @@ def published_tables(
 ) -> list[Published]:
     """The papers' tables in the order of the files, each figure with what was measured here.
 
-    metrics: as `tables.read_metrics` gives it; epochs: as `epoch_figures` does.
+    metrics: as `reading.read_metrics` gives it; epochs: as `epoch_figures` does.
     An experiment matches a figure if its entries up to the figure's stage are those of `method`,
     and if it was measured on the same split, class and epoch; data sets are not compared. An entry
     matches by its name if a table has that name, else by its method.

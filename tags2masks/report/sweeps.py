@@ -28,7 +28,7 @@ def sweep_charts(
     chain, a grid. Several seeds count as their mean, and their spread is shown on the lines; for
     two parameters in a chart of its own, with a line for each value of the second.
     Maps and masks of val's images, if there are any, have charts of their own.
-    table: a data set's rows of sweep.csv, from `tables.read_sweep`; numbers: the experiments'
+    table: a data set's rows of sweep.csv, from `reading.read_sweep`; numbers: the experiments'
     numbers for colours; figures: names of metrics, in their order.
     """
     table = table.assign(number=table["experiment"].map(numbers))

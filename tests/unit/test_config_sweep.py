@@ -9,9 +9,9 @@ import pytest
 from tags2masks.config.base import ConfigError
 from tags2masks.config.project import parse_config
 from tags2masks.config.sweep import Setting, add_derived_entries, expand_sweeps
+from tags2masks.report.reading import read_sweep
 from tags2masks.report.summary import METRICS, SWEEP
 from tags2masks.report.sweeps import sweep_charts
-from tags2masks.report.tables import read_sweep
 from tags2masks.workflow.building import build_experiments
 from workflow_scripts import tabulate_sweep
 

@@ -16,7 +16,7 @@ from tags2masks.errors import UserError
 from tags2masks.metrics.groups import group_figures, members
 from tags2masks.report.class_groups import group_table
 from tags2masks.report.published import published_tables, with_groups
-from tags2masks.report.tables import read_groups, read_metrics, read_properties
+from tags2masks.report.reading import read_groups, read_metrics, read_properties
 from tags2masks.workflow.catalog import Catalog
 from tags2masks.workflow.described import Described
 from tests.unit.test_config import BASE

@@ -148,6 +148,48 @@ def test_rows_are_what_the_config_measures(item):
             assert all(config.maps[entry].keep_steps for entry in entries)
 
 
+SMALL = [small for document in INDEX.values() for small in document.small]
+TOGETHER = {
+    "animals",
+    "supervision",
+    "headline-animals",
+}  # of no single item: whole ways to a model
+
+
+def test_every_config_that_is_sized_for_cpus_is_named_once_a_document_with_its_results():
+    sized = {
+        f"papers/{path.name}"
+        for path in (ROOT / "papers").glob("*.yaml")
+        if path.stem not in TOGETHER and read_config(path)["device"] == "cpu"
+    }
+    assert {small.config for small in SMALL} == sized
+    for document in INDEX.values():
+        assert len({small.config for small in document.small}) == len(document.small)
+        for small in document.small:
+            assert "--cores" in command_of(small.config)
+            assert len(set(small.items)) == len(small.items)
+
+
+def test_what_small_configs_measured_is_a_part_of_the_results():
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    headings = {line.lstrip("#").strip() for line in text.splitlines() if line.startswith("##")}
+    for small in SMALL:
+        assert set(small.results) <= headings
+        parts = re.split(r"^##+ ", text, flags=re.MULTILINE)
+        told = [part for part in parts if part.partition("\n")[0] in small.results]
+        assert any(f"`{small.config}`" in part for part in told), small.config
+
+
+def test_a_small_config_for_an_item_that_is_not_there_is_refused(tmp_path):
+    index = tmp_path / "index.yaml"
+    index.write_text(
+        "some:\n  title: t\n  items: [{item: Table 1, shows: s, can: nothing}]\n"
+        "  small: [{config: papers/some.yaml, items: [Table 2], results: [Some]}]\n"
+    )
+    with pytest.raises(ConfigError, match=r"some\.yaml: no such items: Table 2"):
+        read_index(index)
+
+
 def test_items_of_repeats_have_them_by_the_option_that_the_page_adds():
     repeated = [item for item in MADE if item.seeds]
     assert {item.item for item in repeated} >= {f"Figure {number}" for number in range(5, 9)}

@@ -16,7 +16,7 @@ from tags2masks.data.index import build_index, write_classes, write_index
 from tags2masks.data.truth import plain_table, write_truth
 from tags2masks.data.warnings import read_warnings
 from tags2masks.metrics.properties import class_properties, correlations, region_counts
-from tags2masks.report.tables import read_properties
+from tags2masks.report.reading import read_properties
 from tests.unit.splits import list_all
 from workflow_scripts import correlate, measure_classes
 

@@ -18,7 +18,8 @@ from tags2masks.report.published import (
     published_tables,
     read_published,
 )
-from tags2masks.report.tables import METRIC_NAMES, read_metrics
+from tags2masks.report.reading import read_metrics
+from tags2masks.report.tables import METRIC_NAMES
 from tests.unit.fabricated_report import COUNT, MAPS, OUTLINE, fabricate, settings
 from tests.unit.read_page import Page, table_of
 

@@ -17,25 +17,15 @@ from tags2masks.errors import UserError
 from tags2masks.metrics.groups import group_figures
 from tags2masks.report.colours import BACKGROUND, HATCH, mask_colours
 from tags2masks.report.gallery import gallery, image_iou
+from tags2masks.report.leaderboard import COLUMNS, Cell, leaderboard_cells, shown_columns
 from tags2masks.report.lineage import chain_numbers
 from tags2masks.report.page import best_chain, write_page
 from tags2masks.report.pictures import image_picture, map_picture, mask_picture, overlay_picture
+from tags2masks.report.reading import read_leaderboard, read_metrics, read_properties
 from tags2masks.report.step_tiles import pass_tiles, restricted_tiles, step_tiles
 from tags2masks.report.stored import read_dataset, read_steps
 from tags2masks.report.summary import LEADERBOARD
-from tags2masks.report.tables import (
-    COLUMNS,
-    Cell,
-    class_figures,
-    class_values,
-    leaderboard_cells,
-    mean_figures,
-    percent,
-    read_leaderboard,
-    read_metrics,
-    read_properties,
-    shown_columns,
-)
+from tags2masks.report.tables import class_figures, class_values, mean_figures, percent
 from tags2masks.store import write_shard
 from tests.unit.fabricated_report import (
     CLASSIFIER,

@@ -9,9 +9,9 @@ from PIL import Image
 
 from tags2masks.instance_store import instance
 from tags2masks.report.instance_table import INSTANCE_METRICS, InstanceRow, instance_table
+from tags2masks.report.leaderboard import leaderboard_cells, shown_columns
 from tags2masks.report.pictures import INSTANCE_COLOURS, instances_picture
 from tags2masks.report.summary import LEADERBOARD, METRICS
-from tags2masks.report.tables import leaderboard_cells, shown_columns
 
 
 def test_a_row_for_each_artifact_with_instances():

@@ -116,6 +116,30 @@ def test_the_leaderboard_has_the_contours_of_every_stage(tmp_path):
     assert found.loc["pets/vanilla/other"].isna().tolist() == [False, True, True]
 
 
+def test_of_two_maps_the_last_counts_and_of_two_classifiers_the_one_that_learned_from_tags(
+    tmp_path,
+):
+    (tmp_path / "pets").mkdir()
+    for split in ("train", "val"):
+        write(tmp_path / f"pets/{split}.csv", ",".join(INDEX) + "\n")
+    rows = [
+        ("classifier", "val", "map", 0.9),
+        ("maps", "train", "iou", 0.4),
+        ("maps", "val", "iou", 0.7),
+    ]
+    rows += [("classifier", "val", "map", 0.2), ("maps", "train", "iou", 0.6)]
+    figures = pd.DataFrame(rows, columns=["stage", "split", "metric", "value"]).assign(
+        experiment=ONE["experiment"],
+        threshold=0.3,
+        tuned_on_masks=False,
+        images=2,
+        **{"class": "mean"},
+    )
+    none = pd.DataFrame(columns=list(WARNINGS))
+    [row] = leaderboard(figures, [ONE], tmp_path, none).to_dict("records")
+    assert (row["classifier_map"], row["seed_iou"], row["seed_iou_val"]) == (0.9, 0.6, 0.7)
+
+
 def chains(folder):
     """An outline of one chain with three seeds and its reference with two; and its figures."""
     (folder / "pets").mkdir()
