@@ -1,7 +1,7 @@
 """YOLO's label files: a text file per image, beside it or in `labels/` for `images/`.
 
 A line is a class number with a box (centre, width, height) or the corners of a polygon, all as
-shares of the image. An image without a label file shows none of the classes, as Ultralytics has it.
+shares of the image; of poses, whose data.yaml has `kpt_shape`, a box and its keypoints. An image without a label file shows none of the classes, as Ultralytics has it.
 """
 
 import math
@@ -36,13 +36,13 @@ def read(source: Path, options: Options) -> Source:
     Raises UserError if no file says the classes' names.
     """
     root = folder_given(options.images or (source if source.is_dir() else source.parent), "images")
-    classes, listed = _classes(source), _listed(source, root)
+    classes, listed, keypoints = _classes(source), _listed(source, root), _keypoints(source)
     items, dropped, labelled = [], [], 0
     for path in images_below(root):
         split = listed.get(path) or split_of_path(path)
         file = _labels(root, path)
         labelled += file is not None
-        objects = _objects(file, classes, dropped) if file else []
+        objects = _objects(file, classes, keypoints, dropped) if file else []
         read = tuple(filter(None, objects))
         items.append(Item(path, objects=read, split=split, unread=None in objects))
     if not labelled:
@@ -53,9 +53,9 @@ def read(source: Path, options: Options) -> Source:
 def _classes(source: Path) -> dict[int, str]:
     """Name by number, from data.yaml or a list of names."""
     folder = source if source.is_dir() else source.parent
-    file = source if source.is_file() else next(iter(sorted(folder.glob("*.yaml"))), None)
+    file = _data_file(source)
     try:
-        if file is not None and file.suffix in (".yaml", ".yml"):
+        if file is not None:
             names = _written(file)
             pairs = names.items() if isinstance(names, dict) else enumerate(names)
             if found := {int(number): str(name) for number, name in pairs}:
@@ -73,6 +73,23 @@ def _classes(source: Path) -> dict[int, str]:
         f"{folder}: no data.yaml with `names`, and no classes.txt; add one, in the order of the "
         "numbers"
     )
+
+
+def _data_file(source: Path) -> Path | None:
+    """The data.yaml, which may have another name."""
+    files = [source] if source.is_file() else sorted(source.glob("*.yaml"))
+    return next((file for file in files if file.suffix in (".yaml", ".yml")), None)
+
+
+def _keypoints(source: Path) -> int:
+    """The number of values that follow an object's box: 0, or as many as `kpt_shape` says."""
+    file = _data_file(source)
+    shape = read_config(file).get("kpt_shape") if file else None
+    if shape is None:
+        return 0
+    if not (isinstance(shape, list) and shape and all(type(n) is int and n > 0 for n in shape)):
+        raise UserError(f"{file}: kpt_shape: {shape} is no list of numbers; correct it")
+    return math.prod(shape)
 
 
 def _written(file: Path) -> list | dict:
@@ -115,8 +132,13 @@ def _labels(root: Path, path: str) -> Path | None:
     return next(filter(is_given, candidates), None)
 
 
-def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> list[Object | None]:
-    """The objects of a label file; None for a line, or a file, that cannot be read."""
+def _objects(
+    file: Path, classes: dict[int, str], keypoints: int, dropped: list[Dropped]
+) -> list[Object | None]:
+    """The objects of a label file; None for a line, or a file, that cannot be read.
+
+    keypoints: the number of values that follow a box.
+    """
     objects: list[Object | None] = []
     try:
         lines = read_text(file).splitlines()
@@ -138,10 +160,13 @@ def _objects(file: Path, classes: dict[int, str], dropped: list[Dropped]) -> lis
         if int(kind) not in classes:
             dropped.append(Dropped(where, f"label {int(kind)} has no name"))
             objects.append(None)
-        elif len(values) in (4, 5):  # the fifth is a prediction's confidence
+        elif len(values) - keypoints in (4, 5):  # the fifth is a prediction's confidence
             x, y, width, height = values[:4]
             corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
             objects.append(Object(classes[int(kind)], corners, relative=True))
+        elif keypoints:
+            dropped.append(Dropped(where, f"no box and {keypoints} values of keypoints"))
+            objects.append(None)
         elif len(values) >= 6 and len(values) % 2 == 0:
             objects.append(Object(classes[int(kind)], segmentation=[values], relative=True))
         else:

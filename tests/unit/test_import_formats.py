@@ -150,6 +150,28 @@ def test_yolo_polygons():
     assert table("boxes.csv") == [("images/a.jpg", "cat", "2", "0", "5", "2", "0")]
 
 
+def test_yolo_poses_are_boxes_and_their_keypoints_no_polygons():
+    photo("images/a.jpg")
+    write("data.yaml", "names: [cat]\nkpt_shape: [3, 2]\n")
+    pose, confident = "0 .5 .25 .5 .5 .1 .1 .2 .2 .9 .9\n", "0 .5 .25 1 .5 .1 .1 .2 .2 .9 .9 .8\n"
+    write("labels/a.txt", f"{pose}{confident}0 .5 .25 .5 .5 .1 .1\n")
+    result = imported("yolo", division=Division(0))
+    assert (result.boxes, result.masks) == (2, None)
+    assert table("boxes.csv") == [
+        ("images/a.jpg", "cat", "2", "0", "5", "2", "0"),
+        ("images/a.jpg", "cat", "0", "0", "7", "2", "0"),
+    ]
+    assert ("in/labels/a.txt, line 3", "no box and 6 values of keypoints") in reasons(result)
+
+
+@pytest.mark.parametrize("shape", ["17", "[]", "[17, many]", "[17, 0]"])
+def test_keypoints_without_a_shape_are_named(shape):
+    photo("images/a.jpg")
+    write("data.yaml", f"names: [cat]\nkpt_shape: {shape}\n")
+    with pytest.raises(UserError, match=r"in/data\.yaml: kpt_shape: .* is no list of numbers"):
+        imported("yolo")
+
+
 def test_coco_files_of_two_splits():
     for name in ("train/0.jpg", "val/0.jpg", "val/1.jpg"):
         photo(name)
