@@ -1,7 +1,8 @@
 """YOLO's label files: a text file per image, beside it or in `labels/` for `images/`.
 
 A line is a class number with a box (centre, width, height) or the corners of a polygon, all as
-shares of the image; of poses, whose data.yaml has `kpt_shape`, a box and its keypoints. An image without a label file shows none of the classes, as Ultralytics has it.
+shares of the image; of poses, whose data.yaml has `kpt_shape`, a box and its keypoints. An image
+without a label file shows none of the classes, as Ultralytics has it.
 """
 
 import math
