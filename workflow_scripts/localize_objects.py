@@ -61,7 +61,8 @@ def main() -> None:
         machine,
         kept,
     )
-    write_shard(args.output, provenance(args.recipe), sha, entries)
+    about = provenance(args.recipe) | ({} if spec.images is None else {"partial": True})
+    write_shard(args.output, about, sha, entries)
     kept.end()
 
 

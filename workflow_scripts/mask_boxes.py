@@ -44,10 +44,14 @@ def main() -> None:
 
     spec = on_device(method_block("instances", args.recipe, args.free), args.device)
     rows = rows_of(read_index(*args.index), args.split, args.shard)
-    names, sizes, sha = rows["image"].tolist(), sizes_of(rows), images_sha(rows)
-    files = _proposal_files(args.proposals, names)
+    sha, about = images_sha(rows), provenance(args.recipe)
     boxes = empty = 0
     with Shard(args.maps, args.recipe["upstream"]["maps"], sha) as maps:
+        if maps.partial:
+            rows = rows[rows["image"].map(maps.holds).astype(bool)]
+            about |= {"partial": True}
+        names, sizes = rows["image"].tolist(), sizes_of(rows)
+        files = _proposal_files(args.proposals, names)
 
         def items() -> Iterator[Item]:
             nonlocal boxes, empty
@@ -68,7 +72,7 @@ def main() -> None:
             total=len(names),
         )
         entries = (entry(*each) for each in zip(names, results, sizes, strict=True))
-        write_shard(args.output, provenance(args.recipe), sha, entries)
+        write_shard(args.output, about, sha, entries)
     if empty:
         print(
             f"note: {empty} of {boxes} boxes have an empty map, mostly because the detector found "

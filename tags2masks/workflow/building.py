@@ -260,11 +260,12 @@ class _Builder:
                 f"datasets.{self.dataset}.labelled names all; label fewer, or let another "
                 "segmenter follow the masks of method full"
             )
-        images = getattr(block, "images", None)
-        if images and at + 1 < len(self.chain):
+        images, after = getattr(block, "images", None), self.chain[at + 1 :]
+        if images and after and [each.section for each in after] != ["instances"]:
             raise ConfigError(
                 f"{where}.images: {images} localizes a part of the training images, so "
-                f"'{self.path}' must end there; leave out what follows, or images"
+                f"'{self.path}' must end there, or at instances of these maps; leave out what "
+                "follows, or images"
             )
         if SECTIONS[self.chain[at].section].name == "classifier" and not block.keep_states:
             asked = ["epoch_images"] + ["epoch_features"] * ("ood" in block.learns_from)

@@ -282,6 +282,22 @@ def test_maps_of_some_images_end_their_experiment_and_tell_no_regions_apart():
         build_experiments(parse_config(changed(BASE, "maps.cam.images", 5)))
 
 
+def test_maps_of_some_objects_may_have_instances_and_nothing_after_them():
+    raw = {
+        "datasets": {"digits": {"kind": "digits", "labelled": "all"}},
+        "detectors": {"fasterrcnn": {"method": "fasterrcnn"}},
+        "maps": {"bbam": {"method": "bbam", "images": 5}},
+        "instances": {"boxmask": {"method": "boxmask"}},
+        "segmenters": {"maskrcnn": {"method": "maskrcnn"}},
+        "experiments": ["digits / fasterrcnn / bbam / boxmask"],
+    }
+    (experiment,) = build_experiments(parse_config(raw))
+    assert experiment.artifacts["maps"].block.images == 5
+    raw["experiments"] = ["digits / fasterrcnn / bbam / boxmask / maskrcnn"]
+    with pytest.raises(ConfigError, match=r"images: 5 .* must end there, or at instances of these"):
+        build_experiments(parse_config(raw))
+
+
 def with_irn(background_score=0.25, **affinity):
     """BASE with a chain that walks along IRN's affinities."""
     irn = {"method": "irn", "affinity": affinity, "background_score": background_score}

@@ -211,3 +211,35 @@ def test_no_mask_reaches_it_and_boxes_of_val_train_nothing_again(run):
     }
     assert "fasterrcnn" not in run.would_run("--forcerun", "digits_val_boxes")
     assert "fasterrcnn" in run.would_run("--forcerun", "digits_boxes")
+
+
+def test_instances_of_some_images_are_made_and_measured_alone(run):
+    before = run.config
+    changed = copying.deepcopy(before)
+    changed["maps"]["some"] = {**BBAM, "images": 5}
+    changed["experiments"].append("digits / fasterrcnn / some / boxmask")
+    run.configure(changed)
+    run.make()
+    results = run.folder / "results"
+    board = pd.read_csv(results / "leaderboard.csv").set_index("experiment")
+    row = board.loc["digits/fasterrcnn/some/boxmask"]
+    assert row["train_images"] == 5 and 0 < row["instance_abo"] < 1
+    figures = pd.read_csv(results / "metrics.csv")
+    mine = figures[
+        (figures["experiment"] == "digits/fasterrcnn/some/boxmask")
+        & (figures["stage"] == "instances")
+        & (figures["split"] == "train")
+    ]
+    assert set(mine["images"]) == {5}
+    index = read_index(results / "digits" / "train.csv")
+    held = []
+    for shard in (0, 1):
+        rows = rows_of(index, "train", shard)
+        file = results / "digits" / "instances" / mine["artifact"].iloc[0] / f"{shard}.zarr.zip"
+        with Shard(file, mine["artifact"].iloc[0], images_sha(rows)) as stored:
+            held += stored.images
+            assert stored.partial
+    assert held == spaced(index["image"].tolist(), 5)
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "fasterrcnn/some/boxmask" in page
+    run.configure(before)
