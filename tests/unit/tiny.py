@@ -13,6 +13,7 @@ from torch import nn
 
 from tags2masks.config.base import Block, Entry
 from tags2masks.config.classifiers import Wood
+from tags2masks.config.climbing import Climb
 from tags2masks.config.clip import Clip
 from tags2masks.config.detectors import TwoStage
 from tags2masks.config.hosts import MctFormer
@@ -87,6 +88,7 @@ SMALLER: dict[type[Block], dict[str, Any]] = {
     InFolder: {"folder": "segments"},
     Perturbations: dict.fromkeys(PERTURBATIONS, 1),
     Prototypes: {"clusters": 2, "samples": 20},
+    Climb: {"steps": 1},
     Maps: {
         "scales": (1.0, 0.5, 1.5),
         "samples": 3,
@@ -142,7 +144,11 @@ def options(block: type[Entry]) -> list[tuple[str, Any]]:
             value for part in parts if get_origin(part) is Literal for value in get_args(part)
         ]
         values += [True, False] if bool in parts else []
-        values += [{} for part in parts[1:] if isinstance(part, type) and issubclass(part, Block)]
+        values += [
+            smaller(part)
+            for part in parts[1:]
+            if isinstance(part, type) and issubclass(part, Block)
+        ]
         found += [(name, value) for value in values if value != info.default]
     return found
 
