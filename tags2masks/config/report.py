@@ -43,8 +43,9 @@ ClassGroup = Annotated[
 
 Figure = Literal[
     "iou", "precision", "recall", "f1", "prior_iou", "fg_precision", "fp", "fn", "contour_f",
-    "dr_recall", "ndr_recall", "hsr_dr", "lsr_dr", "hsr_ndr", "lsr_ndr", "labelled", "ap", "ap25",
-    "ap50", "ap70", "ap75", "aps", "apm", "apl", "abo", "abos", "abom", "abol", "abo_instances",
+    "dr_recall", "ndr_recall", "score_inside", "score_outside", "hsr_dr", "lsr_dr", "hsr_ndr",
+    "lsr_ndr", "labelled", "ap", "ap25", "ap50", "ap70", "ap75", "aps", "apm", "apl", "abo", "abos",
+    "abom", "abol", "abo_instances",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tags2masks.masks.seeds import seed, upsample
 from tags2masks.metrics.confusion import class_mean, confusion, scores
 from tags2masks.metrics.contour import contour_counts
 from tags2masks.metrics.curve import region_histogram
+from tags2masks.metrics.levels import level_sums
 from tags2masks.metrics.regions import discriminative, high_counts, own_scores
 from tags2masks.store import Shard
 
@@ -69,17 +70,20 @@ class MapQuality:
     high: int64 [2, 2, K + 1], as `regions.high_counts` gives it; zeros without regions.
     contours: int64 [4, K], as `contour_counts` gives it, of the seeds at one background score;
     zeros where none is asked for.
+    levels: int64 [2, 2, K], as `levels.level_sums` gives it.
     """
 
     histogram: np.ndarray
     high: np.ndarray
     contours: np.ndarray
+    levels: np.ndarray
 
     def __add__(self, other: "MapQuality") -> "MapQuality":
         return MapQuality(
             self.histogram + other.histogram,
             self.high + other.high,
             self.contours + other.contours,
+            self.levels + other.levels,
         )
 
 
@@ -105,6 +109,7 @@ def map_confusions(
     sides = len(classes) + 1, len(classes) + 1, len(limits) + 1
     total, high = np.zeros((count, *sides), np.int64), np.zeros((2, 2, sides[0]), np.int64)
     contours = np.zeros((4, len(classes)), np.int64)
+    levels = np.zeros((2, 2, len(classes)), np.int64)
     for measured in measured_images(chunk, table, classes):
         present = _present(measured.where, measured.attributes, measured.truth, ids)
         full = _scores(measured.where, scored, measured.file, measured.array, measured.truth)
@@ -112,13 +117,14 @@ def map_confusions(
         total += region_histogram(
             full, present, measured.truth, limits, len(classes), regions, count
         )
+        levels += level_sums(full, present, measured.truth, len(classes))
         if measured.regions is not None:
             own = own_scores(full, present, measured.truth)
             high += high_counts(own, measured.regions, measured.truth, len(classes))
         if contours_at is not None:
             labels = seed(full, present, contours_at)
             contours += contour_counts(measured.truth, labels, len(classes))
-    return MapQuality(total, high, contours)
+    return MapQuality(total, high, contours, levels)
 
 
 def _numbered(classes: Sequence[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ import pandas as pd
 from tags2masks.metrics.confusion import Rows, class_mean, labelled_share, scores, with_mean
 from tags2masks.metrics.contour import contour_rows
 from tags2masks.metrics.curve import confusions
+from tags2masks.metrics.levels import level_rows
 from tags2masks.metrics.quality import LabelQuality, MapQuality
 from tags2masks.metrics.regions import MAP_THRESHOLD, recall_rows, share_rows
 
@@ -73,8 +74,9 @@ def map_rows(
     split: str,
     images: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All rows of maps (`threshold_rows`, `contour_rows`, `regions.share_rows`), and the curve.
+    """All rows of maps, and the curve.
 
+    The rows are those of `threshold_rows`, `contour_rows`, `level_rows` and `regions.share_rows`.
     Contours are those of the seeds at the reported background score; there are no rows if they were
     not counted. The threshold of the shares is the score from which a pixel counts as high.
     """
@@ -83,6 +85,7 @@ def map_rows(
     regions = parts if len(parts) > 1 else None
     rows = threshold_rows(matrices, limits, background_score, classes, split, images, regions)
     further = [(contour_rows(quality.contours, classes), plain(np.float32(background_score)))]
+    further.append((level_rows(quality.levels, classes), np.nan))
     if regions is not None:
         further.append((share_rows(quality.high, classes), plain(MAP_THRESHOLD)))
     frames = [frame(part, split, threshold, False, images) for part, threshold in further]

@@ -25,6 +25,8 @@ METRIC_NAMES = {
     "contour_f": "Contour F",
     "dr_recall": "DR-Recall",
     "ndr_recall": "NDR-Recall",
+    "score_inside": "Score on the class",
+    "score_outside": "Score on the background",
     "hsr_dr": "High in DR",
     "lsr_dr": "Low in DR",
     "hsr_ndr": "High in NDR",

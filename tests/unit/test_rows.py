@@ -1,5 +1,7 @@
 """Tidy rows from matrices."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -157,7 +159,8 @@ def test_contours_of_maps_stand_at_the_fixed_score_alone():
     histogram[0, 1, 1] = [0, 1, 1, 2]  # true cat, mapped as cat at higher and higher scores
     high = np.zeros((2, 2, 3), np.int64)
     contours = np.array([[1, 0], [2, 0], [2, 3], [4, 3]])
-    quality = MapQuality(histogram, high, contours)
+    levels = np.zeros((2, 2, 2), np.int64)
+    quality = MapQuality(histogram, high, contours, levels)
     frame, _ = map_rows(quality + quality, LIMITS, 0.3, CLASSES, "train", 2)
     found = frame[frame["metric"] == "contour_f"]
     assert found[["class", "value", "threshold", "tuned_on_masks"]].to_numpy().tolist() == [
@@ -165,7 +168,7 @@ def test_contours_of_maps_stand_at_the_fixed_score_alone():
         ["cat", 0.5, 0.3, False],
         ["dog", 0, 0.3, False],
     ]
-    none, _ = map_rows(MapQuality(histogram, high, contours * 0), LIMITS, 0.3, CLASSES, "train", 2)
+    none, _ = map_rows(replace(quality, contours=contours * 0), LIMITS, 0.3, CLASSES, "train", 2)
     assert "contour_f" not in set(none["metric"])
-    without_truth = MapQuality(histogram * 0, high, contours * 0)
+    without_truth = replace(quality, histogram=histogram * 0, contours=contours * 0)
     assert map_rows(without_truth, LIMITS, 0.3, CLASSES, "train", 2)[0].empty
