@@ -161,6 +161,7 @@ def page() -> str:
         counts = published_counts(name)
         parts.append(f"## {document.title}\n")
         configs = dict.fromkeys(made.config for item in document.items for made in item.made)
+        parts += ["Its items are made by:", ""]
         parts += [f"- `{command_of(config)}`" for config in configs]
         if document.small:
             parts += ["", "On small data, and what was measured there:", ""]
