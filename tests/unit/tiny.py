@@ -144,11 +144,9 @@ def options(block: type[Entry]) -> list[tuple[str, Any]]:
             value for part in parts if get_origin(part) is Literal for value in get_args(part)
         ]
         values += [True, False] if bool in parts else []
-        values += [
-            smaller(part)
-            for part in parts[1:]
-            if isinstance(part, type) and issubclass(part, Block)
-        ]
+        blocks = [part for part in parts[1:] if isinstance(part, type) and issubclass(part, Block)]
+        if blocks:  # of several kinds the default one
+            values.append(smaller(blocks[0]) if len(blocks) == 1 else {})
         found += [(name, value) for value in values if value != info.default]
     return found
 
