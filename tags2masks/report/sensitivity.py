@@ -16,6 +16,7 @@ from tags2masks.report.tables import percent
 BOXED = 3  # repeats that make a box plot
 ROOM = 0.75  # of the distance of two settings, for the boxes of one
 WIDEST = 0.3  # of it, for one box
+WIDE = 50  # the largest of the settings over the smallest
 
 BOXES_TEXT = (
     f"Boxes, of {BOXED} repeats or more: median and quartiles; whiskers to the furthest figures "
@@ -45,15 +46,16 @@ def sensitivity(key: str, panels: Sequence[Panel], parameter: str) -> str:
     """Figures (%) against a parameter, in panels; lines are of means.
 
     If all settings are numbers the axis is numeric, otherwise they are spaced evenly in the order
-    of first occurrence. With repeats they are spaced evenly too, numbers in order of size, and each
-    line has its own place beside the setting: for a box plot of `BOXED` repeats or more, for points
-    of fewer.
+    of first occurrence. Numbers that differ by more than a factor of `WIDE` are spaced evenly in
+    order of size, since the small ones would lie upon each other. With repeats they are spaced
+    evenly too, numbers in order of size, and each line has its own place beside the setting: for a
+    box plot of `BOXED` repeats or more, for points of fewer.
     """
     lines = [line for panel in panels for line, _ in panel.lines]
     several = most_repeats(lines) > 1
     settings = ordered(setting for line in lines for setting in line.values["setting"])
     numbers = pd.to_numeric(pd.Series(settings), errors="coerce")
-    numeric = bool(numbers.notna().all()) and not several
+    numeric = bool(numbers.notna().all()) and not several and not _wide(numbers)
     place = dict(zip(settings, numbers if numeric else range(len(settings)), strict=True))
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": key}):
         figure, axes = stacked((2.0 if several else 1.5) * len(panels) + 1.5, len(panels))
@@ -74,6 +76,11 @@ def sensitivity(key: str, panels: Sequence[Panel], parameter: str) -> str:
         axes[-1].set_xticks(list(place.values()), [shortened(setting) for setting in settings])
         axes[-1].set_xlabel(parameter)
         return svg(figure, key)
+
+
+def _wide(numbers: pd.Series) -> bool:
+    """Whether some positive numbers lie upon each other on an axis that shows all of them."""
+    return numbers.min() > 0 and numbers.max() > WIDE * numbers.min()
 
 
 def ordered(settings: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import matplotlib
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tags2masks.report.plots import Series
@@ -118,6 +119,22 @@ def test_the_note_says_what_there_is():
 def test_settings_in_order():
     assert ordered(["10", "2", "1e-05", "2"]) == ["1e-05", "2", "10"]
     assert ordered(["sgd", "2", "adamw"]) == ["sgd", "2", "adamw"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "places"),
+    [
+        (["1", "2", "50"], [1, 2, 50]),
+        (["0.001", "4e-6", "1e-5"], [0, 1, 2]),
+        (["0", "99"], [0, 99]),
+    ],
+)
+def test_numbers_of_several_decades_are_spaced_evenly(monkeypatch, settings, places):
+    drawn = []
+    monkeypatch.setattr(Axes, "set_xticks", lambda axes, at, labels: drawn.append((at, labels)))
+    values = pd.DataFrame({"setting": settings, "value": 0.5})
+    sensitivity("k", [Panel("IoU", [Series("a", 0, values)], [])], "lr")
+    assert drawn == [(places, sorted(settings, key=float))]
 
 
 def swept(*rows, **about):
