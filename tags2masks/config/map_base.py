@@ -29,8 +29,8 @@ class Maps(Entry):
         None,
         ge=1,
         description="Localize only this number of training images, evenly spaced, to try a slow "
-        "method; null: all. With a number the experiment must end at its maps, those of a detector "
-        "at the instances that are made of them.",
+        "method; null: all. With a number the experiment must end at its maps or, of a detector's "
+        "maps, at the instances that are made of them.",
     )
 
 

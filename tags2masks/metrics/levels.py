@@ -1,4 +1,4 @@
-"""The mean score of a class on its own pixels and on the background: do maps leak, are they narrow?
+"""The mean score of a class on its pixels and on the background: whether maps leak or are narrow.
 
 Of each image and each of its classes the mean over the class's true pixels, and over those of the
 true background; then the mean over the images, and over the classes. No paper has these figures.

@@ -47,7 +47,7 @@ def sensitivity(key: str, panels: Sequence[Panel], parameter: str) -> str:
 
     If all settings are numbers the axis is numeric, otherwise they are spaced evenly in the order
     of first occurrence. Numbers that differ by more than a factor of `WIDE` are spaced evenly in
-    order of size, since the small ones would lie upon each other. With repeats they are spaced
+    order of size, since the small ones would overlap. With repeats they are spaced
     evenly too, numbers in order of size, and each line has its own place beside the setting: for a
     box plot of `BOXED` repeats or more, for points of fewer.
     """
@@ -79,7 +79,7 @@ def sensitivity(key: str, panels: Sequence[Panel], parameter: str) -> str:
 
 
 def _wide(numbers: pd.Series) -> bool:
-    """Whether some positive numbers lie upon each other on an axis that shows all of them."""
+    """Whether positive numbers differ so much that small ones overlap on an axis that has all."""
     return numbers.min() > 0 and numbers.max() > WIDE * numbers.min()
 
 

@@ -264,7 +264,7 @@ def _leaderboard_row(metrics: pd.DataFrame, experiment: dict, results: Path) -> 
     every = metrics[
         (metrics["experiment"] == experiment["experiment"]) & (metrics["class"] == "mean")
     ]
-    # Of a classifier that learns from masks, as `amn`, the mAP says nothing: it is told the tags.
+    # The first classifier's: one that follows masks is told the tags, so its mAP says nothing.
     ranked = every.loc[every["metric"] == "map", "value"]
     mine = last_of_stages(every)
     usual, on_val = usual_split(mine), mine[mine["split"] == "val"]

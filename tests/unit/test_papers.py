@@ -149,11 +149,8 @@ def test_rows_are_what_the_config_measures(item):
 
 
 SMALL = [small for document in INDEX.values() for small in document.small]
-TOGETHER = {
-    "animals",
-    "supervision",
-    "headline-animals",
-}  # of no single item: whole ways to a model
+# Whole ways to a model, of no single item.
+TOGETHER = {"animals", "supervision", "headline-animals"}
 
 
 def test_every_config_that_is_sized_for_cpus_is_named_once_a_document_with_its_results():
@@ -172,11 +169,11 @@ def test_every_config_that_is_sized_for_cpus_is_named_once_a_document_with_its_r
 
 def test_what_small_configs_measured_is_a_part_of_the_results():
     text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    headings = {line.lstrip("#").strip() for line in text.splitlines() if line.startswith("##")}
+    pieces = (piece.partition("\n") for piece in re.split(r"^##+ ", text, flags=re.MULTILINE))
+    parts = {heading: part for heading, _, part in pieces}
     for small in SMALL:
-        assert set(small.results) <= headings
-        parts = re.split(r"^##+ ", text, flags=re.MULTILINE)
-        told = [part for part in parts if part.partition("\n")[0] in small.results]
+        assert set(small.results) <= set(parts)
+        told = [parts[heading] for heading in small.results]
         assert any(f"`{small.config}`" in part for part in told), small.config
 
 
