@@ -63,6 +63,12 @@ SWEEP = ["results/sweep.csv"] if plan.config.sweep else []
 GROUPS = ["results/groups.csv"] if plan.config.report.class_groups else []
 GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 
+# On one machine: without a limit Snakemake starts as many GPU jobs at once as the cores allow, all
+# on the first GPU. `--resources gpu=2` lets two in.
+if workflow.is_main_process and workflow.local_exec and "gpu" not in workflow.global_resources:
+    if GPUS and (plan.config.device == "cuda" or Path("/dev/nvidia0").exists()):
+        workflow.register_resource("gpu", GPUS)
+
 
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_.-]*",

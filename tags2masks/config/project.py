@@ -128,7 +128,9 @@ class Run(Block):
         "Snakemake's option `--config 'seeds=[0,1,2]'`.",
     )
     device: Literal["cpu", "cuda", "auto"] = Field(
-        "cpu", description="Device of networks; auto: a GPU if the machine has one."
+        "cpu",
+        description="Device of networks; auto: a GPU if the machine has one. Jobs on one machine "
+        "take turns on its GPU; Snakemake's `--resources gpu=2` lets two share it.",
     )
     devices: int = Field(
         1,

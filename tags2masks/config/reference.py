@@ -66,6 +66,8 @@ def _rows(block: type[Block], prefix: str, default: Block | None = None, of: str
         if name in ("method", "kind"):
             continue
         value = getattr(default, name) if default is not None else info.default
+        if isinstance(value, Block) and isinstance(info.default, str):
+            value = value.model_dump(exclude_defaults=True) or info.default  # as it is written
         choices = _optional_blocks(info.annotation)
         if isinstance(info.default, Block) and len(choices) < 2:
             rows += _rows(type(info.default), f"{prefix}{name}.", value, of)

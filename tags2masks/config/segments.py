@@ -44,7 +44,7 @@ class GivenSegments(InFolder):
 class Sam2(InFolder):
     """Segments of SAM 2 (Ravi et al., ICLR 2025), asked at a grid of points.
 
-    Needs `pip install .[sam]`.
+    Needs `pip install 'tags2masks[sam]'`.
     """
 
     cites: ClassVar[tuple[str, ...]] = ("ravi2025sam2",)

@@ -52,7 +52,8 @@ class PromptFields(Entry):
     text_model: str = Field(
         "ViT-B-16-quickgelu",
         description="The model whose text tower embeds the texts, by its name in open_clip; that "
-        "of the image tower. Needs `pip install .[clip]`, in this one job.",
+        "of the image tower. Needs `pip install 'tags2masks[clip]'`, in this "
+        "one job.",
     )
     text_weights: str = Field(
         "openai",

@@ -1,6 +1,7 @@
 """Several processes train what one does: the same batches, their gradients averaged."""
 
 import copy as copying
+import re
 
 import pandas as pd
 import pytest
@@ -35,3 +36,18 @@ def test_two_processes_train_what_one_does(copy):
     together = pd.read_csv(table)
     assert together["loss"].tolist() == pytest.approx(alone["loss"].tolist(), rel=1e-4)
     assert together["val_map"].tolist() == pytest.approx(alone["val_map"].tolist(), abs=1e-3)
+
+
+def test_gpu_jobs_of_one_machine_take_turns(copy):
+    copy.configure(copying.deepcopy(CONFIG) | {"device": "cuda", "devices": 2})
+    made = ("results/digits/classes.txt", "--force")  # needs no GPU
+    assert provided(copy.make(*made)) == 2
+    assert provided(copy.make(*made, "--resources", "gpu=5")) == 5
+    copy.configure(CONFIG)
+    assert provided(copy.make(*made)) is None
+
+
+def provided(printed):
+    """The GPUs that Snakemake gives out at a time; None if it does not count them."""
+    found = re.search(r"Provided resources: .*gpu=\D*(\d+)", printed)
+    return int(found[1]) if found else None
