@@ -31,8 +31,8 @@ rule measure_plausibility:
         "python -m workflow_scripts.measure_plausibility --id {params.artifact}"
         " --split {params.split} {params.dask} --threads {threads} --index {input.index:q}"
         " --classes {input.classes:q} --shards {input.shards:q} {params.others}"
-        " --other-shards {input.others:q} --plausibility {output.plausibility:q}"
-        " --doubts {output.doubts:q} --shares {output.shares:q} 2>&1 | tee {log:q}"
+        " --plausibility {output.plausibility:q} --doubts {output.doubts:q}"
+        " --shares {output.shares:q} 2>&1 | tee {log:q}"
 
 
 rule collect_plausibility:

@@ -33,9 +33,8 @@ def main() -> None:
     add_paths(options, "classes", "plausibility", "doubts", "shares")
     add_index(options)
     options.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
-    options.add_argument("--others", nargs="*", default=[], help="ids of masks to compare with")
     options.add_argument(
-        "--other-shards", type=Path, nargs="*", default=[], help="all of the first, the second, …"
+        "--others", nargs="*", default=[], help="ids of masks to compare with, in folders beside"
     )
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--dask", default=None, help="address of a Dask scheduler")
@@ -52,10 +51,9 @@ def main() -> None:
     chunks = []
     for number, shard in enumerate(args.shards):
         part = rows_of(index, args.split, number)
-        others = [
-            Masks(str(args.other_shards[place * len(args.shards) + number]), name)
-            for place, name in enumerate(args.others)
-        ]
+        # Not named one by one: those of hundreds of shards are more than a command may hold.
+        beside = shard.parent.parent
+        others = [Masks(str(beside / name / shard.name), name) for name in args.others]
         images = part["image"].tolist()
         chunks += [
             Chunk(

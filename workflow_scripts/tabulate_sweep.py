@@ -2,10 +2,9 @@
 
 import argparse
 
-import pandas as pd
-
 from tags2masks.files import written_whole
 from tags2masks.program import add_paths, run
+from tags2masks.report.reading import read_metrics
 from tags2masks.report.summary import read_outline, sweep_table
 
 
@@ -16,8 +15,7 @@ def main() -> None:
     args = parser.parse_args()
 
     outline = read_outline(args.outline)["experiments"]
-    names = {"experiment": str, "class": str}
-    table = sweep_table(pd.read_csv(args.metrics, dtype=names), outline)
+    table = sweep_table(read_metrics(args.metrics), outline)
     with written_whole(args.output) as beside:
         table.to_csv(beside, index=False)
 

@@ -15,16 +15,7 @@ def main() -> None:
     add_paths(parser, "outline", "results")
     args = parser.parse_args()
 
-    experiments = read_outline(args.outline)["experiments"]
-    artifacts = {
-        (experiment["dataset"], stage, id): None
-        for experiment in experiments
-        for stage, id in experiment["artifacts"].items()
-    }
-    # Also for upstream artifacts that are in no experiment, such as an ordinary classifier.
-    for dataset, stage, id in list(artifacts):
-        for entry in lineage(args.results, dataset, stage, id):
-            artifacts[dataset, entry["stage"], entry["id"]] = None
+    artifacts = read_outline(args.outline)["artifacts"]
     for dataset, stage, id in artifacts:
         chain = lineage(args.results, dataset, stage, id)
         with written_whole(args.results / dataset / stage / id / "lineage.json") as beside:

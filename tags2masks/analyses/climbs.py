@@ -46,7 +46,8 @@ def along_climb(
     mean, std = network.normalize.mean, network.normalize.std
     climbed = [views for _, views in ascend(network, image, classes, steps, spec)]
     with torch.no_grad():
-        return torch.cat([network.pooled(views * std + mean) for views in climbed[1:]])
+        seen = [network.features(views * std + mean) for views in climbed[1:]]
+        return torch.cat([features.mean((2, 3)) for features in seen])
 
 
 def climb_table(
@@ -66,8 +67,8 @@ def climb_table(
     features, rows, starts = [], [], []
     for number, (names, pixels) in images.items():
         with torch.no_grad():
-            found = network.pooled(pixels)
-            right = taken_rightly(network.of_pooled(found), number)
+            cells = network.features(pixels)
+            found, right = cells.mean((2, 3)), taken_rightly(network.logits(cells), number)
         if not right.any():
             raise UserError(
                 f"evaluation.climbs.classes: the classifier takes no image of "

@@ -63,6 +63,14 @@ class GatedClassifier(Classifier):
         logits = self._logits(features, tags)
         return logits[:, 1:] - logits[:, :1]
 
+    def vector_scores(self, vectors: Tensor) -> Tensor:
+        """`score_maps` where a feature [n, C] is all around, by the sum of all taps: [n, K]."""
+        gate = self.gate(vectors.new_ones(len(vectors), self.gate.in_features))
+        weight = sum(branch.weight.sum((2, 3)) for branch in self.head.branches)
+        bias = sum(branch.bias for branch in self.head.branches)
+        logits = (vectors * gate) @ weight.T + bias
+        return logits[:, 1:] - logits[:, :1]
+
     def logits(self, features: Tensor) -> Tensor:
         """The means of `score_maps`, [B, K]."""
         return self.score_maps(features).mean((2, 3))

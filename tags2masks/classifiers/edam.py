@@ -72,6 +72,14 @@ class PairClassifier(Classifier):
         """The masks of the classes [B, K, h, w], 0 to 1; squares of all and one more sum to 1."""
         return F.normalize(self.head(features), dim=1).abs()[:, :-1]
 
+    def vector_scores(self, vectors: Tensor) -> Tensor:
+        """Scores where a feature [n, C] is all around, before they become masks: [n, K].
+
+        By the sum of all taps. Masks are at most 1, and a softmax of them hardly tells classes
+        apart.
+        """
+        return (vectors @ self.head.weight.sum((2, 3)).T).abs()[:, :-1]
+
     def pair_logits(self, images: Tensor) -> Tensor:
         """The logits of pairs of images [P, 2, 3, H, W]: [P, 2, K]."""
         features = self.features(images.flatten(0, 1))

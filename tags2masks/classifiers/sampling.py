@@ -228,8 +228,11 @@ def similarity_loss(
 
 
 def unlike(delta: Tensor, mu: Tensor) -> Tensor:
-    """tanh(μ + log δ/(1 − δ)) (eq. 12), −1 at δ = 0 and 1 at δ = 1; delta: in 0 to 1."""
-    return (mu + delta.logit()).tanh()
+    """tanh(μ + log δ/(1 − δ)) (eq. 12), −1 at δ = 0 and 1 at δ = 1.
+
+    delta: 0 or more; differences above 1, of noisy views, count as 1.
+    """
+    return (mu + delta.clamp(max=1).logit()).tanh()
 
 
 def equivariance(of_image: list[Tensor], of_smaller: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -41,18 +41,24 @@ config makes only the rest. Without a cluster take `--cores 8` in place of `--pr
 
 Paths start at the folder of the run, and are edited in the config, whose head says what it needs.
 
-| in the configs | what it is |
-|---|---|
-| `VOCdevkit/VOC2012` | PASCAL VOC 2012's archive of trainval, unpacked, and in `ImageSets/Segmentation` a list `trainaug.txt` of 10,582 names: VOC's train and SBD's images without VOC's val, as most public code of these methods has it. Tags and boxes are of VOC's XML files, which all images have; SBD's masks are not read |
-| `coco`, `coco2014`, `coco2017` | COCO's images and its `annotations`, of 2014 but for the last |
-| `MNIST` | MNIST's four `.gz` files, as published |
-| `weights/resnet38d.pth` | ResNet-38d trained on ImageNet, with the names of AffinityNet's public code |
-| `weights: pretrained` | from timm's hub, in a run's first job that asks for them |
-| `saliency_maps`, `openimages`, `OoD_images`, MCG's proposals | see the heads of their configs; they have no part in the other chains |
-| `../shared/data/voc12_animals` | the images of VOC's own train and val that show one of five animals: `root: VOCdevkit/VOC2012` with the config's `classes` has them, too |
-| `../shared/data/weights/tf_efficientnet_lite0…` | timm's weights of this network as a file: `weights: pretrained` |
-| `../shared/data/weights/mobilenetv2_100…` | Keras' MobileNetV2 with timm's names, rounded to 8 bits. `weights: pretrained`, without `args`, `mean` and `std`, has timm's own instead, of another training: figures will differ |
-| `../shared/data/{mnist,coco_train100,ood_scenes}` | MNIST; 100 images of COCO; 207 scenes of MSRC's object recognition database, version 2 |
+- `VOCdevkit/VOC2012`: PASCAL VOC 2012's archive of trainval, unpacked, and in
+  `ImageSets/Segmentation` a list `trainaug.txt` of 10,582 names: VOC's train, and SBD's images
+  without VOC's val, as most public code of these methods has it. Tags and boxes are of VOC's XML
+  files, which all images have; SBD's masks are not read.
+- `coco`, `coco2014`, `coco2017`: COCO's images and its `annotations`, of 2014 but for the last.
+- `MNIST`: MNIST's four `.gz` files, as published.
+- `weights/resnet38d.pth`: ResNet-38d trained on ImageNet, with the names of AffinityNet's public
+  code. `weights: pretrained`: from timm's hub, in the first job that asks for them.
+- `saliency_maps`, `openimages`, `OoD_images` and MCG's proposals: see the heads of their configs.
+- `../shared/data/voc12_animals`: the images of VOC's own train and val that show one of five
+  animals. `root: VOCdevkit/VOC2012` with the config's `classes` has them, too.
+- `../shared/data/weights/tf_efficientnet_lite0…`: timm's weights of this network as a file;
+  `weights: pretrained` has them.
+- `../shared/data/weights/mobilenetv2_100…`: Keras' MobileNetV2 with timm's names, rounded to 8
+  bits. `weights: pretrained`, without `args`, `mean` and `std`, has timm's instead, which are of
+  another training: figures will differ.
+- `../shared/data/mnist`, `coco_train100`, `ood_scenes`: MNIST; 100 images of COCO; 207 scenes of
+  MSRC's object recognition database, version 2.
 """
 
 

@@ -25,7 +25,15 @@ def _from_text(values: Any) -> Any:
     return tuple(int(v) if isinstance(v, str) and re.fullmatch("[0-9]+", v) else v for v in values)
 
 
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(_from_text)]
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if twice := {seed for seed in seeds if seeds.count(seed) > 1}:
+        raise ValueError(f"{min(twice)} is there twice; name each seed once")
+    return seeds
+
+
+Seeds = Annotated[
+    tuple[Seed, ...], Field(min_length=1), BeforeValidator(_from_text), AfterValidator(_each_once)
+]
 
 
 def _address(value: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tags2masks.config.chains import ChainPath, chain_ending_in
 from tags2masks.config.training import Augment, Backbone, Optimizer, Training
@@ -121,6 +121,12 @@ class Refined(SaliencyNetwork):
         name="adamw", lr=5e-5, head_factor=1, weight_decay=5e-4, poly_power=0
     )
     augment: Augment = Augment(resize=(512, 512))
+
+    @model_validator(mode="after")
+    def _whole_stride(self) -> "Refined":
+        if self.backbone.output_stride != 32:
+            raise ValueError("backbone.output_stride: the encoder's is 32; leave it out")
+        return self
 
 
 METHODS = {"c2am": C2am, "c2am_h": C2amH, "refined": Refined}

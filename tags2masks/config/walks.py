@@ -110,10 +110,13 @@ class PsaFields(Walk):
         return self
 
     def at_score(self, record: dict) -> Self:
-        """The block with the power that belongs to the chosen score, or with it as the constant."""
+        """The block with the power that belongs to the chosen score, or with it as the constant:
+        to the score's power `map_power`, as that of the maps which walk.
+        """
+        score = record["background_score"] ** self.map_power
         if self.background == "constant":
-            return self.model_copy(update={"background_constant": record["background_score"]})
-        return self.model_copy(update={"background_power": power_of(record["background_score"])})
+            return self.model_copy(update={"background_constant": score})
+        return self.model_copy(update={"background_power": power_of(score)})
 
 
 class PsaWalk(PsaFields, WalkEntry):

@@ -107,7 +107,7 @@ def waiting_warnings(table: Path, answers: dict[str, str], page: Path) -> list[W
     return [
         Warned(
             f"{said} for out-of-distribution images without an answer",
-            f"{said} wait for a person's yes or no and are not used; open {page}, load {table}, "
-            "answer, save, and run again",
+            f"{said} had no person's yes or no when it was trained, and were not used; open "
+            f"{page}, load {table}, answer, save, and run again",
         )
     ]

@@ -103,4 +103,10 @@ class ProbabilityViews(MaskedViews):
 
     def _labels(self, row: int) -> np.ndarray:
         both = self._shard(row).read_further("probabilities", self.images[row])
+        if both.shape[1] > self.labels:
+            raise UserError(
+                f"{self._shard(row).path}: image '{self.images[row]}' has {both.shape[1] - 1} "
+                f"classes, but no training image has more than {self.labels - 1} tags; tag the "
+                "images with all classes that they have boxes of"
+            )
         return both.reshape(-1, *both.shape[2:]).transpose(1, 2, 0)

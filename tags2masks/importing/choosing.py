@@ -31,6 +31,9 @@ def with_known_classes(
     if absent := [name for name in only or () if name not in known]:
         raise UserError(f"--classes: no label '{absent[0]}'; {choices(absent[0], known)}")
     _refuse_twins(source, names, only)
+    for name in set((source.mask_values or {}).values()) - {BACKGROUND, IGNORED_NAME}:
+        if (only is None or name in only) and (why := _problem(name)):
+            raise UserError(f"{source.root}: {why} in the table of colours")
     others = names - set(names if only is None else only)
     unfit = {name: why for name in names - others if (why := _problem(name))}
     wrong = unfit | {name: f"label '{name}' is not among --classes" for name in others}

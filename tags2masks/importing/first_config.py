@@ -24,6 +24,7 @@ from tags2masks.importing.class_folders import read as read_class_folders
 from tags2masks.importing.items import Options, images_below
 from tags2masks.importing.writing import DATASET, Division, report, write_dataset
 from tags2masks.user_tables import tag_rows
+from tags2masks.workflow.catalog import TAKEN
 from tags2masks.workflow.checkout import CHECKOUT, start_command
 
 MEASURED = 500  # images whose size is read
@@ -154,6 +155,8 @@ def _text(
     about_device: str,
 ) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-._") or "images"
+    if TAKEN.fullmatch(name) or not isinstance(yaml.safe_load(name), str):  # a number, yes or no
+        name = f"images-{name}"
     at = os.path.relpath(CHECKOUT / "docs/config.schema.json", out.resolve().parent)
     line = f"# yaml-language-server: $schema={Path(at).as_posix()}\n"
     counts = ", ".join(f"{count:,} {split}" for split, count in sorted(splits.items()))

@@ -92,23 +92,33 @@ def images_below(root: Path) -> list[str]:
 
 
 def locator(root: Path) -> Callable[..., str | None]:
-    """A function from the name that an annotation has for its image, and its split if known, to the
-    path below root.
+    """A function from the name that an annotation has for its image, and its split or the folder of
+    its file if known, to the path below root.
 
-    Names may be URLs, paths on another machine, or have a prefix that Label Studio adds to uploads.
-    What does not name a folder that is here is found in any folder, if only one image has the name;
-    or only one below a folder that is named after the split.
+    The image beside the annotation comes first; of an annotation among images no other is meant by
+    a name without a folder. Names may be URLs, paths on another machine, or have a prefix that
+    Label Studio adds to uploads.
+    What does not name a folder that is here is found in any folder, if one image alone has the
+    name, or only one below a folder that is named after the split.
     None: no such image, or several.
     """
     paths = images_below(folder_given(root, "images"))
     known, named = set(paths), defaultdict(list)
     for path in paths:
         named[PurePosixPath(path).name].append(path)
+    folders = {PurePosixPath(path).parent.as_posix() for path in paths}
 
-    def locate(name: str, split: str | None = None) -> str | None:
+    def locate(name: str, split: str | None = None, beside: Path | None = None) -> str | None:
         query = re.search(r"[?&]d=([^&]+)", name)  # Label Studio's reference to a local file
         path = unquote(query[1]) if query else local_name(name, root)
         path = PurePosixPath(os.path.normpath(path.lstrip("/"))).as_posix() if path else ""
+        if beside is not None and beside.is_relative_to(root):
+            folder = beside.relative_to(root).as_posix()
+            near = PurePosixPath(os.path.normpath(f"{folder}/{path}")).as_posix()
+            if near in known:
+                return near
+            if folder in folders and "/" not in path:
+                return None
         parts = [part for part in PurePosixPath(path).parts if part != ".."]
         for start in range(len(parts)):
             end = "/".join(parts[start:])

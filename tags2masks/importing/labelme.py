@@ -56,7 +56,7 @@ def read(source: Path, options: Options) -> Source:
         except (*BROKEN, RecursionError) as error:
             dropped.append(Dropped(str(file), f"no LabelMe annotation ({error!r})"))
             continue
-        path = locate(str(name))
+        path = locate(str(name), beside=file.parent)
         if path is None:
             embedded = "; it is in the JSON alone: save it" if about.get("imageData") else ""
             dropped.append(Dropped(f"{file}: {name}", NO_IMAGE + embedded))

@@ -46,7 +46,9 @@ def read(source: Path, options: Options) -> Source:
         ends = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
         names = [f"{file.stem}{end}" for end in ends]
         # The name of the annotation first: the name in it is often that of another machine.
-        path = next(filter(None, map(locate, [*names, *([name] if name else [])])), None)
+        names += [name] if name else []
+        found = (locate(name, beside=file.parent) for name in names)
+        path = next(filter(None, found), None)
         if path is None:
             dropped.append(Dropped(str(file), NO_IMAGE))
             continue

@@ -173,7 +173,12 @@ def _one(
     """
     ids = {name: number for number, name in enumerate(classes, start=1)}
     if item.mask is not None:
-        table = value_table(source.mask_values, ids)
+        known = (*ids, BACKGROUND, IGNORED_NAME)  # others are not among --classes
+        meanings = {
+            value: name if name in known else BACKGROUND
+            for value, name in source.mask_values.items()
+        }
+        table = value_table(meanings, ids)
         try:
             mask = read_mask(item.mask, table, size)
         except UserError as error:

@@ -26,6 +26,7 @@ import pandas as pd
 import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from tags2masks.config.prototypes import Prototypes
@@ -95,7 +96,8 @@ def cluster(features: np.ndarray, clusters: int, iterations: int, seed: int) -> 
     means = KMeans(
         min(clusters, len(features)), n_init=1, max_iter=iterations, random_state=seed, copy_x=False
     )
-    with warnings.catch_warnings():
+    # With more threads partial sums are added in the order in which the threads end.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # Warnings on equal features, whose clusters stay empty, and on the iteration limit.
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = means.fit_predict(unit(features))

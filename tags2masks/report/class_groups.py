@@ -30,6 +30,7 @@ def group_table(figures: pd.DataFrame) -> Groups | None:
     known = properties.pivot(index="metric", columns="group", values="value")
     counts = properties[properties["metric"] == "cardinality"].set_index("group")["classes"]
     iou = figures[(figures["metric"] == "iou") & ~figures["tuned_on_masks"]]
+    iou = iou[(iou["experiment"] == "") | iou["stage"].isin(STAGE_NAMES)]
     rows = []
     usual = last_of_stages(usual_split(iou[iou["experiment"] != ""]))
     for name, mine in usual.groupby("experiment", sort=False):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tags2masks.data.index import read_classes, read_index
@@ -123,7 +124,13 @@ def _measured(folder: Path, of: str, stage: str, evaluation: dict) -> pd.DataFra
 
 
 def _read(path: Path, columns: list[str], check: Callable[..., pd.DataFrame]) -> pd.DataFrame:
-    return pd.read_csv(path, usecols=check(path, columns, MEND).columns)
+    return pd.read_csv(
+        path,
+        usecols=check(path, columns, MEND).columns,
+        dtype={"metric": str, "class": str},
+        keep_default_na=False,  # a class may be called NA; only numbers are absent
+        na_values={"value": [""], "threshold": [""]},
+    )
 
 
 def _check_thresholds(
@@ -134,10 +141,10 @@ def _check_thresholds(
     Snakemake measures again after such a change, unless its records are lost.
     """
     plain = ~metrics["tuned_on_masks"].astype(bool) & (metrics["metric"] == "iou")
-    fixed = set(metrics.loc[plain, "threshold"])
-    if fixed - {background_score}:
+    fixed = set(metrics.loc[plain, "threshold"].astype("float32"))
+    if fixed - {np.float32(background_score)}:
         raise UserError(
-            f"{folder / f'{of}metrics.csv'}: measured at the background score {fixed.pop()}, but "
+            f"{folder / f'{of}metrics.csv'}: measured at the background score {fixed.pop():g}, but "
             f"evaluation.background_score is {background_score:g}; delete it and run again"
         )
     curve = _read(folder / f"{of}curve.csv", ["threshold"], read_table)

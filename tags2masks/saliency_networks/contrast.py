@@ -67,10 +67,13 @@ class ContrastNetwork(nn.Module):
             parts = images.split(micro_batch)
             features = torch.cat([self._recomputed(part) for part in parts])
         logits = self.head(features)
-        shares = logits.sigmoid().flatten(1)
         cells = features.flatten(2)
-        foreground = torch.einsum("bcn,bn->bc", cells, shares) / cells.shape[-1]
-        return logits, foreground, cells.mean(-1) - foreground
+        # Each by its own product: the difference of two means of half precision is inexact.
+        exact = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(1)
+        shares = (exact.sigmoid().to(cells.dtype), (-exact).sigmoid().to(cells.dtype))
+        parts = [torch.einsum("bcn,bn->bc", cells, of) for of in shares]
+        foreground, background = (part / cells.shape[-1] for part in parts)
+        return logits, foreground, background
 
     def _recomputed(self, images: Tensor) -> Tensor:
         return checkpoint(

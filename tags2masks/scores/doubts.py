@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from tags2masks.data.warnings import Warned, listed
-from tags2masks.masks.seeds import best_class
 
 MOST = 0.45
 """Share of their images' pixels above which objects nearly fill them, or masks follow the scene."""
@@ -20,9 +19,11 @@ def shares(classes: Sequence[str], maps: np.ndarray, score: float) -> dict[str, 
 
     maps: [N, h, w], as they are stored; classes: of each map, once or, of instances, repeatedly.
     """
-    best, ids = best_class(maps.astype(np.float32), range(1, len(maps) + 1))
-    ids[best <= np.float32(score)] = 0
-    won = np.bincount(ids.ravel(), minlength=len(maps) + 1)[1:] / ids.size
+    if not len(maps):
+        return {}
+    # Not by `masks.seeds.best_class`: of instances there may be more maps than a mask has ids.
+    above = maps.max(0).astype(np.float32) > np.float32(score)
+    won = np.bincount(maps.argmax(0)[above], minlength=len(maps)) / above.size
     total = dict.fromkeys(classes, 0.0)
     for name, share in zip(classes, won.tolist(), strict=True):
         total[name] += share

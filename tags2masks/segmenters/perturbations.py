@@ -144,7 +144,9 @@ def adversarial(decoder: Callable[[Tensor], Tensor], features: Tensor, start: Te
     weights get no gradient from it.
     """
     with torch.no_grad():
-        logits, change = torch.func.jvp(decoder, (features.detach(),), (start,))
+        # Under autocast lengths, and so `start`, are float32 on GPUs, and features are not.
+        tangents = (start.to(features.dtype),)
+        logits, change = torch.func.jvp(decoder, (features.detach(),), tangents)
         shares = logits.float().softmax(1)
         change = shares * change
         change = change - shares * change.sum(1, keepdim=True)

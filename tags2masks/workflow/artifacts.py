@@ -1,6 +1,6 @@
 """Artifacts and experiments: ids and paths, known from the config alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -98,6 +98,12 @@ class Experiment:
         return {artifact.stage: artifact for _, artifact in self.products}
 
     @property
+    def supervision(self) -> tuple[str, ...]:
+        """The supervision of all that it makes, its last artifact and the scores of its maps."""
+        read = {source for _, artifact in self.products for source in artifact.supervision}
+        return tuple(source for source in SOURCES if source in read)
+
+    @property
     def objects(self) -> list[Artifact]:
         """The maps and masks of objects of any class that it makes, or that what it makes is made
         with, each once and in order.
@@ -161,6 +167,22 @@ def all_artifacts(experiments: list[Experiment]) -> dict[tuple[str, str, str], A
         a for e in experiments for a in (*(made for _, made in e.products), *e.named)
     )
     return {artifact.key: artifact for artifact in artifacts}
+
+
+def twins(experiments: Iterable[Experiment]) -> Iterator[tuple[Artifact, Artifact]]:
+    """Pairs of artifacts with one id whose blocks differ: in fields that are not part of it."""
+    waiting = [a for e in experiments for a in (*(made for _, made in e.products), *e.named)]
+    first: dict[tuple[str, str, str], Artifact] = {}
+    seen: set[int] = set()
+    while waiting:
+        artifact = waiting.pop()
+        if id(artifact) in seen:
+            continue
+        seen.add(id(artifact))
+        waiting += artifact.upstream.values()
+        other = first.setdefault(artifact.key, artifact)
+        if other.block is not artifact.block and other.block != artifact.block:
+            yield other, artifact
 
 
 def measured_on_boxes(artifact: Artifact) -> bool:

@@ -94,6 +94,8 @@ class _Builder:
         if stage.gives == "network" and stage.name != "classifier" and "classifier" in named:
             _check_backbones(f"{where}.start", block, named["classifier"])
         upstream |= named
+        if stage.name in ("maps", "masks"):
+            self._check_whole(where, block, upstream)
         latest, needed = dict(self.latest), {}
         if ordinary := upstream.get(stage.name):
             latest[stage.name] = ordinary  # a classifier's parts are made with the ordinary one
@@ -228,6 +230,11 @@ class _Builder:
                 f"{where}.ordinary: {name} is of method {block.method}, which is not trained on "
                 "the tags; name one that is"
             )
+        if block.takes and "dataset" not in block.takes:
+            raise ConfigError(
+                f"{where}.ordinary: {name} is of method {block.method}, which learns from the "
+                "masks that it follows; name one that learns from tags alone"
+            )
         if "ordinary" in spec:
             below = spec.pop("ordinary")
             upstream["classifier"] = self._ordinary(f"classifiers.{name}", below, (*above, name))
@@ -275,6 +282,22 @@ class _Builder:
                         f"evaluation.{name}: {where} does not keep what it was after each epoch; "
                         f"set keep_states: true in it, or leave out {name}"
                     )
+
+    def _check_whole(self, where: str, block: Entry, upstream: dict[str, Artifact]) -> None:
+        """Raise ConfigError if maps or masks are made of those of a part of the images."""
+        labelled = self.config.datasets[self.dataset].labelled
+        for artifact in upstream.values():
+            images = getattr(artifact.block, "images", None)
+            if artifact.stage == "maps" and images and images != getattr(block, "images", None):
+                raise ConfigError(
+                    f"{where}: {block.method} reads maps that are made of {images} images alone; "
+                    "leave out their images, or give it the same number"
+                )
+            if artifact.stage == "masks" and artifact.method == "full" and labelled != "all":
+                raise ConfigError(
+                    f"{where}: {block.method} reads masks of all images, and full has those of "
+                    f"datasets.{self.dataset}.labelled alone; set labelled: all, or leave out full"
+                )
 
     def _check_supervision(self, where: str, block: Entry) -> None:
         """Raise ConfigError if the block learns from what the data set does not have."""

@@ -15,7 +15,13 @@ from tags2masks.config.mistakes import choices
 from tags2masks.config.project import Config, parse_config
 from tags2masks.given import open_given
 from tags2masks.stages import SECTIONS, STAGES, measured
-from tags2masks.workflow.artifacts import Artifact, Experiment, all_artifacts, reference_cams
+from tags2masks.workflow.artifacts import (
+    Artifact,
+    Experiment,
+    all_artifacts,
+    reference_cams,
+    twins,
+)
 from tags2masks.workflow.building import build_experiments
 from tags2masks.workflow.named_experiments import comparisons, lines_against
 from tags2masks.workflow.ood import pools
@@ -56,6 +62,7 @@ class Catalog:
         self.cams = reference_cams(self.config, self.experiments) if with_regions else {}
         # Used for measuring only; in no experiment and no table.
         self._extra = {(a.dataset, a.stage, a.id): a for a in self.cams.values()}
+        self._check_twins()
         self._check_files()
 
     def _check_files(self) -> None:
@@ -91,6 +98,21 @@ class Catalog:
         self._check_class_groups()
         self._check_side_by_side()
         self.epoch_maps()
+
+    def _check_twins(self) -> None:
+        """Raise ConfigError if two entries are one artifact, but read or say different things."""
+        for one, other in twins(self.experiments):
+            for mine, theirs in zip(_outside(one), _outside(other), strict=True):
+                if mine != theirs:
+                    raise ConfigError(
+                        f"{one.stage} {one.id}: {mine} and {theirs} would be one artifact, since "
+                        "only the last part of a path is in its id; rename one of them"
+                    )
+            if getattr(one.block, "score", None) != getattr(other.block, "score", None):
+                raise ConfigError(
+                    f"{one.stage} {one.id}: two entries differ in nothing but score, at which "
+                    "their figures are measured; give both the same"
+                )
 
     def _check_class_groups(self) -> None:
         """Raise ConfigError for groups of a data set that is not measured."""
@@ -344,6 +366,12 @@ def check_modules() -> None:
                 f"{module.replace('.', '/')}.py; write it (docs/add-a-method.md), or take the "
                 "block out"
             )
+
+
+def _outside(artifact: Artifact) -> list[str]:
+    """The user's files and folders that an artifact is made of."""
+    block = artifact.block
+    return [*weights_of(artifact), *block.folders().values(), *block.files().values()]
 
 
 def weights_of(artifact: Artifact) -> list[str]:

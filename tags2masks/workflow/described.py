@@ -77,7 +77,7 @@ class Described(Catalog):
                 "evaluate_on": self.config.datasets[e.dataset].evaluate_on,
                 "data": digest(canonical(self.config.datasets[e.dataset].key())),
                 "seed": e.seed,
-                "supervision": list(e.products[-1][1].supervision),
+                "supervision": list(e.supervision),
                 "full": self.is_full(e),
                 "artifacts": {stage: a.id for stage, a in e.artifacts.items()},
                 "steps": [[depth, a.stage, a.id] for depth, a in e.products],
@@ -94,6 +94,7 @@ class Described(Catalog):
         return canonical(
             {
                 "experiments": experiments,
+                "artifacts": sorted(self.artifacts),
                 "evaluation": {
                     "background_score": number if isinstance(number, float) else None,
                     "thresholds": evaluation.thresholds,

@@ -72,10 +72,14 @@ class Measured(Described):
     # -- inputs ----------------------------------------------------------------------------------
 
     def left_out(self, stage: str | None = None) -> Callable:
-        """Input function: the table of images whose masks an artifact learned from, if any."""
+        """Input function: the table of images whose masks an artifact learned from, or the score at
+        which it is measured; if any.
+        """
 
         def file(wildcards) -> list[str]:
             learned = self.get(stage or wildcards.stage, wildcards).supervision
+            if score := self._score(stage or wildcards.stage, wildcards):
+                learned += score.supervision
             return [f"{self.own(wildcards)}/labelled.csv"] if "masks" in learned else []
 
         return file

@@ -244,15 +244,19 @@ class Plan(Measured):
         return self.config.export.folder if self.config.export else "results/export"
 
     def sheet_title(self, wildcards) -> str:
-        """Param function: the entries that lead to masks, in the first experiment with them."""
+        """Param function: the entries that lead to masks, in the first experiment with them.
+
+        The id of masks that only a chain which an entry names makes.
+        """
         masks = self.get("masks", wildcards)
-        return next(
+        titles = (
             "/".join(entry.name for entry in experiment.chain[: depth + 1])
             + (f"@{experiment.seed}" if experiment.repeated else "")
             for experiment in self.experiments
             for depth, artifact in experiment.products
             if artifact.key == masks.key
         )
+        return next(titles, masks.id)
 
     # -- parameters that Snakemake does not record -----------------------------------------------
 

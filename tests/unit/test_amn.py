@@ -112,6 +112,13 @@ def test_features_are_multiplied_by_a_function_of_the_tags(network):
     torch.testing.assert_close(network(images), scores.mean((2, 3)), atol=1e-6, rtol=1e-4)
 
 
+def test_scores_of_a_feature_that_is_all_around(network):
+    vectors = torch.randn(2, network.gate.out_features)
+    spread = vectors[:, :, None, None].expand(-1, -1, 9, 9)  # the middle sees no rim
+    expected = network.score_maps(spread)[:, :, 4, 4]
+    torch.testing.assert_close(network.vector_scores(vectors), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_dropout_is_off_after_training():
     torch.manual_seed(0)
     network = build(Amn(backbone=TINY, dropout=0.5), 3)

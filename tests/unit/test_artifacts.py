@@ -169,13 +169,15 @@ def test_the_named_classifier_counts_and_its_name_does_not():
         ("vanila", "classifiers.ours.ordinary: no entry 'vanila' in classifiers; did you mean"),
         ("ours", "classifiers.ours.ordinary: ours is itself made with ours; name a"),
         ("third", "classifiers.third.ordinary: ours is itself made with third; name a"),
+        ("told", "classifiers.ours.ordinary: told is of method amn, which learns from the masks"),
     ],
 )
 def test_an_ordinary_classifier_that_cannot_be_is_told(ordinary, message):
     ours = {"method": "occse", "ordinary": ordinary}
     third = {"method": "poc", "ordinary": "ours"}
     with pytest.raises(ConfigError) as error:
-        build_experiments(parse_config(with_ordinary(ours=ours, third=third)))
+        told = {"method": "amn"}
+        build_experiments(parse_config(with_ordinary(ours=ours, third=third, told=told)))
     assert str(error.value).startswith(message)
 
 

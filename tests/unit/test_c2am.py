@@ -232,6 +232,28 @@ def test_a_micro_batch_moves_the_statistics_of_batch_norm_once():
         torch.testing.assert_close(others[name], buffer, rtol=1e-6, atol=1e-12)
 
 
+def test_the_background_is_exact_where_nearly_all_is_foreground():
+    torch.manual_seed(0)
+    network, features = c2am.build(C2am(backbone=TINY), 3).eval(), torch.rand(2, 512, 14, 14)
+    with torch.no_grad():
+        shares = torch.full((2, 1, 14, 14), 0.98)
+        network.features = lambda images: features
+        network.head = nn.Identity()
+        network.head.forward = lambda cells: shares.logit()
+        _, foreground, background = network(None)
+        torch.testing.assert_close(foreground, 0.98 * features.mean((2, 3)))
+        torch.testing.assert_close(background, 0.02 * features.mean((2, 3)), rtol=1e-4, atol=0)
+        network.features = lambda images: features.bfloat16()
+        _, _, rough = network(None)
+    torch.testing.assert_close(rough.float(), background, rtol=0.02, atol=0)
+
+
+def test_strides_of_the_refined_network():
+    with pytest.raises(ValueError, match=r"backbone\.output_stride: the encoder's is 32"):
+        Refined(backbone={"name": "resnet18", "output_stride": 16})
+    assert Refined(backbone={"name": "resnet18"}).backbone.output_stride == 32
+
+
 def test_the_new_layer_learns_faster_and_batch_norm_learns():
     spec = C2am(backbone=TINY)
     network = c2am.build(spec, 3)

@@ -178,6 +178,16 @@ def test_the_adversarial_direction_of_a_linear_decoder_by_hand():
     assert moved.flatten().abs().tolist() == [3, 0]
 
 
+def test_the_start_may_be_more_precise_than_the_features(decoder):
+    # On GPUs autocast makes lengths float32 while features are of half precision.
+    features = torch.rand(2, 3, 2, 2)
+    start = torch.randn_like(features)
+    found = adversarial(decoder.bfloat16(), features.bfloat16(), start)
+    assert found.dtype == torch.bfloat16
+    exact = adversarial(decoder.float(), features.bfloat16().float(), start.bfloat16().float())
+    assert F.cosine_similarity(found.float().flatten(1), exact.flatten(1)).min() > 0.98
+
+
 def test_the_decoder_shuffles_channels_into_pixels():
     torch.manual_seed(0)
     decoder = cct.make_decoder(5, 3, 8)

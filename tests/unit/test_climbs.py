@@ -101,6 +101,15 @@ def test_the_table_has_the_right_images_and_the_climbs(linear):
     np.testing.assert_allclose(places[3:6], [[1.1, 1.78], [1.08, 1.8], [1.06, 1.82]], atol=1e-6)
 
 
+def test_logits_are_the_networks_own(linear):
+    # A head that is more than a linear layer of the mean: the second class is taken from the first.
+    linear.logits = lambda features: features.mean((2, 3))[:, [1, 0, 2]]
+    spec = AdvCam(step_size=0.04, restrict_weight=0, scales=(1.0,), flip=False)
+    images = {0: (["a", "b"], flat((0.9, 0.1, 0), (0.1, 0.9, 0)))}
+    found = climb_table(linear, images, CLASSES, spec, 1, lambda features: features[:, :2])
+    assert set(found.loc[found["kind"] == "image", "image"]) == {"b"}
+
+
 def test_a_class_that_nothing_is_taken_for_is_named(linear):
     images = {2: (["w0"], flat((0.5, 0.5, 0.5)))}
     with pytest.raises(UserError) as error:

@@ -58,6 +58,16 @@ def test_masks_by_hand(network):
     )
 
 
+def test_scores_of_a_feature_that_is_all_around(network):
+    vectors = torch.randn(2, network.head.in_channels)
+    spread = vectors[:, :, None, None].expand(-1, -1, 3, 3)
+    scores = network.head(spread)[:, :, 1, 1].abs()
+    found = network.vector_scores(vectors)
+    torch.testing.assert_close(found, scores[:, :3], atol=1e-5, rtol=1e-4)
+    masks = found / scores.square().sum(1, keepdim=True).sqrt()
+    torch.testing.assert_close(masks, network.score_maps(spread)[:, :, 1, 1])
+
+
 def test_positions_by_hand():
     found = sinusoids(3, 4)
     row = [math.sin(2), math.cos(2), math.sin(2 / 100), math.cos(2 / 100)]

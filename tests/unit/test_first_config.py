@@ -112,6 +112,14 @@ def test_large_images_are_advised_on():
     assert "at most 1400 pixels here" in text and "Copies of about 512 pixels a side" in text
 
 
+@pytest.mark.parametrize("name", ["2024", "no", "null", "predict", "groups.csv"])
+def test_a_folder_whose_name_no_data_set_can_have(name):
+    photo(f"{name}/cat/0.jpg")
+    photo(f"{name}/dog/1.jpg")
+    config, _ = written(name, "first.yaml")
+    assert list(config.datasets) == [f"images-{name}"]
+
+
 def test_nothing_is_overwritten_or_guessed():
     with pytest.raises(UserError, match="pets: no such folder"):
         written()

@@ -3,12 +3,15 @@
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tags2masks.errors import UserError
 from tags2masks.importing.first_config import write_first_config
+from tags2masks.importing.writing import Division
 from tags2masks.user_tables import spelling
-from tests.unit.import_source import imported, photo, table
+from tests.unit.import_source import SIZE, imported, photo, table, write
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +132,45 @@ def test_names_of_yolo_that_are_no_list():
     assert str(raised.value) == (
         "in/data.yaml: no names of classes (a text, not a list); correct `names`"
     )
+
+
+def test_the_image_beside_an_annotation_is_meant():
+    shapes = [{"label": "cat", "shape_type": "rectangle", "points": [[1, 1], [4, 4]]}]
+    about = {"imageHeight": 6, "imageWidth": 8, "shapes": shapes}
+    xml = (
+        "<annotation><filename>1.png</filename><size><width>8</width><height>6</height></size>"
+        "<object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax>"
+        "<ymax>4</ymax></bndbox></object></annotation>"
+    )
+    for name in ("1.png", "a/1.png", "b/1.png", "c/2.png", "photos/3.png"):
+        photo(name)
+    for folder in "ab":
+        write(f"{folder}/1.json", about | {"imagePath": "1.png"})
+        write(f"{folder}/1.xml", xml)
+    # Among images, none of which is its own; and in a folder of annotations.
+    write("c/1.json", about | {"imagePath": "1.png"})
+    write("c/1.xml", xml)
+    write("labels/3.json", about | {"imagePath": "..\\photos\\3.png"})
+    write("labels/3.xml", xml.replace("1.png", "3.png"))
+    for kind in ("labelme", "voc"):
+        result = imported(kind, division=Division(0))
+        assert sorted(tags()) == ["a/1.png", "b/1.png", "photos/3.png"]
+        assert [one.where.split(":")[0] for one in result.dropped] == [
+            f"in/c/1.{'json' if kind == 'labelme' else 'xml'}"
+        ]
+        Path("out").rename(kind)
+
+
+def test_classes_of_masks_of_colours_may_be_chosen():
+    photo("images/0.jpg")
+    pixels = np.zeros((*SIZE[::-1], 3), np.uint8)
+    pixels[0, :2], pixels[1, 0] = (255, 0, 0), (0, 0, 255)
+    Path("in/masks").mkdir()
+    Image.fromarray(pixels).save("in/masks/0.png")
+    write("classes.csv", "name,r,g,b\nbackground,0,0,0\ncat,255,0,0\ntree;bush,0,0,255\n")
+    with pytest.raises(UserError, match="label 'tree;bush' cannot be a tag; rename it in the tab"):
+        imported("colours", division=Division(0))
+    assert imported("colours", division=Division(0), only=["cat"]).tagged == {"cat": 1}
+    assert tags() == {"0.jpg": "cat"}
+    mask = np.asarray(Image.open("out/masks/0.png"))
+    assert mask.sum() == 2 and (mask[0, :2] == 1).all()

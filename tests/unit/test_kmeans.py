@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tags2masks.config.maps import Lpcam
 from tags2masks.config.prototypes import Prototypes
@@ -285,3 +287,18 @@ def test_the_peak_of_a_map_always_counts_and_a_flat_one_has_none():
     found = own_places(Scores(), maps, 0, 1.0)[:, 0].tolist()
     assert found == [[False, True, False], [True, False, False], [False, False, False]]
     assert own_places(Scores(), maps, 0, 0.1)[0, 0].tolist() == [True, True, False]
+
+
+def test_clusters_do_not_depend_on_the_order_in_which_threads_end(monkeypatch):
+    """Sums of several threads are added in that order: K-Means runs with one."""
+    seen = []
+
+    class Watched(KMeans):
+        def fit_predict(self, features):
+            seen.extend(pool["num_threads"] for pool in threadpool_info())
+            return super().fit_predict(features)
+
+    monkeypatch.setattr(kmeans, "KMeans", Watched)
+    with threadpool_limits(4):
+        kmeans.cluster(np.random.default_rng(0).random((50, 3)).astype(np.float32), 4, 10, 0)
+    assert seen and set(seen) == {1}

@@ -36,6 +36,9 @@ class Several(Masks):
     of: tuple[ChainPath, ...] = chain_ending_in("masks", min_length=2)
 
 
+WHOLE = {"digits": {"kind": "digits", "labelled": "all"}}
+
+
 def experiments_with(masks, experiments, **changed):
     """The experiments of a config with these further entries of masks."""
     config = parse_config(
@@ -89,7 +92,11 @@ def test_seeds_are_the_experiments_own():
 
 
 def test_a_list_gives_numbered_roles_and_supervision_is_the_union():
-    (one,) = experiments_with({"both": Several(of=("vanilla/cam/plain", "few"))}, ["digits/both"])
+    (one,) = experiments_with(
+        {"both": Several(of=("vanilla/cam/plain", "few"))},
+        ["digits/both"],
+        datasets=WHOLE,
+    )
     masks = one.artifacts["masks"]
     assert {role: a.method for role, a in masks.upstream.items()} == {
         "masks_1": "threshold",
@@ -162,7 +169,9 @@ def test_paths_that_are_none(path, message):
 
 
 def test_files_of_several_are_one_option_in_the_order_of_the_list():
-    (one,) = experiments_with({"both": Several(of=("few", "vanilla/cam/plain"))}, ["digits/both"])
+    (one,) = experiments_with(
+        {"both": Several(of=("few", "vanilla/cam/plain"))}, ["digits/both"], datasets=WHOLE
+    )
     masks = one.artifacts["masks"]
     plan = Plan.__new__(Plan)
     plan.config = None  # of candidates, which masks have none of

@@ -204,7 +204,6 @@ def made(tmp_path, monkeypatch):
     arguments = ["--id", masks.artifact_id, "--split", "train", "--threads", "1"]
     arguments += ["--index", tmp_path / "index.csv", "--classes", tmp_path / "classes.txt"]
     arguments += ["--shards", masks.shard, "--others", other.artifact_id]
-    arguments += ["--other-shards", other.shard]
     home = tmp_path / "results" / "pets" / "masks" / "crf-00000000"
     for name in ("plausibility", "doubts", "shares"):
         arguments += [f"--{name}", home / f"{name}.csv"]

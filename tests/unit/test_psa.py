@@ -16,6 +16,7 @@ from tags2masks.config.training import Augment, Backbone, Optimizer
 from tags2masks.config.walks import PsaWalk
 from tags2masks.data.index import images_sha
 from tags2masks.data.masked import ProbabilityViews
+from tags2masks.errors import UserError
 from tags2masks.masks import agreed
 from tags2masks.masks import psa as masks
 from tags2masks.store import write_shard
@@ -121,6 +122,11 @@ def test_a_constant_background_may_be_chosen():
     spec = PsaWalk(background="constant")
     assert spec.at_score({"background_score": 0.4}).background_constant == 0.4
     assert PsaWalk().at_score({"background_score": 0.5}).background_power == 1
+    # Maps walk to a power, at which a pixel of the chosen score is still as likely background.
+    raised = PsaWalk(map_power=2).at_score({"background_score": 0.5})
+    assert (1 - 0.5**2) ** raised.background_power == pytest.approx(0.5**2)
+    constant = PsaWalk(map_power=2, background="constant").at_score({"background_score": 0.5})
+    assert constant.background_constant == 0.25
 
 
 def test_agreed_labels_by_hand():
@@ -196,6 +202,12 @@ def test_views_show_probabilities_where_they_show_the_image(tmp_path):
     rows["tags"] = [("cat", "dog")]
     more = ProbabilityViews(rows, tmp_path, [tmp_path / "0.zarr.zip"], "x", augment, (0, 0, 0))
     assert more[0, 0, 0, 0][1].shape == (2, 3, 26, 26) and not more[0, 0, 0, 0][1][:, 2].any()
+    rows["tags"] = [()]  # maps of boxes may be of classes that are no tags
+    less = ProbabilityViews(rows, tmp_path, [tmp_path / "0.zarr.zip"], "x", augment, (0, 0, 0))
+    with pytest.raises(
+        UserError, match=r"0\.zarr\.zip: image 'a' has 1 classes, but no training ima"
+    ):
+        less[0, 0, 0, 0]
 
 
 def test_means_without_probabilities_are_refused():

@@ -153,6 +153,7 @@ def test_unlikeness_is_equation_12():
     delta, mu = torch.tensor([0.01, 0.2, 0.5, 0.9]), torch.tensor(2.5)
     torch.testing.assert_close(unlike(delta, mu), torch.tanh(mu + (delta / (1 - delta)).log()))
     assert unlike(torch.tensor([0.0, 1.0]), mu).tolist() == [-1, 1]
+    assert unlike(torch.tensor([1.3]), mu).tolist() == [1]  # of views with noise
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,16 @@ def test_small_images_are_enlarged_for_the_features():
     assert enlarged(torch.zeros(1, 3, 200, 1)).shape == (1, 3, 200, 1)
 
 
+def test_shares_by_hand_and_of_more_maps_than_a_mask_has_ids():
+    maps = np.zeros((300, 1, 4), np.float16)
+    maps[[0, 0, 299], 0, [0, 1, 1]] = 0.9, 0.4, 0.4  # of a tie the first wins
+    maps[[298, 299], 0, [2, 3]] = 0.5, 0.2
+    names = ["cat"] * 299 + ["dog"]
+    assert shares(names, maps, 0.3) == {"cat": 0.75, "dog": 0}
+    assert shares(names, maps, 0.1) == {"cat": 0.75, "dog": 0.25}
+    assert shares([], maps[:0], 0.1) == {}
+
+
 def test_doubts_that_need_no_mask():
     maps = np.array([[[0.9, 0.9], [0.9, 0.2]], [[0.1, 0.1], [0.1, 0.4]]], np.float16)
     assert shares(["cat", "dog"], maps, 0.3) == {"cat": 0.75, "dog": 0.25}

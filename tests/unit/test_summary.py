@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,15 +40,17 @@ def write(path, text):
     write_table(path, frame, frame.columns)
 
 
-def tidied(folder, background_score, thresholds, cut=None, chosen=None):
+def tidied(folder, background_score, thresholds, cut=None, chosen=None, tables=(METRICS, CURVE)):
     """The tidy table of an artifact measured at 0, 1/2, 1 and 0.3.
 
-    cut: bytes that are left; chosen: a background score chosen for these maps.
+    cut: bytes that are left; chosen: a background score chosen for these maps; tables: its figures
+    and its curve.
     """
     home = folder / "pets/maps/cam-01234567"
-    write(home / "metrics.csv", METRICS)
+    metrics, curve = tables
+    write(home / "metrics.csv", metrics)
     (home / "metrics.csv").write_bytes((home / "metrics.csv").read_bytes()[:cut])
-    (home / "curve.csv").write_text(CURVE)
+    (home / "curve.csv").write_text(curve)
     evaluation = {"background_score": background_score, "thresholds": thresholds}
     one = ONE
     if chosen is not None:
@@ -62,6 +65,24 @@ def tidied(folder, background_score, thresholds, cut=None, chosen=None):
 
 def test_figures_of_this_config_are_taken_as_they_are(tmp_path):
     assert tidied(tmp_path, 0.3, 2)["value"].tolist() == [0.4, 0.5]
+
+
+def test_a_score_of_many_digits_is_that_of_its_float32(tmp_path):
+    assert METRICS.count("0.3,") == 1
+    for name, given, stored in (("a", 0.33333333, "0.33333334"), ("b", 1 / 3, "0.33333334")):
+        rows = METRICS.replace("0.3,", f"{stored},"), CURVE.replace("0.3,", f"{stored},")
+        found = tidied(tmp_path / name, given, 2, tables=rows)
+        assert found["value"].tolist() == [0.4, 0.5]
+
+
+def test_classes_may_be_called_as_what_is_absent(tmp_path):
+    named = ["NA", "None", "null", "nan", "N/A"]
+    more = "".join(f"train,iou,{name},0.{place},0.3,False,2\n" for place, name in enumerate(named))
+    unknown = "train,iou,cat,,0.3,False,2\n"
+    found = tidied(tmp_path, 0.3, 2, tables=(METRICS + more + unknown, CURVE))
+    assert found["class"].tolist() == ["mean", "mean", *named, "cat"]
+    assert found["value"].tolist()[2:-1] == [0, 0.1, 0.2, 0.3, 0.4]
+    assert np.isnan(found["value"].iloc[-1])
 
 
 def test_maps_are_measured_at_the_score_that_was_chosen_for_them(tmp_path):

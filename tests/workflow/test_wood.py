@@ -72,7 +72,7 @@ def test_a_run_waits_for_a_person_and_goes_on_with_the_answers(copy, browser):
     planned = copy.would_run()
     assert "ranked" not in planned and (planned["wood"], planned["cam"]) == (1, 2)
     said = copy.make()
-    waiting = "1 of 5 candidates wait for a person's yes or no and are not used; open results/"
+    waiting = "1 of 5 candidates had no person's yes or no when it was trained, and were not used;"
     assert said.strip().splitlines()[-1].startswith(f"warning: digits/wood/cam: {waiting}")
     board = pd.read_csv(copy.folder / "results/leaderboard.csv").set_index("experiment")
     (row,) = board.to_dict("records")
