@@ -7,7 +7,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tags2masks.config.base import Block, free
 from tags2masks.config.mask_values import COLOUR
@@ -31,7 +31,15 @@ Band = Annotated[int, Field(ge=0)]
 Inwards = Annotated[float, Field(ge=0, lt=0.5)]
 Outwards = Annotated[float, Field(ge=0, le=1)]
 
-ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
+
+def _can_be_tags(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not name or ";" in name or name != name.strip() or not name.isprintable():
+            raise ValueError(f"{name!r} cannot be a tag (a blank at its end, or ;); rename it")
+    return names
+
+
+ClassNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_can_be_tags)]
 
 
 class Dataset(Block):

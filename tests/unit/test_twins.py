@@ -139,3 +139,10 @@ def test_maps_measured_at_a_score_of_few_masks_leave_their_images_out():
 def test_a_seed_is_named_once():
     with pytest.raises(ConfigError, match=r"seeds: .*0 is there twice; name each seed once"):
         Plan(BASE | {"experiments": ["digits / vanilla"], "seeds": [0, 1, 0]})
+
+
+@pytest.mark.parametrize("name", ["a;b", " cat", "cat\n", ""])
+def test_a_class_that_cannot_be_a_tag(name):
+    with pytest.raises(ConfigError, match="cannot be a tag"):
+        Plan(BASE | {"experiments": ["v"], "datasets": {"v": {"kind": "voc", "root": "r",
+             "names": [name]}}})  # fmt: skip
