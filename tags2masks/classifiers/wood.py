@@ -10,11 +10,9 @@ L = L_cls + λ L_d (eq. 4.4). The centres do not change.
 
 The papers do not say the following; it is as in the public code. The training starts from the
 ordinary classifier; centres are of whole images, once; L_d is of tagged images alone; a step has as
-many out-of-distribution images as others. λ = 0.007 is of distances divided
-by K (`distance_mean: clusters`): of eq. 4.2 it is 1.4e-4.
-
-Both kinds of images are in one pass here, in the code in passes of their own, which differs with
-live batch norm alone (`freeze_bn: false`).
+many out-of-distribution images as others. λ = 0.007 is of distances divided by K (`distance_mean:
+clusters`): of eq. 4.2 it is 1.4e-4. Both kinds of images are in one pass here, in the code in
+passes of their own, which is the same unless batch norm is live (`freeze_bn: false`).
 
 Options have the code's other ways: `ood_weight: 0.25`, `climb: 0.07`, `selection: batch`. Differs
 from the code: all stages learn, there only the last two and the head; no out-of-distribution images
