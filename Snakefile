@@ -15,7 +15,7 @@ from tags2masks.errors import UserError
 from tags2masks.methods import methods_of, rule_of
 from tags2masks.stages import STAGES, figured, giving, measured
 from tags2masks.workflow import started
-from tags2masks.workflow.environment import use_checkout
+from tags2masks.workflow.environment import has_gpu, use_checkout
 from tags2masks.workflow.failed import failures
 from tags2masks.workflow.params import options, scaled, source, text_digest
 from tags2masks.workflow.plan import Plan, input_options
@@ -66,7 +66,7 @@ GPUS = plan.config.devices if plan.config.device != "cpu" else 0
 # On one machine: without a limit Snakemake starts as many GPU jobs at once as the cores allow, all
 # on the first GPU. `--resources gpu=2` lets two in.
 if workflow.is_main_process and workflow.local_exec and "gpu" not in workflow.global_resources:
-    if GPUS and (plan.config.device == "cuda" or Path("/dev/nvidia0").exists()):
+    if GPUS and (plan.config.device == "cuda" or has_gpu()):
         workflow.register_resource("gpu", GPUS)
 
 

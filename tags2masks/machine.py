@@ -18,8 +18,9 @@ AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.flo
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a job runs. It changes results only by rounding, except for live batch norm on several
-    devices: each device normalises its own part of a batch.
+    """Where a job runs. It changes results only by rounding, except for several devices: each
+    normalises its own part of a batch by live batch norm, and has the loss of its part, of which
+    the mean counts, though in one part more pixels or cells may be known than in another.
     """
 
     device: str = "cpu"

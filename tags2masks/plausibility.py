@@ -156,9 +156,9 @@ def class_table(
             name,
             tagged[tagged["class"] == name],
             int((untagged["class"] == name).sum()),
-            shares.loc[shares["class"] == name, "agreement"],
+            [one.agreement[number] for one in measured],
         )
-        for name in classes
+        for number, name in enumerate(classes, start=1)
     ]
     return pd.DataFrame(rows).assign(split=split)[list(PLAUSIBILITY)]
 

@@ -51,6 +51,12 @@ def provenance(recipe: dict) -> dict:
     }
 
 
+def is_made(folder: Path) -> bool:
+    """Whether an artifact, or a shard of it, is in the folder, and not only states on the way."""
+    records = any((folder / name).exists() for name in RECORDS)
+    return records or any(folder.glob("[!.]*.zarr.zip"))
+
+
 def read_provenance(folder: Path) -> dict:
     """Read the provenance of the artifact in a folder.
 

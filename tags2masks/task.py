@@ -32,7 +32,7 @@ from tags2masks.methods import learning_module, method_block, method_module, pac
 from tags2masks.nets.backbones import fill, load_initial_weights, read_weights
 from tags2masks.progress import progress
 from tags2masks.training import epoch_batches, fit
-from tags2masks.workflow.ids import artifact_id, digest, file_digest
+from tags2masks.workflow.ids import artifact_id, canonical, digest, file_digest
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,13 @@ class Task:
         """The folder and fingerprint of checkpoints of this recipe and code, and of what it reads.
 
         Files count by their bytes: those of an artifact may be others under the same id, as when
-        the boxes that its masks come from were drawn anew.
+        the boxes that its masks come from were drawn anew. So do tags and the order of classes.
         """
         used = [self.rows("train"), *([] if self.candidates is None else [self.candidates])]
         read = [*chain(*self.files.values()), self.weights, self.labelled, self.keep, self.boxes]
         parts = [*map(images_sha, used), *(file_digest(str(path)) for path in read if path)]
+        tagged = self.rows("train")
+        parts.append(canonical([self.classes, tagged["tags"].map(list).tolist()]))
         fingerprint = "-".join([artifact_id(self.recipe), self.source, digest("-".join(parts))])
         return State(self.model.parent / "state", fingerprint)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from tags2masks.data.index import images_sha, read_classes, read_index, rows_of
 from tags2masks.export.masks import write_masks
 from tags2masks.files import written_whole
+from tags2masks.instance_store import KIND as INSTANCES
 from tags2masks.program import add_formats, add_index, add_paths, run
 from tags2masks.progress import progress
 from tags2masks.store import Entry, Shard
@@ -36,20 +37,26 @@ def main() -> None:
     overlays = args.root if args.overlays else None
     with written_whole(args.output) as folder:
         folder.mkdir()
-        entries = progress(_stored(rows, args.masks, args.id), "export", total=len(rows))
+        stored = _stored(rows, args.masks, args.id, with_instances=classes is not None)
+        entries = progress(stored, "export", total=len(rows))
         count = write_masks(folder, entries, rows, classes, args.formats, overlays)
     if args.title:
         print(f"{args.output}: {count} masks of {args.title}")
 
 
-def _stored(rows: pd.DataFrame, shards: list[Path], artifact: str) -> Iterator[Entry]:
-    """The masks of all images that have one."""
+def _stored(
+    rows: pd.DataFrame, shards: list[Path], artifact: str, *, with_instances: bool
+) -> Iterator[Entry]:
+    """The masks of all images that have one, and their instances."""
     for number, path in enumerate(shards):
         part = rows[rows["shard"] == number]
         with Shard(path, artifact, images_sha(part)) as shard:
             for image in part["image"]:
-                if not shard.partial or shard.holds(image):
-                    yield image, *shard.read(image)
+                if shard.partial and not shard.holds(image):
+                    continue
+                kept = with_instances and shard.holds(image, INSTANCES)
+                more = [{INSTANCES: shard.read_further(INSTANCES, image)}] if kept else []
+                yield image, *shard.read(image), *more
 
 
 if __name__ == "__main__":

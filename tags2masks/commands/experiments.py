@@ -3,15 +3,16 @@
 import argparse
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
 from tags2masks.commands.configs import experiment_arguments, named_experiment, results_option
 from tags2masks.errors import UserError
-from tags2masks.provenance import read_provenance
+from tags2masks.provenance import is_made, read_provenance
 from tags2masks.references import bibtex
-from tags2masks.workflow.artifacts import with_upstream
+from tags2masks.workflow.artifacts import Artifact, with_upstream
 from tags2masks.workflow.cited import cited
 from tags2masks.workflow.times import summed, table, times_of
 
@@ -51,9 +52,9 @@ def _lineage(args: argparse.Namespace) -> None:
     """Print the artifacts of an experiment with their recipes."""
     _, experiment = named_experiment(args)
     chain = []
-    for _, artifact in experiment.products:
+    for artifact in _in_order(artifact for _, artifact in experiment.products):
         folder = args.results / artifact.dataset / artifact.stage / artifact.id
-        exists = folder.exists()
+        exists = is_made(folder)
         provenance = read_provenance(folder) if exists else {}
         about = {"stage": artifact.stage, "id": artifact.id, "folder": str(folder), "made": exists}
         supervision = list(artifact.supervision)
@@ -72,6 +73,21 @@ def _lineage(args: argparse.Namespace) -> None:
         for name, value in rows.items():
             if value:
                 print(f"  {name:12s} {_plain(value)}")
+
+
+def _in_order(products: Iterable[Artifact]) -> list[Artifact]:
+    """The artifacts and all that they are made from, each once and after what it is made from."""
+    found: dict[tuple[str, str, str], Artifact] = {}
+
+    def take(artifact: Artifact) -> None:
+        if artifact.key not in found:
+            for source in artifact.upstream.values():
+                take(source)
+            found[artifact.key] = artifact
+
+    for artifact in products:
+        take(artifact)
+    return list(found.values())
 
 
 def _plain(value: dict | str) -> str:

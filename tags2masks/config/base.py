@@ -49,7 +49,8 @@ class Block(BaseModel):
             if in_key is False or (in_key == "if set" and getattr(self, name) == info.default):
                 values.pop(name)
             elif isinstance(getattr(self, name), Block):
-                values[name] = getattr(self, name).key()
+                inner = getattr(self, name)
+                values[name] = _joined(inner.key(), _set_back(inner, info.default))
         return values
 
 
@@ -153,6 +154,32 @@ def _changes(values: Any, default: Any) -> bool:
         return False
     method = getattr(default, "method", None)
     return values.get("method", method) == method
+
+
+def _set_back(block: Block, default: Any) -> dict:
+    """The `added` fields that a block has as its class, but the default block does not.
+
+    Without them `_inherit` would read the block again with the default's values.
+    """
+    found: dict[str, Any] = {}
+    if not _changes({"method": getattr(block, "method", None)}, default):
+        return found
+    for name, info in type(block).model_fields.items():
+        mine, theirs = getattr(block, name), getattr(default, name)
+        if_set = (info.json_schema_extra or {}).get("in_key") == "if set"
+        if isinstance(mine, Block):
+            found[name] = _set_back(mine, theirs)
+        elif if_set and mine == info.default and mine != theirs:
+            found[name] = block.model_dump(mode="json", include={name})[name]
+    return {name: value for name, value in found.items() if value != {}}
+
+
+def _joined(values: dict, more: dict) -> dict:
+    joined = values | more
+    for name in values.keys() & more.keys():
+        if isinstance(values[name], dict) and isinstance(more[name], dict):
+            joined[name] = _joined(values[name], more[name])
+    return joined
 
 
 def _merge(default: Block, values: dict) -> dict:

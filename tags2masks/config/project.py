@@ -143,9 +143,10 @@ class Run(Block):
     devices: int = Field(
         1,
         ge=1,
-        description="GPUs (on cpu: processes) per training run. Each takes its part of a batch; "
-        "live batch norm (`freeze_bn: false`) normalises each part by itself, so the number of "
-        "devices then changes what is learned.",
+        description="GPUs (on cpu: processes) per training run. Each takes its part of a batch, "
+        "which should be a multiple of their number. Live batch norm (`freeze_bn: false`) "
+        "normalises each part by itself, and parts count equally in losses that are means over "
+        "known pixels or cells: the number of devices then changes what is learned.",
     )
     threads: int = Field(2, ge=1, description="CPU cores per job.")
     workers: int | None = Field(

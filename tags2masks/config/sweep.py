@@ -163,9 +163,12 @@ def _swept_entry(config: Config, sweep: Swept, where: str) -> tuple[str, str, Bl
 
 def _check_field(block: Block, sweep: Swept, where: str) -> None:
     here, path = block, sweep.entry
-    for part in sweep.field.split("."):
-        if isinstance(here, dict):
-            return  # a dict with any keys, such as a backbone's args
+    parts = sweep.field.split(".")
+    for number, part in enumerate(parts, start=1):
+        if isinstance(here, dict):  # of any keys, such as a backbone's args
+            if number < len(parts):
+                raise ConfigError(f"{where}: {path} has values alone; name one key of it")
+            return
         known = _fields(here)
         if part not in known:
             raise ConfigError(f"{where}: no field '{part}' in {path}; {choices(part, known)}")

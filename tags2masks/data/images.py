@@ -132,7 +132,11 @@ def read_stored(path: Path | str) -> Stored:
     """How a file that `inspect_image` accepts holds its image; decodes no pixels."""
     with open_given(path) as file, Image.open(file, formats=FORMATS) as image:
         turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
-        return Stored(image.format, image.mode, turned, getattr(image, "n_frames", 1))
+        try:
+            frames = getattr(image, "n_frames", 1)
+        except (*DAMAGE, TypeError):  # a later page is cut off; the first is what is read
+            frames = 2
+        return Stored(image.format, image.mode, turned, frames)
 
 
 def image_files(folder: Path) -> Iterator[Path]:

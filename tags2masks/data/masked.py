@@ -23,7 +23,8 @@ class MaskedViews(Dataset):
     """Random views of training images: (uint8 [3, S, S], uint8 [S, S] with 255 ignored).
 
     shards: the files of the masks in shard order. If they are `partial`, the length is still the
-    number of rows: images with a mask are repeated, so that training has the same number of steps.
+    number of rows: images with a mask are repeated in shuffled passes, which go on from epoch to
+    epoch, so that training has the same number of steps and sees each as often.
     Raises UserError if a shard does not match the index, or if there is no mask.
     """
 
@@ -69,7 +70,10 @@ class MaskedViews(Dataset):
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         place, *seeds = draw
-        return self._view(self.masked[place % len(self.masked)], seeds)
+        if len(self.masked) == len(self):
+            return self._view(self.masked[place], seeds)
+        seed, epoch, position = seeds
+        return self._view(cycled(self.masked, epoch * len(self) + position, seed, 0), seeds)
 
     def _view(self, row: int, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         view, labels = random_view(
@@ -110,3 +114,10 @@ class ProbabilityViews(MaskedViews):
                 "images with all classes that they have boxes of"
             )
         return both.reshape(-1, *both.shape[2:]).transpose(1, 2, 0)
+
+
+def cycled(rows: Sequence[int], place: int, seed: int, half: int) -> int:
+    """The row at a place of an endless sequence of passes, each in a random order of its own."""
+    again, within = divmod(place, len(rows))
+    order = np.random.default_rng([seed, again, half, 1]).permutation(len(rows))
+    return rows[order[within]]

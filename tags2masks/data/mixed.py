@@ -1,12 +1,10 @@
 """Random views of images with true masks and of the other images, which have pseudo-masks."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from torch import Tensor
 
 from tags2masks.data.labelled import TrueMasks
-from tags2masks.data.masked import MaskedViews
+from tags2masks.data.masked import MaskedViews, cycled
 from tags2masks.data.views import Draw
 from tags2masks.errors import UserError
 from tags2masks.mask_ids import IGNORED
@@ -79,10 +77,3 @@ class PairedViews(MixedViews):
         if image in self.true_masks.files or self._has_mask(row):
             return super()._labels(row)
         return np.full(self.sizes[row], IGNORED, np.uint8)
-
-
-def cycled(rows: Sequence[int], place: int, seed: int, half: int) -> int:
-    """The row at a place of an endless sequence of passes, each in a random order of its own."""
-    again, within = divmod(place, len(rows))
-    order = np.random.default_rng([seed, again, half, 1]).permutation(len(rows))
-    return rows[order[within]]

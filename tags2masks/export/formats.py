@@ -114,7 +114,10 @@ def write_yolo(folder: Path, given: Annotated) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     # A string of JSON is one of YAML.
-    names = (f"  {n}: {json.dumps(name)}\n" for n, name in enumerate(given.classes))
+    names = (
+        f"  {number}: {json.dumps(name, ensure_ascii=False)}\n"
+        for number, name in enumerate(given.classes)
+    )
     text = "path: .\ntrain: images\nval: images\nnames:\n" + "".join(names)
     (folder / "yolo/data.yaml").write_text(text, encoding="utf-8")
 

@@ -117,8 +117,12 @@ def instances_picture(image: np.ndarray, instances: Sequence[Instance]) -> Pictu
     for each, colour in by_size:
         x1, y1, x2, y2 = each.box
         if _area(each.box):
-            corners = [x1 * across, y1 * down, (x2 + 1) * across - 1, (y2 + 1) * down - 1]
-            draw.rectangle([round(side) for side in corners], outline=colour)
+            # A box may be narrower than a pixel of the picture.
+            left, top = min(round(x1 * across), width - 1), min(round(y1 * down), height - 1)
+            right = max(left, round((x2 + 1) * across - 1))
+            bottom = max(top, round((y2 + 1) * down - 1))
+            corners = [left, top, right, bottom]
+            draw.rectangle(corners, outline=colour)
             said = f"{each.score:.2f}"
             left, top, right, bottom = draw.textbbox((corners[0] + 2, corners[1] + 1), said)
             if right < corners[2] and bottom < corners[3] and width > SMALL:

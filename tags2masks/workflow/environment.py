@@ -1,4 +1,4 @@
-"""Environment variables of jobs."""
+"""Environment variables of jobs, and whether the machine has a GPU."""
 
 import os
 import sys
@@ -14,3 +14,8 @@ def use_checkout(folder: str) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     binaries = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)])
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU with a driver, without importing torch."""
+    return Path("/dev/nvidia0").exists()

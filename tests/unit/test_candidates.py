@@ -121,7 +121,7 @@ def test_answers_of_a_person(answered, tmp_path):
     assert kept_images(table, answers) == ["d", "b"]
     (warned,) = waiting_warnings(table, answers, page)
     assert warned.note.startswith("1 of 4 candidates")
-    assert str(page) in warned.warning and "are not used" in warned.warning
+    assert str(page) in warned.warning and "were not used" in warned.warning
     assert waiting_warnings(table, dict.fromkeys("abcd", "no"), page) == []
 
 

@@ -1,5 +1,6 @@
 """`tags2masks check`: what it says of a data set, and when it says that a run would stop."""
 
+import struct
 import sys
 from contextlib import nullcontext
 
@@ -247,6 +248,13 @@ def test_how_files_hold_their_images(tmp_path):
         ("PNG", "I;16", False, 1),
         ("TIFF", "RGB", False, 2),
     ]
+    # The second page is cut off: the first is read, and that there are more is told.
+    whole = (tmp_path / "pages.tif").read_bytes()
+    (first,) = struct.unpack("<I", whole[4:8])
+    (entries,) = struct.unpack("<H", whole[first : first + 2])
+    at = first + 2 + 12 * entries
+    (tmp_path / "cut.tif").write_bytes(whole[:at] + struct.pack("<I", 2**24) + whole[at + 4 :])
+    assert read_stored(tmp_path / "cut.tif") == ("TIFF", "RGB", False, 2)
     rows = pd.DataFrame({"image": names, "stored": stored})
     findings = stored_findings(rows, "train", located=True)
     assert [(level, text.rpartition(": ")[2]) for level, text in findings] == [

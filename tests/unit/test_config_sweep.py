@@ -155,6 +155,10 @@ def test_values_that_another_field_stands_in_for():
             "sweep.0.field: masks.crf.gaussian is no single value; sweep one inside it, such as "
             "sxy, compat",
         ),
+        (
+            [{"entry": "classifiers.vanilla", "field": "backbone.args.a.b", "values": [1, 2]}],
+            "sweep.0.field: classifiers.vanilla.backbone.args has values alone; name one key of it",
+        ),
         ([STRIDES | {"values": [2, "a"]}], "sweep.0.values: 'a' is not valid: "),
         ([STRIDES | {"values": [99]}], "sweep.0.values: 99 is not valid: "),
         ([STRIDES | {"values": [2, 2]}], "sweep.0.values: a value is listed twice; keep one"),

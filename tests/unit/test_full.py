@@ -62,8 +62,12 @@ def test_a_few_masks_give_as_many_views_as_there_are_training_images(tmp_path, r
     files = shards(tmp_path, rows, {"b": "b-mask.png", "d": "d-mask.png"})
     views = MaskedViews(rows, tmp_path, files, "full-01234567", VIEWS, (0, 0, 0))
     assert len(views) == 5
-    labels = [views[place, 0, 0, place][1].unique().tolist() for place in range(5)]
-    assert labels == [[1], [2], [1], [2], [1]]  # in turn
+    seen = [
+        int(views[place, 0, epoch, place][1].unique()) for epoch in range(4) for place in range(5)
+    ]
+    assert seen.count(1) == seen.count(2) == 10  # over epochs of an odd length each as often
+    passes = [seen[at : at + 2] for at in range(0, 20, 2)]
+    assert all(sorted(one) == [1, 2] for one in passes) and [1, 2] in passes and [2, 1] in passes
 
 
 def test_no_mask_at_all_is_told(tmp_path, rows):

@@ -144,6 +144,14 @@ def test_figures_of_a_class_by_hand():
     assert dog["agreement"] == pytest.approx((0.0 + 0.5 + 0.6) / 3)
 
 
+def test_a_class_that_only_other_masks_show_counts_in_the_agreement():
+    more = [*IMAGES, seen("f", [0.0, 0.0], [0.5, 0.0, NAN], 0.25)]
+    tags = {**TAGS, "f": ()}
+    table = class_table(more, share_table(more, tags, CLASSES), CLASSES, "train")
+    cat = table.set_index("class").loc["cat"]
+    assert cat["agreement"] == pytest.approx((0.8 + 0.4 + 0.0) / 3)
+
+
 def test_figures_of_any_class_by_hand():
     classes, _ = tables()
     both = classes.loc[ANY]

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from tags2masks.instance_store import instance
@@ -80,6 +81,18 @@ def test_instances_in_colours_of_their_own():
     np.testing.assert_allclose(drawn[13, 20], over, atol=1)
     on_top = np.round(0.4 * (0.4 * 75 + 0.6 * second) + 0.6 * first)  # the smallest is drawn last
     np.testing.assert_allclose(drawn[9, 9], on_top, atol=1)
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (601, 449), (1199, 899), (7, 13)])
+def test_an_object_of_one_pixel_in_a_large_image(left, top):
+    mask = np.zeros((900, 1200), bool)
+    mask[top, left] = True
+    grey = np.full((900, 1200, 3), 100, np.uint8)
+    drawn = pixels(instances_picture(grey, [instance(1, mask)])).astype(int)
+    across, down = drawn.shape[1] / 1200, drawn.shape[0] / 900
+    mine = drawn[round(top * down) - 1 :, round(left * across) - 1 :] if left else drawn
+    assert drawn.shape[1] < 600
+    assert (abs(mine[:3, :3] - 75).max(2) > 20).any()  # its box: a point of its colour
 
 
 def test_no_instance_and_one_without_a_pixel():

@@ -267,6 +267,17 @@ def test_a_checkpoint_of_other_files_of_the_same_id_is_not_resumed(data, tmp_pat
     assert marks[0] == marks[2] != marks[1]
 
 
+def test_a_checkpoint_of_other_tags_or_an_order_of_classes_is_not_resumed(data, tmp_path):
+    index = read_index(data / "index.csv")
+    other = index.assign(tags=[(*tags, "another") for tags in index["tags"]])
+    marks = [
+        Task({"stage": "classifier", "method": "vanilla", "spec": {}, "upstream": {}}, rows,
+             classes, data, Machine(), tmp_path / "model").state.fingerprint
+        for rows, classes in ((index, CLASSES), (other, CLASSES), (index, CLASSES[::-1]))
+    ]  # fmt: skip
+    assert len(set(marks)) == 3
+
+
 @pytest.mark.parametrize(
     ("stage", "method", "spec", "message"),
     [
