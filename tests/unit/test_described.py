@@ -201,7 +201,7 @@ def test_initial_weights_count_by_their_bytes_wherever_they_are():
 
 def test_no_param_closes_a_script_of_snakemakes_report():
     """`snakemake --report` writes params into its page as they are."""
-    name = "</script><script>alert(1)</script>&amp;"
+    name = "</script><script>alert(1)</script>&amp"
     pets = RAW["datasets"]["pets"] | {"classes": ["cat", name]}
     cam = {"maps": {"cam": {"method": "cam"}}, "experiments": ["pets / vanilla / cam"]}
     plan = Plan(RAW | {"datasets": {"pets": pets}} | cam)
