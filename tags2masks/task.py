@@ -109,11 +109,11 @@ class Task:
         Files count by their bytes: those of an artifact may be others under the same id, as when
         the boxes that its masks come from were drawn anew. So do tags and the order of classes.
         """
-        used = [self.rows("train"), *([] if self.candidates is None else [self.candidates])]
+        train = self.rows("train")
+        used = [train, *([] if self.candidates is None else [self.candidates])]
         read = [*chain(*self.files.values()), self.weights, self.labelled, self.keep, self.boxes]
         parts = [*map(images_sha, used), *(file_digest(str(path)) for path in read if path)]
-        tagged = self.rows("train")
-        parts.append(canonical([self.classes, tagged["tags"].map(list).tolist()]))
+        parts.append(canonical([self.classes, train["tags"].map(list).tolist()]))
         fingerprint = "-".join([artifact_id(self.recipe), self.source, digest("-".join(parts))])
         return State(self.model.parent / "state", fingerprint)
 

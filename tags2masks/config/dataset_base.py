@@ -32,9 +32,14 @@ Inwards = Annotated[float, Field(ge=0, lt=0.5)]
 Outwards = Annotated[float, Field(ge=0, le=1)]
 
 
+def can_be_tag(name: str) -> bool:
+    """Whether a class of this name can be in a table of tags."""
+    return bool(name) and ";" not in name and name == name.strip() and name.isprintable()
+
+
 def _can_be_tags(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if not name or ";" in name or name != name.strip() or not name.isprintable():
+        if not can_be_tag(name):
             raise ValueError(f"{name!r} cannot be a tag (a blank at its end, or ;); rename it")
     return names
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tags2masks.config.dataset_base import MOST_CLASSES, is_taken
+from tags2masks.config.dataset_base import MOST_CLASSES, can_be_tag, is_taken
 from tags2masks.config.mask_values import BACKGROUND, IGNORED_NAME
 from tags2masks.config.mistakes import choices
 from tags2masks.data.images import inspect_image
@@ -72,7 +72,7 @@ def _refuse_twins(source: Source, names: set[str], only: Sequence[str] | None) -
 
 def _problem(name: str) -> str:
     """Why a label cannot be a class; "" if it can."""
-    if not name or name != name.strip() or ";" in name or not name.isprintable():
+    if not can_be_tag(name):
         return f"label {name!r} cannot be a tag; rename it"
     return f"label '{name}' means something else here; rename it" if is_taken(name) else ""
 
