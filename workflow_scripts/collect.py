@@ -4,7 +4,8 @@ import argparse
 
 from tags2masks.files import written_whole
 from tags2masks.program import add_paths, run
-from tags2masks.report.summary import collect_warnings, leaderboard, read_outline, tidy_metrics
+from tags2masks.report.run_warnings import collect_warnings
+from tags2masks.report.summary import leaderboard, read_outline, tidy_metrics
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ from tags2masks.data.tables import write_table
 from tags2masks.data.warnings import Warned, write_warnings
 from tags2masks.errors import UserError
 from tags2masks.provenance import RECIPE, write_record
+from tags2masks.report.run_warnings import collect_warnings
 from tags2masks.report.summary import (
     LEADERBOARD,
     WARNINGS,
-    collect_warnings,
     leaderboard,
     read_outline,
     tidy_metrics,
